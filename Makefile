@@ -1,0 +1,62 @@
+# Two commands do everything on a fresh machine: `make book` and `make test`.
+PROFILE ?= embedded
+SECTION ?=
+PORT ?= 8000
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ONLY := $(if $(SECTION),--section $(SECTION))
+
+.PHONY: book site serve test bench status publish lock clean
+
+## book: run what is stale (PROFILE=embedded|real|paper|fast, SECTION=4.1), then build the site
+book: $(READY)
+	@status=0; $(BIN)/ctl run --profile $(PROFILE) $(ONLY) || status=$$?; \
+	$(BIN)/ctl site --profile $(PROFILE) || status=$$?; exit $$status
+
+## site: build the site from the results that are there, running nothing
+site: $(READY)
+	@$(BIN)/ctl site --profile $(PROFILE)
+
+## serve: look at the built site in a browser
+serve:
+	@echo "http://localhost:$(PORT)"; $(PYTHON) -m http.server --directory _build/html $(PORT)
+
+## test: lint, notebook pairs and the whole test suite
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/ctl notebooks --check
+	$(BIN)/pytest
+
+## bench: the engine against bare forward passes and against storing every feature
+bench: $(READY)
+	@$(BIN)/python benchmarks/bench.py
+
+## status: every run, stored, stale or missing its data
+status: $(READY)
+	@$(BIN)/ctl status --profile $(PROFILE)
+
+## publish: copy stored results into results/, to be committed
+publish: $(READY)
+	@$(BIN)/ctl publish --profile $(PROFILE) $(ONLY)
+
+## lock: pin again what pyproject.toml asks for, keeping present pins where they fit
+lock: $(READY)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --all-extras --no-annotate \
+	  --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
+
+## clean: remove the site, run pages and stored runs; the environment stays
+clean:
+	rm -rf _build book/runs .ctl
+
+# uv comes first, by pip, since it installs the rest in a third of pip's time.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed: make PYTHON=/path/to/python3")'
+	@echo "making the environment in $(VENV) (6 GB, most of it torch)"; date +%s > .venv-start
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@echo "environment made in $$(( $$(date +%s) - $$(cat .venv-start) )) s"; rm .venv-start; touch $@

@@ -1,0 +1,99 @@
+// Draws the page's figures from the JSON beside them, in the colours of the page's theme.
+(() => {
+  const root = document.documentElement;
+  const figures = [...document.querySelectorAll(".plotly-figure")];
+  const specs = new Map(
+    figures.map((figure) => [figure, JSON.parse(figure.nextElementSibling.textContent)]),
+  );
+  const drawn = new Set();
+
+  // The page's look goes in as template values: what a figure sets itself still wins.
+  const themed = ({ template = {}, title }) => {
+    const style = getComputedStyle(root);
+    const colour = (name) => style.getPropertyValue(name).trim();
+    const text = colour("--pst-color-text-base");
+    const grid = colour("--ctl-figure-grid");
+    const line = colour("--ctl-figure-line");
+    const axis = {
+      automargin: true,
+      color: text,
+      gridcolor: grid,
+      linecolor: line,
+      zerolinecolor: line,
+    };
+    const layout = template.layout ?? {};
+    return {
+      ...template,
+      layout: {
+        ...layout,
+        paper_bgcolor: "rgba(0,0,0,0)",
+        plot_bgcolor: "rgba(0,0,0,0)",
+        font: { ...layout.font, color: text, family: getComputedStyle(document.body).fontFamily },
+        xaxis: { ...layout.xaxis, ...axis },
+        yaxis: { ...layout.yaxis, ...axis },
+        shapedefaults: { ...layout.shapedefaults, line: { color: line } },
+        annotationdefaults: { ...layout.annotationdefaults, arrowcolor: text },
+        margin: { l: 56, r: 16, t: title ? 80 : 32, b: 48 },
+        hoverlabel: {
+          ...layout.hoverlabel,
+          bgcolor: colour("--pst-color-surface"),
+          bordercolor: line,
+          font: { color: text },
+        },
+      },
+    };
+  };
+
+  const resized = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.offsetWidth > 0) Plotly.Plots.resize(target);
+    }
+  });
+
+  const draw = (figure) => {
+    if (drawn.has(figure)) return;
+    drawn.add(figure);
+    const { data, layout } = specs.get(figure);
+    const fluid = { ...layout, autosize: true, template: themed(layout) };
+    delete fluid.width;
+    // Under a finger, dragging scrolls the page; a figure that zoomed instead would trap it.
+    if (matchMedia("(pointer: coarse)").matches) fluid.dragmode = false;
+    Plotly.newPlot(figure, data, fluid, { displayModeBar: false }).then(() => {
+      resized.observe(figure);
+    });
+  };
+
+  // Keyboard users must be able to reach what scrolls sideways.
+  const focusable = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+    }
+  });
+
+  const near = new IntersectionObserver(
+    (entries) => entries.filter((e) => e.isIntersecting).forEach((e) => draw(e.target)),
+    { rootMargin: "400px" },
+  );
+  for (const figure of figures) {
+    near.observe(figure);
+    focusable.observe(figure.parentElement);
+  }
+
+  // The rest follows while the browser is idle, so that a print or a screenshot is complete.
+  const idle = window.requestIdleCallback ?? ((callback) => setTimeout(callback, 100));
+  const drawNext = () => {
+    const figure = figures.find((f) => !drawn.has(f));
+    if (!figure) return;
+    draw(figure);
+    idle(drawNext);
+  };
+  addEventListener("load", () => idle(drawNext));
+  addEventListener("beforeprint", () => figures.forEach(draw));
+
+  new MutationObserver(() => {
+    for (const figure of drawn) {
+      Plotly.relayout(figure, { template: themed(specs.get(figure).layout) });
+    }
+  }).observe(root, { attributeFilter: ["data-theme"] });
+})();

@@ -1,0 +1,171 @@
+"""The ``ctl`` command: run notebooks, see what is stored, get data, build and publish."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ctl_helpers import notebooks, plan, settings
+from ctl_helpers.data.images import MissingDataError
+from ctl_helpers.project import data_folder, work_folder
+from ctl_helpers.results import folder_name, published_folder
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+console = Console(highlight=False, soft_wrap=True)
+
+# typer reads these annotations when the command runs; Python 3.10 needs Optional there.
+Profile = Annotated[str, typer.Option(help="A profile of settings/profiles.yaml.")]
+Section = Annotated[Optional[str], typer.Option(help="One section only, such as 4.1.")]  # noqa: UP045
+OneSetting = Annotated[Optional[str], typer.Option(help="One setting only.")]  # noqa: UP045
+
+
+@app.command()
+def run(
+    profile: Profile = "embedded",
+    section: Section = None,
+    setting: OneSetting = None,
+    scheduler: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Address of a Dask scheduler whose workers see this checkout."),
+    ] = None,
+) -> None:
+    """Execute every run of a profile whose inputs have changed since it was stored."""
+    from ctl_helpers import runs  # Dask and papermill take seconds to import
+
+    chosen = plan.jobs(profile, section, setting)
+    for job in chosen:
+        runs.check_parameters(job)
+    skip = settings.profile(profile).skip_missing and setting is None
+    missing = {
+        name: sentence
+        for name in dict.fromkeys(job.setting for job in chosen)
+        if (sentence := _missing(name, fetch=not skip))
+    }
+    for name, sentence in missing.items():
+        console.print(f"[yellow]not run[/] {name}: {sentence}")
+    at_hand = [job for job in chosen if job.setting not in missing]
+    todo = [job for job in at_hand if job.artifact() is None]
+    if done := len(at_hand) - len(todo):
+        console.print(f"{done} of {len(at_hand)} runs are stored and up to date")
+    failed = _execute(runs, todo, scheduler) if todo else 0
+    if failed or (missing and not skip):
+        raise typer.Exit(1)
+
+
+def _execute(runs: object, todo: list[plan.Job], scheduler: str | None) -> int:
+    """Run with a bar a run on a terminal and a line a run anywhere; how many failed."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    start = time.monotonic()
+    console.print(f"running {len(todo)}: {', '.join(job.label for job in todo)}")
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+        bars = {job.label: progress.add_task(job.label, total=None) for job in todo}
+
+        def on_cell(label: str, cell: int, cells: int) -> None:
+            progress.update(bars[label], total=cells, completed=cell - 1)
+
+        def on_end(outcome: runs.Outcome) -> None:
+            progress.remove_task(bars[outcome.job.label])
+            state = "[red]failed[/]" if outcome.error else "[green]done[/]"
+            console.print(f"{state} {outcome.job.label} in {outcome.seconds:.0f} s")
+            if outcome.error:
+                console.print(outcome.error, markup=False)
+
+        outcomes = runs.run(todo, scheduler=scheduler, on_cell=on_cell, on_end=on_end)
+    failures = sum(outcome.error is not None for outcome in outcomes)
+    seconds = time.monotonic() - start
+    console.print(f"{len(todo) - failures} runs done, {failures} failed, in {seconds:.0f} s")
+    return failures
+
+
+def _missing(name: str, fetch: bool) -> str | None:
+    """What a setting lacks, after trying to download it."""
+    setting = settings.load(name)
+    sentence = setting.missing()
+    if sentence is None or not fetch:
+        return sentence
+    try:
+        setting.fetch()
+    except MissingDataError as error:
+        return str(error)
+    return setting.missing()
+
+
+@app.command()
+def status(profile: Profile = "embedded", section: Section = None) -> None:
+    """List every run: stored, stale, published, or what it lacks."""
+    table = Table("run", "kind", "state")
+    for name in settings.names():
+        setting = settings.load(name)
+        missing = setting.missing()
+        for job in plan.jobs(profile, setting=name):
+            if section not in (None, job.section):
+                continue
+            stored = "stored" if job.artifact() else missing or "to run"
+            shared = published_folder() / folder_name(job.section) / job.name
+            state = f"{stored}; published" if shared.is_dir() else stored
+            table.add_row(job.label, setting.kind, state)
+    console.print(table)
+    console.print(f"work folder {work_folder()}, data folder {data_folder()}")
+
+
+@app.command()
+def data(
+    setting: Annotated[str | None, typer.Argument(help="Download for this one.")] = None,
+) -> None:
+    """Say which settings' data is on this machine, or download one setting's."""
+    for name in [setting] if setting else settings.names():
+        sentence = _missing(name, fetch=setting is not None)
+        console.print(f"{name}: {sentence or 'all here'}")
+        if sentence and setting:
+            raise typer.Exit(1)
+
+
+@app.command()
+def site(profile: Profile = "embedded") -> None:
+    """Build the book from stored and published results."""
+    from ctl_helpers import site as pages
+
+    start = time.monotonic()
+    try:
+        built = pages.build(profile)
+    except subprocess.CalledProcessError:
+        console.print("[red]The book tool reported problems, above; mend them and build again.[/]")
+        raise typer.Exit(1) from None
+    console.print(f"site in {built / 'index.html'}, built in {time.monotonic() - start:.0f} s")
+
+
+@app.command()
+def publish(
+    profile: Profile = "embedded", section: Section = None, setting: OneSetting = None
+) -> None:
+    """Copy stored results into results/, to be committed with the book."""
+    from ctl_helpers import site as pages
+
+    written = pages.publish(plan.jobs(profile, section, setting))
+    console.print("\n".join(map(str, written)) or "nothing is stored; `ctl run` first")
+
+
+@app.command(name="notebooks")
+def twins(check: Annotated[bool, typer.Option(help="Only say which differ.")] = False) -> None:
+    """Write the .ipynb twins of the notebooks' .md sources."""
+    stale = notebooks.sync(write=not check)
+    for path in stale:
+        console.print(f"{path.name} {'differs from' if check else 'written from'} its .md source")
+    if check and stale:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command; a user's mistake is one sentence, not a traceback."""
+    try:
+        app()
+    except (settings.SettingError, MissingDataError) as error:
+        console.print(f"[red]ctl:[/] {error}")
+        sys.exit(2)

@@ -1,0 +1,66 @@
+"""MNIST through torchvision, with the checksums of its four files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torchvision import datasets
+
+from ctl_helpers.data.images import Images, MissingDataError
+from ctl_helpers.project import data_folder
+from ctl_helpers.store import file_checksum
+
+CHECKSUMS = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+
+
+def mnist(split: str) -> Images:
+    """MNIST (LeCun et al. 1998): 60,000 training or 10,000 test images of 28×28 pixels.
+
+    Args:
+        split: ``"train"`` or ``"test"``.
+
+    Raises:
+        MissingDataError: the files are not in the data folder (see :func:`fetch`), or are damaged.
+    """
+    root = data_folder()
+    for name, expected in CHECKSUMS.items():
+        path = _raw(root) / name
+        if not path.is_file():
+            raise MissingDataError(
+                f"MNIST is not in {root}: run `ctl data mnist-mlp` to download it, or set "
+                "CTL_DATA_DIR to a folder that holds MNIST/raw"
+            )
+        if file_checksum(path) != expected:
+            raise MissingDataError(
+                f"{path} is damaged or incomplete (its SHA-256 is not MNIST's): delete it and run "
+                "`ctl data mnist-mlp` to download it again"
+            )
+    found = datasets.MNIST(root, train=split == "train", download=False)
+    return Images(found.data.unsqueeze(1).to(torch.float32) / 255, found.targets.long())
+
+
+def fetch() -> Path:
+    """Download MNIST's files into the data folder where they are not there yet.
+
+    Raises:
+        MissingDataError: no server could be reached, or the data folder cannot be written.
+    """
+    root = data_folder()
+    try:
+        datasets.MNIST(root, download=True)
+    except (OSError, RuntimeError) as error:
+        raise MissingDataError(
+            f"MNIST could not be downloaded into {root} ({error}): connect to the network, or set "
+            "CTL_DATA_DIR to a folder that holds MNIST/raw"
+        ) from None
+    return root
+
+
+def _raw(root: Path) -> Path:
+    return root / "MNIST" / "raw"

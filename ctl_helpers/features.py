@@ -1,0 +1,103 @@
+"""Tapping the features of named layers while a module runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+_CONTAINERS = (nn.Sequential, nn.ModuleList)
+
+
+def feature_layers(model: nn.Module) -> tuple[str, ...]:
+    """The names of the layers whose features are compared by default.
+
+    The models of this package list theirs in an attribute ``feature_layers``. Any other module
+    gives its direct children, with ``Sequential`` and ``ModuleList`` opened.
+    """
+    own = getattr(model, "feature_layers", None)
+    return tuple(own) if own is not None else tuple(_children(model))
+
+
+def _children(module: nn.Module, prefix: str = "") -> Iterator[str]:
+    for name, child in module.named_children():
+        if isinstance(child, _CONTAINERS):
+            yield from _children(child, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def flatten(output: object, layer: str) -> Tensor:
+    """One feature vector a sample: shape (samples, everything else), detached and owned.
+
+    A copy, since a later in-place layer (a ReLU, a residual sum) would otherwise change it.
+
+    Args:
+        output: a module's output, a tensor (samples, …) or a tuple or list that starts with one.
+        layer: the module's name, for the error.
+    """
+    tensor = output[0] if isinstance(output, (tuple, list)) and output else output
+    if not isinstance(tensor, Tensor) or tensor.dim() == 0:
+        raise TypeError(
+            f"layer {layer!r} gives a {type(output).__name__}, not a tensor or a tuple that starts "
+            "with one; tap a layer inside it"
+        )
+    return tensor.detach().reshape(len(tensor), -1).clone()
+
+
+@contextmanager
+def taps(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """While open, each forward pass of ``model`` fills the yielded dict: layer → feature.
+
+    The caller empties the dict between passes; the module is left without hooks.
+
+    Args:
+        model: any module.
+        layers: names as in ``model.named_modules()``; ``""`` is the model's own output.
+
+    Raises:
+        KeyError: a layer that the model does not have.
+        RuntimeError: (in a pass) a layer that runs twice, whose feature would be ambiguous.
+    """
+    modules = dict(model.named_modules())
+    for layer in layers:
+        if layer not in modules:
+            near = [name for name in modules if layer.split(".")[-1] in name] or list(modules)[1:]
+            raise KeyError(
+                f"the model has no layer {layer!r}; it has {near[:8]}"
+                f"{' and more' if len(near) > 8 else ''}"
+            )
+    seen: dict[str, Tensor] = {}
+
+    def keep(layer: str) -> object:
+        def hook(module: nn.Module, args: object, output: object) -> None:
+            if layer in seen:
+                raise RuntimeError(
+                    f"layer {layer!r} ran twice in one pass, so it has no single feature; "
+                    "tap a layer that runs once"
+                )
+            seen[layer] = flatten(output, layer)
+
+        return hook
+
+    handles = [modules[layer].register_forward_hook(keep(layer)) for layer in layers]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[nn.Module]:
+    """The model in evaluation mode without gradients; its modules' modes are put back after."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield model
+    finally:
+        for module, training in modes.items():
+            module.training = training

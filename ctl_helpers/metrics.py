@@ -1,0 +1,71 @@
+"""Direction and length of features from their inner products, and how they are summarized."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def cosine(ab: Tensor, aa: Tensor, bb: Tensor) -> Tensor:
+    """``cos[a, b] = ⟨a,b⟩ / (‖a‖‖b‖)``, signed and clipped to [−1, 1] against rounding.
+
+    Args:
+        ab, aa, bb: ``⟨a,b⟩``, ``‖a‖²`` and ``‖b‖²``, of one shape, float64.
+
+    Returns:
+        The same shape. NaN marks a sample in which a or b is the zero vector: it has no
+        direction, and :func:`summarize` leaves it out.
+    """
+    defined = (aa > 0) & (bb > 0)
+    value = (ab / (aa.sqrt() * bb.sqrt())).clamp(-1, 1)
+    return torch.where(defined, value, torch.full_like(value, torch.nan))
+
+
+def coef(lr: Tensor, ll: Tensor, rr: Tensor) -> Tensor:
+    """``coef = ‖l‖ · cos[l, r] / ‖r‖ = ⟨l,r⟩ / ‖r‖²``: the length of l along r, in units of r.
+
+    Arguments, shapes and the treatment of zero vectors as in :func:`cosine`
+    (CTL paper, Section 4.1, footnote 5).
+    """
+    defined = (ll > 0) & (rr > 0)
+    return torch.where(defined, lr / rr, torch.full_like(lr, torch.nan))
+
+
+def summarize(values: Tensor) -> dict[str, float]:
+    """``n``, ``mean``, ``std`` (ddof 1), ``q25``, ``median``, ``q75`` of the defined values.
+
+    Quartiles are exact with linear interpolation. ``n`` counts the values that are not NaN; what
+    cannot be computed from so few is NaN.
+    """
+    defined = values[~values.isnan()].double().cpu().numpy()
+    names = ("n", "mean", "std", "q25", "median", "q75")
+    if len(defined) == 0:
+        return dict(zip(names, (0, *[math.nan] * 5), strict=True))
+    std = defined.std(ddof=1) if len(defined) > 1 else math.nan
+    found = (defined.mean(), std, *np.quantile(defined, (0.25, 0.5, 0.75)))
+    return dict(zip(names, (len(defined), *map(float, found)), strict=True))
+
+
+def inner_products(a: Tensor, others: Sequence[Tensor]) -> Tensor:
+    """``⟨a, b⟩`` for each b of ``others``, sample by sample, summed in float64.
+
+    Args:
+        a: features of shape (samples, width), any floating type.
+        others: features of the same shape; ``a`` itself may be among them.
+
+    Returns:
+        Shape (len(others), samples), float64.
+    """
+    # On a CPU a few rows at a time, so that the wide copies stay in its cache.
+    rows = max(1, 2**18 // a.shape[1]) if a.device.type == "cpu" else len(a)
+    products = a.new_empty((len(others), len(a)), dtype=torch.float64)
+    for start in range(0, len(a), rows):
+        part = slice(start, start + rows)
+        wide = a[part].double()
+        for row, b in enumerate(others):
+            products[row, part] = torch.linalg.vecdot(wide, wide if b is a else b[part].double())
+    return products

@@ -1,0 +1,1 @@
+"""Networks of the settings; each names the layers whose features are compared."""

@@ -1,0 +1,50 @@
+"""Where the book's files are: the checkout that holds settings, notebooks and results."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(\.git)?/?")
+
+
+def root() -> Path:
+    """The checkout: the folder of this package, unless the current one is a checkout itself."""
+    here = Path.cwd()
+    if (here / "_toc.yml").is_file() and (here / "settings").is_dir():
+        return here
+    return Path(__file__).resolve().parents[1]
+
+
+def work_folder() -> Path:
+    """Where runs and trained checkpoints are kept: ``$CTL_STORE``, or ``.ctl`` in the checkout."""
+    return Path(os.environ.get("CTL_STORE") or root() / ".ctl").absolute()
+
+
+def data_folder() -> Path:
+    """Where data sets are looked for: ``$CTL_DATA_DIR``, or a folder in the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("CTL_DATA_DIR") or cache / "ctl-helpers").absolute()
+
+
+def repository(checkout: Path) -> str | None:
+    """The repository's address, from ``[project.urls]`` in pyproject.toml; None while not set.
+
+    Raises:
+        ValueError: an address that Colab cannot open.
+    """
+    text = (checkout / "pyproject.toml").read_text(encoding="utf-8")
+    address = tomllib.loads(text)["project"].get("urls", {}).get("Repository")
+    if address is None:
+        return None
+    match = _GITHUB.fullmatch(address)
+    if match is None:
+        raise ValueError(f"[project.urls] Repository is not a GitHub repository: {address!r}")
+    return f"https://github.com/{match[1]}"

@@ -1,0 +1,187 @@
+"""Tidy results on disk: tables of a run with their provenance, and reading them for a page."""
+
+from __future__ import annotations
+
+import html
+import json
+import platform
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from ctl_helpers.project import root, work_folder
+from ctl_helpers.settings import Setting
+
+_PROVENANCE = "provenance.json"
+_PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn")
+
+
+class Recorder:
+    """Collects a run's tables and says where they come from.
+
+    Args:
+        setting: what is run.
+        section: the paper's section, such as ``"4.1"``.
+        parameters: the notebook's parameters.
+        folder: where to write; a folder beside the notebook when it is run by hand.
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        section: str,
+        parameters: Mapping[str, object],
+        folder: str | None = None,
+    ) -> None:
+        self._folder = Path(folder) if folder else Path("results-by-hand") / section / setting.name
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._setting, self._section, self._parameters = setting, section, dict(parameters)
+        self._start = time.monotonic()
+
+    def save(self, name: str, table: pd.DataFrame) -> None:
+        """Write a table as ``<name>.parquet``."""
+        table.to_parquet(self._folder / f"{name}.parquet", index=False)
+
+    def finish(self) -> Provenance:
+        """Write the provenance beside the tables, and return it for display."""
+        provenance = Provenance(
+            {
+                "setting": self._setting.name,
+                "section": self._section,
+                "parameters": self._parameters,
+                "data": self._setting.data,
+                "data checksum": self._setting.data_checksum(),
+                "code": _code_version(),
+                "device": _device(),
+                "packages": {name: _package(name) for name in _PACKAGES},
+                "python": platform.python_version(),
+                "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                "seconds": round(time.monotonic() - self._start, 1),
+            }
+        )
+        text = json.dumps(provenance.facts, indent=1, ensure_ascii=False)
+        (self._folder / _PROVENANCE).write_text(text, encoding="utf-8")
+        return provenance
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a result: fact → value."""
+
+    facts: Mapping[str, object]
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th scope='row'>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>"
+            for name, text in self._lines()
+        )
+        return f"<table class='provenance'><tbody>{rows}</tbody></table>"
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}: {text}" for name, text in self._lines())
+
+    def _lines(self) -> list[tuple[str, str]]:
+        return [(name, _plain(value)) for name, value in self.facts.items()]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One stored run: its tables' folder, its provenance, and whether it was made here."""
+
+    folder: Path
+    facts: Mapping[str, object]
+    published: bool
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One of its tables, with the setting's name and the seed as first columns."""
+        table = pd.read_parquet(self.folder / f"{name}.parquet")
+        table.insert(0, "setting", self.facts["setting"])
+        table.insert(1, "seed", dict(self.facts["parameters"]).get("seed", 0))
+        return table
+
+
+def current_folder() -> Path:
+    """Where the latest run of each notebook on this machine is kept."""
+    return work_folder() / "current"
+
+
+def published_folder() -> Path:
+    """The results that come with the book."""
+    return root() / "results"
+
+
+def folder_name(section: str) -> str:
+    """A section's name in paths: ``4.1`` → ``4_1``."""
+    return section.replace(".", "_")
+
+
+def runs(section: str) -> list[Run]:
+    """The stored runs of a section: for each setting those made here, else the published ones."""
+    local, published = (
+        list(_stored(folder / folder_name(section), folder == published_folder()))
+        for folder in (current_folder(), published_folder())
+    )
+    here = {run.facts["setting"] for run in local}
+    return local + [run for run in published if run.facts["setting"] not in here]
+
+
+def tables(section: str, name: str) -> pd.DataFrame:
+    """One table of all stored runs of a section, with ``setting`` and ``seed`` columns.
+
+    Raises:
+        FileNotFoundError: no run of the section is stored.
+    """
+    found = [run.table(name) for run in runs(section)]
+    if not found:
+        raise FileNotFoundError(
+            f"no results of section {section} are stored: run `make book SECTION={section}`"
+        )
+    return pd.concat(found, ignore_index=True)
+
+
+def _stored(folder: Path, published: bool) -> Iterator[Run]:
+    for path in sorted(folder.glob(f"*/{_PROVENANCE}")):
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        yield Run(path.parent, facts, published)
+
+
+def _code_version() -> str:
+    """The commit of this checkout, with a note where files differ from it."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root()), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "--short=12", "HEAD") + (" with changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return f"ctl-helpers {_package('ctl-helpers')}"
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def _package(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_plain, value)) + "]"
+    return str(value)

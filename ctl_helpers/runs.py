@@ -1,0 +1,175 @@
+"""Executing runs: papermill notebooks as tasks of a Dask cluster, each kept once it is whole."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import papermill
+from distributed import Client, LocalCluster, as_completed, get_worker
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+
+from ctl_helpers.plan import Job
+from ctl_helpers.project import root, work_folder
+from ctl_helpers.settings import SettingError
+from ctl_helpers.store import Store
+
+NOTEBOOK, TABLES = "notebook.ipynb", "tables"
+_TOPIC = "ctl-cells"
+# Workers whose kernel has just ended are slow to stop; Dask says so on the terminal.
+logging.getLogger("distributed").setLevel(logging.ERROR)
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: ``error`` is None, or what to tell a person, within one screen."""
+
+    job: Job
+    error: str | None
+    seconds: float
+
+
+def check_parameters(job: Job) -> None:
+    """Refuse a parameter that the notebook does not have; papermill itself would only warn.
+
+    Raises:
+        SettingError: an unknown parameter, or a section without a notebook.
+    """
+    if not job.notebook.is_file():
+        raise SettingError(f"{job.setting}: section {job.section} has no {job.notebook.name}")
+    known = papermill.inspect_notebook(str(job.notebook))
+    for name in job.parameters:
+        if name not in known:
+            raise SettingError(
+                f"{job.setting}: section {job.section} is given a parameter {name!r}, which "
+                f"{job.notebook.name} does not have; it has {sorted(known)}"
+            )
+
+
+def run(
+    todo: Sequence[Job],
+    *,
+    scheduler: str | None = None,
+    on_cell: Callable[[str, int, int], None],
+    on_end: Callable[[Outcome], None],
+) -> list[Outcome]:
+    """Execute runs; one that fails leaves the others going.
+
+    Args:
+        todo: the runs. One whose result is stored, or is being made by another process, is not
+            made again.
+        scheduler: address of a Dask scheduler, whose workers must see this checkout and its work
+            folder under the same paths; by default a local cluster, with as many workers as runs
+            and cores allow and torch's threads divided among them.
+        on_cell: told a run's label, the cell that starts and the number of cells.
+        on_end: told of each outcome as it comes.
+    """
+    cores = os.cpu_count() or 1
+    workers = min(len(todo), cores)
+    # The memory is the kernels', which Dask does not see, so it is not to limit any.
+    local = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": 0}
+    local |= {"dashboard_address": None}
+    threads = max(1, cores // workers) if scheduler is None else None
+    outcomes = []
+    with (
+        nullcontext(scheduler) if scheduler else LocalCluster(**local) as cluster,
+        Client(cluster) as client,
+    ):
+        client.subscribe_topic(_TOPIC, lambda event: on_cell(*event[1]))
+        running = {client.submit(execute, job, threads, pure=False): job for job in todo}
+        for future in as_completed(running):
+            failed = future.exception()
+            outcome = Outcome(running[future], repr(failed), 0.0) if failed else future.result()
+            outcomes.append(outcome)
+            on_end(outcome)
+    return outcomes
+
+
+def execute(job: Job, threads: int | None) -> Outcome:
+    """Make one run, in a Dask worker, and put it in the store.
+
+    Args:
+        job: the run.
+        threads: for torch in the notebook's kernel, which inherits this process's environment.
+    """
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    start = time.monotonic()
+    error = None
+    try:
+        Store().make("runs", job.key(), lambda folder: _execute(job, folder))
+    except PapermillExecutionError as failure:
+        error = _screen(job, failure)
+    return Outcome(job, error, time.monotonic() - start)
+
+
+def _execute(job: Job, folder: Path) -> None:
+    try:
+        papermill.execute_notebook(
+            str(job.notebook),
+            str(folder / NOTEBOOK),
+            {**job.parameters, "results_folder": str(folder / TABLES)},
+            engine_name=_ReportingEngine.name,
+            report=lambda cell, cells: _report(job.label, cell, cells),
+            kernel_name="python3",
+            # Or each kernel tells the terminal how it talks to this process and when it stops.
+            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
+            cwd=str(root()),
+            progress_bar=False,
+        )
+    except PapermillExecutionError:
+        kept = failed_notebook(job)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / NOTEBOOK, kept)
+        raise
+
+
+def failed_notebook(job: Job) -> Path:
+    """Where the notebook of a failed run is kept, as far as it got."""
+    return work_folder() / "failed" / f"{job.section}-{job.name}.ipynb"
+
+
+def _screen(job: Job, failure: PapermillExecutionError) -> str:
+    """A failed cell and the end of its error, within one screen."""
+    source = failure.source.strip().splitlines()
+    trace = _ANSI.sub("", "\n".join(failure.traceback)).splitlines()
+    shown = [f"cell {failure.cell_index}:", *(f"    {line}" for line in source[:12])]
+    shown += ["    …"] if len(source) > 12 else []
+    shown += ["", *(trace[-18:] or [f"{failure.ename}: {failure.evalue}"])]
+    return "\n".join([*shown, "", f"The notebook as far as it got: {failed_notebook(job)}"])
+
+
+def _report(label: str, cell: int, cells: int) -> None:
+    get_worker().log_event(_TOPIC, (label, cell, cells))
+
+
+class _ReportingEngine(NBClientEngine):
+    """Papermill's own engine, which also tells each cell that it starts."""
+
+    name = "ctl"
+
+    @classmethod
+    def execute_managed_notebook(
+        cls, nb_man: Any, kernel_name: str, *, report: Callable[[int, int], None], **options: Any
+    ) -> Mapping[str, Any]:
+        begin = nb_man.cell_start
+
+        def cell_start(cell: Any, cell_index: int | None = None, **more: Any) -> None:
+            report((cell_index or 0) + 1, len(nb_man.nb.cells))
+            begin(cell, cell_index, **more)
+
+        nb_man.cell_start = cell_start
+        return super().execute_managed_notebook(nb_man, kernel_name, **options)
+
+
+papermill_engines.register(_ReportingEngine.name, _ReportingEngine)

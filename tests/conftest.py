@@ -1,0 +1,101 @@
+"""Fixtures: small networks, a work folder of one's own, and a copy of the checkout to build."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+ROOT = Path(__file__).resolve().parents[1]
+_LEFT_OUT = shutil.ignore_patterns(
+    ".git", ".venv", ".ctl", "_build", "runs", "__pycache__", "*.egg-info"
+)
+
+
+@pytest.fixture(autouse=True)
+def work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test has its own store."""
+    monkeypatch.setenv("CTL_STORE", str(tmp_path / "work"))
+    return tmp_path / "work"
+
+
+@pytest.fixture
+def net() -> nn.Module:
+    """A small ReLU network in float64, so that an oracle can agree to many digits."""
+    torch.manual_seed(0)
+    layers = [nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 5), nn.ReLU(), nn.Linear(5, 3)]
+    return nn.Sequential(*layers).double()
+
+
+@pytest.fixture
+def around() -> Callable[..., dict[str, dict[str, Tensor]]]:
+    """Makes checkpoints near a network's own weights: name → state dict."""
+
+    def make(model: nn.Module, names: str, scale: float = 0.3) -> dict[str, dict[str, Tensor]]:
+        torch.manual_seed(1)
+        return {
+            name: {
+                key: value + scale * torch.randn_like(value)
+                if value.is_floating_point()
+                else value.clone()
+                for key, value in model.state_dict().items()
+            }
+            for name in names
+        }
+
+    return make
+
+
+@pytest.fixture
+def inputs() -> Callable[..., Tensor]:
+    """Random float64 inputs of shape (samples, 6), the same for the same seed."""
+
+    def make(samples: int, seed: int = 0) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(samples, 6, generator=generator, dtype=torch.float64)
+
+    return make
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of this checkout without anything generated."""
+    return Path(shutil.copytree(ROOT, tmp_path / "checkout", ignore=_LEFT_OUT))
+
+
+def command(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run ``ctl`` with the package, settings and store of a copied checkout."""
+    environment: Mapping[str, str] = {
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        "CTL_STORE": str(folder / ".ctl"),
+        **variables,
+    }
+    code = "from ctl_helpers.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site of a fresh copy of the checkout, on the fast profile."""
+    folder = Path(
+        shutil.copytree(ROOT, tmp_path_factory.mktemp("book") / "checkout", ignore=_LEFT_OUT)
+    )
+    for action in ("run", "site"):
+        done = command(folder, action, "--profile", "fast")
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
+    return folder / "_build" / "html"

@@ -1,0 +1,228 @@
+"""The site layer: figures in pages, links to Colab, and the built pages as a browser sees them."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+import shutil
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ctl_helpers import book
+from ctl_helpers.project import repository
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+REPOSITORY = "https://github.com/owner/name"
+COLAB = "https://colab.research.google.com/github/owner/name/blob/main/notebooks/4_1.ipynb"
+
+
+class Recorder:
+    """Stands in for myst-nb's renderer and its logger; notes what is asked of them."""
+
+    def __init__(self) -> None:
+        self.scripts: list[str] = []
+        self.warnings: list[str] = []
+        self.logger = self
+
+    def add_js_file(self, key: str, uri: str, kwargs: dict[str, str]) -> None:
+        self.scripts.append(uri)
+
+    def warning(self, message: str, **kwargs: Any) -> None:
+        self.warnings.append(message)
+
+
+def render(layout: dict[str, Any], recorder: Recorder, inline: bool = False) -> str | None:
+    data = SimpleNamespace(
+        mime_type=book.PLOTLY_MIME, content={"data": [], "layout": layout}, line=1
+    )
+    nodes = book.PlotlyRenderer.handle_mime(recorder, data, inline)  # type: ignore[arg-type]
+    return None if nodes is None else nodes[0].astext()
+
+
+def test_a_figure_becomes_a_labelled_box_and_its_json() -> None:
+    recorder = Recorder()
+    layout = {"meta": {"alt": 'α "rises"', "min_width": 640}, "height": 300, "title": "</script>"}
+    html = render(layout, recorder)
+    assert html is not None
+    assert 'role="img" aria-label="α &quot;rises&quot;"' in html
+    assert 'style="height:300px;min-width:640px"' in html
+    (text,) = re.findall(r'<script type="application/json">(.*?)</script>', html)
+    assert json.loads(text) == {"data": [], "layout": layout}
+    assert recorder.scripts == ["plotly.min.js", "figures.js"]
+    assert not recorder.warnings
+
+
+def test_a_figure_without_alternative_text_warns() -> None:
+    recorder = Recorder()
+    assert render({}, recorder) is not None
+    assert len(recorder.warnings) == 1
+
+
+def test_other_outputs_are_left_to_myst_nb() -> None:
+    recorder = Recorder()
+    assert render({"meta": {"alt": "A figure."}}, recorder, inline=True) is None
+    image = SimpleNamespace(mime_type="image/png", content="", line=1)
+    assert book.PlotlyRenderer.handle_mime(recorder, image, False) is None  # type: ignore[arg-type]
+    assert not recorder.scripts
+
+
+@pytest.mark.parametrize(
+    ("urls", "expected"),
+    [
+        ("", None),
+        ('Repository = "https://github.com/owner/name"', REPOSITORY),
+        ('Repository = "https://github.com/owner/name.git"', REPOSITORY),
+        ('Repository = "https://github.com/owner/name/"', REPOSITORY),
+    ],
+)
+def test_the_repository_address_comes_from_pyproject(
+    tmp_path: pathlib.Path, urls: str, expected: str | None
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(f"[project]\n[project.urls]\n{urls}\n")
+    assert repository(tmp_path) == expected
+
+
+def test_a_repository_elsewhere_is_refused(tmp_path: pathlib.Path) -> None:
+    text = '[project]\nurls = {Repository = "https://example.org/owner/name"}\n'
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(ValueError, match=r"example\.org"):
+        repository(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("docname", "expected"),
+    [
+        ("book/4_1", COLAB),
+        ("book/runs/4_1/digits-mlp", COLAB),
+        ("book/notation", None),
+        ("search", None),
+    ],
+)
+def test_pages_of_a_section_link_to_its_notebook(
+    tmp_path: pathlib.Path, docname: str, expected: str | None
+) -> None:
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "4_1.ipynb").touch()
+    assert book.colab_address(REPOSITORY, docname, tmp_path) == expected
+    for address, links in ((REPOSITORY, {expected, REPOSITORY} - {None}), (None, set())):
+        app = SimpleNamespace(config=SimpleNamespace(ctl_repository=address), srcdir=tmp_path)
+        context: dict[str, Any] = {"header_buttons": []}
+        book._add_header_links(app, docname, "page.html", context, None)  # type: ignore[arg-type]
+        assert {button["url"] for button in context["header_buttons"]} == links
+
+
+# The built pages, in a browser.
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+DRAWN = """() => [...document.querySelectorAll(".plotly-figure")]
+    .every((figure) => figure.querySelector(".main-svg"))"""
+PROBE = """() => {
+    const root = document.documentElement;
+    const prose = (document.querySelector("main") ?? document.body).cloneNode(true);
+    prose.querySelectorAll("pre, code, script, mjx-container").forEach((e) => e.remove());
+    const texts = [".xtick text", ".ytick text", ".legendtext", ".gtitle", ".annotation-text",
+        "text[class$=title]"].map((name) => ".plotly-figure " + name);
+    return {
+        theme: root.dataset.theme,
+        overflow: root.scrollWidth - root.clientWidth,
+        unlabelled: document.querySelectorAll(".plotly-figure:not([aria-label]), "
+            + ".plotly-figure[aria-label='']").length,
+        mathErrors: document.querySelectorAll("mjx-merror, mjx-mtext[style*='red']").length,
+        prose: prose.textContent,
+        background: getComputedStyle(document.body).backgroundColor,
+        colours: [...new Set([...document.querySelectorAll(texts)]
+            .map((text) => getComputedStyle(text).fill))],
+    };
+}"""
+UNRENDERED = re.compile(r"\$\$|\\\(|\\\[|MathJax error|Math input error")
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG contrast ratio of two colours written as CSS's ``rgb(r, g, b)``."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def problems(page: Page, address: str, scheme: str) -> Iterator[str]:
+    """Open a page and name what a reader would stumble over."""
+    from playwright.sync_api import TimeoutError as NotInTime
+
+    noise: list[str] = []
+    page.on("console", lambda m: noise.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: noise.append(str(error)))
+    local = ("file:", "data:", "blob:")
+    page.on("request", lambda r: None if r.url.startswith(local) else noise.append(r.url))
+    page.goto(address, wait_until="load")
+    try:
+        page.wait_for_function(DRAWN, timeout=20_000)
+    except NotInTime:
+        yield "a figure is not drawn"
+    page.evaluate("() => window.MathJax?.startup?.promise")
+    seen = page.evaluate(PROBE)
+    yield from noise
+    if seen["theme"] != scheme:
+        yield f"theme is {seen['theme']!r}"
+    if seen["overflow"] > 0:
+        yield f"{seen['overflow']} px wider than the screen"
+    if seen["unlabelled"]:
+        yield f"{seen['unlabelled']} figures without a label"
+    if seen["mathErrors"]:
+        yield f"{seen['mathErrors']} formulas with an error"
+    if found := UNRENDERED.search(seen["prose"]):
+        yield f"mathematics not rendered: {seen['prose'][found.start() :][:60]!r}"
+    for colour in seen["colours"]:
+        if contrast(colour, seen["background"]) < 4.5:
+            yield f"figure text in {colour} on {seen['background']}"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no Chromium on this machine")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 380])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_in_a_browser(site: pathlib.Path, browser: Browser, scheme: str, width: int) -> None:
+    assert (site / "index.html").is_file()
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    found = []
+    for path in sorted(site.rglob("*.html")):
+        # The root is a redirect to the first page.
+        if "_static" in path.parts or path == site / "index.html":
+            continue
+        name = path.relative_to(site)
+        if path.stat().st_size > 300_000:
+            found.append(f"{name}: {path.stat().st_size} bytes")
+        page = context.new_page()
+        found += [f"{name}: {problem}" for problem in problems(page, path.as_uri(), scheme)]
+        page.close()
+    context.close()
+    assert not found, "\n".join(found)

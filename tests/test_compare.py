@@ -1,0 +1,324 @@
+"""The engine against an oracle that stores every feature, and its properties."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+import ctl_helpers as ctl
+
+ALPHAS = (0.25, 0.5, 0.75)
+LAYERS = ("1", "3", "4")
+
+
+def features(model: nn.Module, state: dict[str, Tensor], x: Tensor, layer: str) -> Tensor:
+    """The output of one layer, run as one deep-copied prefix: no hooks, no engine."""
+    names = [name for name, _ in model.named_children()]
+    prefix = model[: names.index(layer) + 1]
+    kept = {key: value for key, value in state.items() if key.split(".")[0] in names[: len(prefix)]}
+    return functional_call(prefix, kept, (x,)).detach().double().flatten(1)
+
+
+def oracle(model, checkpoints, comparisons, streams, layers) -> pd.DataFrame:
+    """Every feature stored, every formula written as in the paper, one sample at a time.
+
+    Zero features divide by zero; NaN then marks what has no direction.
+    """
+
+    def mixed(mix: dict[str, float]) -> dict[str, Tensor]:
+        keys = next(iter(checkpoints.values())).keys()
+        return {key: sum(w * checkpoints[n][key].double() for n, w in mix.items()) for key in keys}
+
+    rows = []
+    for position, comparison in enumerate(comparisons):
+        x = torch.cat([b for task in comparison.tasks for b in streams[task]]).double()
+        for layer in layers:
+
+            def f(mix, layer=layer, x=x) -> np.ndarray:
+                return features(model.double(), mixed(mix), x, layer).numpy()
+
+            left = f(comparison.left)
+            right = sum(weight * f(mix) for weight, mix in comparison.right)
+            base = [(f(a), f(b)) for a, b in comparison.baseline]
+            values = {"distance": [], "baseline": [], "coef": []}
+            for n in range(len(x)):
+                l_norm, r_norm = np.linalg.norm(left[n]), np.linalg.norm(right[n])
+                cos = left[n] @ right[n] / (l_norm * r_norm)
+                values["distance"].append(1 - cos)
+                values["coef"].append(l_norm * cos / r_norm)
+                pairs = [a[n] @ b[n] / np.linalg.norm(a[n]) / np.linalg.norm(b[n]) for a, b in base]
+                values["baseline"].append(1 - np.mean(pairs))
+            for metric, found in values.items():
+                series = pd.Series(found)
+                quartiles = dict(zip(("q25", "median", "q75"), series.quantile([0.25, 0.5, 0.75])))
+                row = {
+                    "comparison": position,
+                    "layer": layer,
+                    "metric": metric,
+                    "n": series.count(),
+                }
+                rows.append(row | {"mean": series.mean(), "std": series.std()} | quartiles)
+    return pd.DataFrame(rows)
+
+
+def sorted_table(table: pd.DataFrame) -> pd.DataFrame:
+    keys = ["comparison", "layer", "metric"]
+    numbers = ["n", "mean", "std", "q25", "median", "q75"]
+    return table.sort_values(keys)[keys + numbers].reset_index(drop=True)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize("kind", ["pairs", "average", "addition", "negation"])
+def test_agrees_with_the_oracle(kind, net, around, inputs) -> None:
+    checkpoints = around(net, "abp")
+    streams = {"a": inputs(37, 1).split(10), "b": inputs(23, 2).split(10)}
+    one = {name: {name: 1.0} for name in "abp"}
+    lam = 0.4
+    comparisons = {
+        "pairs": ctl.pairs("ab", ALPHAS),
+        "average": [
+            ctl.Comparison(
+                left=dict.fromkeys("abp", 1 / 3),
+                right=[(1 / 3, one[name]) for name in "abp"],
+                baseline=[(dict.fromkeys("abp", 1 / 3), one[name]) for name in "abp"],
+                tasks=("a", "b"),
+            )
+        ],
+        "addition": [
+            ctl.Comparison(
+                left={"p": 1 - 2 * lam, "a": lam, "b": lam},
+                right=[(0.5, {"p": 1 - 2 * lam, n: 2 * lam}) for n in "ab"],
+                baseline=[tuple({"p": 1 - 2 * lam, n: 2 * lam} for n in "ab")],
+                tasks=("a", "b"),
+            )
+        ],
+        "negation": [
+            ctl.Comparison(
+                left=one["p"],
+                right=[(0.5, {"p": 1 - s * lam, "a": s * lam}) for s in (1, -1)],
+                baseline=[({"p": 1 - lam, "a": lam}, {"p": 1 + lam, "a": -lam})],
+                tasks=("a",),
+            )
+        ],
+    }[kind]
+    table = ctl.compare(net, checkpoints, comparisons, streams, LAYERS)
+    expected = oracle(net, checkpoints, comparisons, streams, LAYERS)
+    pd.testing.assert_frame_equal(
+        sorted_table(table), sorted_table(expected), rtol=1e-9, atol=1e-12
+    )
+    assert list(table.columns) == [
+        "comparison", *comparisons[0].params, "layer", "metric",
+        "n", "mean", "std", "q25", "median", "q75",
+    ]  # fmt: skip
+
+
+def test_float32_features_are_compared_in_float64(net, around, inputs) -> None:
+    """Distances far under float32's resolution of a cosine are still right to a few percent."""
+    net = net.float()
+    checkpoints = around(net, "ab", scale=1e-4)
+    x = inputs(50).float()
+    table = ctl.compare(net, checkpoints, ctl.pairs("ab", [0.5]), [x], LAYERS)
+    found = table.set_index(["layer", "metric"])["mean"]
+    expected = oracle(
+        net, checkpoints, ctl.pairs("ab", [0.5], ["all"]), {"all": [x]}, LAYERS
+    ).set_index(["layer", "metric"])["mean"]
+    assert expected["4", "baseline"] < 1e-5
+    for layer in LAYERS:
+        assert found[layer, "baseline"] == pytest.approx(expected[layer, "baseline"], rel=1e-3)
+
+
+def test_a_linear_network_is_exactly_ctl(around) -> None:
+    torch.manual_seed(0)
+    one_layer = nn.Sequential(nn.Flatten(), nn.Linear(12, 7)).double()
+    x = torch.randn(40, 3, 4, dtype=torch.float64)
+    table = ctl.compare(one_layer, around(one_layer, "ab"), ctl.pairs("ab", ALPHAS), [x], ["1"])
+    value = table.set_index(["alpha", "metric"])["mean"]
+    for alpha in ALPHAS:
+        assert value[alpha, "distance"] == pytest.approx(0, abs=1e-14)
+        assert value[alpha, "coef"] == pytest.approx(1, abs=1e-14)
+        assert value[alpha, "baseline"] > 0.01
+
+
+def test_the_ends_of_the_path_are_exact(net, around, inputs) -> None:
+    table = ctl.compare(net, around(net, "ab"), ctl.pairs("ab", [0.0, 1.0]), [inputs(20)], LAYERS)
+    worst = table[table.metric == "distance"]["mean"].abs().max()
+    assert worst <= 1e-15
+    assert np.allclose(table[table.metric == "coef"]["mean"], 1, atol=1e-15, rtol=0)
+
+
+def test_the_order_of_checkpoints_and_batches_changes_nothing(net, around, inputs) -> None:
+    checkpoints = around(net, "abc")
+    x = inputs(30)
+    first = ctl.compare(net, checkpoints, ctl.pairs("abc", [0.25]), [x], LAYERS)
+    backwards = dict(reversed(checkpoints.items()))
+    second = ctl.compare(net, backwards, ctl.pairs("cba", [0.75]), x.split(7), LAYERS)
+    keys = ["pair", "layer", "metric"]
+    tables = [
+        t.assign(pair=["".join(sorted(p)) for p in t.i + t.j]).set_index(keys).sort_index()["mean"]
+        for t in (first, second)
+    ]
+    pd.testing.assert_series_equal(*tables, rtol=1e-13, atol=1e-16)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_sample_passes_are_as_few_as_promised(shared, net, around, inputs) -> None:
+    k, n, a = 4, 10, len(ALPHAS)
+    names = "wxyz"
+    counted = []
+    net.register_forward_pre_hook(lambda module, args: counted.append(len(args[0])))
+    streams = {name: inputs(n, seed).split(3) for seed, name in enumerate(names)}
+    ctl.compare(
+        net,
+        around(net, names),
+        ctl.pairs(names, ALPHAS),
+        [b for stream in streams.values() for b in stream] if shared else streams,
+        LAYERS,
+    )
+    expected = (k + a * k * (k - 1) // 2) * k * n if shared else k * k * n + a * k * (k - 1) * n
+    assert sum(counted) == expected
+
+
+def test_the_model_is_left_as_it_was(net, around, inputs) -> None:
+    net.train()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    ctl.compare(net, around(net, "ab"), ctl.pairs("ab", [0.5]), [inputs(5)], LAYERS)
+    assert net.training
+    assert not any(module._forward_hooks for module in net.modules())
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
+class Block(nn.Module):
+    """Takes keywords, returns a tuple, and changes a tapped tensor in place afterwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(6, 4)
+        self.inner = nn.LSTM(4, 4, batch_first=True)
+        self.register_buffer("shift", torch.ones(4), persistent=False)
+
+    def forward(self, x: Tensor, scale: float = 1.0) -> Tensor:
+        h = self.first(x)
+        h.add_(self.shift).relu_()
+        return self.inner(h.unsqueeze(1) * scale)[0].mean(1)
+
+
+def test_tuples_keywords_in_place_layers_and_buffers(around, inputs) -> None:
+    torch.manual_seed(0)
+    model = Block()
+    checkpoints = around(model, "ab")
+    x = inputs(9).float()
+    table = ctl.compare(
+        model, checkpoints, ctl.pairs("ab", [0.5]), [{"x": x, "scale": 2.0}], ["first", "inner"]
+    )
+    value = table.set_index(["layer", "metric"])["mean"]
+    # Before the in-place change the first layer is linear in its weights.
+    assert value["first", "distance"] == pytest.approx(0, abs=1e-12)
+    assert value["inner", "distance"] > 1e-6
+
+
+def test_default_layers_are_the_models_own_or_its_children(net, around, inputs) -> None:
+    table = ctl.compare(net, around(net, "ab"), ctl.pairs("ab", [0.5]), [inputs(4)])
+    assert list(dict.fromkeys(table.layer)) == list("01234")
+    net.feature_layers = ("3",)
+    assert ctl.feature_layers(net) == ("3",)
+
+
+def test_zero_features_are_left_out_and_counted() -> None:
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU()).double()
+    state = {"0.weight": torch.eye(2, dtype=torch.float64)}
+    other = {"0.weight": torch.tensor([[1.0, 1.0], [0.0, 1.0]], dtype=torch.float64)}
+    x = torch.tensor([[1.0, 2.0], [-1.0, -2.0], [3.0, 1.0]], dtype=torch.float64)
+    table = ctl.compare(model, {"a": state, "b": other}, ctl.pairs("ab", [0.5]), [x], ["1"])
+    assert table["n"].tolist() == [2, 2, 2]
+    assert table["mean"].notna().all()
+
+
+def test_permuted_samples_are_far_and_compared_as_said(net, around, inputs) -> None:
+    checkpoints = around(net, "ab", scale=1e-6)
+    x = inputs(12)
+    found = ctl.measure(net, checkpoints, ctl.pairs("ab", [0.5]), [x], LAYERS, permuted=True).values
+    f = features(net, checkpoints["a"], x, "4")
+    cosines = torch.nn.functional.cosine_similarity(f.roll(1, 0), f)
+    torch.testing.assert_close(found[0, "4", "distance"], 1 - cosines, rtol=0, atol=1e-4)
+    torch.testing.assert_close(found[0, "4", "baseline"], 1 - cosines, rtol=0, atol=1e-4)
+    with pytest.raises(ValueError, match="two or more samples"):
+        ctl.measure(net, checkpoints, ctl.pairs("ab", [0.5]), [x[:1]], LAYERS, permuted=True)
+
+
+def test_histogram_shares_add_up(net, around, inputs) -> None:
+    found = ctl.measure(net, around(net, "ab"), ctl.pairs("ab", ALPHAS), [inputs(50)], LAYERS)
+    bins = found.histogram("coef", [0.9, 0.95, 1.0, 1.05])
+    totals = bins.groupby(["comparison", "alpha", "layer"])["share"].sum()
+    assert len(totals) == len(ALPHAS) * len(LAYERS)
+    assert np.allclose(totals, 1)
+
+
+def test_triples_take_the_larger_premise() -> None:
+    rows = [("a", "b", 1.0), ("a", "c", 2.0), ("b", "c", 5.0)]
+    table = pd.DataFrame(rows, columns=["i", "j", "mean"]).assign(metric="distance")
+    found = ctl.triples(table).set_index(["i", "j", "k"])
+    assert len(found) == 3
+    assert found.loc[("a", "b", "c")].tolist() == [5.0, 2.0]
+    assert found.loc[("b", "a", "c")].tolist() == [2.0, 5.0]
+    assert found.loc[("a", "c", "b")].tolist() == [5.0, 1.0]
+
+
+@pytest.mark.parametrize("case", list(range(13)))
+def test_bad_input_gets_one_sentence(case, net, around, inputs) -> None:
+    good, x = around(net, "ab"), inputs(4)
+    pairs = ctl.pairs("ab", [0.5])
+    nan = {**good, "b": {**good["b"], "4.bias": good["b"]["4.bias"] * torch.nan}}
+    huge = {**good, "b": {key: value * 1e200 for key, value in good["b"].items()}}
+    clash = [ctl.Comparison({"a": 1.0}, [(1.0, {"b": 1.0})], params={"layer": 1})]
+    sequence = nn.Sequential(nn.Flatten(0), nn.Unflatten(0, (12, 2)))
+    calls = [
+        (lambda: ctl.compare(net, good, ctl.pairs("ac", [0.5]), [x]), KeyError, "named 'c'"),
+        (lambda: ctl.compare(net, nan, pairs, [x]), ValueError, "'b' has NaN"),
+        (lambda: ctl.compare(net, good, pairs, [x], ["9"]), KeyError, "no layer '9'"),
+        (lambda: ctl.compare(net, good, pairs, {"a": [x]}), KeyError, "no batches for task 'b'"),
+        (lambda: ctl.compare(net, good, pairs, {"a": [x], "b": []}), ValueError, "task 'b' has no"),
+        (lambda: ctl.compare(net, good, pairs, iter([])), ValueError, "stream has no samples"),
+        (lambda: ctl.compare(net, good, pairs, x), TypeError, "one tensor"),
+        (lambda: ctl.compare(net, good, pairs, {"x": x}), TypeError, "one dict of tensors"),
+        (lambda: ctl.compare(net, good, [], [x]), ValueError, "no comparisons"),
+        (lambda: ctl.compare(net, good, clash, [x]), ValueError, "'layer' is a column"),
+        (lambda: ctl.compare(net, huge, pairs, [x]), ValueError, "not finite for the mix"),
+        (lambda: ctl.pairs("aab", [0.5]), ValueError, "occurs twice"),
+        (
+            lambda: ctl.compare(sequence, {"a": {}, "b": {}}, pairs, [x], ["1"]),
+            RuntimeError,
+            "12 rows for 4 samples",
+        ),
+    ]
+    call, kind, sentence = calls[case]
+    with pytest.raises(kind, match=sentence) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_layers_that_run_twice_or_never_are_refused(around, inputs) -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.relu, self.unused, self.fc = nn.ReLU(), nn.ReLU(), nn.Linear(6, 6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.relu(self.fc(self.relu(x)))
+
+    model = Twice().double()
+    for layer, sentence in (("relu", "ran twice"), ("unused", "did not run")):
+        with pytest.raises(RuntimeError, match=sentence):
+            ctl.compare(model, around(model, "ab"), ctl.pairs("ab", [0.5]), [inputs(3)], [layer])
+
+
+def test_all_pairs_come_once_with_alpha_on_the_first() -> None:
+    found = ctl.pairs(["x", "y", "z"], [0.25, 0.75])
+    assert [(c.params["i"], c.params["j"]) for c in found[::2]] == list(combinations("xyz", 2))
+    assert found[0].left == {"x": 0.25, "y": 0.75}
+    assert found[0].tasks == ("x", "y")
