@@ -34,10 +34,21 @@ def figure_html(figure: Mapping[str, Any]) -> str:
 
     Args:
         figure: a Plotly figure as JSON; ``layout.meta`` may hold ``alt`` (what a screen reader
-            says) and ``min_width`` (px; on narrower screens the figure scrolls sideways).
+            says), ``min_width`` (px; on narrower screens the figure scrolls sideways) and
+            ``title_height`` (px). The title, its takeaway, is set as text above the figure, where
+            it wraps.
     """
-    layout = figure.get("layout", {})
+    layout = dict(figure.get("layout", {}))
     meta = layout.get("meta", {})
+    heading = ""
+    if title := layout.pop("title", {}).get("text"):
+        text = html.escape(title.replace("<br>", " "))
+        heading = f'<p class="figure-takeaway">{text}</p>'
+        # The space that the title leaves inside the figure.
+        freed = meta.get("title_height", 0)
+        layout["height"] = layout.get("height", DEFAULT_HEIGHT) - freed
+        margin = layout.get("margin", {})
+        layout["margin"] = {**margin, "t": max(margin.get("t", 0) - freed, 0)}
     style = f"height:{layout.get('height', DEFAULT_HEIGHT)}px"
     if "min_width" in meta:
         style += f";min-width:{meta['min_width']}px"
@@ -47,7 +58,7 @@ def figure_html(figure: Mapping[str, Any]) -> str:
         separators=(",", ":"),
     ).replace("<", r"\u003c")  # or a text in the figure could close the script element
     return (
-        '<div class="plotly-scroll">'
+        f'{heading}<div class="plotly-scroll">'
         f'<div class="plotly-figure" role="img" aria-label="{html.escape(meta.get("alt", ""))}"'
         f' style="{style}"></div>'
         f'<script type="application/json">{data}</script>'

@@ -112,7 +112,7 @@ def barriers(curves: pd.DataFrame) -> pd.DataFrame:
         Columns ``i``, ``j``, ``task``, ``loss_i``, ``loss_j``, ``barrier``, ``rise``.
     """
     rows = []
-    for (i, j, task), curve in curves.groupby(["i", "j", "task"], sort=False):
+    for (i, j, task), curve in curves.groupby(["i", "j", "task"], sort=False, dropna=False):
         loss = curve.set_index("alpha")["loss"]
         if not {0.0, 1.0} <= set(loss.index):
             raise ValueError(f"the path from {j!r} to {i!r} lacks an end; include alpha 0 and 1")

@@ -87,7 +87,9 @@ def _draw(
         }
         menus.append([_button(name, {"visible": visible}) for name, visible in shown.items()])
     wrapped = "<br>".join(textwrap.wrap(title, 64))
-    top = 58 + 18 * wrapped.count("<br>")
+    # The book's pages set the title above the figure, and take its space away.
+    title_height = 30 + 18 * wrapped.count("<br>")
+    controls_height = 84 if menus else 40
     figure.update_layout(
         title={
             "text": wrapped,
@@ -97,15 +99,15 @@ def _draw(
             "yanchor": "top",
             "pad": {"t": 10},
         },
-        meta={"alt": f"{title}. {alt}", "min_width": min_width},
+        meta={"alt": f"{title}. {alt}", "min_width": min_width, "title_height": title_height},
         updatemenus=[
             {"buttons": menu, "x": 0.3 * place, "xanchor": "left", "yanchor": "bottom"}
-            | {"y": 1 + 30 / (height - top - 130), "font": {"size": 12}}
+            | {"y": 1 + 30 / (height - controls_height - 72), "font": {"size": 12}}
             for place, menu in enumerate(menus)
         ],
-        height=height,
-        margin={"l": 64, "r": 30, "t": top + 50 * bool(menus), "b": 72},
-        legend={"orientation": "h", "yanchor": "top", "yref": "container", "y": 0.07, "x": 0},
+        height=height + title_height,
+        margin={"l": 64, "r": 30, "t": title_height + controls_height, "b": 84},
+        legend={"orientation": "h", "yanchor": "bottom", "yref": "container", "y": 0, "x": 0},
         template="plotly_white",
     )
     return figure
@@ -120,9 +122,9 @@ def _nested(data: Mapping[str, list]) -> dict[str, list]:
     return {key.replace(".", "_"): value for key, value in data.items()}
 
 
-def _digits(values: pd.Series) -> list[float]:
-    """Four significant digits: what a reader can use, in a fraction of the page size."""
-    return [float(f"{value:.4g}") for value in values]
+def _digits(values: pd.Series, digits: int = 4) -> list[float]:
+    """Rounded to significant digits: what a reader can use, in a fraction of the page's size."""
+    return [float(f"{value:.{digits}g}") for value in values]
 
 
 def _by_pair(table: pd.DataFrame, keys: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -140,7 +142,6 @@ def _by_pair(table: pd.DataFrame, keys: Sequence[str]) -> dict[str, pd.DataFrame
 def _points(rows: pd.DataFrame) -> dict[str, list]:
     """Means by layer with quartiles over samples as error bars."""
     return {
-        "x": rows["layer"].tolist(),
         "y": _digits(rows["mean"]),
         "error_y.array": _digits((rows["q75"] - rows["mean"]).clip(lower=0)),
         "error_y.arrayminus": _digits((rows["mean"] - rows["q25"]).clip(lower=0)),
@@ -148,8 +149,9 @@ def _points(rows: pd.DataFrame) -> dict[str, list]:
     }
 
 
-def _point_look(symbol: str, label: str) -> dict[str, object]:
+def _point_look(layers: Sequence[str], symbol: str, label: str) -> dict[str, object]:
     return {
+        "x": list(dict.fromkeys(layers)),
         "mode": "lines+markers",
         "marker_symbol": symbol,
         "marker_size": 9,
@@ -189,7 +191,7 @@ def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> go.Figure:
             rows = chosen[(chosen["metric"] == metric) & (chosen["alpha"] == alpha)]
             data = {pair: _points(part) for pair, part in _by_pair(rows, ["layer"]).items()}
             group = name if metric == "distance" else ""
-            look = _point_look(symbol, name)
+            look = _point_look(rows["layer"], symbol, name)
             lines.append(_Line(name, colour, data, 1, column, group, look))
     ratio = times_nearer(table)
     figure = _draw(
@@ -204,7 +206,7 @@ def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> go.Figure:
         min_width=340 * len(panels),
     )
     figure.update_yaxes(title_text="E[1 − cosine]", col=1)
-    return figure.update_yaxes(type="log", exponentformat="power", dtick=1, minor_showgrid=True)
+    return figure.update_yaxes(type="log", exponentformat="power", dtick=1)
 
 
 def length(histograms: pd.DataFrame, panels: Mapping[str, str]) -> go.Figure:
@@ -222,14 +224,11 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str]) -> go.Figure:
             part = histograms[(histograms["setting"] == setting) & (histograms["layer"] == layer)]
             for n, (alpha, rows) in enumerate(part.groupby("alpha")):
                 name = f"α = {alpha:g}"
-                data = {
-                    pair: {
-                        "x": _digits((bins["low"] + bins["high"]) / 2),
-                        "y": _digits(bins["share"]),
-                    }
-                    for pair, bins in _by_pair(rows, ["low", "high"]).items()
-                }
+                bins = _by_pair(rows, ["low", "high"])
+                data = {pair: {"y": _digits(part["share"], 3)} for pair, part in bins.items()}
+                middles = _digits((bins[_ALL]["low"] + bins[_ALL]["high"]) / 2)
                 look = {
+                    "x": middles,
                     "mode": "lines",
                     "line_shape": "hvh",
                     "line_width": 1.8,
@@ -251,6 +250,8 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str]) -> go.Figure:
     )
     figure.add_vline(x=1, line_dash="dot", line_color=_GREY)
     figure.update_yaxes(tickformat=".0%", nticks=4, rangemode="tozero")
+    filled = middle[histograms["share"] > 0.002]
+    figure.update_xaxes(range=[filled.min() - 0.03, filled.max() + 0.03])
     return figure.update_xaxes(title_text="coef", row=len(layers))
 
 
@@ -269,12 +270,10 @@ def paths(curves: pd.DataFrame, panels: Mapping[str, str]) -> go.Figure:
             rows = curves[(curves["setting"] == setting) & (curves["role"] == role)]
             by_pair = _by_pair(rows, ["alpha"])
             for row, (measure, form) in enumerate((("loss", ".3f"), ("accuracy", ".1%")), 1):
-                data = {
-                    pair: {"x": part["alpha"].tolist(), "y": _digits(part[measure])}
-                    for pair, part in by_pair.items()
-                }
+                data = {pair: {"y": _digits(part[measure])} for pair, part in by_pair.items()}
                 hover = f"α = %{{x}}: {measure} %{{y:{form}}}<extra>on {role}</extra>"
-                look = {"mode": "lines+markers", "hovertemplate": hover}
+                look = {"x": by_pair[_ALL]["alpha"].tolist(), "hovertemplate": hover}
+                look["mode"] = "lines+markers"
                 lines.append(_Line(f"on {role}", _COLOURS[n], data, row, column, "", look))
     ends = curves[curves["alpha"].isin([0.0, 1.0])]
     keys = ["setting", "seed", "i", "j", "role"]
@@ -315,7 +314,8 @@ def controls(table: pd.DataFrame, panels: Mapping[str, str]) -> go.Figure:
                     & (table["metric"] == metric)
                 ]
                 points = {_ALL: _points(_by_pair(chosen, ["layer"])[_ALL])}
-                look = _point_look(("circle", "diamond", "square")[n % 3], kind)
+                symbol = ("circle", "diamond", "square")[n % 3]
+                look = _point_look(chosen["layer"], symbol, kind)
                 lines.append(_Line(kind, _COLOURS[n], points, row, column, "", look))
     last = table[table["layer"] == table["layer"].iloc[-1]]
     means = last.groupby(["metric", "control"])["mean"].mean()

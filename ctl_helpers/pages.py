@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from IPython.display import Markdown
 
 from ctl_helpers import results, settings
 
@@ -23,28 +23,22 @@ def panels(section: str) -> dict[str, str]:
     }
 
 
-def state_of_settings(section: str) -> pd.io.formats.style.Styler:
-    """A table of a section's settings: what each is, and where its results come from."""
+def state_of_settings(section: str) -> Markdown:
+    """A list of a section's settings: what each is, and where its results come from."""
     stored = results.runs(section)
-    rows = []
+    lines = []
     for name in settings.names():
         setting = settings.load(name)
-        if section not in setting.sections:
-            continue
-        runs = [run for run in stored if run.facts["setting"] == name]
-        rows.append(
-            {
-                "Setting": f"{setting.title} ({name})",
-                "Kind": _SORTS[setting.kind],
-                "What it is": setting.about,
-                "Results": _origin(runs) if runs else f"Not run. {setting.missing() or ''}",
-            }
-        )
-    return pd.DataFrame(rows).style.hide(axis="index")
+        if section in setting.sections:
+            runs = [run for run in stored if run.facts["setting"] == name]
+            origin = _origin(runs) if runs else f"**Not run**: {setting.missing() or 'run it'}."
+            kind = _SORTS[setting.kind]
+            lines.append(f"- **{setting.title}** (`{name}`), *{kind}*. {setting.about} {origin}")
+    return Markdown("\n".join(lines))
 
 
 def _origin(runs: list[results.Run]) -> str:
     seeds = ", ".join(str(dict(run.facts["parameters"]).get("seed")) for run in runs)
     facts = runs[0].facts
     made = "published with the book" if runs[0].published else "run with this build"
-    return f"Seeds {seeds}: {made}, {facts['finished'][:10]}, on {facts['device']}."
+    return f"*Results*: seeds {seeds}; {made}, {facts['finished'][:10]}, on {facts['device']}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,8 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ctl_helpers.data import mnist
-from ctl_helpers.data.digits import digits
+from ctl_helpers.data import digits, mnist
 from ctl_helpers.data.images import Images, MissingDataError
 from ctl_helpers.models.mlp import MLP
 from ctl_helpers.project import root
@@ -95,7 +95,7 @@ class Setting(_Checked):
             SettingError: a task whose name is not an angle such as ``"22.5°"``.
             MissingDataError: the data set is not on this machine.
         """
-        if not task.endswith("°"):
+        if not re.fullmatch(r"-?\d+(\.\d+)?°", task):
             raise SettingError(
                 f"{self.name} has no task {task!r}; its tasks are {[self.pretrain, *self.finetune]}"
             )
@@ -129,8 +129,8 @@ class Setting(_Checked):
         return found
 
     def data_checksum(self) -> str:
-        """Digest of the original data set, both splits; known without the files for MNIST."""
-        return _data_checksum(self.data)
+        """Digest of the original data set, known without loading it."""
+        return digits.checksum() if self.data == "digits" else mnist.checksum()
 
     def _trained(
         self, task: str, recipe: Recipe, seed: int, samples: int | None, start: Path | None
@@ -166,22 +166,13 @@ _WEIGHTS = "weights.safetensors"
 
 @lru_cache
 def _original(data: str, split: str) -> Images:
-    return digits(split) if data == "digits" else mnist.mnist(split)
+    return digits.digits(split) if data == "digits" else mnist.mnist(split)
 
 
 @cache
 def _rotated(data: str, split: str, degrees: float) -> Images:
     images = _original(data, split)
     return images.rotated(degrees) if degrees else images
-
-
-@lru_cache
-def _data_checksum(data: str) -> str:
-    if data == "mnist":
-        return digest(mnist.CHECKSUMS)  # every load compares the files with these
-    splits = [_original(data, split) for split in ("train", "test")]
-    values = [zlib.crc32(t.numpy().tobytes()) for s in splits for t in (s.inputs, s.targets)]
-    return digest(values)
 
 
 def load(name: str) -> Setting:
@@ -236,5 +227,6 @@ def _read(path: Path, make: Any) -> Any:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise SettingError(f"{path.name}: {place!r}: {first['msg'].lower()}") from None
-    except (yaml.YAMLError, TypeError) as error:
-        raise SettingError(f"{path.name} is not a mapping in YAML: {error}") from None
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise SettingError(f"{path.name} is not a mapping in YAML: {reason}") from None

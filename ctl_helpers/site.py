@@ -92,9 +92,9 @@ def build(profile: str) -> Path:
             # The book tool's caches do not know of results and helpers that pages read.
             for cache in (".jupyter_cache", ".doctrees"):
                 shutil.rmtree(output / cache, ignore_errors=True)
-        command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(root())]
+        tool = Path(sys.executable).with_name("jupyter-book")
         strict = ["-n", "-W", "--keep-going", "--quiet"]
-        subprocess.run([*command, *strict], check=True)
+        subprocess.run([str(tool), "build", str(root()), *strict], check=True)
         if not (output / "html" / "index.html").is_file():
             raise FileNotFoundError(f"the book tool left no index.html in {output / 'html'}")
         stamp.write_text(now)

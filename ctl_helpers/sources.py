@@ -60,6 +60,7 @@ def _imports(tree: ast.AST) -> Iterator[Path]:
                     aliases.add(name.asname or _NAME)
                 elif name.name.startswith(f"{_NAME}."):
                     yield from _file(name.name)
+                    aliases |= set() if name.asname else {_NAME}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == _NAME:
             for name in node.names:
                 # Either a module of that name, or a name that the imported module defines.

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import torch
-from sklearn.datasets import load_digits
 from torch.nn.functional import interpolate
 
 from ctl_helpers.data.images import Images
+from ctl_helpers.store import file_checksum
 
 _TRAIN = 1200
+
+
+def checksum() -> str:
+    """SHA-256 of the file in which the installed scikit-learn keeps the digits."""
+    package = Path(find_spec("sklearn").origin).parent
+    return file_checksum(package / "datasets" / "data" / "digits.csv.gz")
 
 
 def digits(split: str, size: int = 28) -> Images:
@@ -18,6 +27,8 @@ def digits(split: str, size: int = 28) -> Images:
         split: ``"train"`` (1,200 images) or ``"test"`` (597), a fixed random split.
         size: pixels a side after bicubic enlargement, 28 as MNIST has.
     """
+    from sklearn.datasets import load_digits
+
     bunch = load_digits()
     pixels = torch.from_numpy(bunch.images).float().unsqueeze(1) / 16
     enlarged = interpolate(pixels, size=(size, size), mode="bicubic", align_corners=False)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.transforms.functional import InterpolationMode, rotate
 
 
 class MissingDataError(RuntimeError):
@@ -25,6 +24,9 @@ class Images:
 
     def rotated(self, degrees: float) -> Images:
         """The images turned counter-clockwise about their centre, bilinear, zero outside."""
+        # Imported here and in the loaders: it takes seconds, and most commands load no image.
+        from torchvision.transforms.functional import InterpolationMode, rotate
+
         turned = rotate(self.inputs, degrees, interpolation=InterpolationMode.BILINEAR)
         return Images(turned.clamp(0, 1), self.targets)
 

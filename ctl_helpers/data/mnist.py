@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torchvision import datasets
 
 from ctl_helpers.data.images import Images, MissingDataError
 from ctl_helpers.project import data_folder
-from ctl_helpers.store import file_checksum
+from ctl_helpers.store import digest, file_checksum
 
 CHECKSUMS = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -17,6 +16,11 @@ CHECKSUMS = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
+
+
+def checksum() -> str:
+    """Digest of the data set, which every load compares the files with."""
+    return digest(CHECKSUMS)
 
 
 def mnist(split: str) -> Images:
@@ -41,6 +45,8 @@ def mnist(split: str) -> Images:
                 f"{path} is damaged or incomplete (its SHA-256 is not MNIST's): delete it and run "
                 "`ctl data mnist-mlp` to download it again"
             )
+    from torchvision import datasets
+
     found = datasets.MNIST(root, train=split == "train", download=False)
     return Images(found.data.unsqueeze(1).to(torch.float32) / 255, found.targets.long())
 
@@ -51,12 +57,15 @@ def fetch() -> Path:
     Raises:
         MissingDataError: no server could be reached, or the data folder cannot be written.
     """
+    from torchvision import datasets
+
     root = data_folder()
     try:
         datasets.MNIST(root, download=True)
     except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
         raise MissingDataError(
-            f"MNIST could not be downloaded into {root} ({error}): connect to the network, or set "
+            f"MNIST could not be downloaded into {root} ({reason}): connect to the network, or set "
             "CTL_DATA_DIR to a folder that holds MNIST/raw"
         ) from None
     return root

@@ -1,0 +1,146 @@
+"""Scores of mixes against a plain loop, and barriers against curves made by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+import ctl_helpers as ctl
+
+MIXES = [{"a": 1.0}, {"a": 0.3, "b": 0.7}, {"p": -1.0, "a": 1.0, "b": 1.0}]
+
+
+def labelled(inputs, samples: int, seed: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return inputs(samples, seed), torch.randint(3, (samples,), generator=generator)
+
+
+def naive(checkpoints, mix: dict[str, float], x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Loss and accuracy in numpy alone, one sample at a time, for the network of the fixture."""
+    weights = {
+        key: sum(weight * checkpoints[name][key].numpy() for name, weight in mix.items())
+        for key in checkpoints["a"]
+    }
+    losses, hits = [], []
+    for sample, target in zip(x, y, strict=True):
+        h = sample
+        for layer in "024":
+            h = weights[f"{layer}.weight"] @ h + weights[f"{layer}.bias"]
+            h = h if layer == "4" else np.maximum(h, 0)
+        losses.append(np.log(np.exp(h).sum()) - h[target])
+        hits.append(h.argmax() == target)
+    return float(np.mean(losses)), float(np.mean(hits))
+
+
+@pytest.mark.parametrize("size", [1, 5, 100])
+def test_agrees_with_a_plain_loop(size: int, net, around, inputs) -> None:
+    checkpoints = around(net, "abp", scale=1.0)
+    data = {"s": labelled(inputs, 23, 1), "t": labelled(inputs, 17, 2)}
+    streams = {
+        task: list(zip(x.split(size), y.split(size), strict=True)) for task, (x, y) in data.items()
+    }
+    asked = [ctl.Evaluation(mix, params={"number": n}) for n, mix in enumerate(MIXES)]
+    asked.append(ctl.Evaluation(MIXES[0], tasks=["t"], params={"number": 3}))
+    table = ctl.evaluate(net, checkpoints, asked, streams)
+    assert list(table.columns) == ["number", "task", "n", "loss", "accuracy"]
+    assert list(zip(table.number, table.task, strict=True)) == [
+        *((n, task) for n in range(3) for task in "st"),
+        (3, "t"),
+    ]
+    for row in table.itertuples():
+        x, y = (tensor.numpy() for tensor in data[row.task])
+        loss, accuracy = naive(checkpoints, asked[row.number].mix, x, y)
+        assert (row.n, row.accuracy) == (len(y), accuracy)
+        assert row.loss == pytest.approx(loss, rel=1e-12)
+
+
+def test_float32_logits_are_scored_in_float64(net, around, inputs) -> None:
+    """A loss that float32 would round to nothing: ln(1 + 2e⁻³⁰) for logits (30, 0, 0)."""
+    net = net.float()
+    state = {key: torch.zeros_like(value) for key, value in net.state_dict().items()}
+    state["4.bias"] = torch.tensor([30.0, 0.0, 0.0])
+    batch = (inputs(4).float(), torch.zeros(4, dtype=torch.long))
+    (loss,) = ctl.evaluate(net, {"a": state}, [ctl.Evaluation({"a": 1.0})], [batch]).loss
+    assert loss == pytest.approx(2 * np.exp(-30), rel=1e-2)
+
+
+def test_equal_mixes_run_once(net, around, inputs) -> None:
+    counted = []
+    net.register_forward_pre_hook(lambda module, args: counted.append(len(args[0])))
+    asked = [
+        ctl.Evaluation({"a": 0.1, "b": 1 - 0.1}),
+        ctl.Evaluation({"b": 0.9, "a": 1 - 0.9, "c": 0.0}),
+        ctl.Evaluation({"a": 1.0}, tasks=["s"]),
+    ]
+    streams = {name: [labelled(inputs, 6, 0), labelled(inputs, 3, 1)] for name in "st"}
+    table = ctl.evaluate(net, around(net, "abc"), asked, streams)
+    assert sorted(counted) == [3, 3, 3, 6, 6, 6]
+    assert table.loss[0] == table.loss[2]
+    assert len(table) == 5
+
+
+def test_the_ends_of_a_path_are_its_networks(net, around, inputs) -> None:
+    checkpoints = around(net, "ab")
+    stream = [labelled(inputs, 10, 0)]
+    alone = ctl.evaluate(net, checkpoints, [ctl.Evaluation({n: 1.0}) for n in "ba"], stream)
+    line = ctl.evaluate(net, checkpoints, ctl.path("a", "b", [0, 0.5, 1]), stream)
+    assert line[["i", "j", "alpha"]].values.tolist() == [["a", "b", x] for x in (0, 0.5, 1)]
+    assert line.loss[[0, 2]].tolist() == alone.loss.tolist()
+    assert [point.tasks for point in ctl.path("a", "b", [0.5], ["t"])] == [["t"]]
+    assert ctl.barriers(line).loc[0, ["loss_j", "loss_i"]].tolist() == alone.loss.tolist()
+
+
+def curve(loss: list[float], alphas: list[float] | None = None, task: str | None = "t"):
+    alphas = np.linspace(0, 1, len(loss)).tolist() if alphas is None else alphas
+    return pd.DataFrame({"i": "a", "j": "b", "alpha": alphas, "task": task, "loss": loss})
+
+
+@pytest.mark.parametrize(
+    ("loss", "barrier", "rise"),
+    [
+        ([1.0, 1.0, 1.0], 0.0, 0.0),
+        ([1.0, 3.0, 1.0], 2.0, 2.0),  # a bump
+        ([1.0, 2.0, 3.0], 0.0, 2.0),  # unequal ends alone
+        ([3.0, 2.5, 1.0], 0.5, 2.0),  # both, the larger end at j
+        ([2.0, 0.5, 2.0], 0.0, 0.0),  # a valley
+    ],
+)
+def test_a_bump_is_a_barrier_and_unequal_ends_a_rise(loss, barrier: float, rise: float) -> None:
+    (found,) = ctl.barriers(curve(loss)).to_dict("records")
+    ends = {"loss_i": loss[-1], "loss_j": loss[0]}
+    assert found == {"i": "a", "j": "b", "task": "t", **ends, "barrier": barrier, "rise": rise}
+
+
+def test_each_pair_and_task_has_its_barrier_whatever_the_order_of_alphas() -> None:
+    bump = curve([1, 3, 1], [1.0, 0.5, 0.0])
+    parts = [bump, curve([1, 1, 1], task="u"), bump.assign(i="c")]
+    table = ctl.barriers(pd.concat(parts))
+    assert table[["i", "task", "barrier"]].values.tolist() == [
+        ["a", "t", 2], ["a", "u", 0], ["c", "t", 2],
+    ]  # fmt: skip
+    assert len(ctl.barriers(curve([1, 3, 1], task=None))) == 1  # the task of a single stream
+
+
+@pytest.mark.parametrize("alphas", [[0.0, 0.5], [0.5, 1.0]])
+def test_a_path_without_an_end_is_refused(alphas: list[float]) -> None:
+    with pytest.raises(ValueError, match="from 'b' to 'a' lacks an end; include alpha 0 and 1"):
+        ctl.barriers(curve([1.0, 2.0], alphas))
+
+
+@pytest.mark.parametrize(("named", "whose"), [(True, "'t'"), (False, "the stream")])
+def test_batches_without_targets_are_refused(named: bool, whose, net, around, inputs) -> None:
+    streams = {"t": [inputs(4)]} if named else [inputs(4)]
+    with pytest.raises(ValueError, match=f"{whose} have no targets; pass") as caught:
+        ctl.evaluate(net, around(net, "a"), [ctl.Evaluation({"a": 1.0})], streams)
+    assert "\n" not in str(caught.value)
+
+
+def test_scoring_leaves_the_model_as_it_was(net: nn.Module, around, inputs) -> None:
+    net.train()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    ctl.evaluate(net, around(net, "a"), [ctl.Evaluation({"a": 1.0})], [labelled(inputs, 5, 0)])
+    assert net.training
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
