@@ -56,7 +56,8 @@ def oracle(model, checkpoints, comparisons, streams, layers) -> pd.DataFrame:
                 values["baseline"].append(1 - np.mean(pairs))
             for metric, found in values.items():
                 series = pd.Series(found)
-                quartiles = dict(zip(("q25", "median", "q75"), series.quantile([0.25, 0.5, 0.75])))
+                q25, median, q75 = series.quantile([0.25, 0.5, 0.75])
+                quartiles = {"q25": q25, "median": median, "q75": q75}
                 row = {
                     "comparison": position,
                     "layer": layer,

@@ -100,9 +100,9 @@ def test_checkpoints_that_do_not_fit_are_named(net, around) -> None:
     for state, sentence in cases:
         with pytest.raises(ValueError, match=sentence):
             check_compatible({"good": good, "odd": state}, reference)
-        with pytest.raises(ValueError, match="unlike|shape"):
+        with pytest.raises(ValueError, match=r"unlike|shape"):
             combine({"good": good, "odd": state}, {"good": 0.5, "odd": 0.5})
-    with pytest.raises(ValueError, match="'odd' has NaN or infinite values at '0.bias'"):
+    with pytest.raises(ValueError, match=r"'odd' has NaN or infinite values at '0\.bias'"):
         check_finite({"odd": {**good, "0.bias": good["0.bias"] * torch.nan}})
     with pytest.raises(ValueError, match="no checkpoints"):
         check_compatible({}, reference)

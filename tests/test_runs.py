@@ -1,0 +1,331 @@
+"""Runs: which there are, what makes them stale, and executing them whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+from conftest import ROOT, command
+
+from ctl_helpers import cli, plan, runs, settings, sources
+from ctl_helpers.plan import Job
+from ctl_helpers.settings import SettingError
+from ctl_helpers.store import Store
+
+# The plan.
+
+
+def rewrite(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+@pytest.fixture
+def copied(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copied checkout whose settings, notebooks and helpers the plan is made of."""
+    monkeypatch.chdir(checkout)
+    monkeypatch.setattr(sources, "_PACKAGE", checkout / "ctl_helpers")
+    for name in ("_exports", "_module_imports"):
+        monkeypatch.setattr(sources, name, cache(getattr(sources, name).__wrapped__))
+    return checkout
+
+
+def test_a_grid_is_expanded_and_a_profile_overrides_it() -> None:
+    found = plan.jobs("embedded", setting="digits-mlp")
+    assert [job.label for job in found] == [f"4.1 digits-mlp seed={n}" for n in range(3)]
+    assert [job.name for job in found] == [f"digits-mlp-seed-{n}" for n in range(3)]
+    (fast,) = plan.jobs("fast", setting="digits-mlp")
+    assert fast.parameters == {
+        "setting_name": "digits-mlp", "samples": 200, "alphas": [0.5], "seed": 0,
+    }  # fmt: skip
+    assert fast.point == {"seed": 0}
+    assert fast.title == "Digits MLP, seed 0"
+
+
+def test_a_grid_of_two_parameters_is_a_product(copied: Path) -> None:
+    grids = "grid: {seed: [0, 1], lam: [0.1, 0.2, 0.3]}"
+    rewrite(copied / "settings" / "digits-mlp.yaml", "grid: {seed: [0, 1, 2]}", grids)
+    names = [job.name for job in plan.jobs("embedded")]
+    assert len(set(names)) == 6
+    assert names[1] == "digits-mlp-seed-0-lam-0.2"
+    # A profile's grid stands in for the setting's own, and adds no other parameter.
+    rewrite(copied / "settings" / "profiles.yaml", "grid: {seed: [0]}", "grid: {seed: [5], t: [1]}")
+    found = [job.point for job in plan.jobs("fast")]
+    assert found == [{"seed": 5, "lam": lam} for lam in (0.1, 0.2, 0.3)]
+
+
+def test_runs_are_chosen_by_kind_setting_and_section() -> None:
+    kinds = {job.setting: settings.load(job.setting).kind for job in plan.jobs("paper")}
+    assert kinds
+    assert set(kinds.values()) == {"paper"}
+    assert {job.setting for job in plan.jobs("embedded", setting="mnist-mlp")} == {"mnist-mlp"}
+    assert {job.section for job in plan.jobs("real", section="4.1")} == {"4.1"}
+    assert {job.setting for job in plan.jobs("real")} == set(settings.names())
+
+
+def test_every_run_of_every_profile_fits_its_notebook() -> None:
+    for profile in ("fast", "real"):
+        for job in plan.jobs(profile):
+            runs.check_parameters(job)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: plan.jobs("embedded", "9.9"), "section '9.9'; there are ['4.1'"),
+        (lambda: plan.jobs("slow"), "no profile 'slow'"),
+        (lambda: plan.jobs("fast", setting="nowhere"), "no setting 'nowhere'"),
+        (
+            lambda: runs.check_parameters(Job("4.1", "digits-mlp", {"seed": 0, "sed": 1}, {})),
+            "a parameter 'sed', which 4_1.ipynb does not have; it has ['alphas'",
+        ),
+        (
+            lambda: runs.check_parameters(Job("9.9", "digits-mlp", {}, {})),
+            "section 9.9 has no 9_9.ipynb",
+        ),
+    ],
+)
+def test_what_is_not_there_is_refused(call: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        call()
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mistake_on_the_command_line_is_one_sentence(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", ["ctl", "run", "--profile", "slow"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 2
+    assert capsys.readouterr().out.startswith("ctl: there is no profile 'slow'; there are")
+
+
+YAML = "settings/digits-mlp.yaml"
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "stale"),
+    [
+        (YAML, "lr: 0.03", "lr: 0.02", True),
+        (YAML, "67.5°", "68°", True),
+        (YAML, "alphas: [0.25", "alphas: [0.2", True),
+        (YAML, "title:", "# A remark.\ntitle:", False),
+        (YAML, "[0, 1, 2]", "[0, 1, 2, 3]", False),
+        ("settings/mnist-mlp.yaml", "lr: 0.1", "lr: 0.2", False),
+        ("notebooks/4_1.ipynb", "**The question.**", "**A question.**", True),
+        ("notebooks/4_1.ipynb", "range", "range ", True),
+        ("book/4_1.md", "a", "b", False),
+        *((f"ctl_helpers/{name}.py", '"""', '"""The ', True) for name in (
+            "compare", "mix", "figures", "results", "training", "models/mlp", "data/digits",
+        )),
+        *((f"ctl_helpers/{name}.py", '"""', '"""The ', False) for name in (
+            "cli", "runs", "plan", "site", "book", "pages", "notebooks",
+        )),
+    ],
+)  # fmt: skip
+def test_a_run_is_stale_when_what_it_uses_changes(
+    copied: Path, name: str, old: str, new: str, stale: bool
+) -> None:
+    def keys() -> list[str]:
+        return [job.key() for job in plan.jobs("embedded", setting="digits-mlp")[:3]]
+
+    before = keys()
+    assert len(set(before)) == 3
+    assert keys() == before
+    rewrite(copied / name, old, new)
+    assert len(set(before) & set(keys())) == (0 if stale else 3)
+
+
+def test_a_key_depends_on_parameters_and_on_no_place(copied: Path, monkeypatch) -> None:
+    (fast,), embedded, real = (plan.jobs(name, "4.1", "digits-mlp") for name in (
+        "fast", "embedded", "real",
+    ))  # fmt: skip
+    assert [job.key() for job in embedded] == [job.key() for job in real]
+    assert fast.key() not in {job.key() for job in embedded}
+    here = fast.key()
+    monkeypatch.undo()
+    monkeypatch.chdir(ROOT)
+    assert fast.key() == here
+
+
+# Running, on a notebook that takes no time.
+
+CELLS = [
+    """import os, pathlib, time
+with open("log.txt", "a") as log:
+    log.write(f"{seed} {os.getpid()} {os.getppid()}\\n")
+if pathlib.Path("sleep").exists():
+    time.sleep(600)
+if pathlib.Path(f"broken-{seed}").exists():
+    raise RuntimeError(f"seed {seed} is broken")""",
+    """import json
+import pandas as pd
+tables = pathlib.Path(results_folder)
+tables.mkdir()
+pd.DataFrame({"seed": [seed]}).to_parquet(tables / "table.parquet")
+(tables / "provenance.json").write_text(json.dumps({"seed": seed}))""",
+]
+
+
+@pytest.fixture
+def tiny(checkout: Path) -> Path:
+    """A copied checkout with a notebook that logs a line a run: seed, kernel, worker."""
+    names = ("setting_name", "seed", "alphas", "samples", "results_folder")
+    parameters = "\n".join(f"{name} = None" for name in names)
+    new = nbformat.v4
+    cells = [new.new_code_cell(text) for text in (parameters, *CELLS)]
+    cells[0].metadata["tags"] = ["parameters"]
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = new.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(notebook, checkout / "notebooks" / "4_1.ipynb")
+    return checkout
+
+
+def ran(folder: Path) -> list[list[int]]:
+    """The lines of the log: seed, process of the kernel, process of the worker."""
+    path = folder / "log.txt"
+    return [list(map(int, line.split())) for line in path.read_text().splitlines()]
+
+
+def stored(folder: Path) -> list[int]:
+    """The seeds of the stored runs, after a look that they are whole and nothing else is there."""
+    root = folder / ".ctl" / "store" / "runs"
+    names = sorted(path.name for path in root.iterdir() if path.suffix != ".lock")
+    found = [Store(root.parent).get("runs", name) for name in names]
+    assert None not in found
+    assert all((path / runs.NOTEBOOK).is_file() for path in found)
+    tables = [pd.read_parquet(path / runs.TABLES / "table.parquet") for path in found]
+    return sorted(int(table["seed"][0]) for table in tables)
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """As :func:`conftest.command`, without waiting, in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "from ctl_helpers.cli import main; main()", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "CTL_STORE": str(folder / ".ctl")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s in vain for {what}"
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_two_commands_at_once_run_each_once_and_a_third_nothing(tiny: Path) -> None:
+    both = [start(tiny, "run", "--profile", "fast") for _ in range(2)]
+    outputs = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert len(ran(tiny)) == 1
+    assert stored(tiny) == [0]
+    third = command(tiny, "run", "--profile", "fast")
+    assert third.returncode == 0
+    assert "1 of 1 runs are stored and up to date" in third.stdout
+    assert "running" not in third.stdout
+    assert len(ran(tiny)) == 1
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_leaves_the_others_and_is_told_in_one_screen(tiny: Path) -> None:
+    (tiny / "broken-1").touch()
+    first = command(tiny, "run", "--profile", "embedded", "--setting", "digits-mlp")
+    assert first.returncode == 1
+    assert stored(tiny) == [0, 2]
+    lines = first.stdout.splitlines()
+    assert len(lines) < 45
+    kept = tiny / ".ctl" / "failed" / "4.1-digits-mlp-seed-1.ipynb"
+    for part in (
+        "    import os, pathlib, time",
+        "RuntimeError: seed 1 is broken",
+        "failed 4.1 digits-mlp seed=1",
+        "2 runs done, 1 failed",
+        str(kept),
+    ):
+        assert part in first.stdout, part
+    assert "RuntimeError" in kept.read_text()
+    (tiny / "broken-1").unlink()
+    again = command(tiny, "run", "--profile", "embedded", "--setting", "digits-mlp")
+    assert again.returncode == 0, again.stdout
+    assert "2 of 3 runs are stored and up to date" in again.stdout
+    assert sorted(seed for seed, *_ in ran(tiny)) == [0, 1, 1, 2]
+    assert stored(tiny) == [0, 1, 2]
+
+
+def gone(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    return Path(f"/proc/{process}/stat").read_text().split()[2] == "Z"
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_leaves_nothing_and_is_made_by_the_next(tiny: Path) -> None:
+    (tiny / "sleep").touch()
+    for number, kind in enumerate([signal.SIGINT, signal.SIGKILL], 1):
+        process = start(tiny, "run", "--profile", "fast")
+        log = tiny / "log.txt"
+        wait_until(lambda n=number: log.exists() and len(ran(tiny)) == n, 60, "the cell")
+        os.killpg(process.pid, kind)  # as a terminal's Ctrl-C does
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode != 0, output
+        assert len(output.splitlines()) < 20, output
+        kernel = ran(tiny)[-1][1]
+        wait_until(lambda kernel=kernel: gone(kernel), 20, "the kernel to end")
+    assert not list((tiny / ".ctl" / "store" / "runs").glob("*/manifest.json"))
+    (tiny / "sleep").unlink()
+    done = command(tiny, "run", "--profile", "fast")
+    assert done.returncode == 0, done.stdout
+    assert len(ran(tiny)) == 3
+    assert stored(tiny) == [0]
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_given_does_the_work(tiny: Path, monkeypatch) -> None:
+    from distributed import Client, LocalCluster
+
+    monkeypatch.chdir(tiny)
+    monkeypatch.setenv("PYTHONPATH", str(tiny))
+    monkeypatch.setenv("CTL_STORE", str(tiny / ".ctl"))
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+    with LocalCluster(processes=True, **options) as cluster, Client(cluster) as client:
+        workers = set(client.run(os.getpid).values())
+        done = command(tiny, "run", "--profile", "fast", "--scheduler", cluster.scheduler_address)
+    assert done.returncode == 0, done.stdout
+    assert stored(tiny) == [0]
+    assert {worker for _, _, worker in ran(tiny)} == workers
+
+
+@pytest.mark.slow
+def test_a_setting_without_its_data_is_named_or_skipped(tiny: Path) -> None:
+    # Only the paper's own settings, so that there is nothing else to run.
+    rewrite(tiny / "settings" / "profiles.yaml", "[embedded, paper, real]", "[paper]")
+    proxy = "http://127.0.0.1:9"  # nobody answers there
+    nowhere = {"CTL_DATA_DIR": str(tiny / "empty"), "http_proxy": proxy, "https_proxy": proxy}
+    wanted = command(tiny, "run", "--setting", "mnist-mlp", **nowhere)
+    assert wanted.returncode == 1
+    (line,) = wanted.stdout.splitlines()
+    assert line.startswith("not run mnist-mlp: MNIST could not be downloaded into")
+    assert "set CTL_DATA_DIR to a folder that holds MNIST/raw" in line
+    skipped = command(tiny, "run", "--profile", "real", **nowhere)
+    assert skipped.returncode == 0, skipped.stderr
+    assert skipped.stdout.startswith("not run mnist-mlp: MNIST is not in")
+    assert json.loads(json.dumps(skipped.stdout.count("\n"))) == 1
