@@ -54,10 +54,11 @@ def _draw(
         shared_xaxes=len(rows) > 1,
         shared_yaxes=shared_y,
         column_titles=list(columns) if any(columns) else None,
-        row_titles=list(rows) if any(rows) else None,
         horizontal_spacing=0.05,
         vertical_spacing=spacing,
     )
+    for number, label in enumerate(rows, 1):
+        figure.update_yaxes(title_text=label, row=number, col=1)
     choices = list(lines[0].data)
     named: set[str] = set()
     for line in lines:
@@ -201,11 +202,11 @@ def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> go.Figure:
         "Mean of one minus cosine by layer on a log scale. Coloured circles, one series for each "
         "alpha, compare the interpolated network with the interpolated features; grey diamonds "
         "are the baseline between the two fine-tuned networks.",
+        rows=["E[1 − cosine]"],
         columns=list(panels.values()),
         height=460,
         min_width=340 * len(panels),
     )
-    figure.update_yaxes(title_text="E[1 − cosine]", col=1)
     return figure.update_yaxes(type="log", exponentformat="power", dtick=1)
 
 
@@ -250,7 +251,7 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str]) -> go.Figure:
     )
     figure.add_vline(x=1, line_dash="dot", line_color=_GREY)
     figure.update_yaxes(tickformat=".0%", nticks=4, rangemode="tozero")
-    filled = middle[histograms["share"] > 0.002]
+    filled = middle[histograms["share"] > 0.01]
     figure.update_xaxes(range=[filled.min() - 0.03, filled.max() + 0.03])
     return figure.update_xaxes(title_text="coef", row=len(layers))
 
@@ -327,16 +328,13 @@ def controls(table: pd.DataFrame, panels: Mapping[str, str]) -> go.Figure:
         f"falls from {real['coef']:.2f} to {apart['coef']:.2f}",
         "By layer, one minus cosine above on a log scale and the length coefficient below: for "
         "networks with shared pretraining, networks pretrained apart, and permuted samples.",
-        rows=["", ""],
+        rows=list(measures.values()),
         columns=list(panels.values()),
         height=600,
         shared_y="rows",
         min_width=320 * len(panels),
     )
-    figure.update_yaxes(type="log", exponentformat="power", dtick=1, row=1)
-    for row, title in enumerate(measures.values(), 1):
-        figure.update_yaxes(title_text=title, row=row, col=1)
-    return figure
+    return figure.update_yaxes(type="log", exponentformat="power", dtick=1, row=1)
 
 
 def transitivity(triples: pd.DataFrame, panels: Mapping[str, str]) -> go.Figure:
@@ -377,11 +375,11 @@ def transitivity(triples: pd.DataFrame, panels: Mapping[str, str]) -> go.Figure:
         "pairs, over all triples",
         "Scatter plot on log scales. Each point is a triple of networks; the horizontal place is "
         "the larger CTL error of the two given pairs, the vertical one the third pair's error.",
+        rows=["error of (i, k)"],
         columns=list(panels.values()),
         height=480,
         min_width=330 * len(panels),
     )
-    figure.update_yaxes(title_text="error of (i, k)", col=1)
     figure.update_xaxes(title_text="larger error of (i, j), (j, k)")
     figure.update_xaxes(type="log", exponentformat="power", dtick=1)
     return figure.update_yaxes(type="log", exponentformat="power", dtick=1)

@@ -14,9 +14,9 @@ _SORTS = {
 
 
 def panels(section: str) -> dict[str, str]:
-    """Setting → panel title, for the settings that have results of a section, paper ones last."""
+    """Setting → panel title, for the settings that have results of a section, stand-ins last."""
     stored = {str(run.facts["setting"]) for run in results.runs(section)}
-    found = [settings.load(name) for name in settings.names() if name in stored]
+    found = [settings.load(name) for name in reversed(settings.names()) if name in stored]
     return {
         setting.name: f"{setting.title}{' (stand-in)' if setting.kind == 'embedded' else ''}"
         for setting in found

@@ -153,14 +153,14 @@ def _stored(folder: Path, published: bool) -> Iterator[Run]:
 
 
 def _code_version() -> str:
-    """The commit of this checkout, with a note where files differ from it."""
+    """The commit of this checkout, with a note where code or settings differ from it."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(root()), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        changed = git("status", "--porcelain", "--untracked-files=no")
+        changed = git("status", "--porcelain", "--", "ctl_helpers", "notebooks", "settings")
         return git("rev-parse", "--short=12", "HEAD") + (" with changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return f"ctl-helpers {_package('ctl-helpers')}"

@@ -78,7 +78,7 @@ def run(
     workers = min(len(todo), cores)
     # The memory is the kernels', which Dask does not see, so it is not to limit any.
     local = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": 0}
-    local |= {"dashboard_address": None}
+    local |= {"dashboard_address": ":0"}  # a free port; None would take 8787 and warn when taken
     threads = max(1, cores // workers) if scheduler is None else None
     outcomes = []
     with (

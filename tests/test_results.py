@@ -1,0 +1,63 @@
+"""Stored results: written with provenance, and read with those made here before published ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ctl_helpers import pages, results, settings
+
+
+def write(folder: Path, setting: str, seed: int, value: float) -> None:
+    recorder = results.Recorder(settings.load(setting), "9.9", {"seed": seed}, str(folder))
+    recorder.save("numbers", pd.DataFrame({"value": [value]}))
+    recorder.finish()
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "published"
+    monkeypatch.setattr(results, "published_folder", lambda: folder)
+    return folder
+
+
+def test_provenance_says_what_made_a_result(tmp_path: Path) -> None:
+    write(tmp_path / "run", "digits-mlp", 3, 1.0)
+    facts = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    assert facts["setting"] == "digits-mlp"
+    assert facts["parameters"] == {"seed": 3}
+    assert facts["data checksum"] == settings.load("digits-mlp").data_checksum()
+    assert facts["packages"]["torch"]
+    assert facts["seconds"] >= 0
+    table = results.Provenance(facts)._repr_html_()
+    assert "digits-mlp" in table
+    assert "<script>" not in results.Provenance({"a": "<script>"})._repr_html_()
+
+
+def test_local_runs_come_before_published_ones_of_the_same_setting(published: Path) -> None:
+    for setting, seed, value in (("digits-mlp", 0, 1.0), ("mnist-mlp", 0, 2.0)):
+        write(published / "9_9" / f"{setting}-seed-{seed}", setting, seed, value)
+    write(results.current_folder() / "9_9" / "digits-mlp-seed-7", "digits-mlp", 7, 3.0)
+    table = results.tables("9.9", "numbers")
+    found = set(table[["setting", "seed", "value"]].itertuples(index=False, name=None))
+    assert found == {("digits-mlp", 7, 3.0), ("mnist-mlp", 0, 2.0)}
+    assert list(pages.panels("9.9")) == ["mnist-mlp", "digits-mlp"]
+    assert pages.panels("9.9")["digits-mlp"] == "Digits MLP (stand-in)"
+
+
+def test_a_section_without_results_says_how_to_get_them(published: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"make book SECTION=9\.9"):
+        results.tables("9.9", "numbers")
+
+
+def test_a_setting_without_data_is_shown_as_not_run(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CTL_DATA_DIR", str(tmp_path / "nothing"))
+    settings._original.cache_clear()
+    text = pages.state_of_settings("4.1").data
+    assert "**Not run**: MNIST is not in" in text
+    assert "ctl data mnist-mlp" in text
