@@ -7,16 +7,23 @@ of a process of its own for each way. Run with ``make bench``.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import resource
 import statistics
+import subprocess
+import sys
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
+from pathlib import Path
 
+import psutil
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+from torchvision.models.vision_transformer import EncoderBlock
 
 import ctl_helpers as ctl
 from ctl_helpers.models.mlp import MLP
@@ -57,31 +64,15 @@ def mlp_case(samples: int) -> Case:
     )
 
 
-class Blocks(nn.Module):
-    """Transformer blocks of ViT-B's width on 50 tokens."""
-
-    def __init__(self, depth: int = 4, width: int = 768) -> None:
-        super().__init__()
-        self.blocks = nn.Sequential(
-            *(
-                nn.TransformerEncoderLayer(
-                    width, 12, 4 * width, 0.0, batch_first=True, norm_first=True
-                )
-                for _ in range(depth)
-            )
-        )
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        return self.blocks(tokens)
-
-
 def block_case(samples: int) -> Case:
-    """One pair, one α, on features of 38,400 values a block."""
+    """One pair, one α, on four blocks of ViT-B's width and 50 tokens: 38,400 values a feature."""
     torch.manual_seed(0)
-    model = Blocks()
+    norm = partial(nn.LayerNorm, eps=1e-6)
+    model = nn.Sequential(*(EncoderBlock(12, 768, 3072, 0.0, 0.0, norm) for _ in range(4)))
     streams = {name: list(torch.randn(samples, 50, 768).split(16)) for name in "ab"}
-    layers = tuple(f"blocks.{block}" for block in range(4))
-    return Case("ViT-sized blocks", model, checkpoints_around(model, "ab"), streams, layers, (0.5,))
+    return Case(
+        "ViT-sized blocks", model, checkpoints_around(model, "ab"), streams, tuple("0123"), (0.5,)
+    )
 
 
 def engine(case: Case) -> None:
@@ -107,44 +98,45 @@ def bare(case: Case) -> None:
 
 
 def store_everything(case: Case) -> None:
-    """As the published code does: for each pair and α run three models, keep every feature."""
+    """The way of the published code: for each pair and α run three models and keep every feature.
+
+    Like it, this reads a data set in batches of 256 and compares the two models, the mixed model
+    with each, and the mixed model with the mixed features, widening the features for each.
+    """
     case.model.eval()
-    kept: dict[str, list[Tensor]] = {}
-    modules = dict(case.model.named_modules())
-    hooks = [
-        modules[layer].register_forward_hook(
-            lambda _, __, output, layer=layer: kept[layer].append(output.detach())
-        )
-        for layer in case.layers
-    ]
-
-    def features(
-        state: Mapping[str, Tensor], loader: torch.utils.data.DataLoader
-    ) -> dict[str, Tensor]:
-        kept.update({layer: [] for layer in case.layers})
-        case.model.load_state_dict(state)
-        for (batch,) in loader:
-            case.model(batch)
-        return {layer: torch.cat(parts).flatten(1) for layer, parts in kept.items()}
-
     with torch.no_grad():
         for i, j in combinations(case.checkpoints, 2):
             samples = torch.cat([*case.streams[i], *case.streams[j]])
-            dataset = torch.utils.data.TensorDataset(samples)
-            loader = torch.utils.data.DataLoader(dataset, len(case.streams[i][0]))
+            loader = DataLoader(TensorDataset(samples), 256)
             for alpha in case.alphas:
                 mixed = ctl.combine(case.checkpoints, ctl.interpolate(i, j, alpha))
                 states = (case.checkpoints[i], case.checkpoints[j], mixed)
-                first, second, middle = (features(state, loader) for state in states)
+                first, second, middle = (_features(case, state, loader) for state in states)
                 for layer in case.layers:
-                    a, b, c = (f[layer].double() for f in (first, second, middle))
-                    target = alpha * a + (1 - alpha) * b
-                    for left, right in ((c, target), (a, b)):
+                    a, b, c = first[layer], second[layer], middle[layer]
+                    for left, right in ((a, b), (c, a), (c, b), (c, alpha * a + (1 - alpha) * b)):
+                        left, right = left.double(), right.double()
                         dot, norm = (left * right).sum(1), right.norm(dim=1)
-                        ratios = (1 - dot / (left.norm(dim=1) * norm), dot / norm**2)
-                        [value.quantile(q) for value in ratios for q in (0.25, 0.5, 0.75)]
+                        distance, coef = 1 - dot / (left.norm(dim=1) * norm), dot / norm**2
+                        distance.mean(), distance.std(), coef.mean(), coef.std()
+
+
+def _features(case: Case, state: Mapping[str, Tensor], loader: DataLoader) -> dict[str, Tensor]:
+    """Every feature of one model over a data set."""
+    kept = defaultdict(list)
+    modules = dict(case.model.named_modules())
+    hooks = [
+        modules[layer].register_forward_hook(
+            lambda _, __, output, layer=layer: kept[layer].append(output.detach().cpu())
+        )
+        for layer in case.layers
+    ]
+    case.model.load_state_dict(state)
+    for (batch,) in loader:
+        case.model(batch)
     for hook in hooks:
         hook.remove()
+    return {layer: torch.cat(parts).flatten(1) for layer, parts in kept.items()}
 
 
 def timed(way: Callable[[Case], None], case: Case) -> float:
@@ -154,24 +146,37 @@ def timed(way: Callable[[Case], None], case: Case) -> float:
     return time.perf_counter() - start
 
 
-def _peak(
-    make: Callable[[int], Case], samples: int, way: Callable[[Case], None], pipe: object
-) -> None:
-    case = make(samples)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    way(case)
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    pipe.send((after - before) / 1024)
+def peak_memory(name: str, samples: int, way: str) -> float:
+    """MiB that a way adds to the peak of a fresh process that already holds model and data."""
+    code = f"import bench; bench.print_peak({name!r}, {samples}, {way!r})"
+    folder = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
 
 
-def peak_memory(make: Callable[[int], Case], samples: int, way: Callable[[Case], None]) -> float:
-    """MiB that a way adds to the peak of a fresh process which already holds model and data."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_peak, args=(make, samples, way, theirs))
-    process.start()
-    process.join()
-    return ours.recv()
+def print_peak(name: str, samples: int, way: str) -> None:
+    """Run one way once and print what it adds to this process's peak memory, in MiB."""
+    case = CASES[name](samples)
+    before = psutil.Process().memory_info().rss
+    stop, highest = threading.Event(), [before]
+
+    def watch() -> None:
+        # The system's own high-water mark would count what making the case took.
+        while not stop.wait(0.002):
+            highest[0] = max(highest[0], psutil.Process().memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    {"engine": engine, "store_everything": store_everything}[way](case)
+    stop.set()
+    watcher.join()
+    print((highest[0] - before) / 2**20)
+
+
+CASES: Mapping[str, Callable[[int], Case]] = {"mlp": mlp_case, "blocks": block_case}
+GOALS = {"mlp": (10_000, 2.0), "blocks": (64, 1.15)}
 
 
 def main() -> None:
@@ -179,22 +184,21 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {repeats} repetitions")
-    for make, samples, goal in ((mlp_case, 10_000, 2.0), (block_case, 64, 1.15)):
-        case = make(samples)
+    for name, (samples, goal) in GOALS.items():
+        case = CASES[name](samples)
         ways = (bare, engine, store_everything)
         for way in ways:
             way(case)
         rounds = [[timed(way, case) for way in ways] for _ in range(repeats)]
         overhead = statistics.median(b / a for a, b, _ in rounds)
         gain = statistics.median(c / b for _, b, c in rounds)
-        print(f"\n{case.name}: {samples:,} samples a task")
-        print(f"  engine over bare forward passes: {overhead:.2f} (goal at most {goal})")
+        print(f"\n{case.name}, {samples:,} samples a task")
+        print(f"  engine over bare forward passes: {overhead:.2f} (goal: at most {goal})")
         print(f"  storing everything over engine:  {gain:.1f}")
-        for way in (engine, store_everything):
-            peaks = [peak_memory(make, samples // 4 * scale, way) for scale in (1, 4)]
+        for way in ("engine", "store_everything"):
+            few, many = (peak_memory(name, n, way) for n in (samples // 4, samples))
             print(
-                f"  peak memory of {way.__name__}: {peaks[0]:.0f} MiB at {samples // 4:,} samples "
-                f"a task, {peaks[1]:.0f} MiB at {samples:,}"
+                f"  memory that {way} adds: {few:.0f} MiB at {samples // 4:,}, {many:.0f} MiB at all"
             )
 
 
