@@ -14,11 +14,11 @@ from rich.table import Table
 
 from ctl_helpers import notebooks, plan, settings
 from ctl_helpers.data.images import MissingDataError
-from ctl_helpers.project import data_folder, work_folder
+from ctl_helpers.project import ProjectError, data_folder, work_folder
 from ctl_helpers.results import folder_name, published_folder
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, markup=False, soft_wrap=True)
 
 # typer reads these annotations when the command runs; Python 3.10 needs Optional there.
 Profile = Annotated[str, typer.Option(help="A profile of settings/profiles.yaml.")]
@@ -49,7 +49,7 @@ def run(
         if (sentence := _missing(name, fetch=not skip))
     }
     for name, sentence in missing.items():
-        console.print(f"[yellow]not run[/] {name}: {sentence}")
+        console.print(f"not run {name}: {sentence}", style="yellow")
     at_hand = [job for job in chosen if job.setting not in missing]
     todo = [job for job in at_hand if job.artifact() is None]
     if done := len(at_hand) - len(todo):
@@ -72,10 +72,10 @@ def _execute(runs: object, todo: list[plan.Job], scheduler: str | None) -> int:
 
         def on_end(outcome: runs.Outcome) -> None:
             progress.remove_task(bars[outcome.job.label])
-            state = "[red]failed[/]" if outcome.error else "[green]done[/]"
-            console.print(f"{state} {outcome.job.label} in {outcome.seconds:.0f} s")
+            state, style = ("failed", "red") if outcome.error else ("done", "green")
+            console.print(f"{state} {outcome.job.label} in {outcome.seconds:.0f} s", style=style)
             if outcome.error:
-                console.print(outcome.error, markup=False)
+                console.print(outcome.error)
 
         outcomes = runs.run(todo, scheduler=scheduler, on_cell=on_cell, on_end=on_end)
     failures = sum(outcome.error is not None for outcome in outcomes)
@@ -136,7 +136,7 @@ def site(profile: Profile = "embedded") -> None:
     try:
         built = pages.build(profile)
     except subprocess.CalledProcessError:
-        console.print("[red]The book tool reported problems, above; mend them and build again.[/]")
+        console.print("the book tool reported problems, above: mend them, build again", style="red")
         raise typer.Exit(1) from None
     console.print(f"site in {built / 'index.html'}, built in {time.monotonic() - start:.0f} s")
 
@@ -166,6 +166,6 @@ def main() -> None:
     """Run the command; a user's mistake is one sentence, not a traceback."""
     try:
         app()
-    except (settings.SettingError, MissingDataError) as error:
-        console.print(f"[red]ctl:[/] {error}")
+    except (settings.SettingError, MissingDataError, ProjectError) as error:
+        console.print(f"ctl: {error}", style="red")
         sys.exit(2)

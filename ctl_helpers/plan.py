@@ -56,6 +56,10 @@ class Job:
     def key(self) -> str:
         """Digest of all that the result depends on, the helpers that the notebook uses included."""
         setting = settings.load(self.setting)
+        if not self.notebook.is_file():
+            raise settings.SettingError(
+                f"{self.setting}: section {self.section} has no notebook {self.notebook.name}"
+            )
         cells = json.loads(self.notebook.read_text(encoding="utf-8"))["cells"]
         code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
         return digest(

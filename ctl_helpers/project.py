@@ -12,6 +12,11 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+
+class ProjectError(ValueError):
+    """The project's own files are not as they should be; the message says so in one sentence."""
+
+
 _GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(\.git)?/?")
 
 
@@ -38,7 +43,7 @@ def repository(checkout: Path) -> str | None:
     """The repository's address, from ``[project.urls]`` in pyproject.toml; None while not set.
 
     Raises:
-        ValueError: an address that Colab cannot open.
+        ProjectError: an address that Colab cannot open.
     """
     text = (checkout / "pyproject.toml").read_text(encoding="utf-8")
     address = tomllib.loads(text)["project"].get("urls", {}).get("Repository")
@@ -46,5 +51,8 @@ def repository(checkout: Path) -> str | None:
         return None
     match = _GITHUB.fullmatch(address)
     if match is None:
-        raise ValueError(f"[project.urls] Repository is not a GitHub repository: {address!r}")
+        raise ProjectError(
+            f"[project.urls] Repository in pyproject.toml is {address!r}; "
+            "give https://github.com/OWNER/NAME"
+        )
     return f"https://github.com/{match[1]}"

@@ -83,7 +83,7 @@ def run(
     outcomes = []
     with (
         nullcontext(scheduler) if scheduler else LocalCluster(**local) as cluster,
-        Client(cluster) as client,
+        _connected(cluster) as client,
     ):
         client.subscribe_topic(_TOPIC, lambda event: on_cell(*event[1]))
         running = {client.submit(execute, job, threads, pure=False): job for job in todo}
@@ -93,6 +93,16 @@ def run(
             outcomes.append(outcome)
             on_end(outcome)
     return outcomes
+
+
+def _connected(cluster: LocalCluster | str) -> Client:
+    try:
+        return Client(cluster)
+    except (OSError, ValueError) as error:
+        raise SettingError(
+            f"no Dask scheduler answers at {cluster!r} ({type(error).__name__}); start one there, "
+            "or leave --scheduler out"
+        ) from None
 
 
 def execute(job: Job, threads: int | None) -> Outcome:
@@ -110,6 +120,8 @@ def execute(job: Job, threads: int | None) -> Outcome:
         Store().make("runs", job.key(), lambda folder: _execute(job, folder))
     except PapermillExecutionError as failure:
         error = _screen(job, failure)
+    except Exception as failure:  # a kernel that died, a disk that is full: the others go on
+        error = f"{type(failure).__name__}: {failure}"
     return Outcome(job, error, time.monotonic() - start)
 
 
@@ -127,10 +139,11 @@ def _execute(job: Job, folder: Path) -> None:
             cwd=str(root()),
             progress_bar=False,
         )
-    except PapermillExecutionError:
+    except Exception:
         kept = failed_notebook(job)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / NOTEBOOK, kept)
+        if (folder / NOTEBOOK).is_file():
+            shutil.copyfile(folder / NOTEBOOK, kept)
         raise
 
 
@@ -145,8 +158,9 @@ def _screen(job: Job, failure: PapermillExecutionError) -> str:
     trace = _ANSI.sub("", "\n".join(failure.traceback)).splitlines()
     shown = [f"cell {failure.cell_index}:", *(f"    {line}" for line in source[:12])]
     shown += ["    …"] if len(source) > 12 else []
-    shown += ["", *(trace[-18:] or [f"{failure.ename}: {failure.evalue}"])]
-    return "\n".join([*shown, "", f"The notebook as far as it got: {failed_notebook(job)}"])
+    shown += ["", *trace[-16:], f"{failure.ename}: {failure.evalue}", ""]
+    lines = [line if len(line) < 160 else f"{line[:160]} …" for line in shown]
+    return "\n".join([*lines, f"The notebook as far as it got: {failed_notebook(job)}"])
 
 
 def _report(label: str, cell: int, cells: int) -> None:

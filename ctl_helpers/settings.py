@@ -34,6 +34,15 @@ class _Checked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Network(_Checked):
+    """Arguments of :class:`~ctl_helpers.models.mlp.MLP`."""
+
+    inputs: int
+    width: int
+    hidden_layers: int
+    classes: int
+
+
 class Section(_Checked):
     """How a section's notebook runs on a setting: fixed parameters, and a grid of others."""
 
@@ -49,7 +58,7 @@ class Setting(_Checked):
         kind: ``embedded`` (a stand-in that needs no download), ``paper`` (the paper's own) or
             ``real`` (real data where the paper's cannot be had).
         about: what it is, and what it stands in for, in a sentence or two.
-        model: arguments of :class:`~ctl_helpers.models.mlp.MLP`.
+        model: the network's sizes.
         data: ``digits`` or ``mnist``; each task is the set rotated by the angle in its name.
         pretrain: the pretraining task ``D_PT``.
         finetune: the fine-tuning tasks ``D_i``.
@@ -62,7 +71,7 @@ class Setting(_Checked):
     title: str
     kind: Literal["embedded", "paper", "real"]
     about: str
-    model: dict[str, int]
+    model: Network
     data: Literal["digits", "mnist"]
     pretrain: str
     finetune: list[str]
@@ -73,7 +82,7 @@ class Setting(_Checked):
 
     def build(self) -> nn.Module:
         """The architecture, with weights that nobody should use."""
-        return MLP(**self.model)
+        return MLP(**self.model.model_dump())
 
     def missing(self) -> str | None:
         """What is not on this machine and how to get it, in one sentence; None if all is here."""
@@ -138,7 +147,7 @@ class Setting(_Checked):
         """The store's folder with the weights after training on ``task`` from ``start``."""
         key = digest(
             {
-                "model": self.model,
+                "model": self.model.model_dump(),
                 "data": self.data_checksum(),
                 "task": task,
                 "samples": samples,
@@ -182,15 +191,19 @@ def load(name: str) -> Setting:
         SettingError: there is no such file, or a key in it is unknown, missing or of a wrong type.
     """
     path = root() / "settings" / f"{name}.yaml"
-    if not path.is_file() or name == _PROFILES:
-        raise SettingError(f"there is no setting {name!r}; there are {names()}")
+    if name not in _stems():
+        raise SettingError(f"there is no setting {name!r}; there are {_stems()}")
     return _read(path, lambda content: Setting(name=name, **content))
 
 
 def names() -> list[str]:
     """The names of all settings, embedded ones first."""
-    found = [path.stem for path in (root() / "settings").glob("*.yaml") if path.stem != _PROFILES]
-    return sorted(found, key=lambda name: (load(name).kind != "embedded", name))
+    return sorted(_stems(), key=lambda name: (load(name).kind != "embedded", name))
+
+
+def _stems() -> list[str]:
+    files = sorted((root() / "settings").glob("*.yaml"))
+    return [path.stem for path in files if path.stem != _PROFILES]
 
 
 class Profile(_Checked):

@@ -52,7 +52,7 @@ class Store:
         try:
             manifest: Mapping[str, str] = json.loads((folder / _MANIFEST).read_text())
             whole = all(file_checksum(folder / name) == found for name, found in manifest.items())
-        except (OSError, ValueError):
+        except (OSError, ValueError, AttributeError):
             return None
         return folder if whole else None
 

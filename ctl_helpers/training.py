@@ -16,11 +16,19 @@ from ctl_helpers.mix import StateDict
 
 @dataclass(frozen=True)
 class Recipe:
-    """Plain SGD on cross-entropy: passes over the data, learning rate and batch size."""
+    """Plain SGD on cross-entropy: passes over the data, learning rate and batch size.
+
+    Raises:
+        ValueError: a number that is not positive (epochs may be 0: the start weights).
+    """
 
     epochs: int
     lr: float
     batch_size: int
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0 or self.lr <= 0 or self.batch_size < 1:
+            raise ValueError(f"{self} is no recipe: rate and batch size must be positive")
 
 
 def initial_weights(build: Callable[[], nn.Module], seed: int) -> dict[str, Tensor]:
@@ -52,7 +60,7 @@ def train(
         A new state dict on the CPU.
 
     Raises:
-        ValueError: no samples; or the loss became NaN or infinite.
+        ValueError: no samples; or the weights became NaN or infinite.
     """
     if len(images) == 0:
         raise ValueError("the training set is empty; check the split and the number of samples")
@@ -71,9 +79,10 @@ def train(
             loss = F.cross_entropy(model(inputs[chosen]), targets[chosen])
             loss.backward()
             optimizer.step()
-        if not torch.isfinite(loss):
+        values = (loss, *model.parameters())
+        if not all(value.isfinite().all() for value in values):
             raise ValueError(
-                f"the loss is {loss.item()} after epoch {epoch + 1}; lower the learning rate "
+                f"loss or weights are not finite after epoch {epoch + 1}; lower the learning rate "
                 f"from {recipe.lr}"
             )
     return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}

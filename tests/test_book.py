@@ -47,7 +47,11 @@ def render(layout: dict[str, Any], recorder: Recorder, inline: bool = False) -> 
 
 def test_a_figure_becomes_a_labelled_box_and_its_json() -> None:
     recorder = Recorder()
-    layout = {"meta": {"alt": 'α "rises"', "min_width": 640}, "height": 300, "title": "</script>"}
+    layout = {
+        "meta": {"alt": 'α "rises"', "min_width": 640},
+        "height": 300,
+        "xaxis": {"title": {"text": "</script>"}},
+    }
     html = render(layout, recorder)
     assert html is not None
     assert 'role="img" aria-label="α &quot;rises&quot;"' in html
@@ -56,6 +60,17 @@ def test_a_figure_becomes_a_labelled_box_and_its_json() -> None:
     assert json.loads(text) == {"data": [], "layout": layout}
     assert recorder.scripts == ["plotly.min.js", "figures.js"]
     assert not recorder.warnings
+
+
+def test_a_figures_title_is_set_as_text_above_it() -> None:
+    meta = {"alt": "A figure.", "title_height": 48}
+    layout = {"meta": meta, "height": 500, "margin": {"t": 90, "b": 10}}
+    html = render({**layout, "title": {"text": "Low &<br>far"}}, Recorder())
+    assert html is not None
+    assert '<p class="figure-takeaway">Low &amp; far</p>' in html
+    assert "height:452px" in html
+    (text,) = re.findall(r'<script type="application/json">(.*?)</script>', html)
+    assert json.loads(text)["layout"] == {"meta": meta, "height": 452, "margin": {"t": 42, "b": 10}}
 
 
 def test_a_figure_without_alternative_text_warns() -> None:

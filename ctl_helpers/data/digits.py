@@ -33,5 +33,5 @@ def digits(split: str, size: int = 28) -> Images:
     pixels = torch.from_numpy(bunch.images).float().unsqueeze(1) / 16
     enlarged = interpolate(pixels, size=(size, size), mode="bicubic", align_corners=False)
     images = Images(enlarged.clamp(0, 1), torch.from_numpy(bunch.target).long()).shuffled(0)
-    part = slice(None, _TRAIN) if split == "train" else slice(_TRAIN, None)
+    part = {"train": slice(None, _TRAIN), "test": slice(_TRAIN, None)}[split]
     return Images(images.inputs[part], images.targets[part])
