@@ -48,7 +48,7 @@ class _ScoreFold:
                 f"the batches of {'the stream' if self._task is None else repr(self._task)} have "
                 "no targets; pass (inputs, targets) to measure loss and accuracy"
             )
-        ((mix,),) = (self.steps[step],)
+        (mix,) = self.steps[step]
         logits = passes[mix].output.double()
         loss = F.cross_entropy(logits, targets, reduction="sum")
         self.sums[mix] += torch.stack([loss, (logits.argmax(-1) == targets).sum().double()])

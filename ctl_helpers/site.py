@@ -68,8 +68,8 @@ def _page(job: Job, notebook: Path) -> bytes:
     for cell in content["cells"]:
         cell["metadata"].pop("papermill", None)
         if "injected-parameters" in cell["metadata"].get("tags", []):
-            folder = [line for line in cell["source"] if "results_folder" not in line]
-            cell["source"] = folder
+            # Where the tables were written is a path of this machine.
+            cell["source"] = [line for line in cell["source"] if "results_folder" not in line]
     return (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode()
 
 
