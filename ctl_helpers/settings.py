@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from functools import cache, lru_cache
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors.torch import load_file, save_file
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
-from ctl_helpers.data import digits, mnist
+from ctl_helpers import checkpoints, models
 from ctl_helpers.data.images import Images, MissingDataError
-from ctl_helpers.models.mlp import MLP
 from ctl_helpers.project import root
 from ctl_helpers.sources import module_checksum
-from ctl_helpers.store import Store, digest
-from ctl_helpers.training import Recipe, initial_weights, train
+from ctl_helpers.store import digest
+from ctl_helpers.tasks import Data
+from ctl_helpers.training import Recipe, initial_weights
+from ctl_helpers.trajectories import Checkpoint, trajectory
 
 PRETRAINED = "PT"
 
@@ -34,13 +31,40 @@ class _Checked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Network(_Checked):
-    """Arguments of :class:`~ctl_helpers.models.mlp.MLP`."""
+class _Network(_Checked):
+    """An architecture and its sizes, which are the arguments of its class in ``models``."""
 
+    def build(self) -> nn.Module:
+        """The architecture, with weights that nobody should use."""
+        return models.build(**self.model_dump())
+
+
+class MLP(_Network):
+    """:class:`ctl_helpers.models.mlp.MLP`."""
+
+    architecture: Literal["mlp"]
     inputs: int
     width: int
     hidden_layers: int
     classes: int
+
+
+class ResNet18(_Network):
+    """:class:`ctl_helpers.models.resnet.ResNet18`."""
+
+    architecture: Literal["resnet18"]
+    width: int
+    classes: int
+
+
+class OtherResNet(_Network):
+    """A network of :mod:`ctl_helpers.models.resnet` whose widths are given."""
+
+    architecture: Literal["resnet20", "imagenet-resnet18"]
+    classes: int
+
+
+Network = Annotated[MLP | ResNet18 | OtherResNet, Field(discriminator="architecture")]
 
 
 class Section(_Checked):
@@ -58,13 +82,13 @@ class Setting(_Checked):
         kind: ``embedded`` (a stand-in that needs no download), ``paper`` (the paper's own) or
             ``real`` (real data where the paper's cannot be had).
         about: what it is, and what it stands in for, in a sentence or two.
-        model: the network's sizes.
-        data: ``digits`` or ``mnist``; each task is the set rotated by the angle in its name.
+        model: the network and its sizes.
+        data: the data set, and how tasks are made from it.
         pretrain: the pretraining task ``D_PT``.
         finetune: the fine-tuning tasks ``D_i``.
         far: further fine-tuning tasks, farther from ``D_PT``, where linearity should weaken.
         pretraining, finetuning: recipes.
-        sections: section number → how its notebook runs here.
+        sections: section → how its notebook runs here.
     """
 
     name: str
@@ -72,7 +96,7 @@ class Setting(_Checked):
     kind: Literal["embedded", "paper", "real"]
     about: str
     model: Network
-    data: Literal["digits", "mnist"]
+    data: Data
     pretrain: str
     finetune: list[str]
     far: list[str] = []
@@ -82,39 +106,107 @@ class Setting(_Checked):
 
     def build(self) -> nn.Module:
         """The architecture, with weights that nobody should use."""
-        return MLP(**self.model.model_dump())
+        return self.model.build()
 
     def missing(self) -> str | None:
         """What is not on this machine and how to get it, in one sentence; None if all is here."""
         try:
-            _original(self.data, "test")
+            self.data.images(self.pretrain, "test")
+            if self.model.architecture == "resnet20":
+                checkpoints.resnet20(self.build().state_dict())
         except MissingDataError as error:
             return str(error)
         return None
 
     def fetch(self) -> None:
         """Download what :meth:`missing` names, where it can be downloaded."""
-        if self.data == "mnist":
-            mnist.fetch()
+        self.data.module.fetch()
 
     def images(self, task: str, split: str, samples: int | None = None) -> Images:
-        """The images of a task, the first ``samples`` of them if given.
+        """The images of a task, the first ``samples`` of them (in the set's order) if given.
 
         Raises:
-            SettingError: a task whose name is not an angle such as ``"22.5°"``.
+            SettingError: a task that the data does not have.
             MissingDataError: the data set is not on this machine.
         """
-        if not re.fullmatch(r"-?\d+(\.\d+)?°", task):
+        if not self.data.knows(task):
             raise SettingError(
                 f"{self.name} has no task {task!r}; its tasks are {[self.pretrain, *self.finetune]}"
             )
-        return _rotated(self.data, split, float(task[:-1])).first(samples)
+        return self.data.images(task, split).first(samples)
 
     def streams(
-        self, tasks: Sequence[str], samples: int | None = None, batch_size: int = 1000
+        self, tasks: Sequence[str], samples: int | None = None, batch_size: int = 500
     ) -> dict[str, list[tuple[Tensor, Tensor]]]:
         """Test batches by task: task → list of ``(inputs, targets)``."""
         return {task: self.images(task, "test", samples).batches(batch_size) for task in tasks}
+
+    def pretrained(
+        self,
+        seed: int,
+        epochs: Sequence[int] | None = None,
+        samples: int | None = None,
+        task: str | None = None,
+    ) -> dict[int, Checkpoint]:
+        """Checkpoints along pretraining, from one run: epoch → checkpoint.
+
+        Args:
+            seed: decides the initial weights and the order of samples.
+            epochs: which to give, 0 being the initial weights; the recipe's last when None.
+            samples: training images to use, all when None.
+            task: in place of :attr:`pretrain`.
+        """
+        task = task or self.pretrain
+        return self._trained(
+            task,
+            self.pretraining,
+            epochs,
+            {"initial": seed, "samples": samples},
+            lambda: initial_weights(self.build, seed),
+            lambda: self.images(task, "train", samples),
+            seed,
+        )
+
+    def finetuned(
+        self,
+        start: Checkpoint,
+        task: str,
+        seed: int,
+        epochs: Sequence[int] | None = None,
+        samples: int | None = None,
+        recipe: Recipe | None = None,
+        replaced: tuple[str, float] | None = None,
+    ) -> dict[int, Checkpoint]:
+        """Checkpoints along fine-tuning, from one run: epoch → checkpoint.
+
+        Args:
+            start: the pretrained checkpoint.
+            task: what to fine-tune on.
+            seed: decides the order of samples, together with the task.
+            epochs: which to give, 0 being the start; the recipe's last when None.
+            samples: training images to use, all when None.
+            recipe: in place of :attr:`finetuning`.
+            replaced: (donor task, ratio): that share of the images is replaced by the donor's.
+        """
+
+        swapped = replaced if replaced and replaced[1] else None
+
+        def images() -> Images:
+            own = self.images(task, "train", samples)
+            if swapped is None:
+                return own
+            donor, ratio = swapped
+            return own.replaced(self.images(donor, "train", samples), ratio, seed)
+
+        return self._trained(
+            task,
+            recipe or self.finetuning,
+            epochs,
+            {"start": start.key, "samples": samples, "replaced": swapped},
+            start.weights,
+            images,
+            seed,
+        )
 
     def checkpoints(
         self, seed: int, tasks: Sequence[str] | None = None, samples: int | None = None
@@ -129,59 +221,64 @@ class Setting(_Checked):
         Returns:
             ``"PT"`` and each task's name → state dict.
         """
-        tasks = self.finetune if tasks is None else tasks
-        pretrained = self._trained(self.pretrain, self.pretraining, seed, samples, None)
-        found = {PRETRAINED: load_file(pretrained / _WEIGHTS)}
-        for task in tasks:
-            path = self._trained(task, self.finetuning, seed, samples, pretrained)
-            found[task] = load_file(path / _WEIGHTS)
+        (start,) = self.pretrained(seed, samples=samples).values()
+        found = {PRETRAINED: start.weights()}
+        for task in self.finetune if tasks is None else tasks:
+            (tuned,) = self.finetuned(start, task, seed, samples=samples).values()
+            found[task] = tuned.weights()
         return found
+
+    def published(self) -> Checkpoint:
+        """The pretrained weights that others have published for this network.
+
+        Raises:
+            SettingError: none are known.
+            MissingDataError: they are not on this machine.
+        """
+        if self.model.architecture != "resnet20":
+            raise SettingError(f"{self.name}: no published weights of {self.model.architecture}")
+        return self._trained(
+            self.pretrain,
+            self.pretraining,
+            [0],
+            {"published": checkpoints.RESNET20},
+            lambda: checkpoints.resnet20(self.build().state_dict()),
+            lambda: self.images(self.pretrain, "train"),
+            0,
+        )[0]
 
     def data_checksum(self) -> str:
         """Digest of the original data set, known without loading it."""
-        return digits.checksum() if self.data == "digits" else mnist.checksum()
+        return self.data.module.checksum()
+
+    def source_checksum(self) -> str:
+        """Digest of the code behind this setting's own network and data set."""
+        parts = (models.source(self.model.architecture), f"data.{self.data.set}", "trajectories")
+        return digest([module_checksum(part) for part in (*parts, "tasks", "checkpoints")])
 
     def _trained(
-        self, task: str, recipe: Recipe, seed: int, samples: int | None, start: Path | None
-    ) -> Path:
-        """The store's folder with the weights after training on ``task`` from ``start``."""
-        key = digest(
-            {
-                "model": self.model.model_dump(),
-                "data": self.data_checksum(),
-                "task": task,
-                "samples": samples,
-                "recipe": asdict(recipe),
-                "seed": seed,
-                "start": start.name if start else None,
-                # How a task's images and initial weights are made is written in this module.
-                "code": module_checksum("settings"),
-            }
+        self,
+        task: str,
+        recipe: Recipe,
+        epochs: Sequence[int] | None,
+        facts: Mapping[str, object],
+        start: Callable[[], Mapping[str, Tensor]],
+        images: Callable[[], Images],
+        seed: int,
+    ) -> dict[int, Checkpoint]:
+        known = {
+            "model": self.model.model_dump(),
+            "data": [self.data.model_dump(), self.data_checksum()],
+            "task": task,
+            "code": self.source_checksum(),
+        }
+        # Each task shuffles in its own order, as independent fine-tunes do.
+        order = zlib.crc32(f"{task}/{seed}".encode())
+        wanted = [recipe.epochs] if epochs is None else epochs
+        label = f"{self.name}, {task}, seed {seed}"
+        return trajectory(
+            label, {**known, **facts}, recipe, wanted, self.build, start, images, order
         )
-
-        def build(folder: Path) -> None:
-            model = self.build()
-            initial = load_file(start / _WEIGHTS) if start else initial_weights(self.build, seed)
-            # Each task shuffles in its own order, as independent fine-tunes do.
-            order = zlib.crc32(f"{task}/{seed}".encode())
-            images = self.images(task, "train", samples)
-            save_file(train(model, initial, images, recipe, order), folder / _WEIGHTS)
-
-        return Store().make("checkpoints", key, build)
-
-
-_WEIGHTS = "weights.safetensors"
-
-
-@lru_cache
-def _original(data: str, split: str) -> Images:
-    return digits.digits(split) if data == "digits" else mnist.mnist(split)
-
-
-@cache
-def _rotated(data: str, split: str, degrees: float) -> Images:
-    images = _original(data, split)
-    return images.rotated(degrees) if degrees else images
 
 
 def load(name: str) -> Setting:
@@ -212,12 +309,14 @@ class Profile(_Checked):
     Attributes:
         kinds: settings of these kinds.
         parameters: for every run, in place of what the setting says.
+        sections: the same for the runs of one section.
         grid: the same for grids.
         skip_missing: leave settings out whose data is not on this machine.
     """
 
     kinds: list[Literal["embedded", "paper", "real"]]
     parameters: dict[str, Any] = {}
+    sections: dict[str, dict[str, Any]] = {}
     grid: dict[str, list[Any]] = {}
     skip_missing: bool = False
 

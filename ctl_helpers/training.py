@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ctl_helpers.data.images import Images
-from ctl_helpers.mix import StateDict
+from ctl_helpers.data.images import Images, floats
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Plain SGD on cross-entropy: passes over the data, learning rate and batch size.
+    """SGD on cross-entropy.
+
+    Attributes:
+        epochs: passes over the data.
+        lr: learning rate.
+        batch_size: samples a step; an incomplete last batch is left out, since the statistics of
+            a handful of samples wreck BatchNorm.
+        momentum, weight_decay: SGD's.
+        lr_step: epochs after each of which the rate falls to a tenth; never when None.
+        precision: of the forward pass; ``"bfloat16"`` trains a ResNet-18 1.3 to 1.6 times faster
+            on a CPU that has it. Weights and updates stay in float32.
 
     Raises:
         ValueError: a number that is not positive (epochs may be 0: the start weights).
@@ -25,10 +35,31 @@ class Recipe:
     epochs: int
     lr: float
     batch_size: int
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    lr_step: int | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
-        if self.epochs < 0 or self.lr <= 0 or self.batch_size < 1:
+        if self.epochs < 0 or self.lr <= 0 or self.batch_size < 1 or self.lr_step == 0:
             raise ValueError(f"{self} is no recipe: rate and batch size must be positive")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Training after some epochs: all that is needed to use the weights, and to go on.
+
+    Attributes:
+        epoch: epochs done.
+        weights: a state dict on the CPU.
+        momentum: SGD's buffer for each parameter that has one.
+        loss: mean training loss of the last epoch, None before the first.
+    """
+
+    epoch: int
+    weights: dict[str, Tensor]
+    momentum: dict[str, Tensor] = field(default_factory=dict)
+    loss: float | None = None
 
 
 def initial_weights(build: Callable[[], nn.Module], seed: int) -> dict[str, Tensor]:
@@ -38,26 +69,26 @@ def initial_weights(build: Callable[[], nn.Module], seed: int) -> dict[str, Tens
         return dict(build().state_dict())
 
 
-def train(
+def epochs(
     model: nn.Module,
-    start: StateDict,
+    start: Snapshot,
     images: Images,
     recipe: Recipe,
     seed: int,
     device: torch.device | str | None = None,
-) -> dict[str, Tensor]:
-    """Weights after training from ``start``; the same on the same machine for the same seed.
+) -> Iterator[Snapshot]:
+    """Train from ``start`` on, and give a snapshot after each epoch up to the recipe's last.
+
+    An epoch's order of samples depends on ``seed`` and its number alone, so that training may
+    stop and go on at any snapshot, with the same weights in the end on the same machine.
 
     Args:
         model: the architecture; it is copied, never changed.
-        start: the weights to begin with.
+        start: where to begin; epoch 0 for fresh training.
         images: the training set.
         recipe: how to train.
         seed: decides the order of samples.
         device: where to train; by default a GPU where there is one.
-
-    Returns:
-        A new state dict on the CPU.
 
     Raises:
         ValueError: no samples; or the weights became NaN or infinite.
@@ -66,23 +97,63 @@ def train(
         raise ValueError("the training set is empty; check the split and the number of samples")
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     model = copy.deepcopy(model)
-    model.load_state_dict(start)
-    model.to(device).train()
-    inputs, targets = images.inputs.to(device), images.targets.to(device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=recipe.lr)
-    order = torch.Generator().manual_seed(seed)
-    for epoch in range(recipe.epochs):
-        for chosen in (
-            torch.randperm(len(images), generator=order).to(device).split(recipe.batch_size)
-        ):
+    model.load_state_dict(start.weights)
+    # Convolutions run a third faster with channels last, on CPUs as on GPUs.
+    model.to(device, memory_format=torch.channels_last).train()
+    inputs = images.inputs.to(device)
+    targets = images.targets.to(device)
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )
+    for name, parameter in model.named_parameters():
+        if name in start.momentum:
+            moved = start.momentum[name].to(device).clone()
+            optimizer.state[parameter]["momentum_buffer"] = moved
+    for epoch in range(start.epoch + 1, recipe.epochs + 1):
+        if recipe.lr_step is not None:
+            optimizer.param_groups[0]["lr"] = recipe.lr * 0.1 ** ((epoch - 1) // recipe.lr_step)
+        total = torch.zeros((), device=device)
+        order = _order(len(images), recipe.batch_size, seed, epoch).to(device)
+        for chosen in order.split(recipe.batch_size):
             optimizer.zero_grad()
-            loss = F.cross_entropy(model(inputs[chosen]), targets[chosen])
+            with torch.autocast(device.type, torch.bfloat16, recipe.precision == "bfloat16"):
+                logits = model(_batch(inputs[chosen]))
+            loss = F.cross_entropy(logits.float(), targets[chosen])
             loss.backward()
             optimizer.step()
-        values = (loss, *model.parameters())
-        if not all(value.isfinite().all() for value in values):
+            total += loss.detach() * len(chosen)
+        if not all(value.isfinite().all() for value in (total, *model.parameters())):
             raise ValueError(
-                f"loss or weights are not finite after epoch {epoch + 1}; lower the learning rate "
+                f"loss or weights are not finite after epoch {epoch}; lower the learning rate "
                 f"from {recipe.lr}"
             )
-    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+        yield Snapshot(
+            epoch,
+            {name: _kept(value) for name, value in model.state_dict().items()},
+            {
+                name: _kept(optimizer.state[parameter]["momentum_buffer"])
+                for name, parameter in model.named_parameters()
+                if recipe.momentum
+            },
+            total.item() / len(order),
+        )
+
+
+def _order(samples: int, batch_size: int, seed: int, epoch: int) -> Tensor:
+    """A permutation of the samples, without those of an incomplete last batch."""
+    generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+    whole = samples - samples % batch_size if samples >= batch_size else samples
+    return torch.randperm(samples, generator=generator)[:whole]
+
+
+def _batch(inputs: Tensor) -> Tensor:
+    pixels = floats(inputs)
+    return pixels.contiguous(memory_format=torch.channels_last) if pixels.dim() == 4 else pixels
+
+
+def _kept(value: Tensor) -> Tensor:
+    """A copy on the CPU in the usual layout."""
+    return value.detach().to("cpu", copy=True).contiguous()

@@ -7,11 +7,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
+
+from ctl_helpers import tasks
 
 ROOT = Path(__file__).resolve().parents[1]
 _LEFT_OUT = shutil.ignore_patterns(
@@ -62,6 +65,15 @@ def inputs() -> Callable[..., Tensor]:
         return torch.randn(samples, 6, generator=generator, dtype=torch.float64)
 
     return make
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty data folder, with nothing remembered of another."""
+    monkeypatch.setenv("CTL_DATA_DIR", str(tmp_path / "data"))
+    for name in ("_images", "_whole"):
+        monkeypatch.setattr(tasks, name, cache(getattr(tasks, name).__wrapped__))
+    return tmp_path / "data"
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def checksum() -> str:
     return file_checksum(package / "datasets" / "data" / "digits.csv.gz")
 
 
-def digits(split: str, size: int = 28) -> Images:
+def load(split: str, size: int = 28) -> Images:
     """1,797 digits of 8×8 pixels (Alpaydin and Kaynak 1998), enlarged to ``size`` × ``size``.
 
     Args:
@@ -34,4 +34,8 @@ def digits(split: str, size: int = 28) -> Images:
     enlarged = interpolate(pixels, size=(size, size), mode="bicubic", align_corners=False)
     images = Images(enlarged.clamp(0, 1), torch.from_numpy(bunch.target).long()).shuffled(0)
     part = {"train": slice(None, _TRAIN), "test": slice(_TRAIN, None)}[split]
-    return Images(images.inputs[part], images.targets[part])
+    return images[part]
+
+
+def fetch() -> None:
+    """Nothing to download: scikit-learn brings the digits along."""

@@ -1,4 +1,4 @@
-"""Labelled images in memory, and turning them."""
+"""Labelled images in memory: choosing, turning and replacing them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,17 @@ class MissingDataError(RuntimeError):
     """A data set is not on this machine; the message says in one sentence how to get it."""
 
 
+def floats(inputs: Tensor) -> Tensor:
+    """Pixels in [0, 1]: bytes are divided by 255, floats are left as they are."""
+    return inputs if inputs.is_floating_point() else inputs.float() / 255
+
+
 @dataclass(frozen=True)
 class Images:
-    """``inputs`` of shape (samples, 1, height, width) in [0, 1] and ``targets`` (samples,)."""
+    """``inputs`` (samples, channels, height, width) and ``targets`` (samples,).
+
+    Inputs are floats in [0, 1] or, in a quarter of the memory, bytes; see :func:`floats`.
+    """
 
     inputs: Tensor
     targets: Tensor
@@ -22,23 +30,55 @@ class Images:
     def __len__(self) -> int:
         return len(self.targets)
 
+    def __getitem__(self, chosen: Tensor | slice) -> Images:
+        """The samples at an index, a mask or a slice."""
+        return Images(self.inputs[chosen], self.targets[chosen])
+
     def rotated(self, degrees: float) -> Images:
         """The images turned counter-clockwise about their centre, bilinear, zero outside."""
         # Imported here and in the loaders: it takes seconds, and most commands load no image.
         from torchvision.transforms.functional import InterpolationMode, rotate
 
-        turned = rotate(self.inputs, degrees, interpolation=InterpolationMode.BILINEAR)
+        turned = rotate(floats(self.inputs), degrees, interpolation=InterpolationMode.BILINEAR)
         return Images(turned.clamp(0, 1), self.targets)
 
     def first(self, samples: int | None) -> Images:
         """The first ``samples`` of them, or all when None."""
-        return Images(self.inputs[:samples], self.targets[:samples])
+        return self[:samples]
 
     def batches(self, size: int) -> list[tuple[Tensor, Tensor]]:
         """``(inputs, targets)`` in order, ``size`` samples each, the last perhaps fewer."""
-        return list(zip(self.inputs.split(size), self.targets.split(size), strict=True))
+        return list(zip(floats(self.inputs).split(size), self.targets.split(size), strict=True))
 
     def shuffled(self, seed: int) -> Images:
         """The same samples in an order that depends on ``seed`` alone."""
-        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
-        return Images(self.inputs[order], self.targets[order])
+        return self[_order(len(self), seed)]
+
+    def replaced(self, donors: Images, ratio: float, seed: int) -> Images:
+        """Some samples replaced by as many of another set, labels included (paper's Figure 12).
+
+        The replaced ones at a larger ratio include those at a smaller one.
+
+        Args:
+            donors: where the new samples come from.
+            ratio: replaced samples over all, in [0, 1].
+            seed: decides which samples go and which come.
+
+        Raises:
+            ValueError: a ratio outside [0, 1], or more samples wanted than there are donors.
+        """
+        count = round(ratio * len(self))
+        if not 0 <= ratio <= 1 or count > len(donors):
+            raise ValueError(
+                f"cannot replace {ratio} of {len(self)} samples by some of {len(donors)}; "
+                "choose a ratio between 0 and 1 and a donor that is large enough"
+            )
+        kept, new = _order(len(self), seed)[count:], _order(len(donors), seed + 1)[:count]
+        return Images(
+            torch.cat([self.inputs[kept], donors.inputs[new]]),
+            torch.cat([self.targets[kept], donors.targets[new]]),
+        )
+
+
+def _order(samples: int, seed: int) -> Tensor:
+    return torch.randperm(samples, generator=torch.Generator().manual_seed(seed))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import torch
-
+from ctl_helpers.data.files import checked
 from ctl_helpers.data.images import Images, MissingDataError
 from ctl_helpers.project import data_folder
-from ctl_helpers.store import digest, file_checksum
+from ctl_helpers.store import digest
 
+_RAW = "MNIST/raw"
 CHECKSUMS = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -23,7 +21,7 @@ def checksum() -> str:
     return digest(CHECKSUMS)
 
 
-def mnist(split: str) -> Images:
+def load(split: str) -> Images:
     """MNIST (LeCun et al. 1998): 60,000 training or 10,000 test images of 28×28 pixels.
 
     Args:
@@ -32,29 +30,22 @@ def mnist(split: str) -> Images:
     Raises:
         MissingDataError: the files are not in the data folder (see :func:`fetch`), or are damaged.
     """
-    root = data_folder()
-    for name, expected in CHECKSUMS.items():
-        path = _raw(root) / name
-        if not path.is_file():
-            raise MissingDataError(
-                f"MNIST is not in {root}: run `ctl data mnist-mlp` to download it, or set "
-                "CTL_DATA_DIR to a folder that holds MNIST/raw"
-            )
-        if file_checksum(path) != expected:
-            raise MissingDataError(
-                f"{path} is damaged or incomplete (its SHA-256 is not MNIST's): delete it and run "
-                "`ctl data mnist-mlp` to download it again"
-            )
+    expected = {f"{_RAW}/{name}": value for name, value in CHECKSUMS.items()}
+    remedy = (
+        "run `ctl data mnist-mlp` to download it, or set CTL_DATA_DIR to a folder that holds "
+        f"{_RAW}"
+    )
+    checked("MNIST", expected, remedy)
     # Its data set class would prefer a converted copy that nobody has checked, where there is one.
     from torchvision.datasets.mnist import read_image_file, read_label_file
 
     part = {"train": "train", "test": "t10k"}[split]
-    pixels = read_image_file(str(_raw(root) / f"{part}-images-idx3-ubyte"))
-    labels = read_label_file(str(_raw(root) / f"{part}-labels-idx1-ubyte"))
-    return Images(pixels.unsqueeze(1).to(torch.float32) / 255, labels)
+    raw = data_folder() / _RAW
+    pixels = read_image_file(str(raw / f"{part}-images-idx3-ubyte"))
+    return Images(pixels.unsqueeze(1), read_label_file(str(raw / f"{part}-labels-idx1-ubyte")))
 
 
-def fetch() -> Path:
+def fetch() -> None:
     """Download MNIST's files into the data folder where they are not there yet.
 
     Raises:
@@ -69,10 +60,5 @@ def fetch() -> Path:
         reason = " ".join(str(error).split())
         raise MissingDataError(
             f"MNIST could not be downloaded into {root} ({reason}): connect to the network, or set "
-            "CTL_DATA_DIR to a folder that holds MNIST/raw"
+            f"CTL_DATA_DIR to a folder that holds {_RAW}"
         ) from None
-    return root
-
-
-def _raw(root: Path) -> Path:
-    return root / "MNIST" / "raw"

@@ -1,1 +1,26 @@
 """Networks of the settings; each names the layers whose features are compared."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from torch import nn
+
+# Looked up by name, so that a stored checkpoint depends on its own network's source alone.
+_PLACES = {
+    "mlp": ("mlp", "MLP"),
+    "resnet18": ("resnet", "ResNet18"),
+    "resnet20": ("resnet", "ResNet20"),
+    "imagenet-resnet18": ("resnet", "ImageNetResNet18"),
+}
+
+
+def build(architecture: str, **sizes: int) -> nn.Module:
+    """The network of that name, with weights that nobody should use."""
+    module, name = _PLACES[architecture]
+    return getattr(import_module(f"{__name__}.{module}"), name)(**sizes)
+
+
+def source(architecture: str) -> str:
+    """The module of this package that defines it, as ``"models.mlp"``."""
+    return f"models.{_PLACES[architecture][0]}"

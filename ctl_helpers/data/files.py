@@ -1,0 +1,34 @@
+"""Files of a data set in the data folder: is each there, and is it the published one?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ctl_helpers.data.images import MissingDataError
+from ctl_helpers.project import data_folder
+from ctl_helpers.store import file_checksum
+
+
+def checked(title: str, checksums: Mapping[str, str], remedy: str) -> list[Path]:
+    """The paths of a data set's files, once their bytes are those that are expected.
+
+    Args:
+        title: what a person calls the data set.
+        checksums: path under the data folder → SHA-256.
+        remedy: how to get the files, after a colon.
+
+    Raises:
+        MissingDataError: a file is not there, or its bytes are others.
+    """
+    root = data_folder()
+    for name, expected in checksums.items():
+        path = root / name
+        if not path.is_file():
+            raise MissingDataError(f"{title} is not in {root}: {remedy}")
+        if file_checksum(path) != expected:
+            raise MissingDataError(
+                f"{path} is damaged or incomplete (its SHA-256 is not the one expected): delete "
+                f"it, then {remedy}"
+            )
+    return [root / name for name in checksums]

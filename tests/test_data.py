@@ -1,0 +1,342 @@
+"""Data sets: what ships, what is made here, and loaders on files in their true formats."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import pickle
+import struct
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision import datasets
+from torchvision.datasets import mnist as torchvision_mnist
+
+from ctl_helpers import settings
+from ctl_helpers.data import cifar10, cifar100, digits, imagenet, mnist, tinyimagenet
+from ctl_helpers.data.images import Images, MissingDataError, floats
+from ctl_helpers.settings import Setting
+from ctl_helpers.store import file_checksum
+
+REAL_DATA = os.environ.get("CTL_DATA_DIR")  # before a test sets its own
+
+
+@pytest.fixture
+def quick() -> Setting:
+    return settings.load("digits-mlp")
+
+
+def one_line(error: pytest.ExceptionInfo[BaseException]) -> str:
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# Data.
+
+
+def test_digits_are_split_once_and_apart() -> None:
+    parts = {split: digits.load(split) for split in ("train", "test")}
+    assert {split: len(part) for split, part in parts.items()} == {"train": 1200, "test": 597}
+    rows = [part.inputs.flatten(1).numpy() for part in parts.values()]
+    train_rows, test_rows = ({row.tobytes() for row in part} for part in rows)
+    assert not train_rows & test_rows
+    assert torch.equal(digits.load("test").inputs, parts["test"].inputs)
+    for part in parts.values():
+        assert part.inputs.shape[1:] == (1, 28, 28)
+        assert 0 <= part.inputs.min() < part.inputs.max() <= 1
+        assert part.targets.unique().tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_right_angles_are_exact_rotations(turns: int) -> None:
+    original = digits.load("test").first(20)
+    turned = original.rotated(90 * turns)
+    expected = torch.rot90(original.inputs, turns, (-2, -1))
+    torch.testing.assert_close(turned.inputs, expected, rtol=0, atol=1e-4)
+    assert torch.equal(turned.targets, original.targets)
+
+
+def test_tasks_are_turned_images_in_the_same_order(quick: Setting) -> None:
+    upright, tilted = (quick.images(task, "test") for task in ("0°", "22.5°"))
+    assert torch.equal(upright.inputs, digits.load("test").inputs)
+    assert tilted.inputs.shape == upright.inputs.shape
+    assert torch.equal(tilted.inputs, upright.rotated(22.5).inputs)
+    assert torch.equal(tilted.targets, upright.targets)
+    streams = quick.streams(["0°", "22.5°"], samples=25, batch_size=10)
+    assert {task: [len(y) for _, y in stream] for task, stream in streams.items()} == {
+        "0°": [10, 10, 5],
+        "22.5°": [10, 10, 5],
+    }
+    assert torch.equal(torch.cat([x for x, _ in streams["22.5°"]]), tilted.inputs[:25])
+
+
+@pytest.fixture
+def tiny_mnist(data: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Images]:
+    """MNIST's four files with a few images of 4×5 pixels; what they hold."""
+    raw, held = data / "MNIST" / "raw", {}
+    raw.mkdir(parents=True)
+    for n, (split, prefix) in enumerate([("train", "train"), ("test", "t10k")], 3):
+        pixels = (torch.arange(n * 4 * 5) * 7 % 256).to(torch.uint8).reshape(n, 4, 5)
+        labels = torch.arange(n, dtype=torch.uint8)
+        header = struct.pack(">IIII", 0x803, n, 4, 5)
+        (raw / f"{prefix}-images-idx3-ubyte").write_bytes(header + pixels.numpy().tobytes())
+        header = struct.pack(">II", 0x801, n)
+        (raw / f"{prefix}-labels-idx1-ubyte").write_bytes(header + labels.numpy().tobytes())
+        held[split] = Images(pixels.unsqueeze(1), labels)
+    checksums = {name: file_checksum(raw / name) for name in mnist.CHECKSUMS}
+    monkeypatch.setattr(mnist, "CHECKSUMS", checksums)
+    return held
+
+
+def test_mnist_files_are_read_right(tiny_mnist: dict[str, Images]) -> None:
+    setting = settings.load("mnist-mlp")
+    assert setting.missing() is None
+    for split, held in tiny_mnist.items():
+        found = setting.images("0°", split)
+        assert torch.equal(found.inputs, held.inputs)
+        assert torch.equal(found.targets, held.targets.long())
+        ((pixels, _),) = found.batches(100)
+        assert torch.equal(pixels, held.inputs / 255)
+
+
+@pytest.mark.parametrize("name", sorted(mnist.CHECKSUMS))
+def test_a_truncated_mnist_file_is_refused_by_name(name: str, data: Path, tiny_mnist) -> None:
+    path = data / "MNIST" / "raw" / name
+    path.write_bytes(path.read_bytes()[:-1])
+    sentence = settings.load("mnist-mlp").missing()
+    assert f"{path} is damaged" in sentence
+    assert "`ctl data mnist-mlp`" in sentence
+    with pytest.raises(MissingDataError) as caught:
+        mnist.load("train")
+    assert one_line(caught) == sentence
+
+
+def test_missing_mnist_is_said_with_the_remedy(data: Path) -> None:
+    setting = settings.load("mnist-mlp")
+    sentence = setting.missing()
+    assert sentence is not None
+    assert "\n" not in sentence
+    for part in (f"MNIST is not in {data}", "`ctl data mnist-mlp`", "CTL_DATA_DIR"):
+        assert part in sentence
+    with pytest.raises(MissingDataError):
+        setting.checkpoints(0)
+    assert setting.data_checksum() != settings.load("digits-mlp").data_checksum()
+    assert settings.load("digits-mlp").missing() is None
+
+
+@pytest.mark.parametrize("unwritable", [False, True])
+def test_a_download_that_fails_is_one_sentence(data: Path, monkeypatch, unwritable: bool) -> None:
+    def unreachable(*arguments, **options):
+        raise URLError("no network")
+
+    monkeypatch.setattr(torchvision_mnist, "download_and_extract_archive", unreachable)
+    if unwritable:
+        data.write_text("a file where a folder is wanted")
+    with pytest.raises(MissingDataError) as caught:
+        settings.load("mnist-mlp").fetch()
+    for part in (f"could not be downloaded into {data}", "CTL_DATA_DIR"):
+        assert part in one_line(caught)
+    assert ("no network" in one_line(caught)) is not unwritable
+
+
+def test_nothing_is_downloaded_where_all_is_there(tiny_mnist, monkeypatch) -> None:
+    monkeypatch.setattr(torchvision_mnist, "download_and_extract_archive", None)
+    for name in ("mnist-mlp", "digits-mlp"):
+        settings.load(name).fetch()
+
+
+def test_the_real_mnist_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    if REAL_DATA is None or not (Path(REAL_DATA) / "MNIST").is_dir():
+        pytest.skip("CTL_DATA_DIR names no folder that holds MNIST")
+    monkeypatch.setenv("CTL_DATA_DIR", REAL_DATA)
+    for split, samples, label in (("train", 60_000, 5), ("test", 10_000, 7)):
+        found = mnist.load(split)
+        assert found.inputs.shape == (samples, 1, 28, 28)
+        assert found.targets[0] == label
+        assert found.targets.unique().tolist() == list(range(10))
+
+
+# Choosing and replacing.
+
+
+def numbered(samples: int, label: int) -> Images:
+    inputs = torch.arange(samples, dtype=torch.float32).reshape(-1, 1, 1, 1) / 1000
+    return Images(inputs, torch.full((samples,), label))
+
+
+def test_bytes_and_floats_are_the_same_pixels() -> None:
+    pixels = torch.tensor([0, 51, 255], dtype=torch.uint8)
+    torch.testing.assert_close(floats(pixels), torch.tensor([0, 0.2, 1]))
+    assert floats(floats(pixels)) is not None
+    assert torch.equal(floats(floats(pixels)), floats(pixels))
+
+
+def test_replaced_samples_nest_and_keep_their_number() -> None:
+    own, donors = numbered(20, 0), numbered(30, 1)
+    before = own.inputs.clone()
+    gone: set[float] = set()
+    for ratio, count in ((0.0, 0), (0.25, 5), (0.5, 10), (1.0, 20)):
+        found = own.replaced(donors, ratio, seed=3)
+        assert len(found) == 20
+        assert found.targets.sum() == count
+        kept = set(found.inputs[found.targets == 0].flatten().tolist())
+        now = set(own.inputs.flatten().tolist()) - kept
+        assert len(now) == count
+        assert gone <= now
+        assert len(set(found.inputs[found.targets == 1].flatten().tolist())) == count
+        gone = now
+    assert torch.equal(own.inputs, before)
+
+
+@pytest.mark.parametrize("ratio", [-0.1, 1.1, 1.0])
+def test_a_ratio_that_cannot_be_is_refused(ratio: float) -> None:
+    with pytest.raises(ValueError, match=r"cannot replace .* of 20 samples by some of 5") as caught:
+        numbered(20, 0).replaced(numbered(5, 1), ratio, 0)
+    one_line(caught)
+
+
+# Splits, on files in the true formats.
+
+
+def pictures(count: int, size: int = 32) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+
+
+def check_split(setting: Setting, split: str, pixels: np.ndarray, labels: list[int]) -> None:
+    """A task "classes 2–3" holds exactly the images of labels 1 and 2, under those labels."""
+    found = setting.images("classes 2–3", split)
+    wanted = {(pixels[n].tobytes(), label) for n, label in enumerate(labels) if label in (1, 2)}
+    rows = found.inputs.permute(0, 2, 3, 1).numpy()
+    assert {(row.tobytes(), int(y)) for row, y in zip(rows, found.targets, strict=True)} == wanted
+    assert len(found) == len(wanted)
+    assert found.inputs.is_contiguous()
+
+
+def test_cifar100_files_are_read_right(data: Path, monkeypatch) -> None:
+    folder, held = data / "cifar-100-python", {}
+    folder.mkdir(parents=True)
+    for split in ("train", "test"):
+        pixels, labels = pictures(8), [0, 1, 2, 3] * 2
+        rows = pixels.transpose(0, 3, 1, 2).reshape(8, -1)
+        content = {"data": rows, "fine_labels": labels, "coarse_labels": [0] * 8}
+        (folder / split).write_bytes(pickle.dumps(content))
+        held[split] = (pixels, labels)
+    (folder / "meta").write_bytes(pickle.dumps({"fine_label_names": list("abcd")}))
+
+    def md5(name: str) -> str:
+        return hashlib.md5((folder / name).read_bytes()).hexdigest()
+
+    pinned = {"train_list": ["train"], "test_list": ["test"]}
+    for attribute, files in pinned.items():
+        listed = [[name, md5(name)] for name in files]
+        monkeypatch.setattr(datasets.CIFAR100, attribute, listed)
+    meta = {"filename": "meta", "key": "fine_label_names", "md5": md5("meta")}
+    monkeypatch.setattr(datasets.CIFAR100, "meta", meta)
+    setting = settings.load("cifar100-resnet18")
+    for split, (pixels, labels) in held.items():
+        check_split(setting, split, pixels, labels)
+        assert len(cifar100.load(split)) == 8
+    (folder / "train").write_bytes((folder / "train").read_bytes()[:-1])
+    with pytest.raises(MissingDataError) as caught:
+        cifar100.load("train")
+    assert "damaged" in one_line(caught)
+    assert "`ctl data cifar100-resnet18`" in one_line(caught)
+
+
+def test_missing_sets_are_said_with_the_remedy(data: Path) -> None:
+    for name, words in {
+        "cifar100-resnet18": ("CIFAR-100 is not in", "`ctl data cifar100-resnet18`"),
+        "imagenet-resnet18": ("holds 0 class folders", "image-net.org", "CTL_DATA_DIR"),
+        "tinyimagenet-resnet18": ("Tiny ImageNet 32×32 is not in", "CTL_DATA_DIR"),
+        "cifar10-resnet20": ("CIFAR-10 is not in", "CTL_DATA_DIR"),
+    }.items():
+        sentence = settings.load(name).missing()
+        assert sentence is not None
+        assert "\n" not in sentence
+        assert all(word in sentence for word in words), sentence
+        assert len({settings.load(each).data_checksum() for each in (name, "mnist-mlp")}) == 2
+
+
+def test_imagenet_folders_are_read_right(data: Path, monkeypatch) -> None:
+    monkeypatch.setattr(imagenet, "_CLASSES", 4)
+    for split in ("train", "val"):
+        for label, wordnet in enumerate(("n01440764", "n01443537", "n01484850", "n01491361")):
+            folder = data / "imagenet" / split / wordnet
+            folder.mkdir(parents=True)
+            for number in range(2):
+                shape = (300 + 50 * number, 400, 3)
+                flat = np.full(shape, 60 * label + 10 * number, dtype=np.uint8)
+                Image.fromarray(flat).save(folder / f"{wordnet}_{number}.JPEG", quality=95)
+    (data / "imagenet" / "train" / "LOC_synset_mapping.txt").write_text("not a class")
+    setting = settings.load("imagenet-resnet18")
+    for split in ("train", "test"):
+        found = setting.images("classes 2–3", split)
+        assert found.inputs.shape == (4, 3, 224, 224)
+        assert found.inputs.dtype == torch.uint8
+        shade = found.inputs.flatten(1).float().mean(1)
+        expected = found.targets * 60.0
+        assert sorted((shade - expected).round().tolist()) == [0, 0, 10, 10]
+        assert found.targets.bincount().tolist() == [0, 2, 2]
+    broken = data / "imagenet" / "val" / "n01443537" / "n01443537_1.JPEG"
+    broken.write_bytes(broken.read_bytes()[:100])
+    with pytest.raises(MissingDataError) as caught:
+        imagenet.load("test", range(1, 2))
+    assert f"{broken} cannot be read as an image" in one_line(caught)
+
+
+@pytest.fixture
+def tiny_imagenet(data: Path, monkeypatch) -> dict[str, tuple[np.ndarray, list[int]]]:
+    """Both containers with a few JPEG images; what they decode to."""
+    folder, held = data / "TinyImageNet32", {}
+    folder.mkdir(parents=True)
+    for split, name in (("train", "train"), ("test", "val")):
+        labels, files, decoded = [0, 1, 2, 1, 2, 3], [], []
+        for picture in pictures(6):
+            memory = io.BytesIO()
+            Image.fromarray(picture).save(memory, "JPEG")
+            files.append(memory.getvalue())
+            decoded.append(np.asarray(Image.open(memory)))
+        np.savez(
+            folder / f"{name}.npz",
+            blob=np.frombuffer(b"".join(files), dtype=np.uint8),
+            offset=np.cumsum([0, *map(len, files)]),
+            label=np.array(labels, dtype=np.uint8),
+        )
+        held[split] = (np.stack(decoded), labels)
+    pinned = {name: file_checksum(data / name) for name in tinyimagenet.CHECKSUMS}
+    monkeypatch.setattr(tinyimagenet, "CHECKSUMS", pinned)
+    return held
+
+
+def test_tiny_imagenet_files_are_read_right(data: Path, tiny_imagenet) -> None:
+    setting = settings.load("tinyimagenet-resnet18")
+    for split, (pixels, labels) in tiny_imagenet.items():
+        check_split(setting, split, pixels, labels)
+        assert len(tinyimagenet.load(split)) == 6
+    path = data / "TinyImageNet32" / "val.npz"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(MissingDataError) as caught:
+        tinyimagenet.load("train")
+    assert f"{path} is damaged" in one_line(caught)
+
+
+def test_cifar10_file_is_read_right(data: Path, monkeypatch) -> None:
+    (data / "CIFAR10").mkdir(parents=True)
+    path = data / "CIFAR10" / "cifar10_exact_part.npz"
+    pixels, labels = pictures(3), np.array([2, 0, 9], dtype=np.uint8)
+    np.savez(path, x_train=pixels, y_train=labels, x_test=pixels[:1], y_test=labels[:1])
+    monkeypatch.setattr(
+        cifar10, "CHECKSUMS", {"CIFAR10/cifar10_exact_part.npz": file_checksum(path)}
+    )
+    found = settings.load("cifar10-resnet20").images("all", "train")
+    assert np.array_equal(found.inputs.permute(0, 2, 3, 1).numpy(), pixels)
+    assert found.targets.tolist() == [2, 0, 9]
+    assert len(settings.load("cifar10-resnet20").images("all", "test")) == 1
+    path.write_bytes(b"")
+    with pytest.raises(MissingDataError, match="damaged"):
+        cifar10.load("test")

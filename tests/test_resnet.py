@@ -1,0 +1,163 @@
+"""Residual networks: shapes, the published ResNet-20, and BatchNorm's statistics."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from torch import Tensor, nn
+
+import ctl_helpers as ctl
+from ctl_helpers import batchnorm, checkpoints, settings
+from ctl_helpers.data.images import MissingDataError
+from ctl_helpers.models import build
+from ctl_helpers.models.resnet import Subsample
+from ctl_helpers.store import file_checksum
+
+REAL_DATA = os.environ.get("CTL_DATA_DIR")
+
+
+def test_resnet18_names_its_blocks_and_halves_its_images() -> None:
+    model = build("resnet18", width=20, classes=7)
+    blocks = [f"layer{stage}.{depth}" for stage in range(1, 5) for depth in range(2)]
+    assert model.feature_layers == ("stem", *blocks, "linear")
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name in model.feature_layers:
+        model.get_submodule(name).register_forward_hook(
+            lambda _, __, output, name=name: shapes.__setitem__(name, tuple(output.shape[1:]))
+        )
+    model(torch.rand(2, 3, 32, 32))
+    assert shapes["stem"] == (20, 32, 32)
+    assert [shapes[f"layer{stage}.1"] for stage in range(1, 5)] == [
+        (20, 32, 32), (40, 16, 16), (80, 8, 8), (160, 4, 4),
+    ]  # fmt: skip
+    assert shapes["linear"] == (7,)
+    usual = build("resnet18", width=64, classes=100)
+    assert sum(p.numel() for p in usual.parameters()) == 11_220_132
+
+
+def test_imagenet_resnet18_is_torchvisions_with_its_normalization() -> None:
+    torch.manual_seed(0)
+    ours, theirs = build("imagenet-resnet18", classes=5).eval(), torchvision.models.resnet18()
+    theirs.fc = nn.Linear(512, 5)
+    theirs.load_state_dict(ours.state_dict())
+    pixels = torch.rand(2, 3, 64, 64)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    expected = theirs.eval()((pixels - mean.view(3, 1, 1)) / std.view(3, 1, 1))
+    torch.testing.assert_close(ours(pixels), expected)
+    assert (
+        ctl.feature_layers(ours)[1:9] == build("resnet18", width=4, classes=2).feature_layers[1:9]
+    )
+
+
+def test_option_a_takes_every_second_pixel_and_adds_zeros() -> None:
+    x = torch.rand(1, 2, 4, 4)
+    found = Subsample(2)(x)
+    assert found.shape == (1, 4, 2, 2)
+    assert torch.equal(found[:, 1:3], x[:, :, ::2, ::2])
+    assert not found[:, [0, 3]].any()
+
+
+def test_the_published_resnet20_is_as_accurate_as_published(monkeypatch) -> None:
+    if REAL_DATA is None or not (Path(REAL_DATA) / "weights").is_dir():
+        pytest.skip("CTL_DATA_DIR names no folder that holds the published weights")
+    monkeypatch.setenv("CTL_DATA_DIR", REAL_DATA)
+    setting = settings.load("cifar10-resnet20")
+    state = setting.published().weights()
+    table = ctl.evaluate(
+        setting.build(), {"PT": state}, [ctl.Evaluation({"PT": 1.0})], setting.streams(["all"])
+    )
+    assert table["n"].item() == 1017
+    assert round(table["accuracy"].item(), 3) == 0.916
+
+
+class Foreign:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return print, ("foreign code ran",)
+
+
+def test_weights_are_read_by_name_and_foreign_code_is_refused(data, monkeypatch, capsys) -> None:
+    (name,) = checkpoints.RESNET20
+    path = data / name
+    path.parent.mkdir(parents=True)
+    model = build("resnet20", classes=10)
+    held = {f"module.{key}": value for key, value in model.state_dict().items() if value.ndim}
+    for content, sentence in (
+        ({"state_dict": held, "best_prec1": 91.7}, None),
+        ({"weights": held}, "holds no plain weights"),
+        ({"state_dict": Foreign()}, "holds no plain weights"),
+    ):
+        torch.save(content, path)
+        monkeypatch.setattr(checkpoints, "RESNET20", {name: file_checksum(path)})
+        if sentence is None:
+            found = checkpoints.resnet20(model.state_dict())
+            model.load_state_dict(found)
+            assert torch.equal(found["linear.bias"], held["module.linear.bias"])
+            continue
+        with pytest.raises(MissingDataError, match=sentence) as caught:
+            checkpoints.resnet20(model.state_dict())
+        assert "\n" not in str(caught.value)
+        assert str(path) in str(caught.value)
+    assert "foreign code ran" not in capsys.readouterr().out
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(MissingDataError, match="damaged"):
+        checkpoints.resnet20(model.state_dict())
+
+
+# BatchNorm.
+
+
+@pytest.fixture
+def normed() -> nn.Module:
+    """Convolution, BatchNorm, ReLU and a head, in float64, with statistics of their own."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 2)]
+    model = nn.Sequential(*layers).double()
+    model(torch.randn(8, 2, 2, 2, dtype=torch.float64))
+    return model
+
+
+def test_running_statistics_are_mixed_like_weights(normed, around) -> None:
+    both = around(normed, ["a", "b"], scale=0.1)
+    mixed = ctl.combine(both, ctl.interpolate("a", "b", 0.3))
+    for name in ("1.running_mean", "1.running_var", "1.weight", "0.weight"):
+        expected = 0.3 * both["a"][name] + 0.7 * both["b"][name]
+        torch.testing.assert_close(mixed[name], expected)
+    assert mixed["1.num_batches_tracked"] == both["a"]["1.num_batches_tracked"]
+
+
+def test_recomputed_statistics_are_those_of_the_data(normed: nn.Module) -> None:
+    state = {name: value.clone() for name, value in normed.state_dict().items()}
+    before = {name: value.clone() for name, value in state.items()}
+    torch.manual_seed(1)
+    batches = [torch.randn(5, 2, 2, 2, dtype=torch.float64) for _ in range(3)]
+    found = batchnorm.recomputed(normed, state, [(batch, torch.zeros(5)) for batch in batches])
+    maps = [torch.einsum("oi,nihw->nohw", state["0.weight"][:, :, 0, 0], x) for x in batches]
+    maps = [x + state["0.bias"].view(1, -1, 1, 1) for x in maps]
+
+    def averaged(statistic: str) -> Tensor:
+        rows = [getattr(x.transpose(0, 1).flatten(1), statistic)(dim=1) for x in maps]
+        return torch.stack(rows).mean(0)
+
+    torch.testing.assert_close(found["1.running_mean"], averaged("mean"))
+    torch.testing.assert_close(found["1.running_var"], averaged("var"))
+    for name, value in before.items():
+        assert torch.equal(state[name], value)
+        assert torch.equal(normed.state_dict()[name], value)
+        if "running" not in name and "tracked" not in name:
+            assert torch.equal(found[name], value)
+
+
+def test_statistics_that_cannot_be_recomputed_are_refused(normed: nn.Module, net) -> None:
+    state = dict(normed.state_dict())
+    for model, weights, batches, sentence in (
+        (net, net.state_dict(), [torch.ones(2, 6)], "no BatchNorm"),
+        (normed, state, [], "no batch"),
+        (normed, {**state, "more": torch.ones(1)}, [torch.ones(2, 2, 2, 2)], "'more'"),
+    ):
+        with pytest.raises(ValueError, match=sentence) as caught:
+            batchnorm.recomputed(model, weights, batches)
+        assert "\n" not in str(caught.value)

@@ -1,0 +1,238 @@
+"""Training: seeded, resumable, refused where it cannot go well, kept in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ctl_helpers import trajectories
+from ctl_helpers.data.images import Images
+from ctl_helpers.models import build
+from ctl_helpers.training import Recipe, Snapshot, epochs, initial_weights
+from ctl_helpers.trajectories import Checkpoint, status_folder, trajectory
+
+PLAIN = Recipe(epochs=3, lr=0.1, batch_size=4)
+MOMENTUM = replace(PLAIN, momentum=0.9, weight_decay=0.01, lr_step=2)
+RECIPES = {
+    "plain": PLAIN,
+    "momentum": MOMENTUM,
+    "bfloat16": replace(PLAIN, precision="bfloat16"),
+}
+
+
+def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def images(samples: int, shape: tuple[int, ...] = (1, 2, 3)) -> Images:
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.rand(samples, *shape, generator=generator)
+    return Images(inputs, torch.arange(samples) % 3)
+
+
+def small() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(6, 3))
+
+
+def resnet() -> nn.Module:
+    return build("resnet18", width=4, classes=3)
+
+
+def start(make: Callable[[], nn.Module] = small, seed: int = 0) -> Snapshot:
+    return Snapshot(0, initial_weights(make, seed))
+
+
+def last(snapshots: list[Snapshot]) -> dict[str, Tensor]:
+    return snapshots[-1].weights
+
+
+# One loop.
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_training_stops_and_goes_on_bit_for_bit(recipe: Recipe) -> None:
+    data = images(10, (3, 8, 8))
+    whole = list(epochs(resnet(), start(resnet), data, recipe, 5))
+    assert [snapshot.epoch for snapshot in whole] == [1, 2, 3]
+    for stop in (1, 2):
+        rest = list(epochs(resnet(), whole[stop - 1], data, recipe, 5))
+        assert [snapshot.epoch for snapshot in rest] == list(range(stop + 1, 4))
+        for early, late in zip(whole[stop:], rest, strict=True):
+            assert same(early.weights, late.weights)
+            assert early.loss == late.loss
+    assert not same(last(whole), last(list(epochs(resnet(), start(resnet), data, recipe, 6))))
+
+
+def by_hand(recipe: Recipe, data: Images) -> nn.Module:
+    """The naive way: SGD's formula written out, on the order that the loop draws."""
+    model = small().double()
+    weights = {name: value.double() for name, value in start().weights.items()}
+    model.load_state_dict(weights)
+    momentum = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
+    for epoch in range(1, recipe.epochs + 1):
+        rate = recipe.lr * (0.1 ** ((epoch - 1) // recipe.lr_step) if recipe.lr_step else 1)
+        order = torch.randperm(
+            len(data), generator=torch.Generator().manual_seed(7 * 100_003 + epoch)
+        )
+        for first in range(0, len(data) - recipe.batch_size + 1, recipe.batch_size):
+            chosen = order[first : first + recipe.batch_size]
+            loss = F.cross_entropy(model(data.inputs[chosen].double()), data.targets[chosen])
+            gradients = torch.autograd.grad(loss, list(model.parameters()))
+            with torch.no_grad():
+                for (name, value), gradient in zip(
+                    model.named_parameters(), gradients, strict=True
+                ):
+                    step = gradient + recipe.weight_decay * value
+                    momentum[name] = recipe.momentum * momentum[name] + step
+                    value -= rate * momentum[name]
+    return model
+
+
+@pytest.mark.parametrize("recipe", [PLAIN, MOMENTUM], ids=["plain", "momentum"])
+def test_training_is_sgd_and_leaves_an_incomplete_batch_out(recipe: Recipe) -> None:
+    data = images(11)
+    found = last(list(epochs(small(), start(), data, recipe, 7)))
+    expected = by_hand(recipe, data).state_dict()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name].double(), value, rtol=1e-5, atol=1e-6)
+
+
+def test_fewer_samples_than_a_batch_are_one_batch() -> None:
+    assert not same(last(list(epochs(small(), start(), images(2), PLAIN, 0))), start().weights)
+
+
+def test_bytes_train_like_the_floats_they_stand_for() -> None:
+    pixels = (images(8).inputs * 255).round().to(torch.uint8)
+    ways = [Images(each, images(8).targets) for each in (pixels, pixels.float() / 255)]
+    found = [last(list(epochs(small(), start(), data, PLAIN, 0))) for data in ways]
+    assert same(*found)
+
+
+def test_training_changes_none_of_its_inputs() -> None:
+    random = torch.get_rng_state()
+    begin = start(seed=1)
+    assert torch.equal(torch.get_rng_state(), random)
+    model, data = small().eval(), images(10)
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    copies = {key: value.clone() for key, value in begin.weights.items()}
+    inputs, random = data.inputs.clone(), torch.get_rng_state()
+    snapshots = list(epochs(model, begin, data, MOMENTUM, 0))
+    assert not same(last(snapshots), begin.weights)
+    assert not same(snapshots[0].weights, snapshots[1].weights)
+    assert same(model.state_dict(), state)
+    assert same(begin.weights, copies)
+    assert torch.equal(data.inputs, inputs)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert not model.training
+    assert all(p.requires_grad and p.grad is None for p in model.parameters())
+    assert list(epochs(model, begin, data, replace(PLAIN, epochs=0), 0)) == []
+
+
+@pytest.mark.parametrize(
+    ("samples", "lr", "sentence"),
+    [
+        (0, 0.1, "training set is empty"),
+        (10, 1e38, r"loss or weights are not finite after epoch \d; lower the learning rate"),
+    ],
+)
+def test_training_that_cannot_go_well_is_refused(samples: int, lr: float, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence) as caught:
+        list(epochs(small(), start(), images(samples), Recipe(3, lr, 2), 0))
+    assert "\n" not in str(caught.value)
+
+
+# In the store.
+
+
+class InterruptedTrainingError(Exception):
+    """What a person's Ctrl-C is here."""
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of each epoch that really runs."""
+    done: list[int] = []
+
+    def counting(*arguments):
+        for snapshot in epochs(*arguments):
+            done.append(snapshot.epoch)
+            yield snapshot
+
+    monkeypatch.setattr(trajectories, "epochs", counting)
+    return done
+
+
+def train(wanted: list[int], recipe: Recipe = MOMENTUM, fact: int = 0) -> dict[int, Checkpoint]:
+    first = initial_weights(small, 0)
+    return trajectory(
+        "a run", {"fact": fact}, recipe, wanted, small, lambda: first, lambda: images(10), 3
+    )
+
+
+def test_no_epoch_runs_twice(ran: list[int]) -> None:
+    found = train([0, 2, 4])
+    assert ran == [1, 2, 3, 4]
+    assert list(found) == [0, 2, 4]
+    assert same(found[0].weights(), initial_weights(small, 0))
+    assert train([4, 2])[4].key == found[4].key
+    assert ran == [1, 2, 3, 4]
+    longer = train([6])
+    assert ran == [1, 2, 3, 4, 5, 6]
+    direct = list(epochs(small(), start(), images(10), replace(MOMENTUM, epochs=6), 3))
+    assert same(longer[6].weights(), last(direct))
+    train([4], fact=1)
+    assert len(ran) == 10
+    train([4], replace(MOMENTUM, lr=0.2))
+    assert len(ran) == 14
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_an_interrupted_training_goes_on(ran, monkeypatch, patient: bool) -> None:
+    monkeypatch.setattr(trajectories, "_SECONDS_BETWEEN_SAVES", 3600 if patient else 0)
+    normal = trajectories._reported
+
+    def stopping(*arguments):
+        for snapshot in normal(*arguments):
+            if snapshot.epoch == 3:
+                raise InterruptedTrainingError
+            yield snapshot
+
+    monkeypatch.setattr(trajectories, "_reported", stopping)
+    with pytest.raises(InterruptedTrainingError):
+        train([5])
+    assert list(status_folder().iterdir()) == []
+    monkeypatch.setattr(trajectories, "_reported", normal)
+    found = train([5])
+    assert ran == [1, 2, 3, *([1, 2] if patient else []), 3, 4, 5]
+    direct = list(epochs(small(), start(), images(10), replace(MOMENTUM, epochs=5), 3))
+    assert same(found[5].weights(), last(direct))
+
+
+def test_training_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def watching(*arguments):
+        for snapshot in epochs(*arguments):
+            (path,) = status_folder().iterdir()
+            said.append(path.read_text(encoding="utf-8"))
+            yield snapshot
+
+    monkeypatch.setattr(trajectories, "epochs", watching)
+    train([3])
+    assert said[0] == "a run: epoch 1 of 3"
+    assert said[2].startswith("a run: 2 of 3 epochs, loss ")
+    assert said[2].endswith(" s left")
+    assert list(status_folder().iterdir()) == []
+
+
+def test_a_damaged_checkpoint_is_trained_again(ran: list[int]) -> None:
+    folder: Path = train([2])[2].folder
+    (folder / "weights.safetensors").write_bytes(b"short")
+    assert torch.isfinite(train([2])[2].weights()["1.weight"]).all()
+    assert ran == [1, 2, 1, 2]
