@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Annotated, Optional
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-from ctl_helpers import notebooks, plan, settings
+from ctl_helpers import claims, notebooks, plan, settings, trajectories
 from ctl_helpers.data.images import MissingDataError
 from ctl_helpers.project import ProjectError, data_folder, work_folder
 from ctl_helpers.results import folder_name, published_folder
@@ -59,12 +64,32 @@ def run(
         raise typer.Exit(1)
 
 
+class _ProgressWithTraining(Progress):
+    """Bars of runs, and under them how far each training is."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield from super().get_renderables()
+        yield from (Text(f"  {line}", style="dim") for line in _training())
+
+
+def _training() -> list[str]:
+    """What each process on this machine that trains says of itself."""
+    lines = []
+    for path in sorted(trajectories.status_folder().glob("*.txt")):
+        with suppress(OSError):  # the process or its file has just ended
+            os.kill(int(path.stem), 0)
+            lines.append(path.read_text(encoding="utf-8"))
+    return lines
+
+
 def _execute(runs: object, todo: list[plan.Job], scheduler: str | None) -> int:
     """Run with a bar a run on a terminal and a line a run anywhere; how many failed."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     start = time.monotonic()
     console.print(f"running {len(todo)}: {', '.join(job.label for job in todo)}")
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+    with _ProgressWithTraining(
+        *columns, TimeElapsedColumn(), console=console, transient=True
+    ) as progress:
         bars = {job.label: progress.add_task(job.label, total=None) for job in todo}
 
         def on_cell(label: str, cell: int, cells: int) -> None:
@@ -112,6 +137,8 @@ def status(profile: Profile = "embedded", section: Section = None) -> None:
             state = f"{stored}; published" if shared.is_dir() else stored
             table.add_row(job.label, setting.kind, state)
     console.print(table)
+    for line in _training():
+        console.print(f"training now: {line}")
     console.print(f"work folder {work_folder()}, data folder {data_folder()}")
 
 
@@ -150,6 +177,31 @@ def publish(
 
     written = pages.publish(plan.jobs(profile, section, setting))
     console.print("\n".join(map(str, written)) or "nothing is stored; `ctl run` first")
+
+
+@app.command(name="claims")
+def verdicts(
+    section: Section = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As a list for programs.")] = False,
+) -> None:
+    """Say which claims of the paper hold, setting by setting, from stored results."""
+    found = claims.verdicts(section)
+    if as_json:
+        print(json.dumps([verdict.to_json() for verdict in found], indent=1, allow_nan=False))
+        return
+    table = Table("claim", "setting", "verdict", "effect", "95% interval", "asked")
+    for each in found:
+        unsure = each.verdict != "not run" and not each.clear
+        low, high = each.interval or (None, None)
+        table.add_row(
+            each.claim,
+            each.setting,
+            f"{each.verdict}{', not clearly' if unsure else ''}",
+            "" if each.effect is None else f"{each.effect:.3g}",
+            "" if low is None else f"{low:.3g} to {high:.3g}",
+            each.threshold,
+        )
+    console.print(table)
 
 
 @app.command(name="notebooks")

@@ -98,6 +98,47 @@ def _tasks(evaluation: Evaluation, streams: Mapping[str | None, object]) -> Iter
     return streams if None in streams or evaluation.tasks is None else evaluation.tasks
 
 
+class _LogitsFold:
+    """The outputs of each mix, batch by batch."""
+
+    def __init__(self, mixes: Sequence[MixKey]) -> None:
+        self.steps = [(mix,) for mix in mixes]
+        self.found: dict[MixKey, list[Tensor]] = {mix: [] for mix in mixes}
+
+    def update(self, step: int, targets: Tensor | None, passes: Mapping[MixKey, Pass]) -> None:
+        (mix,) = self.steps[step]
+        self.found[mix].append(passes[mix].output.cpu())
+
+
+def logits(
+    model: nn.Module,
+    checkpoints: Mapping[str, StateDict],
+    mixes: Sequence[Mix],
+    batches: Streams,
+    device: torch.device | str | None = None,
+) -> dict[str | None, Tensor]:
+    """The logits of each mix, to be combined without running any model again.
+
+    Args:
+        model: an architecture that gives logits (samples, classes); its weights are not used.
+        checkpoints: name → state dict.
+        mixes: whose logits to give; equal ones run once.
+        batches: one iterable of batches, or task → such iterables.
+        device: where to run; by default where the model's parameters are.
+
+    Returns:
+        Task (None for one stream) → tensor (mixes, samples, classes) on the CPU.
+    """
+    keys = [mix_key(mix) for mix in mixes]
+    streams = named_streams(batches)
+    folds = {task: _LogitsFold(list(dict.fromkeys(keys))) for task in streams}
+    run(model, checkpoints, folds, streams, device=device)
+    return {
+        task: torch.stack([torch.cat(fold.found[key]) for key in keys])
+        for task, fold in folds.items()
+    }
+
+
 def barriers(curves: pd.DataFrame) -> pd.DataFrame:
     """How far the loss along a path rises, by pair and task.
 

@@ -8,17 +8,24 @@ import jupytext
 
 from ctl_helpers.project import repository, root
 
-_PLACEHOLDER = "repository = None\n"
+_PLACE = "# Setup: on Colab, the notebook fetches the book here."
+_UNSET = "repository = None\n"
 
 
 def twin(source: Path) -> str:
-    """The .ipynb text of a .md source, with the repository's address in its Colab cell."""
+    """The .ipynb text of a .md source.
+
+    Its setup cell is ``notebooks/colab.py``, with the repository's address where that is set.
+    """
     notebook = jupytext.read(source)
     notebook.metadata.pop("jupytext", None)
+    setup = (source.parent / "colab.py").read_text(encoding="utf-8").strip()
+    if address := repository(root()):
+        setup = setup.replace(_UNSET, f"repository = {address!r}\n")
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"
-        if cell.cell_type == "code" and (address := repository(root())):
-            cell.source = cell.source.replace(_PLACEHOLDER, f"repository = {address!r}\n")
+        if cell.source == _PLACE:
+            cell.source = setup
     return jupytext.writes(notebook, fmt="ipynb") + "\n"
 
 

@@ -1,35 +1,45 @@
-"""What narrative pages need to know of the stored runs: panels, and where results come from."""
+"""What narrative pages need to know of the stored runs: panels, origins and claims' verdicts."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from IPython.display import Markdown
 
-from ctl_helpers import results, settings
+from ctl_helpers import claims, results, settings
+from ctl_helpers.claims import Check, Verdict
 
 _SORTS = {
     "embedded": "stand-in, needs no download",
     "paper": "the paper's own",
     "real": "real data in place of the paper's",
 }
+_MARKS = {"holds": "✓ holds", "fails": "✗ fails", "not run": "– not run"}
 
 
-def panels(section: str) -> dict[str, str]:
-    """Setting → panel title, for the settings that have results of a section, stand-ins last."""
+def panels(section: str, networks: str = "") -> dict[str, str]:
+    """Setting → panel title, for the settings that have results of a section, stand-ins last.
+
+    Args:
+        section: such as ``"4.1"``.
+        networks: a part of the architecture's name; networks of one kind share their layers.
+    """
     stored = {str(run.facts["setting"]) for run in results.runs(section)}
     found = [settings.load(name) for name in reversed(settings.names()) if name in stored]
+    found = [setting for setting in found if networks in setting.model.architecture]
     return {
         setting.name: f"{setting.title}{' (stand-in)' if setting.kind == 'embedded' else ''}"
         for setting in found
     }
 
 
-def state_of_settings(section: str) -> Markdown:
-    """A list of a section's settings: what each is, and where its results come from."""
-    stored = results.runs(section)
+def state_of_settings(*sections: str) -> Markdown:
+    """A list of some sections' settings: what each is, and where its results come from."""
+    stored = [run for section in sections for run in results.runs(section)]
     lines = []
     for name in settings.names():
         setting = settings.load(name)
-        if section in setting.sections:
+        if not setting.sections.keys().isdisjoint(sections):
             runs = [run for run in stored if run.facts["setting"] == name]
             origin = _origin(runs) if runs else f"**Not run**: {setting.missing() or 'run it'}."
             kind = _SORTS[setting.kind]
@@ -38,7 +48,85 @@ def state_of_settings(section: str) -> Markdown:
 
 
 def _origin(runs: list[results.Run]) -> str:
-    seeds = ", ".join(str(dict(run.facts["parameters"]).get("seed")) for run in runs)
+    known = {str(dict(run.facts["parameters"]).get("seed")) for run in runs}
+    seeds = ", ".join(sorted(known))
     facts = runs[0].facts
     made = "published with the book" if runs[0].published else "run with this build"
     return f"*Results*: seeds {seeds}; {made}, {facts['finished'][:10]}, on {facts['device']}."
+
+
+def summary_of_claims(found: Sequence[Verdict]) -> Markdown:
+    """A table of all claims: which settings say what of each.
+
+    Args:
+        found: :func:`ctl_helpers.claims.verdicts`, of all sections.
+    """
+    lines = ["| claim | verdicts |", "|:--|:--|"]
+    for name in claims.load():
+        own = [verdict for verdict in found if verdict.claim == name]
+        said = {
+            mark: [settings.load(each.setting).title for each in own if _word(each) == mark]
+            for mark in dict.fromkeys(map(_word, own))
+        }
+        cell = "; ".join(f"**{mark}**: {', '.join(titles)}" for mark, titles in said.items())
+        lines.append(f"| {_link(f'#claim-{name}', name)} | {cell or _MARKS['not run']} |")
+    return Markdown("\n".join(lines))
+
+
+def claim(found: Sequence[Verdict], name: str) -> Markdown:
+    """All about one claim: what is asked, why, what the paper has, and every setting's numbers.
+
+    Args:
+        found: :func:`ctl_helpers.claims.verdicts`, of its section at least.
+        name: its id.
+    """
+    row = claims.load()[name]
+    lines = [row.statement, "", f"*In the paper*: {row.paper}", ""]
+    for number, asked in enumerate(row.conditions, 1):
+        limit = f"**{asked.threshold}**" if asked.threshold else "shown, decides nothing"
+        unit = f" ({asked.unit})" if asked.unit else ""
+        lines.append(f"{number}. {asked.effect}{unit}: {limit}. {asked.reason}")
+    own = [verdict for verdict in found if verdict.claim == name]
+    if not own:
+        return Markdown("\n".join([*lines, "", "**– not run**: no setting has this section."]))
+    columns = [f"({number})" for number in range(1, len(row.conditions) + 1)]
+    table = [["setting", "verdict", *columns, "interval over", "evidence"]]
+    table.append([":--"] * len(table[0]))
+    for verdict in own:
+        seen = any(check.value is not None for check in verdict.checks)
+        table.append(
+            [
+                settings.load(verdict.setting).title,
+                f"**{_word(verdict)}**",
+                *map(_number, verdict.checks),
+                verdict.replicates or "–",
+                _link(row.evidence, "figure") if seen else "–",
+            ]
+        )
+    rows = ["| " + " | ".join(cells) + " |" for cells in table]
+    return Markdown("\n".join([*lines, "", *rows]))
+
+
+def _word(verdict: Verdict) -> str:
+    """A verdict with its mark; a reader need not see colours."""
+    unsure = verdict.verdict != "not run" and not verdict.clear
+    return _MARKS[verdict.verdict] + (", not clearly" if unsure else "")
+
+
+def _number(check: Check) -> str:
+    """A number with its interval and, where it is asked for something, whether it is met."""
+    if check.value is None:
+        return "–"
+    met = {True: " ✓", False: " ✗", None: ""}[check.holds]
+    low, high = check.interval or (None, None)
+    interval = "" if low is None else f" [{_digits(low)}, {_digits(high)}]"
+    return f"{_digits(check.value)}{interval}{met}"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.3g}".replace("-", "−")
+
+
+def _link(address: str, text: str) -> str:
+    """A link to a page that the book tool need not know."""
+    return f'<a href="{address}">{text}</a>'

@@ -67,6 +67,7 @@ class Job:
                 "parameters": dict(self.parameters),
                 "setting": setting.model_dump(mode="json", exclude={"sections"}),
                 "data": setting.data_checksum(),
+                "network and data": setting.source_checksum(),
                 "notebook": cells,
                 "helpers": sources.checksum("\n".join(code)),
             }
@@ -99,9 +100,9 @@ def jobs(profile: str, section: str | None = None, setting: str | None = None) -
 
 def _expand(setting: settings.Setting, profile: settings.Profile) -> Iterable[Job]:
     for number, section in setting.sections.items():
+        replaced = profile.parameters | profile.sections.get(number, {})
         grid = section.grid | {k: v for k, v in profile.grid.items() if k in section.grid}
         for values in product(*grid.values()):
             point = dict(zip(grid, values, strict=True))
-            fixed = section.parameters | profile.parameters
-            parameters = {"setting_name": setting.name, **fixed, **point}
-            yield Job(number, setting.name, parameters, point)
+            named = {"setting_name": setting.name}
+            yield Job(number, setting.name, named | section.parameters | replaced | point, point)

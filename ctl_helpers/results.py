@@ -56,7 +56,7 @@ class Recorder:
                 "setting": self._setting.name,
                 "section": self._section,
                 "parameters": self._parameters,
-                "data": self._setting.data,
+                "data": self._setting.data.set,
                 "data checksum": self._setting.data_checksum(),
                 "code": _code_version(),
                 "device": _device(),

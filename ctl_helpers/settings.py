@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -290,7 +290,14 @@ def load(name: str) -> Setting:
     path = root() / "settings" / f"{name}.yaml"
     if name not in _stems():
         raise SettingError(f"there is no setting {name!r}; there are {_stems()}")
-    return _read(path, lambda content: Setting(name=name, **content))
+    return _parsed(path.name, path.read_text(encoding="utf-8"))
+
+
+# Plans ask for every setting again and again.
+@lru_cache(maxsize=64)
+def _parsed(file: str, text: str) -> Setting:
+    name = file.removesuffix(".yaml")
+    return _read(file, text, lambda content: Setting(name=name, **content))
 
 
 def names() -> list[str]:
@@ -323,22 +330,24 @@ class Profile(_Checked):
 
 def profile(name: str) -> Profile:
     """A profile of ``settings/profiles.yaml``; errors as :func:`load`."""
-    known = _read(root() / "settings" / f"{_PROFILES}.yaml", dict)
+    path = root() / "settings" / f"{_PROFILES}.yaml"
+    text = path.read_text(encoding="utf-8")
+    known = _read(path.name, text, dict)
     if name not in known:
         raise SettingError(f"there is no profile {name!r}; there are {sorted(known)}")
-    return _read(root() / "settings" / f"{_PROFILES}.yaml", lambda found: Profile(**found[name]))
+    return _read(path.name, text, lambda found: Profile(**found[name]))
 
 
 _PROFILES = "profiles"
 
 
-def _read(path: Path, make: Any) -> Any:
+def _read(file: str, text: str, make: Any) -> Any:
     try:
-        return make(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return make(yaml.safe_load(text))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise SettingError(f"{path.name}: {place!r}: {first['msg'].lower()}") from None
+        raise SettingError(f"{file}: {place!r}: {first['msg'].lower()}") from None
     except (yaml.YAMLError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise SettingError(f"{path.name} is not a mapping in YAML: {reason}") from None
+        raise SettingError(f"{file} is not a mapping in YAML: {reason}") from None

@@ -18,18 +18,26 @@ def labelled(inputs, samples: int, seed: int) -> tuple[Tensor, Tensor]:
     return inputs(samples, seed), torch.randint(3, (samples,), generator=generator)
 
 
-def naive(checkpoints, mix: dict[str, float], x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Loss and accuracy in numpy alone, one sample at a time, for the network of the fixture."""
+def naive_logits(checkpoints, mix: dict[str, float], x: np.ndarray) -> np.ndarray:
+    """Logits in numpy alone, one sample at a time, for the network of the fixture."""
     weights = {
         key: sum(weight * checkpoints[name][key].numpy() for name, weight in mix.items())
         for key in checkpoints["a"]
     }
-    losses, hits = [], []
-    for sample, target in zip(x, y, strict=True):
+    found = []
+    for sample in x:
         h = sample
         for layer in "024":
             h = weights[f"{layer}.weight"] @ h + weights[f"{layer}.bias"]
             h = h if layer == "4" else np.maximum(h, 0)
+        found.append(h)
+    return np.array(found)
+
+
+def naive(checkpoints, mix: dict[str, float], x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Loss and accuracy of :func:`naive_logits`."""
+    losses, hits = [], []
+    for h, target in zip(naive_logits(checkpoints, mix, x), y, strict=True):
         losses.append(np.log(np.exp(h).sum()) - h[target])
         hits.append(h.argmax() == target)
     return float(np.mean(losses)), float(np.mean(hits))
@@ -80,6 +88,40 @@ def test_equal_mixes_run_once(net, around, inputs) -> None:
     assert sorted(counted) == [3, 3, 3, 6, 6, 6]
     assert table.loss[0] == table.loss[2]
     assert len(table) == 5
+
+
+@pytest.mark.parametrize("size", [1, 5, 100])
+def test_logits_agree_with_a_plain_loop(size: int, net, around, inputs) -> None:
+    checkpoints = around(net, "abp", scale=1.0)
+    data = {"s": inputs(23, 1), "t": inputs(17, 2)}
+    found = ctl.logits(net, checkpoints, MIXES, {task: x.split(size) for task, x in data.items()})
+    assert list(found) == ["s", "t"]
+    for task, x in data.items():
+        expected = [naive_logits(checkpoints, mix, x.numpy()) for mix in MIXES]
+        assert found[task].shape == (3, len(x), 3)
+        np.testing.assert_allclose(found[task], expected, rtol=1e-12)
+
+
+def test_equal_mixes_give_their_logits_once_and_in_the_order_asked(net, around, inputs) -> None:
+    counted = []
+    net.register_forward_pre_hook(lambda module, args: counted.append(len(args[0])))
+    first, again = {"a": 0.1, "b": 1 - 0.1}, {"b": 0.9, "a": 1 - 0.9, "c": 0.0}
+    checkpoints, x = around(net, "abc"), inputs(9)
+    found = ctl.logits(net, checkpoints, [{"b": 1.0}, first, {"a": 1.0}, again], [x[:6], x[6:]])
+    assert sorted(counted) == [3, 3, 3, 6, 6, 6]
+    assert list(found) == [None]
+    in_order = [{"b": 1.0}, first, {"a": 1.0}, first]
+    expected = [naive_logits(checkpoints, mix, x.numpy()) for mix in in_order]
+    np.testing.assert_allclose(found[None], expected, rtol=1e-12)
+    assert torch.equal(found[None][1], found[None][3])
+
+
+def test_logits_need_no_targets_and_leave_no_graph(net, around, inputs) -> None:
+    checkpoints, x = around(net, "a"), inputs(4)
+    (plain,) = ctl.logits(net, checkpoints, [{"a": 1.0}], [x])[None]
+    (labelled_too,) = ctl.logits(net, checkpoints, [{"a": 1.0}], [(x, torch.zeros(4))])[None]
+    assert torch.equal(plain, labelled_too)
+    assert not plain.requires_grad
 
 
 def test_the_ends_of_a_path_are_its_networks(net, around, inputs) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import ctl_helpers as ctl
-from ctl_helpers import figures
+from ctl_helpers.figures import drawing, factors, linearity, many, paths, spawning, theory
 
 PANELS = {"one": "Setting one", "two": "Setting two"}
 
 
 @pytest.fixture
-def linearity(net, around, inputs) -> ctl.Linearity:
+def measured(net, around, inputs) -> ctl.Linearity:
     return ctl.measure(
         net, around(net, "abc"), ctl.pairs("abc", [0.25, 0.5]), [inputs(30)], ["1", "4"]
     )
@@ -25,9 +27,9 @@ def everywhere(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(copies, ignore_index=True)
 
 
-def test_direction_shows_the_chosen_pair(linearity) -> None:
-    table = linearity.table()
-    figure = figures.direction(everywhere(table), PANELS)
+def test_direction_shows_the_chosen_pair(measured) -> None:
+    table = measured.table()
+    figure = linearity.direction(everywhere(table), PANELS)
     pairs, alphas = figure.layout.updatemenus
     assert [button.label for button in pairs.buttons] == [
         "mean over pairs",
@@ -50,33 +52,33 @@ def test_direction_shows_the_chosen_pair(linearity) -> None:
     assert visible == [trace.name in ("α = 0.5", "baseline") for trace in figure.data]
 
 
-def test_the_first_choice_is_the_mean_over_pairs(linearity) -> None:
-    table = linearity.table()
-    figure = figures.direction(everywhere(table), PANELS)
+def test_the_first_choice_is_the_mean_over_pairs(measured) -> None:
+    table = measured.table()
+    figure = linearity.direction(everywhere(table), PANELS)
     rows = table.query("metric == 'distance' and alpha == 0.25")
     expected = rows.groupby("layer", sort=False)["mean"].mean().tolist()
     assert list(figure.data[0].y) == pytest.approx(expected, rel=1e-3)
 
 
-def test_length_shows_shares_of_samples(linearity) -> None:
-    bins = linearity.histogram("coef", np.linspace(0, 2, 21).tolist())
-    figure = figures.length(everywhere(bins), PANELS)
+def test_length_shows_shares_of_samples(measured) -> None:
+    bins = measured.histogram("coef", np.linspace(0, 2, 21).tolist())
+    figure = linearity.length(everywhere(bins), PANELS)
     for y in figure.layout.updatemenus[0].buttons[1].args[0]["y"]:
         assert sum(y) == pytest.approx(1, abs=0.02)
 
 
-def test_paths_controls_and_triples_are_drawn(net, around, inputs, linearity) -> None:
+def test_paths_controls_and_triples_are_drawn(net, around, inputs, measured) -> None:
     targets = inputs(30)[:, :3].argmax(1)
     lines = [p for i, j in ("ab", "bc") for p in ctl.path(i, j, [0.0, 0.5, 1.0])]
     curves = ctl.evaluate(net, around(net, "abc"), lines, [(inputs(30), targets)])
     curves = everywhere(curves.assign(role="D_i"))
-    table = linearity.table()
+    table = measured.table()
     kinds = pd.concat([table.assign(control=kind) for kind in ("shared", "apart", "permuted")])
     triples = ctl.triples(table).assign(group="near")
     drawn = [
-        figures.paths(curves, PANELS),
-        figures.controls(everywhere(kinds), PANELS),
-        figures.transitivity(everywhere(triples), PANELS),
+        paths.paths(curves, PANELS),
+        linearity.controls(everywhere(kinds), PANELS),
+        linearity.transitivity(everywhere(triples), PANELS),
     ]
     points = [sum(len(trace.y) for trace in figure.data) for figure in drawn]
     assert points == [2 * 2 * 3, 2 * 3 * 2 * 2, 2 * (2 + 2 * 3)]
@@ -92,4 +94,314 @@ def test_times_nearer_is_the_median_of_ratios() -> None:
         ("y", "baseline", 8.0),
     ]
     table = pd.DataFrame(rows, columns=["layer", "metric", "mean"])
-    assert figures.times_nearer(table) == 6.0
+    assert linearity.times_nearer(table) == 6.0
+
+
+# Against a number: epochs, or a share of samples.
+
+
+def grid(**columns: list) -> pd.DataFrame:
+    """A row for each combination of values."""
+    return pd.MultiIndex.from_product(columns.values(), names=columns).to_frame(index=False)
+
+
+def factor_table(layers=("first", "last"), settings=("one",), seeds=(0, 1)) -> pd.DataFrame:
+    """Distances of 0 at epoch 0, else 0.1 · epochs, half of it in layers but the last."""
+    table = grid(
+        setting=list(settings), seed=list(seeds), epochs=[0, 1, 4], i=["a"], j=["b", "c"],
+        alpha=[0.25, 0.5], layer=list(layers), metric=["distance", "baseline", "coef"],
+    )  # fmt: skip
+    value = 0.1 * table["epochs"] * np.where(table["layer"] == layers[-1], 1, 0.5)
+    value = value * np.where(table["seed"] == 0, 0.9, 1.1)
+    value = value.where(table["metric"] != "baseline", 2 * value)
+    value = value.where(table["metric"] != "coef", 1.0)
+    value = value.where(table["alpha"] == 0.5, 77.0)
+    return table.assign(mean=value, q25=value / 2, median=value, q75=value * 2, n=10)
+
+
+def named(figure, name: str, filled: bool = False) -> list[int]:
+    """Places of the traces of that name, the lines or the bands."""
+    return [
+        place
+        for place, trace in enumerate(figure.data)
+        if trace.name == name and (trace.fill == "toself") is filled
+    ]
+
+
+def test_a_factor_is_shown_by_layer() -> None:
+    table = factor_table(settings=["one", "two"])
+    figure = factors.factor(table, PANELS, "epochs", "training epochs")
+    (menu,) = figure.layout.updatemenus
+    assert [button.label for button in menu.buttons] == ["mean over layers", "first", "last"]
+    one, two = named(figure, "1 − cosine at α = 0.5")
+    (change,) = menu.buttons[2].args
+    # At epoch 0 there is nothing to see on a log scale.
+    assert list(figure.data[one].x) == list(change["x"][two]) == [1, 4]
+    assert list(figure.data[one].y) == pytest.approx([0.075, 0.3])
+    assert list(change["y"][two]) == pytest.approx([0.1, 0.4])
+    assert list(change["error_y.array"][two]) == pytest.approx([0.1, 0.4])
+    assert list(change["error_y.arrayminus"][two]) == pytest.approx([0.05, 0.2])
+    band, _ = named(figure, "1 − cosine at α = 0.5", filled=True)
+    assert list(change["x"][band]) == [1, 4, 4, 1]
+    assert list(change["y"][band]) == pytest.approx([0.09, 0.36, 0.44, 0.11])
+    assert list(figure.data[named(figure, "baseline")[0]].y) == pytest.approx([0.15, 0.6])
+    coef = figure.data[named(figure, "coef at α = 0.5")[0]]
+    assert (list(coef.x), list(coef.y)) == ([0, 1, 4], [1, 1, 1])
+    assert figure.layout.yaxis.type == "log"
+    assert figure.layout.yaxis3.type is None
+    assert [note.text for note in figure.layout.annotations].count("≈ 0") == 2
+    assert figure.layout.meta["alt"].endswith("under one millionth: training epochs 0.")
+
+
+def test_a_factors_title_says_how_the_distance_goes() -> None:
+    def title(table: pd.DataFrame, panels: dict[str, str]) -> str:
+        figure = factors.factor(table, panels, "epochs", "training epochs")
+        return figure.layout.title.text.replace("<br>", " ")
+
+    table = factor_table()
+    panel = {"one": "Setting one (stand-in)"}
+    start = "Training epochs from 0 to 4: the distance "
+    assert title(table, panel) == f"{start}rises from 0 to 0.3, mean over layers"
+    later = table[table["epochs"] > 0].assign(setting="two")
+    mirrored = later.assign(epochs=5 - later["epochs"])
+    both = pd.concat([later.assign(setting="one"), mirrored])
+    assert title(both, panel | {"two": "Other"}) == (
+        "Training epochs from 1 to 4: the distance rises from 0.075 to 0.3 (Setting one) and "
+        "falls from 0.3 to 0.075 (Other), mean over layers"
+    )
+    # Settings that are not shown have no say in it.
+    assert title(both, panel).endswith("rises from 0.075 to 0.3, mean over layers")
+
+
+def test_networks_of_other_layers_are_compared_by_depth() -> None:
+    names = [f"layer {n}" for n in range(7)]
+    tables = [factor_table(names, ["one"]), factor_table(("x", "y"), ["two"])]
+    choices = factors.layer_choices(pd.concat(tables), PANELS)
+    assert list(choices) == ["mean over layers", "early layers", "middle layers", "late layers"]
+    thirds = [part["one"] for part in choices.values()]
+    assert thirds == [names, names[:2], names[2:4], names[4:]]
+    assert [part["two"] for part in choices.values()] == [["x", "y"], ["x"], ["x"], ["y"]]
+
+
+def test_one_seed_has_no_band() -> None:
+    figure = factors.factor(factor_table(seeds=[3]), {"one": "One"}, "epochs", "epochs")
+    assert [trace.name for trace in figure.data if trace.fill] == []
+    assert len(figure.data) == 3
+
+
+SPAWNED = {0: 1.0, 2: 0.5, 8: 0.001}
+
+
+def spawned() -> pd.DataFrame:
+    table = grid(setting=list(PANELS), seed=[0, 1], k=list(SPAWNED))
+    barrier = table["k"].map(SPAWNED) * np.where(table["seed"] == 0, 0.5, 1.5)
+    return table.assign(barrier=barrier, distance=barrier / 10, baseline=0.5)
+
+
+def test_spawning_shows_the_barrier_and_the_distance() -> None:
+    figure = spawning.spawning(spawned(), PANELS)
+    lines = [named(figure, name) for name in ("loss barrier", "1 − cosine at α = 0.5", "baseline")]
+    for (place, _), scale in zip(lines, (1, 0.1), strict=False):
+        assert list(figure.data[place].x) == [0, 2, 8]
+        assert list(figure.data[place].y) == pytest.approx([scale * v for v in SPAWNED.values()])
+    (band, _) = named(figure, "loss barrier", filled=True)
+    assert list(figure.data[band].y) == [0.5, 0.25, 0.0005, 0.0015, 0.75, 1.5]
+    assert figure.layout.title.text.replace("<br>", " ") == (
+        "Epochs before spawning from 0 to 8: the loss barrier falls from 1 to 0.001 nats (Setting "
+        "one) and falls from 1 to 0.001 nats (Setting two); the distance of the features falls by "
+        "1000 times"
+    )
+    # Where the distance does not fall, nothing is said of it.
+    rising = spawning.spawning(spawned().assign(distance=0.1), PANELS)
+    assert "distance" not in rising.layout.title.text
+
+
+def test_curves_are_chosen_by_epoch() -> None:
+    table = grid(setting=["one"], seed=[0, 1], k=list(SPAWNED), alpha=[0.0, 0.5, 1.0])
+    height = table["k"].map(SPAWNED) * np.where(table["seed"] == 0, 0.5, 1.5)
+    table["loss"] = 0.1 + 4 * table["alpha"] * (1 - table["alpha"]) * height
+    figure = spawning.curves(table, {"one": "One"})
+    assert list(figure.data[1].y) == pytest.approx([0.1, 0.6, 0.1])
+    (menu,) = figure.layout.updatemenus
+    assert [button.label for button in menu.buttons] == ["every k", "k = 0", "k = 2", "k = 8"]
+    assert menu.buttons[2].args[0]["visible"] == [False, True, False]
+    assert "falls from 1 to 0.001 nats" in figure.layout.title.text.replace("<br>", " ")
+    assert len({trace.line.color for trace in figure.data}) == 3
+
+
+def test_induced_counts_what_is_over_the_bound() -> None:
+    table = grid(setting=["one"], seed=[0], k=[0, 4], alpha=[0.0, 0.25, 0.5, 1.0])
+    error = np.where(table["alpha"].isin([0, 1]), 1e-9, 0.1)
+    table = table.assign(error=error, gap=error * math.sqrt(2) / 4)
+    figure = spawning.induced(table, {"one": "One"})
+    title = figure.layout.title.text.replace("<br>", " ")
+    assert "in all 4 cases; it is 0.25 of that bound in the median, 0.25 at most" in title
+    bound, *points = figure.data
+    assert np.divide(bound.y, bound.x) == pytest.approx([math.sqrt(2)] * 2)
+    assert [len(trace.x) for trace in points] == [2, 2]
+    table.loc[1, "gap"] = 1.0
+    title = spawning.induced(table, {"one": "One"}).layout.title.text.replace("<br>", " ")
+    assert "in 3 of 4 cases" in title
+
+
+def mixed_by_many() -> pd.DataFrame:
+    """Distances of 0.1 · k, half of it for unequal weights, and more in the last layer."""
+    table = grid(
+        setting=list(PANELS), seed=[0, 1], k=[2, 4], weights=["equal", "unequal"], draw=[0, 1],
+        layer=["first", "last"], metric=["distance", "baseline", "coef"],
+    )  # fmt: skip
+    value = 0.1 * table["k"] * np.where(table["weights"] == "equal", 1, 0.5)
+    value = value * np.where(table["layer"] == "last", 1.5, 0.5)
+    value = value * np.where(table["draw"] == 0, 0.9, 1.1)
+    value = value.where(table["metric"] != "baseline", 2 * value)
+    value = value.where(table["metric"] != "coef", 1.0)
+    return table.assign(mean=value, q25=value / 2, median=value, q75=value * 2, n=10)
+
+
+def test_many_networks_are_shown_by_weights_and_layer() -> None:
+    figure = many.many(mixed_by_many(), PANELS)
+    (menu,) = figure.layout.updatemenus
+    assert [button.label for button in menu.buttons] == ["mean over layers", "first", "last"]
+    equal, coef, *_ = named(figure, "equal weights")
+    unequal, *_ = named(figure, "unequal weights")
+    baseline, _ = named(figure, "baseline, unequal weights")
+    assert list(figure.data[equal].x) == [2, 4]
+    assert list(figure.data[equal].y) == pytest.approx([0.2, 0.4])
+    assert list(figure.data[unequal].y) == pytest.approx([0.1, 0.2])
+    assert list(figure.data[baseline].y) == pytest.approx([0.2, 0.4])
+    assert list(figure.data[coef].y) == [1, 1]
+    (change,) = menu.buttons[2].args
+    assert list(change["y"][unequal]) == pytest.approx([0.15, 0.3])
+    assert list(change["error_y.array"][unequal]) == pytest.approx([0.15, 0.3])
+    assert figure.layout.title.text.replace("<br>", " ") == (
+        "Networks in the mix from 2 to 4: the distance rises from 0.2 to 0.4 (Setting one) and "
+        "rises from 0.2 to 0.4 (Setting two), equal weights, mean over layers"
+    )
+    assert figure.layout.yaxis.type == "log"
+
+
+def pairs_of_starts() -> pd.DataFrame:
+    table = grid(setting=["one"], start=["A", "B"], i=["a"], j=["b", "c", "d"])
+    distance = table["j"].map({"b": 1.0, "c": 2.0, "d": 3.0})
+    curvature = table["start"].map({"A": 1.0, "B": 5.0})
+    product = distance * curvature / 8
+    return table.assign(
+        squared_distance=distance, curvature=curvature, product=product,
+        delta=0.5 * product + 0.01, second_order=0.4 * product,
+    )  # fmt: skip
+
+
+def test_regression_states_r_squared() -> None:
+    table = pairs_of_starts()
+    figure = theory.regression(table, {"one": "One"})
+    expected = {
+        name: np.corrcoef(table[name], table["delta"])[0, 1] ** 2
+        for name in ("product", "curvature", "squared_distance")
+    }
+    cells = [note.text for note in figure.layout.annotations]
+    assert [cell[-4:] for cell in cells] == [f"{value:.2f}" for value in expected.values()]
+    assert figure.layout.title.text.replace("<br>", " ") == (
+        "δ is explained best by the bound: R² = 1.00, against "
+        f"{expected['curvature']:.2f} with the curvature λ_max and "
+        f"{expected['squared_distance']:.2f} with the squared distance"
+    )
+    fitted = figure.data[named(figure, "least squares")[0]]
+    assert list(fitted.y) == pytest.approx([0.5 * x + 0.01 for x in fitted.x], rel=1e-3)
+    assert [list(figure.data[place].y) for place in named(figure, "B")] == [
+        pytest.approx(table.query("start == 'B'")["delta"].tolist(), rel=1e-3)
+    ] * 3
+    linear, log = (button.args[0] for button in figure.layout.updatemenus[0].buttons)
+    assert {key for key in log if key.endswith("type")} == {
+        f"{axis}axis{number}.type" for axis in "xy" for number in ("", 2, 3)
+    }
+    assert (linear["xaxis.type"], log["xaxis.type"]) == ("linear", "log")
+
+
+def test_regression_compares_settings_and_survives_a_single_start() -> None:
+    table = pairs_of_starts()
+    # One start: the curvature is constant, and the product is the distance.
+    single = table[table["start"] == "A"].assign(setting="two")
+    figure = theory.regression(pd.concat([table, single]), PANELS)
+    cells = [note.text for note in figure.layout.annotations]
+    assert [cell[-4:] for cell in cells[3:]] == ["1.00", "0.00", "1.00"]
+    assert figure.layout.title.text.replace("<br>", " ") == (
+        "δ is explained best by the bound: R² = 1.00 (Setting one) and R² = 1.00 (Setting two)"
+    )
+    other = table.assign(setting="two", delta=table["curvature"])
+    figure = theory.regression(pd.concat([table, other]), PANELS)
+    assert figure.layout.title.text.replace("<br>", " ") == (
+        "δ is explained best by the bound, R² = 1.00 (Setting one) and by the curvature λ_max, "
+        "R² = 1.00 (Setting two)"
+    )
+
+
+def test_inequality_counts_what_is_over_the_bound() -> None:
+    table = pairs_of_starts().assign(delta=lambda t: 0.5 * t["product"])
+    title = theory.inequality(table, {"one": "One"}).layout.title.text.replace("<br>", " ")
+    assert "stays under the bound for all 6 pairs" in title
+    assert "it is 50% of the bound, the second-order term alone 40%" in title
+    table.loc[0, "delta"] = 10.0
+    figure = theory.inequality(table, {"one": "One"})
+    assert "for 5 of 6 pairs" in figure.layout.title.text
+    assert [len(trace.x) for trace in figure.data] == [2, 6, 6]
+    assert figure.data[1].text[0] == "start A, i a, j b"
+
+
+def test_every_figure_speaks() -> None:
+    table = pairs_of_starts()
+    for figure in (
+        factors.factor(factor_table(), {"one": "One"}, "epochs", "epochs"),
+        spawning.spawning(spawned(), PANELS),
+        many.many(mixed_by_many(), PANELS),
+        theory.regression(table, {"one": "One"}),
+        theory.inequality(table, {"one": "One"}),
+    ):
+        meta, title = figure.layout.meta, figure.layout.title.text.replace("<br>", " ")
+        assert meta["alt"].startswith(f"{title}. ")
+        assert meta["min_width"] >= 340
+        assert figure.layout.height > meta["title_height"]
+
+
+# Words and colours.
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"), (1e-9, "0"), (0.0123, "0.012"), (-0.5, "−0.5"), (1.0, "1"), (12.34, "12"),
+        (1234.5, "1234"), (2.5e-5, "2.5·10⁻⁵"), (0.00021, "0.00021"),
+    ],
+)  # fmt: skip
+def test_numbers_in_sentences(value: float, text: str) -> None:
+    assert drawing.plain(value) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([0.3, 0.02], "falls from 0.3 to 0.02"),
+        ([0.3, 0.31], "stays at about 0.3"),
+        ([0.0, 0.01], "stays at about 0.005"),
+        ([0.1, 0.9, 0.2], "rises from 0.1 to 0.2, with a peak of 0.9 at 1"),
+        ([1.0, 0.1, 1.0], "stays at about 1, with a low of 0.1 at 1"),
+    ],
+)
+def test_a_trend_in_words(values: list[float], text: str) -> None:
+    assert drawing.trend(pd.Series(values), small=0.02) == text
+
+
+def test_a_sequence_of_colours_starts_and_ends_in_the_palette() -> None:
+    assert drawing.sequence(1) == [drawing.BLUE]
+    assert drawing.sequence(3) == [drawing.BLUE, drawing.PURPLE, drawing.ORANGE]
+    assert len(set(drawing.sequence(9))) == 9
+
+
+def test_ticks_stand_at_the_values_where_they_fit() -> None:
+    def ticks(values: list[float]) -> tuple | None:
+        figure = drawing.draw([drawing.Line("a", drawing.BLUE, {"": {"x": [], "y": []}})], "", "")
+        drawing.number_axis(figure, values, "epochs", row=1, col=1)
+        return figure.layout.xaxis.tickvals
+
+    assert ticks([4, 0, 2, 2]) == (0, 2, 4)
+    assert ticks([0, 1, 100]) is None
+    assert ticks([3]) is None

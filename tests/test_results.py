@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ctl_helpers import pages, results, settings
+from ctl_helpers import pages, results, settings, tasks
 
 
 def write(folder: Path, setting: str, seed: int, value: float) -> None:
@@ -57,7 +57,8 @@ def test_a_setting_without_data_is_shown_as_not_run(
     published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CTL_DATA_DIR", str(tmp_path / "nothing"))
-    settings._original.cache_clear()
+    tasks._whole.cache_clear()
+    tasks._images.cache_clear()
     text = pages.state_of_settings("4.1").data
     assert "**Not run**: MNIST is not in" in text
     assert "ctl data mnist-mlp" in text

@@ -15,10 +15,11 @@ from urllib.error import URLError
 import nbformat
 import pandas as pd
 import pytest
+import yaml
 from conftest import ROOT
 from distributed import Client, LocalCluster
 
-from ctl_helpers import cli, plan, runs, settings, sources
+from ctl_helpers import cli, plan, runs, settings, sources, tasks
 from ctl_helpers.plan import Job
 from ctl_helpers.settings import SettingError
 from ctl_helpers.store import Store
@@ -43,10 +44,10 @@ def copied(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_grid_is_expanded_and_a_profile_overrides_it() -> None:
-    found = plan.jobs("embedded", setting="digits-mlp")
+    found = plan.jobs("embedded", "4.1", "digits-mlp")
     assert [job.label for job in found] == [f"4.1 digits-mlp seed={n}" for n in range(3)]
     assert [job.name for job in found] == [f"digits-mlp-seed-{n}" for n in range(3)]
-    (fast,) = plan.jobs("fast", setting="digits-mlp")
+    (fast,) = plan.jobs("fast", "4.1", "digits-mlp")
     assert fast.parameters == {
         "setting_name": "digits-mlp", "samples": 200, "alphas": [0.5], "seed": 0,
     }  # fmt: skip
@@ -57,13 +58,21 @@ def test_a_grid_is_expanded_and_a_profile_overrides_it() -> None:
 def test_a_grid_of_two_parameters_is_a_product(copied: Path) -> None:
     grids = "grid: {seed: [0, 1], lam: [0.1, 0.2, 0.3]}"
     rewrite(copied / "settings" / "digits-mlp.yaml", "grid: {seed: [0, 1, 2]}", grids)
-    names = [job.name for job in plan.jobs("embedded")]
+    names = [job.name for job in plan.jobs("embedded", "4.1", "digits-mlp")]
     assert len(set(names)) == 6
     assert names[1] == "digits-mlp-seed-0-lam-0.2"
     # A profile's grid stands in for the setting's own, and adds no other parameter.
     rewrite(copied / "settings" / "profiles.yaml", "grid: {seed: [0]}", "grid: {seed: [5], t: [1]}")
-    found = [job.point for job in plan.jobs("fast")]
+    found = [job.point for job in plan.jobs("fast", "4.1", "digits-mlp")]
     assert found == [{"seed": 5, "lam": lam} for lam in (0.1, 0.2, 0.3)]
+
+
+def test_a_profile_changes_one_section_alone(copied: Path) -> None:
+    rewrite(copied / "settings" / "profiles.yaml", '"4.1": {alphas: [0.5]}', '"4.1": {alphas: [1]}')
+    for section, found in (("4.1", [1]), ("3", None)):
+        for job in plan.jobs("fast", section, "digits-mlp"):
+            assert job.parameters.get("alphas") == found
+            assert job.parameters["samples"] == 200
 
 
 def test_runs_are_chosen_by_kind_setting_and_section() -> None:
@@ -84,7 +93,7 @@ def test_every_run_of_every_profile_fits_its_notebook() -> None:
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: plan.jobs("embedded", "9.9"), "section '9.9'; there are ['4.1'"),
+        (lambda: plan.jobs("embedded", "9.9"), "section '9.9'; there are ['3', '4.1'"),
         (lambda: plan.jobs("slow"), "no profile 'slow'"),
         (lambda: plan.jobs("fast", setting="nowhere"), "no setting 'nowhere'"),
         (
@@ -128,10 +137,13 @@ YAML = "settings/digits-mlp.yaml"
         ("notebooks/4_1.ipynb", "import numpy", "import  numpy", True),
         ("book/4_1.md", "a", "b", False),
         *((f"ctl_helpers/{name}.py", '"""', '"""The ', True) for name in (
-            "compare", "mix", "figures", "results", "training", "models/mlp", "data/digits",
+            "compare", "mix", "results", "training", "trajectories", "tasks", "models/mlp",
+            "data/digits",
+            "figures/drawing", "figures/linearity", "figures/paths",
         )),
         *((f"ctl_helpers/{name}.py", '"""', '"""The ', False) for name in (
             "cli", "runs", "plan", "site", "book", "pages", "notebooks",
+            "figures/factors", "figures/theory", "models/resnet", "data/scenes", "curvature",
         )),
     ],
 )  # fmt: skip
@@ -139,7 +151,7 @@ def test_a_run_is_stale_when_what_it_uses_changes(
     copied: Path, name: str, old: str, new: str, stale: bool
 ) -> None:
     def keys() -> list[str]:
-        return [job.key() for job in plan.jobs("embedded", setting="digits-mlp")[:3]]
+        return [job.key() for job in plan.jobs("embedded", "4.1", "digits-mlp")[:3]]
 
     before = keys()
     assert len(set(before)) == 3
@@ -181,7 +193,7 @@ pd.DataFrame({"seed": [seed]}).to_parquet(tables / "table.parquet")
 
 @pytest.fixture
 def tiny(checkout: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder: a copied checkout whose notebook logs a line: seed, kernel, worker."""
+    """The current folder: a copied checkout with one notebook, which logs seed, kernel, worker."""
     names = ("setting_name", "seed", "alphas", "samples", "results_folder")
     parameters = "\n".join(f"{name} = None" for name in names)
     new = nbformat.v4
@@ -190,6 +202,13 @@ def tiny(checkout: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch) -> P
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook = new.new_notebook(cells=cells, metadata={"kernelspec": kernel})
     nbformat.write(notebook, checkout / "notebooks" / "4_1.ipynb")
+    for path in (checkout / "settings").glob("*.yaml"):
+        if path.stem not in ("digits-mlp", "mnist-mlp", "profiles"):
+            path.unlink()
+    for path in (checkout / "settings").glob("*-mlp.yaml"):
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content["sections"] = {"4.1": content["sections"]["4.1"]}
+        path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
     monkeypatch.chdir(checkout)
     monkeypatch.setenv("PYTHONPATH", str(checkout))
     monkeypatch.setenv("CTL_STORE", str(checkout / ".ctl"))
@@ -333,7 +352,8 @@ def test_a_setting_without_its_data_is_named_or_skipped(tiny: Path, ctl, monkeyp
 
     monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", unreachable)
     monkeypatch.setenv("CTL_DATA_DIR", str(tiny / "empty"))
-    settings._original.cache_clear()
+    tasks._whole.cache_clear()
+    tasks._images.cache_clear()
     code, output = ctl("run", "--setting", "mnist-mlp")
     assert code == 1
     assert output.startswith("not run mnist-mlp: MNIST could not be downloaded into")

@@ -1,0 +1,1 @@
+"""Interactive figures of tidy result tables, a module for each kind."""

@@ -1,0 +1,151 @@
+"""What linearity depends on: distance and length against a number that training is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from ctl_helpers.figures.drawing import (
+    BLUE,
+    FLOOR,
+    GREEN,
+    GREY,
+    Figure,
+    Line,
+    band,
+    by_panel,
+    draw,
+    extent,
+    log_axis,
+    number_axis,
+    over_seeds,
+    plain,
+    point_look,
+    points,
+    significant,
+    trend,
+)
+
+_MEAN = "mean over layers"
+_SERIES = (
+    ("baseline", "baseline", GREY, "diamond", 1),
+    ("distance", "1 − cosine at α = 0.5", BLUE, "circle", 1),
+    ("coef", "coef at α = 0.5", GREEN, "circle", 2),
+)
+
+
+def factor(table: pd.DataFrame, panels: Mapping[str, str], column: str, label: str) -> Figure:
+    """Distance and length at α = 0.5 against a number, a panel a setting (Figures 11 and 12).
+
+    The menu chooses the layer. Where the panels' settings differ in their layers, it offers the
+    first, middle and last third of each network's layers instead. Means under ``FLOOR`` are not
+    drawn on the log scale: a "≈ 0" stands there at the bottom, and the alternative text says so.
+
+    Args:
+        table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed`` and ``column``;
+            other rows than those of α = 0.5 are left out. Pairs and seeds are averaged. Error
+            bars are the lower and upper quartile over samples; a band spans the seeds, where there
+            are several.
+        panels: setting → panel title, in order.
+        column: the numeric column on the horizontal axis, such as ``"pretrain_epochs"``.
+        label: what it is called, such as ``"pretraining epochs"``.
+    """
+    table = table[table["setting"].isin(list(panels))]
+    if "alpha" in table:
+        table = table[np.isclose(table["alpha"], 0.5)]
+    choices = layer_choices(table, panels)
+    lines, trends, gone = [], {}, {}
+    for place, setting in enumerate(panels, 1):
+        chosen = table[table["setting"] == setting]
+        for metric, name, colour, symbol, row in _SERIES:
+            rows = chosen[chosen["metric"] == metric]
+            frames = {
+                choice: over_seeds(rows[rows["layer"].isin(layers[setting])], column)
+                for choice, layers in choices.items()
+            }
+            if metric == "distance":
+                whole = frames[_MEAN].set_index(column)["mean"]
+                trends[setting] = trend(whole, small=FLOOR)
+                gone[place] = whole[whole < FLOOR].index.tolist()
+            if row == 1:
+                frames = {choice: _drawable(frame) for choice, frame in frames.items()}
+            if chosen["seed"].nunique() > 1:
+                lines.append(band(name, colour, frames, column, (row, place)))
+            data = {
+                choice: {"x": significant(frame[column]), **points(frame)}
+                for choice, frame in frames.items()
+            }
+            look = point_look(symbol, name, f"{label} %{{x}}")
+            lines.append(Line(name, colour, data, row, place, look=look))
+    dropped = sorted({value for values in gone.values() for value in values})
+    note = (
+        f" Not drawn, since the distance is under one millionth: {label} "
+        f"{', '.join(map(plain, dropped))}."
+        if dropped
+        else ""
+    )
+    figure = draw(
+        lines,
+        f"{label[:1].upper()}{label[1:]} {extent(table, column, panels)}: the distance "
+        f"{by_panel(trends, panels)}, {_MEAN}",
+        f"Against {label}: above on a log scale, mean of one minus cosine at alpha one half "
+        "(circles) with quartiles over samples, and the baseline between two fine-tuned networks "
+        "(diamonds); below, the length coefficient, with a dotted line at one, equal length. "
+        f"Bands span the seeds.{note}",
+        rows=["E[1 − cosine]", "coef"],
+        columns=list(panels.values()),
+        height=600,
+        shared_y="rows",
+        min_width=340 * len(panels),
+    )
+    for place, setting in enumerate(panels, 1):
+        values = table.loc[table["setting"] == setting, column]
+        number_axis(figure, values, label, row=2, col=place)
+        for value in gone[place]:
+            figure.add_annotation(
+                x=value,
+                y=0,
+                yref="y domain",
+                text="≈ 0",
+                showarrow=False,
+                yanchor="bottom",
+                row=1,
+                col=place,
+            )
+    figure.add_hline(y=1, line_dash="dot", line_color=GREY, row=2, col="all")
+    drawn = table.loc[(table["metric"] != "coef") & (table["mean"] >= FLOOR), "mean"]
+    return figure.update_yaxes(**log_axis(drawn), row=1)
+
+
+def layer_choices(
+    table: pd.DataFrame, panels: Mapping[str, str]
+) -> dict[str, dict[str, list[str]]]:
+    """What a menu of layers offers: choice → setting → layers, all of them first.
+
+    Each layer where all panels have the same ones, else thirds of the depth; a network of fewer
+    than three layers has its nearest layer in two of them.
+    """
+    layers = {
+        setting: list(dict.fromkeys(table.loc[table["setting"] == setting, "layer"]))
+        for setting in panels
+    }
+    found = {_MEAN: layers}
+    if len(set(map(tuple, layers.values()))) == 1:
+        names = next(iter(layers.values()))
+        alone = names if len(names) > 1 else []
+        return found | {name: {setting: [name] for setting in layers} for name in alone}
+    for third, choice in enumerate(("early layers", "middle layers", "late layers")):
+        found[choice] = {}
+        for setting, names in layers.items():
+            start = third * len(names) // 3
+            stop = max((third + 1) * len(names) // 3, start + 1)
+            found[choice][setting] = names[start:stop]
+    return found
+
+
+def _drawable(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows that a log axis can show."""
+    rows = frame[frame["mean"] >= FLOOR]
+    return rows.assign(low=rows["low"].clip(lower=FLOOR))

@@ -1,0 +1,185 @@
+"""Cross-task linearity by layer: direction, length, null controls and transitivity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ctl_helpers.figures.drawing import (
+    ALL,
+    COLOURS,
+    GREY,
+    LOG_AXIS,
+    SYMBOLS,
+    Figure,
+    Line,
+    by_pair,
+    contrast,
+    draw,
+    point_look,
+    points,
+    significant,
+)
+
+
+def times_nearer(table: pd.DataFrame) -> float:
+    """The median of baseline over distance, over settings, seeds, pairs, α and layers."""
+    known = ("setting", "seed", "i", "j", "alpha", "layer")
+    keys = [name for name in known if name in table]
+    wide = table.pivot_table(index=keys, columns="metric", values="mean", observed=True)
+    return float((wide["baseline"] / wide["distance"]).median())
+
+
+def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """``E[1 − cosine_α]`` by layer with its baseline, a panel a setting (Figures 2, 13, 15).
+
+    Args:
+        table: :func:`ctl_helpers.compare` over pairs, with columns ``setting`` and ``seed``;
+            seeds are averaged. Error bars are the lower and upper quartile over samples.
+        panels: setting → panel title, in order.
+    """
+    lines = []
+    for column, setting in enumerate(panels, 1):
+        chosen = table[table["setting"] == setting]
+        alphas = sorted(chosen["alpha"].unique())
+        series = [("distance", a, f"α = {a:g}", COLOURS[n], "circle") for n, a in enumerate(alphas)]
+        series.append(("baseline", alphas[0], "baseline", GREY, "diamond"))
+        for metric, alpha, name, colour, symbol in series:
+            rows = chosen[(chosen["metric"] == metric) & (chosen["alpha"] == alpha)]
+            data = {pair: points(part) for pair, part in by_pair(rows, ["layer"]).items()}
+            group = name if metric == "distance" else ""
+            look = {"x": list(dict.fromkeys(rows["layer"])), **point_look(symbol, name)}
+            lines.append(Line(name, colour, data, 1, column, group, look))
+    ratio = times_nearer(table)
+    figure = draw(
+        lines,
+        f"Features of the mixed network are {ratio:.0f} times nearer to the mixed features than "
+        "the two networks' features are to each other",
+        "Mean of one minus cosine by layer on a log scale. Coloured circles, one series for each "
+        "alpha, compare the interpolated network with the interpolated features; grey diamonds "
+        "are the baseline between the two fine-tuned networks.",
+        rows=["E[1 − cosine]"],
+        columns=list(panels.values()),
+        height=460,
+        min_width=340 * len(panels),
+    )
+    return figure.update_yaxes(**LOG_AXIS)
+
+
+def length(histograms: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """How ``coef_α`` is distributed over samples, a row a layer (Figures 3, 14, 16).
+
+    Args:
+        histograms: :meth:`ctl_helpers.Linearity.histogram` of ``coef`` with columns ``setting``
+            and ``seed``; seeds are averaged.
+        panels: setting → panel title, in order.
+    """
+    layers = list(dict.fromkeys(histograms["layer"]))
+    lines = []
+    for column, setting in enumerate(panels, 1):
+        for row, layer in enumerate(layers, 1):
+            part = histograms[(histograms["setting"] == setting) & (histograms["layer"] == layer)]
+            for n, (alpha, rows) in enumerate(part.groupby("alpha")):
+                name = f"α = {alpha:g}"
+                bins = by_pair(rows, ["low", "high"])
+                data = {pair: {"y": significant(part["share"], 3)} for pair, part in bins.items()}
+                middles = significant((bins[ALL]["low"] + bins[ALL]["high"]) / 2)
+                look = {
+                    "x": middles,
+                    "mode": "lines",
+                    "line_shape": "hvh",
+                    "line_width": 1.8,
+                    "hovertemplate": "coef %{x}: %{y:.1%} of samples<extra>" + name + "</extra>",
+                }
+                lines.append(Line(name, COLOURS[n], data, row, column, name, look))
+    middle = (histograms["low"] + histograms["high"]) / 2
+    mean = (middle * histograms["share"]).sum() / histograms["share"].sum()
+    figure = draw(
+        lines,
+        f"The mixed network's features have {mean:.0%} of the mixed features' length on average",
+        "For each layer, the share of samples by coefficient: the length of the interpolated "
+        "network's feature along the interpolated features, where one means equal length.",
+        rows=layers,
+        columns=list(panels.values()),
+        height=170 + 130 * len(layers),
+        shared_y=False,
+        min_width=340 * len(panels),
+    )
+    figure.add_vline(x=1, line_dash="dot", line_color=GREY)
+    figure.update_yaxes(tickformat=".0%", nticks=4, rangemode="tozero")
+    filled = middle[histograms["share"] > 0.01]
+    figure.update_xaxes(range=[filled.min() - 0.03, filled.max() + 0.03])
+    return figure.update_xaxes(title_text="coef", row=len(layers))
+
+
+def controls(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """Distance and length by layer beside those of null controls, which should be far off.
+
+    Args:
+        table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed`` and ``control``, the
+            real comparison first.
+        panels: setting → panel title, in order.
+    """
+    kinds = list(dict.fromkeys(table["control"]))
+    last = table[table["layer"].isin(table.groupby("setting")["layer"].last())]
+    means = last.groupby(["metric", "control"])["mean"].mean()
+    real, apart = (means[:, kind] for kind in kinds[:2])
+    return contrast(
+        table,
+        "control",
+        panels,
+        f"The measures can fail: at the output, networks pretrained apart are "
+        f"{apart['distance'] / real['distance']:.0f} times farther from linear, and the length "
+        f"falls from {real['coef']:.2f} to {apart['coef']:.2f}",
+        "By layer, one minus cosine above on a log scale and the length coefficient below: for "
+        "networks with shared pretraining, networks pretrained apart, and permuted samples.",
+    )
+
+
+def transitivity(triples: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """CTL error of (i, k) against the larger of those of (i, j) and (j, k) (Conjecture 4.1).
+
+    Args:
+        triples: rows of ``setting``, ``seed``, ``i``, ``j``, ``k``, ``group``, ``premise`` (the
+            larger error of the two given pairs) and ``conclusion`` (the third pair's error).
+        panels: setting → panel title, in order.
+    """
+    lines = []
+    top = triples[["premise", "conclusion"]].to_numpy().max() * 1.3
+    low = triples[["premise", "conclusion"]].to_numpy().min() / 1.3
+    look = {"mode": "lines", "line_dash": "dot", "hoverinfo": "skip"}
+    for column, setting in enumerate(panels, 1):
+        diagonal = {"": {"x": [low, top], "y": [low, top], "text": ["", ""]}}
+        lines.append(Line("equal errors", GREY, diagonal, 1, column, "", look))
+        chosen = triples[triples["setting"] == setting]
+        for n, (group, rows) in enumerate(chosen.groupby("group", sort=False)):
+            text = [f"i {r.i}, j {r.j}, k {r.k}, seed {r.seed}" for r in rows.itertuples()]
+            data = {
+                "x": significant(rows["premise"]),
+                "y": significant(rows["conclusion"]),
+                "text": text,
+            }
+            style = {
+                "mode": "markers",
+                "marker_symbol": SYMBOLS[n % len(SYMBOLS)],
+                "marker_size": 8,
+                "opacity": 0.75,
+                "hovertemplate": "%{text}<br>(i,j), (j,k) up to %{x}<br>(i,k) %{y}<extra></extra>",
+            }
+            lines.append(Line(group, COLOURS[n], {"": data}, 1, column, "", style))
+    factor = (triples["conclusion"] / triples["premise"]).max()
+    figure = draw(
+        lines,
+        f"The third pair's error is at most {factor:.1f} times the larger error of the two given "
+        "pairs, over all triples",
+        "Scatter plot on log scales. Each point is a triple of networks; the horizontal place is "
+        "the larger CTL error of the two given pairs, the vertical one the third pair's error.",
+        rows=["error of (i, k)"],
+        columns=list(panels.values()),
+        height=480,
+        min_width=330 * len(panels),
+    )
+    figure.update_xaxes(title_text="larger error of (i, j), (j, k)")
+    figure.update_xaxes(**LOG_AXIS)
+    return figure.update_yaxes(**LOG_AXIS)

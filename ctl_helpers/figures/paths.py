@@ -1,0 +1,56 @@
+"""Loss along the line between two networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ctl_helpers.figures.drawing import (
+    ALL,
+    COLOURS,
+    Figure,
+    Line,
+    by_pair,
+    draw,
+    significant,
+)
+
+
+def paths(curves: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """Loss and accuracy along ``θ_α`` on ``D_i``, ``D_j`` and ``D_PT`` (Section 4.1).
+
+    Args:
+        curves: :func:`ctl_helpers.evaluate` of :func:`ctl_helpers.path` with columns ``setting``,
+            ``seed`` and ``role``, which says whose task it is; seeds are averaged.
+        panels: setting → panel title, in order.
+    """
+    lines = []
+    roles = list(dict.fromkeys(curves["role"]))
+    for column, setting in enumerate(panels, 1):
+        for n, role in enumerate(roles):
+            rows = curves[(curves["setting"] == setting) & (curves["role"] == role)]
+            pairs = by_pair(rows, ["alpha"])
+            for row, (measure, form) in enumerate((("loss", ".3f"), ("accuracy", ".1%")), 1):
+                data = {pair: {"y": significant(part[measure])} for pair, part in pairs.items()}
+                hover = f"α = %{{x}}: {measure} %{{y:{form}}}<extra>on {role}</extra>"
+                look = {"x": pairs[ALL]["alpha"].tolist(), "hovertemplate": hover}
+                look["mode"] = "lines+markers"
+                lines.append(Line(f"on {role}", COLOURS[n], data, row, column, "", look))
+    ends = curves[curves["alpha"].isin([0.0, 1.0])]
+    keys = ["setting", "seed", "i", "j", "role"]
+    rise = (curves.groupby(keys)["loss"].max() - ends.groupby(keys)["loss"].min()).median()
+    figure = draw(
+        lines,
+        f"Between two fine-tuned networks the loss rises by {rise:.1f} nats over its better end "
+        "(median): no linear mode connectivity across tasks",
+        "Loss above and accuracy below against alpha, from network j at zero to network i at one, "
+        "on both fine-tuning tasks and on the pretraining task.",
+        rows=["loss", "accuracy"],
+        columns=list(panels.values()),
+        height=560,
+        shared_y="rows",
+        min_width=320 * len(panels),
+    )
+    figure.update_yaxes(tickformat=".0%", row=2)
+    return figure.update_xaxes(title_text="α (weight of network i)", row=2)

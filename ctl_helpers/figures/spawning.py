@@ -1,0 +1,201 @@
+"""Two copies of one network, trained apart: how loss and features depend on when they part."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ctl_helpers.figures.drawing import (
+    BLUE,
+    COLOURS,
+    FLOOR,
+    GREY,
+    Figure,
+    Line,
+    band,
+    by_panel,
+    draw,
+    extent,
+    log_axis,
+    number_axis,
+    over_seeds,
+    plain,
+    sequence,
+    significant,
+    trend,
+)
+
+
+def spawning(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """Loss barrier and features' distance against the epochs before two copies part (Section 3).
+
+    Args:
+        table: rows of ``setting``, ``seed``, ``k`` (epochs trained before spawning), ``barrier``
+            (of the loss on test data, nats), ``distance`` and ``baseline`` (means over samples and
+            layers of one minus cosine at α = 0.5). Rows of one seed and ``k`` are averaged; a band
+            spans the seeds. Distances under ``FLOOR`` are not drawn.
+        panels: setting → panel title, in order.
+    """
+    series = [
+        ("barrier", "loss barrier", BLUE, "circle", 1),
+        ("baseline", "baseline", GREY, "diamond", 2),
+        ("distance", "1 − cosine at α = 0.5", COLOURS[2], "circle", 2),
+    ]
+    lines, barriers, distances = [], {}, {}
+    for column, setting in enumerate(panels, 1):
+        chosen = table[table["setting"] == setting]
+        for measure, name, colour, symbol, row in series:
+            rows = over_seeds(chosen, "k", measure)
+            if measure == "barrier":
+                barriers[setting] = trend(rows.set_index("k")["mean"], small=0.02) + " nats"
+            elif measure == "distance":
+                distances[setting] = rows["mean"].iloc[0] / max(rows["mean"].iloc[-1], FLOOR)
+            if row == 2:
+                rows = rows[rows["mean"] >= FLOOR]
+                rows = rows.assign(low=rows["low"].clip(lower=FLOOR))
+            data = {"x": significant(rows["k"]), "y": significant(rows["mean"])}
+            data["customdata"] = [
+                list(ends)
+                for ends in zip(significant(rows["low"]), significant(rows["high"]), strict=True)
+            ]
+            look = {
+                "mode": "lines+markers",
+                "marker_symbol": symbol,
+                "marker_size": 9,
+                "line_dash": "solid" if symbol == "circle" else "dot",
+                "hovertemplate": "spawned after %{x} epochs: %{y}<br>seeds %{customdata[0]} to "
+                f"%{{customdata[1]}}<extra>{name}</extra>",
+            }
+            if chosen["seed"].nunique() > 1:
+                lines.append(band(name, colour, {"": rows}, "k", (row, column)))
+            lines.append(Line(name, colour, {"": data}, row, column, "", look))
+    falls = list(dict.fromkeys(map(plain, sorted(distances.values()))))
+    times = " to ".join(dict.fromkeys((falls[0], falls[-1])))
+    falling = min(distances.values()) > 1.1
+    nearer = f"; the distance of the features falls by {times} times" if falling else ""
+    figure = draw(
+        lines,
+        f"Epochs before spawning {extent(table, 'k', panels)}: the loss barrier "
+        f"{by_panel(barriers, panels)}{nearer}",
+        "Against the number of epochs that two copies of a network share before they are trained "
+        "apart: above, the loss barrier between them in nats; below on a log scale, mean over "
+        "layers of one minus cosine at alpha one half (circles) and the baseline between the two "
+        "networks (diamonds). Bands span the seeds.",
+        rows=["loss barrier (nats)", "E[1 − cosine]"],
+        columns=list(panels.values()),
+        height=560,
+        shared_y="rows",
+        min_width=340 * len(panels),
+    )
+    for column, setting in enumerate(panels, 1):
+        values = table.loc[table["setting"] == setting, "k"]
+        number_axis(figure, values, "epochs before spawning", row=2, col=column)
+    # Barriers of next to nothing look so.
+    flat = table["barrier"].max() < 0.1
+    figure.update_yaxes(**{"range": [-0.005, 0.1]} if flat else {"rangemode": "tozero"}, row=1)
+    drawn = table[["distance", "baseline"]].to_numpy().ravel()
+    return figure.update_yaxes(**log_axis(drawn[drawn >= FLOOR]), row=2)
+
+
+def curves(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """Loss along ``θ_α`` between two copies for each spawning epoch ``k`` (Section 3).
+
+    Args:
+        table: rows of ``setting``, ``seed``, ``k``, ``alpha`` and ``loss`` (nats); seeds are
+            averaged.
+        panels: setting → panel title, in order.
+    """
+    epochs = sorted(table["k"].unique())
+    colours = dict(zip(epochs, sequence(len(epochs)), strict=True))
+    lines, bumps = [], {}
+    for column, setting in enumerate(panels, 1):
+        chosen = table[table["setting"] == setting]
+        heights = {}
+        for k, rows in chosen.groupby("k"):
+            loss = rows.groupby("alpha")["loss"].mean()
+            name = f"k = {k:g}"
+            share = (loss.index - loss.index[0]) / (loss.index[-1] - loss.index[0])
+            chord = loss.iloc[0] + share * (loss.iloc[-1] - loss.iloc[0])
+            heights[k] = (loss - chord).max()
+            data = {"x": significant(loss.index), "y": significant(loss)}
+            look = {
+                "mode": "lines+markers",
+                "marker_size": 6,
+                "hovertemplate": f"α = %{{x}}: loss %{{y:.3f}}<extra>{name}</extra>",
+            }
+            lines.append(Line(name, colours[k], {"": data}, 1, column, name, look))
+        bumps[setting] = trend(pd.Series(heights), small=0.02) + " nats"
+    figure = draw(
+        lines,
+        f"Epochs before spawning {extent(table, 'k', panels)}: the loss's height over the straight "
+        f"line between its ends {by_panel(bumps, panels)}",
+        "Loss against alpha on the line between two copies of a network, a line for each number "
+        "of epochs k that they share before they are trained apart, from blue (few) to orange "
+        "(many).",
+        rows=["loss (nats)"],
+        columns=list(panels.values()),
+        height=460,
+        min_width=340 * len(panels),
+        every="every k",
+    )
+    return figure.update_xaxes(title_text="α", zeroline=False)
+
+
+def induced(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """How near the loss is to that of mixed logits, against the logits' error (Theorem 3.3).
+
+    The theorem assumes exact linearity. Cross-entropy changes by at most √2 times the Euclidean
+    length of a change in the logits, which bounds the gap where linearity is not exact.
+
+    Args:
+        table: rows of ``setting``, ``seed``, ``k``, ``alpha``, ``gap`` (``|L(θ_α) − L(mixed
+            logits)|``) and ``error`` (mean norm of the logits' difference). The ends of the line,
+            where both are 0, and rows without a positive gap and error are not drawn.
+        panels: setting → panel title, in order.
+    """
+    table = table[table["setting"].isin(list(panels))]
+    shown = table[~table["alpha"].isin([0, 1]) & (table["gap"] > 0) & (table["error"] > 0)]
+    epochs = sorted(shown["k"].unique())
+    colours = dict(zip(epochs, sequence(len(epochs)), strict=True))
+    ends = [shown["error"].min() / 1.3, shown["error"].max() * 1.3]
+    bound = {"": {"x": ends, "y": [math.sqrt(2) * end for end in ends]}}
+    look = {"mode": "lines", "line_dash": "dot", "hoverinfo": "skip"}
+    lines = []
+    for column, setting in enumerate(panels, 1):
+        lines.append(Line("bound √2 · error", GREY, bound, 1, column, "", look))
+        for k, rows in shown[shown["setting"] == setting].groupby("k"):
+            name = f"k = {k:g}"
+            data = {
+                "x": significant(rows["error"]),
+                "y": significant(rows["gap"]),
+                "text": [f"{name}, α = {r.alpha:g}, seed {r.seed}" for r in rows.itertuples()],
+            }
+            style = {
+                "mode": "markers",
+                "marker_size": 8,
+                "opacity": 0.75,
+                "hovertemplate": "%{text}<br>error of the logits %{x}<br>gap in loss %{y}"
+                "<extra></extra>",
+            }
+            lines.append(Line(name, colours[k], {"": data}, 1, column, name, style))
+    ratios = shown["gap"] / (math.sqrt(2) * shown["error"])
+    under = int((ratios <= 1).sum())
+    held = f"all {len(ratios)}" if under == len(ratios) else f"{under} of {len(ratios)}"
+    figure = draw(
+        lines,
+        f"The gap in loss stays under √2 times the logits' error in {held} cases; it is "
+        f"{plain(ratios.median())} of that bound in the median, {plain(ratios.max())} at most",
+        "Scatter plot on log scales. The horizontal place is the mean error of the mixed "
+        "network's logits against the mixed logits, the vertical one the difference of the two "
+        "losses; colours from blue to orange are epochs before spawning. The dotted line is the "
+        "bound.",
+        rows=["gap in loss (nats)"],
+        columns=list(panels.values()),
+        height=480,
+        min_width=340 * len(panels),
+        every="every k",
+    )
+    figure.update_xaxes(title_text="error of the logits", **log_axis(shown["error"]))
+    return figure.update_yaxes(**log_axis(shown["gap"]))

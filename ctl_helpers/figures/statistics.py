@@ -1,0 +1,33 @@
+"""The figure on BatchNorm's statistics, mixed or recomputed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ctl_helpers.figures.drawing import Figure, contrast
+
+
+def statistics(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """Distance and length by layer with mixed and with recomputed statistics.
+
+    Args:
+        table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed`` and ``statistics``
+            (``"mixed"`` or ``"recomputed"``).
+        panels: setting → panel title, in order.
+    """
+    layers = table.groupby("setting")["layer"].last()
+    last = table[table["layer"] == table["setting"].map(layers)]
+    means = last.groupby(["statistics", "metric"])["mean"].mean()
+    mixed, renewed = means["mixed"], means["recomputed"]
+    return contrast(
+        table,
+        "statistics",
+        panels,
+        f"At the output, recomputing BatchNorm's statistics takes the length from "
+        f"{mixed['coef']:.2f} to {renewed['coef']:.2f} and the distance from "
+        f"{mixed['distance']:.3f} to {renewed['distance']:.3f}",
+        "By layer, one minus cosine above on a log scale and the length coefficient below: for "
+        "BatchNorm statistics mixed like weights and recomputed on data of both tasks.",
+    )

@@ -1,0 +1,511 @@
+"""Claims: every measure on tables with a known answer, and verdicts from what is stored."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partialmethod
+from itertools import combinations, permutations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, command
+
+from ctl_helpers import claims, cli, pages, results, settings
+from ctl_helpers.measures import MEASURES, Sample
+from ctl_helpers.settings import SettingError
+
+SEEDS = (0, 1, 2)
+PAIRS = list(combinations("abc", 2))
+LAYERS = {"first": 1.0, "last": 3.0}  # layer → by what its distance is multiplied
+
+# Tables such as the notebooks store, with numbers that are set from outside.
+
+
+def linearity(
+    labels: Sequence[Mapping[str, object]],
+    distance: Callable[[pd.Series], float] | float = 0.01,
+    baseline: Callable[[pd.Series], float] | float = 0.2,
+    coef: Callable[[pd.Series], float] | float = 1.0,
+) -> pd.DataFrame:
+    """Rows as ``ctl.compare`` gives them, for every seed, layer and set of labels."""
+    rows = []
+    for seed in SEEDS:
+        for known in labels:
+            for layer, factor in LAYERS.items():
+                place = {"seed": seed, **known, "layer": layer}
+                for metric, value in {
+                    "distance": distance, "baseline": baseline, "coef": coef,
+                }.items():  # fmt: skip
+                    found = value(pd.Series(place)) if callable(value) else value
+                    grown = found * (1 if metric == "coef" else factor)
+                    rows.append({**place, "metric": metric, "mean": grown})
+    return pd.DataFrame(rows)
+
+
+def direction(**values: object) -> pd.DataFrame:
+    labels = [{"i": i, "j": j, "alpha": a} for i, j in PAIRS for a in (0.25, 0.5, 0.75)]
+    return linearity(labels, **values)
+
+
+def controls(apart: float, other: float, coef: float) -> pd.DataFrame:
+    """Real distance 0.01 and coef 1; ``apart`` and ``other`` are the controls' distances."""
+    distances = {"shared pretraining": 0.01, "pretrained apart": apart, "other samples": other}
+    labels = [
+        {"i": i, "j": j + ("′" if kind == "pretrained apart" else ""), "control": kind}
+        for kind in distances
+        for i, j in PAIRS
+    ]
+    return linearity(
+        labels,
+        distance=lambda row: distances[row.control],
+        coef=lambda row: 1.0 if row.control == "shared pretraining" else coef,
+    )
+
+
+def barriers(rise: float, barrier: float = 0.0) -> pd.DataFrame:
+    rows = [
+        {"seed": seed, "i": i, "j": j, "task": task, "rise": rise * (1 + seed), "barrier": barrier}
+        for seed in SEEDS
+        for i, j in PAIRS
+        for task in (i, j, "start")
+    ]
+    return pd.DataFrame(rows)
+
+
+def triples(ratio: float | None = None) -> pd.DataFrame:
+    """Third errors that fall as given ones grow, 2.25 times them at most; one of another ratio."""
+    rows = [
+        {
+            "seed": seed, "i": i, "j": j, "k": k, "group": "near tasks",
+            "premise": 4.0 + number, "conclusion": 9.0 - number,
+        }
+        for seed in SEEDS
+        for number, (i, j, k) in enumerate(permutations("abc"))
+    ]  # fmt: skip
+    table = pd.DataFrame(rows)
+    if ratio is not None:
+        table.loc[table.index[-1], "conclusion"] = ratio * table["premise"].iloc[-1]
+    return table
+
+
+def factor(name: str, curve: Mapping[float, float], baseline: float | None = None) -> pd.DataFrame:
+    """Distance by a factor's value; its baseline is 0.5, or a multiple of the distance."""
+    return linearity(
+        [{name: value} for value in curve],
+        distance=lambda row: curve[row[name]],
+        baseline=(lambda row: baseline * curve[row[name]]) if baseline else 0.5,
+    )
+
+
+def spawning(barrier: Sequence[float], distance: Sequence[float]) -> pd.DataFrame:
+    rows = zip((0, 5, 20), barrier, distance, strict=True)
+    return pd.DataFrame(
+        {"seed": seed, "k": k, "barrier": b, "rise": b + 0.01, "distance": d}
+        for k, b, d in rows
+        for seed in SEEDS
+    )
+
+
+def induced(gap: Callable[[float], float], jensen: float = -0.1) -> pd.DataFrame:
+    """Errors of (k + 1)(α − α²); both ends are exact."""
+    rows = []
+    for seed in SEEDS:
+        for k in (0, 1, 5):
+            for alpha in np.linspace(0, 1, 6):
+                error = (k + 1) * alpha * (1 - alpha)
+                rows.append({"seed": seed, "k": k, "alpha": alpha, "error": error})
+    table = pd.DataFrame(rows)
+    return table.assign(gap=table["error"].map(gap), jensen=jensen)
+
+
+def many(curve: Mapping[int, float]) -> pd.DataFrame:
+    """Distances of equal weights; those of unequal ones are twice as large."""
+    labels = [
+        {"k": k, "weights": weights, "draw": draw}
+        for k in curve
+        for weights in ("equal", "unequal")
+        for draw in range(3)
+    ]
+    return linearity(
+        labels, distance=lambda row: curve[row.k] * (2 if row.weights == "unequal" else 1)
+    )
+
+
+def regression(delta: Callable[[pd.DataFrame], pd.Series], starts: int = 4) -> pd.DataFrame:
+    generator = np.random.default_rng(1)
+    rows = [
+        {
+            "seed": 0, "start": f"PT {start}", "i": i, "j": j,
+            "curvature": 1.0 + start, "squared_distance": generator.uniform(1, 3),
+        }
+        for start in range(starts)
+        for i, j in PAIRS[: 3 - start % 2]
+    ]  # fmt: skip
+    table = pd.DataFrame(rows)
+    table["product"] = table["curvature"] * table["squared_distance"] / 8
+    return table.assign(delta=delta(table))
+
+
+FEWER = {0: 0.4, 1: 0.3, 5: 0.2, 20: 0.05}
+LOG5 = np.log2(5)
+
+# Measure, the tables it takes, its answer. Layers weigh 1 and 3, so a mean over layers is twice,
+# and a median the mean of 1 and 3 likewise.
+KNOWN = [
+    ("loss_rise", [barriers(0.2)], 0.4),
+    ("loss_barrier", [barriers(0.2, 0.03)], 0.03),
+    ("times_nearer", [direction(distance=lambda row: 0.04 * row.alpha)], 10),
+    ("distance", [direction(distance=lambda row: 0.04 * row.alpha)], 0.03),
+    ("length_error", [direction(coef=lambda row: 1 + 0.1 * (row.alpha - 0.5))], 0.05 / 3),
+    ("times_farther", [controls(0.07, 0.05, 0.5)], 5),
+    ("length_drop", [controls(0.07, 0.05, 0.7)], 0.3),
+    ("worst_ratio", [triples(8)], 8),
+    ("worst_ratio", [triples()], 2.25),
+    ("premise_rank", [triples()], -1),
+    ("share_left", [spawning((1.0, 0.5, 0.1), (0.2, 0.1, 0.06))], 0.3),
+    ("share_left", [spawning((1.0, 0.5, 0.2), (0.2, 0.1, 0.01))], 0.2),
+    ("share_left", [spawning((0.005, 0.02, 0.009), (0.2, 0.1, 0.01))], 0.05),
+    ("first_barrier", [spawning((1.0, 0.5, 0.1), (0.2, 0.1, 0.06))], 1),
+    ("last_rise", [spawning((1.0, 0.5, 0.1), (0.2, 0.1, 0.06))], 0.11),
+    ("last_distance", [spawning((1.0, 0.5, 0.1), (0.2, 0.1, 0.06))], 0.06),
+    ("gap_rank", [induced(lambda error: error**2)], 1),
+    ("gap_rank", [induced(lambda error: -error)], -1),
+    ("broken_steps", [induced(lambda error: 2**0.5 * error)], 0),
+    ("broken_steps", [induced(lambda error: 2 * error)], 1),
+    ("broken_steps", [induced(lambda error: error, jensen=0.1)], 1),
+    ("growth", [many({2: 0.01, 3: 0.02, 8: 0.03})], 3),
+    ("largest_mix", [many({2: 0.01, 3: 0.02, 8: 0.03})], 0.09),
+    ("kept", [factor("pretrain_epochs", FEWER)], 0.125),
+    ("kept", [factor("replaced", {0.0: 0.1, 0.5: 0.3, 1.0: 0.2})], 2),
+    ("kept_of_baseline", [factor("pretrain_epochs", FEWER)], 0.125),
+    ("kept_of_baseline", [factor("pretrain_epochs", FEWER, baseline=7)], 1),
+    ("trend", [factor("pretrain_epochs", FEWER)], -1),
+    ("trend", [factor("replaced", {0.0: 0.1, 0.5: 0.3, 1.0: 0.2})], 0.5),
+    ("change", [factor("finetune_epochs", {0: 0.0, 1: 0.1, 5: 0.2, 20: 0.5})], LOG5),
+    ("change", [factor("replaced", {0.0: 0.5, 1.0: 0.1})], LOG5),
+    (
+        "change_against",
+        [
+            factor("finetune_epochs", {0: 0.0, 1: 0.1, 20: 0.2}),
+            factor("pretrain_epochs", {0: 0.8, 20: 0.05}),
+        ],
+        0.25,
+    ),
+    ("explained", [regression(lambda table: 2 * table["product"] + 1)], 1),
+    ("explained", [regression(lambda table: -table["product"])], -1),
+]
+
+
+@pytest.mark.parametrize(("name", "tables", "answer"), KNOWN)
+def test_a_measure_gives_the_known_answer_inside_its_interval(
+    name: str, tables: list[pd.DataFrame], answer: float
+) -> None:
+    sample = MEASURES[name](*tables)
+    assert sample.effect == pytest.approx(answer)
+    low, high = sample.interval(200)
+    assert low - 1e-9 <= sample.effect <= high + 1e-9
+    assert MEASURES[name](*tables).interval(200) == (low, high)
+    # Neither the order of rows nor a setting's column matters.
+    turned = [table[::-1].assign(setting="x") for table in tables]
+    if name not in ("times_farther", "length_drop"):  # these know layers by their order
+        assert MEASURES[name](*turned).effect == pytest.approx(answer)
+
+
+def test_every_measure_has_a_known_answer_and_a_use() -> None:
+    used = {condition.measure for row in claims.load().values() for condition in row.conditions}
+    assert used == MEASURES.keys() == {name for name, *_ in KNOWN} | {"explained_more"}
+
+
+def test_the_product_explains_more_than_either_factor() -> None:
+    def more(table: pd.DataFrame) -> float:
+        return MEASURES["explained_more"](table).effect
+
+    squares = regression(lambda table: table["product"])
+    r = squares[["product", "curvature", "squared_distance"]].corrwith(squares["delta"]) ** 2
+    assert more(squares) == pytest.approx(1 - max(r["curvature"], r["squared_distance"]))
+    assert more(regression(lambda table: table["curvature"])) < 0
+    # One start has one curvature, which explains nothing.
+    alone = regression(lambda table: table["product"], starts=1)
+    assert more(alone) == pytest.approx(0)
+    assert MEASURES["explained_more"](alone).interval() is None
+
+
+def test_an_interval_draws_seeds_and_within_them_their_replicates() -> None:
+    def interval(spread_seeds: float, spread_within: float) -> float:
+        seeds = np.repeat(SEEDS, 6)
+        values = spread_seeds * seeds + spread_within * np.tile(range(6), 3)
+        low, high = Sample(values, seeds.tolist(), "pairs", np.mean).interval()
+        assert low <= values.mean() <= high
+        return high - low
+
+    # Three seeds drawn again are all the first one time in 27, more often than one in 40.
+    assert interval(1, 0) == pytest.approx(2)
+    # Eighteen replicates within seeds make the mean far surer.
+    assert interval(0, 1) == pytest.approx(4 * 1.708 / 18**0.5, rel=0.1)
+
+
+def test_few_results_give_no_number_or_no_interval() -> None:
+    one = factor("finetune_epochs", {0: 0.0, 1: 0.1})
+    assert np.isnan(MEASURES["change"](one).effect)
+    alone = spawning((1.0, 0.5, 0.1), (0.2, 0.1, 0.06)).query("seed == 0")
+    sample = MEASURES["share_left"](alone)
+    assert (sample.interval(), sample.replicates) == (None, "1 seed")
+    assert MEASURES["times_nearer"](direction()).replicates == "9 pairs of 3 seeds"
+
+
+# Verdicts from what is stored.
+
+GOOD = {
+    "barriers": barriers(0.2),
+    "direction": direction(),
+    "controls": controls(0.07, 0.05, 0.5),
+    "triples": triples(),
+}
+BAD = {
+    "barriers": barriers(0.01),
+    "direction": direction(distance=0.1, coef=0.8),
+    "controls": controls(0.02, 0.05, 0.95),
+    "triples": triples(9),
+}
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Publishes tables of a section, one run a seed, in place of the book's own results."""
+    folder = tmp_path / "published"
+    monkeypatch.setattr(Sample, "interval", partialmethod(Sample.interval, 100))
+    monkeypatch.setattr(results, "published_folder", lambda: folder)
+
+    def write(section: str, setting: str, tables: Mapping[str, pd.DataFrame]) -> None:
+        for seed in SEEDS:
+            run = folder / results.folder_name(section) / f"{setting}-seed-{seed}"
+            recorder = results.Recorder(settings.load(setting), section, {"seed": seed}, str(run))
+            for name, table in tables.items():
+                recorder.save(name, table[table["seed"] == seed].drop(columns="seed"))
+            recorder.finish()
+
+    return write
+
+
+def words(found: Sequence[claims.Verdict], setting: str) -> dict[str, tuple[str, bool]]:
+    return {each.claim: (each.verdict, each.clear) for each in found if each.setting == setting}
+
+
+def test_verdicts_follow_the_stored_results(store) -> None:
+    store("4.1", "digits-mlp", GOOD)
+    store("4.1", "mnist-mlp", BAD)
+    found = claims.verdicts("4.1")
+    ours = ["lmc-fails", "ctl-direction", "ctl-length", "transitivity", "null"]
+    assert words(found, "digits-mlp") == dict.fromkeys(ours, ("holds", True))
+    # The one bad triple is in one seed of three, so that some resamples lack it.
+    bad = dict.fromkeys(ours, ("fails", True)) | {"transitivity": ("fails", False)}
+    assert words(found, "mnist-mlp") == bad
+    assert words(found, "scenes-resnet") == dict.fromkeys(ours, ("not run", False))
+    (rise,) = [each for each in found if (each.claim, each.setting) == (ours[0], "digits-mlp")]
+    assert rise.effect == pytest.approx(0.4)
+    assert rise.interval[0] <= 0.4 <= rise.interval[1]
+    assert (rise.threshold, rise.replicates) == ("at least 0.1", "9 pairs of 3 seeds")
+    assert claims.verdicts("4.1") == found
+
+
+def test_one_unmet_condition_is_enough_to_fail(store) -> None:
+    # Far under the baseline, yet far from 0.
+    store("4.1", "digits-mlp", {"direction": direction(distance=0.06, baseline=2.0)})
+    found = [each for each in claims.verdicts("4.1") if each.claim == "ctl-direction"]
+    (verdict,) = [each for each in found if each.setting == "digits-mlp"]
+    assert [check.holds for check in verdict.checks] == [True, False]
+    assert (verdict.verdict, verdict.clear) == ("fails", True)
+    # A claim whose table is not there is not run, though other tables of the section are.
+    assert words(claims.verdicts("4.1"), "digits-mlp")["null"] == ("not run", False)
+
+
+def test_a_verdict_that_its_interval_does_not_settle_is_not_clear(store) -> None:
+    store("4.1", "digits-mlp", {**GOOD, "barriers": barriers(0.06)})  # 0.06, 0.12, 0.18 nats
+    found = claims.verdicts("4.1")
+    assert words(found, "digits-mlp")["lmc-fails"] == ("holds", False)
+    assert "✓ holds, not clearly" in pages.claim(found, "lmc-fails").data
+    assert "✓ holds, not clearly" in pages.summary_of_claims(found).data
+
+
+def test_every_claim_can_hold_and_fail(store, monkeypatch) -> None:
+    """On one setting that runs all: once with what the paper says, once with the opposite."""
+    plain = settings.load("digits-mlp")
+    numbers = {row.section: settings.Section() for row in claims.load().values()}
+    everywhere = plain.model_copy(update={"sections": numbers})
+    monkeypatch.setattr(settings, "names", lambda: ["digits-mlp"])
+    monkeypatch.setattr(settings, "load", lambda name: everywhere)
+
+    falling, rising = {0: 0.4, 5: 0.2, 20: 0.05}, {0: 0.05, 5: 0.2, 20: 0.4}
+    near, far = {0.0: 0.4, 0.5: 0.2, 1.0: 0.05}, {0.0: 0.2, 0.5: 0.3, 1.0: 0.4}
+    flat, steep = {0: 0.0, 1: 0.1, 20: 0.11}, {0: 0.0, 1: 0.01, 20: 0.5}
+    stored = {
+        "holds": {
+            "3": {
+                "spawning": spawning((1.0, 0.5, 0.02), (0.2, 0.1, 0.01)),
+                "induced": induced(lambda error: error),
+            },
+            "4.1": GOOD,
+            "4.2.many": {"many": many({2: 0.01, 8: 0.02})},
+            "5.epochs": {
+                "pretraining": factor("pretrain_epochs", falling),
+                "finetuning": factor("finetune_epochs", flat),
+            },
+            "5.similarity": {
+                "to_pretraining": factor("replaced", near),
+                "to_each_other": factor("replaced", {0.0: 0.1, 1.0: 0.11}),
+            },
+            "5.curvature": {"regression": regression(lambda table: table["product"])},
+        },
+        "fails": {
+            "3": {
+                "spawning": spawning((0.1, 0.5, 1.0), (0.1, 0.1, 0.2)),
+                "induced": induced(lambda error: 1 - error),
+            },
+            "4.1": BAD,
+            "4.2.many": {"many": many({2: 0.01, 8: 0.09})},
+            "5.epochs": {
+                "pretraining": factor("pretrain_epochs", rising),
+                "finetuning": factor("finetune_epochs", steep),
+            },
+            "5.similarity": {
+                "to_pretraining": factor("replaced", far),
+                "to_each_other": factor("replaced", near),
+            },
+            "5.curvature": {"regression": regression(lambda table: table["curvature"] ** 3)},
+        },
+    }
+    for word, sections in stored.items():
+        for section, tables in sections.items():
+            store(section, "digits-mlp", tables)
+        found = claims.verdicts()
+        assert {each.claim: each.verdict for each in found} == dict.fromkeys(claims.load(), word)
+        text = json.dumps([each.to_json() for each in found], allow_nan=False)
+        assert len(json.loads(text)) == len(claims.load())
+
+
+def test_a_number_that_is_infinite_is_no_json_number(store) -> None:
+    store("4.1", "digits-mlp", {"direction": direction(distance=0.0)})
+    found = [each for each in claims.verdicts("4.1") if each.claim == "ctl-direction"]
+    (verdict,) = [each.to_json() for each in found if each.setting == "digits-mlp"]
+    assert (verdict["verdict"], verdict["effect"]) == ("holds", None)
+    json.dumps(verdict, allow_nan=False)
+
+
+# The file of claims, the page and the command.
+
+
+def test_the_books_claims_are_complete() -> None:
+    found = claims.load()
+    assert set(found) == {
+        "lmc-fails", "spawning", "llfc-implies-lmc", "ctl-direction", "ctl-length", "transitivity",
+        "many-models", "pretrain-epochs", "finetune-epochs", "similar-to-pretrain",
+        "similar-to-each-other", "curvature-bound", "null",
+    }  # fmt: skip
+    text = (ROOT / "book" / "claims.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\(claim-(.+)\)=$", text, re.MULTILINE) == list(found)
+    assert re.findall(r'pages\.claim\(found, "(.+)"\)', text) == list(found)
+
+
+BROKEN = [
+    ("measure: distance", "measure: nearness", "no measure 'nearness'; there are ['broken_steps'"),
+    ("at_most: 0.1", "at_most: low", "'ctl.conditions.0.at_most': input should be a valid number"),
+    ("at_most: 0.1", "at_most: 0.1, at_least: 0", "has at_least or at_most, not both"),
+    ("at_most: 0.1, ", "", "the first condition needs at_least or at_most"),
+    ("reason: near 0, ", "", "'ctl.conditions.0.reason': field required"),
+    ("table: direction", "table: [a, b]", "measure 'distance' takes 1 tables, not 2"),
+    ("section:", "sektion:", "'ctl.section': field required"),
+    ("evidence: 4_1.html", "evidence: javascript", "'ctl.evidence': string should match pattern"),
+    ("[{", "{[", "claims.yml cannot be read: while parsing"),
+    ("ctl:", "- ctl:", "input should be a valid dictionary"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "sentence"), BROKEN)
+def test_a_mistake_in_the_file_is_one_sentence(
+    tmp_path: Path, monkeypatch, old: str, new: str, sentence: str
+) -> None:
+    text = (
+        'ctl: {section: "4.1", statement: s, paper: p, evidence: 4_1.html, conditions: '
+        "[{effect: e, measure: distance, at_most: 0.1, reason: near 0, table: direction}]}\n"
+    )
+    path = tmp_path / "book" / "claims.yml"
+    path.parent.mkdir()
+    monkeypatch.setattr(claims, "root", lambda: tmp_path)
+    path.write_text(text)
+    assert list(claims.load()) == ["ctl"]
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(SettingError) as caught:
+        claims.load()
+    assert str(caught.value).startswith("claims.yml")
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_and_a_section_that_no_claim_has(tmp_path: Path, monkeypatch) -> None:
+    with pytest.raises(SettingError, match=r"no claim has a section '9'; there are \['4.1', '3'"):
+        claims.verdicts("9")
+    monkeypatch.setattr(claims, "root", lambda: tmp_path)
+    with pytest.raises(SettingError, match=r"claims\.yml cannot be read: .*No such file"):
+        claims.load()
+
+
+def test_the_page_shows_numbers_with_words_marks_and_evidence(store) -> None:
+    store("4.1", "digits-mlp", GOOD)
+    store("4.1", "mnist-mlp", BAD)
+    found = claims.verdicts("4.1")
+    text = pages.claim(found, "ctl-direction").data
+    link = '<a href="4_1.html#fig-4-1-direction">figure</a>'
+    assert "(times): **at least 8**. If the mixed network" in text
+    assert (
+        "| Digits MLP | **✓ holds** | 20 [20, 20] ✓ | 0.02 [0.02, 0.02] ✓ | "
+        f"9 pairs of 3 seeds | {link} |"
+    ) in text
+    assert "| MNIST MLP | **✗ fails** | 2 [2, 2] ✗ |" in text
+    assert "| Scenes ResNet | **– not run** | – | – | – | – |" in text
+    summary = pages.summary_of_claims(found).data
+    assert '<a href="#claim-null">null</a> | **✓ holds**: Digits MLP; **– not run**:' in summary
+    assert '<a href="#claim-curvature-bound">curvature-bound</a> | – not run |' in summary
+    assert "no setting has this section" in pages.claim(found, "curvature-bound").data
+
+
+def test_the_command_prints_json_and_nothing_else(checkout: Path) -> None:
+    done = command(checkout, "claims", "--section", "4.1", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    keys = {"claim", "setting", "verdict", "effect", "interval", "paper", "evidence"}
+    assert all(keys <= each.keys() for each in found)
+    assert {each["verdict"] for each in found} <= {"holds", "fails", "not run"}
+    assert {each["setting"] for each in found} >= {"digits-mlp", "mnist-mlp"}
+    for each in found:
+        known = each["verdict"] != "not run"
+        assert isinstance(each["effect"], float if known else type(None))
+        assert len(each["interval"] or (0, 0)) == 2
+
+
+def test_the_command_prints_a_table_or_one_sentence(
+    store, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    def call(*arguments: str) -> tuple[object, str]:
+        monkeypatch.setattr(sys, "argv", ["ctl", "claims", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code or 0, capsys.readouterr().out
+
+    store("4.1", "digits-mlp", GOOD)
+    monkeypatch.setattr(cli.console, "width", 120)
+    code, output = call("--section", "4.1")
+    assert code == 0
+    assert re.search(r"null .* digits-mlp .* holds .* 5 .* 5 to 5 .* at least 4", output)
+    assert re.search(r"null .* scenes-resnet .* not run", output)
+    monkeypatch.setattr(claims, "root", lambda: tmp_path)
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "claims.yml").write_text("null: {}")
+    code, output = call("--json")
+    assert code == 2
+    assert output == "ctl: claims.yml: 'None': input should be a valid string\n"
