@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
 from IPython.display import Markdown
 
 from ctl_helpers import claims, results, settings
@@ -31,6 +32,23 @@ def panels(section: str, networks: str = "") -> dict[str, str]:
         setting.name: f"{setting.title}{' (stand-in)' if setting.kind == 'embedded' else ''}"
         for setting in found
     }
+
+
+def numbered(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with fine-tuning tasks called D₁, D₂, … in columns ``i`` and ``j``.
+
+    Settings whose tasks have other names then share one menu of pairs.
+    """
+    names = {
+        (name, task): f"D{'₀₁₂₃₄₅₆₇₈₉'[number]}"
+        for name in table["setting"].unique()
+        for number, task in enumerate(settings.load(name).finetune, 1)
+    }
+
+    def renamed(column: str) -> list[str]:
+        return [names.get(key, key[1]) for key in zip(table["setting"], table[column], strict=True)]
+
+    return table.assign(i=renamed("i"), j=renamed("j"))
 
 
 def state_of_settings(*sections: str) -> Markdown:

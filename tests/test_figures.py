@@ -9,7 +9,16 @@ import pandas as pd
 import pytest
 
 import ctl_helpers as ctl
-from ctl_helpers.figures import drawing, factors, linearity, many, paths, spawning, theory
+from ctl_helpers.figures import (
+    drawing,
+    factors,
+    linearity,
+    many,
+    paths,
+    spawning,
+    statistics,
+    theory,
+)
 
 PANELS = {"one": "Setting one", "two": "Setting two"}
 
@@ -84,6 +93,23 @@ def test_paths_controls_and_triples_are_drawn(net, around, inputs, measured) -> 
     assert points == [2 * 2 * 3, 2 * 3 * 2 * 2, 2 * (2 + 2 * 3)]
     for figure in drawn:
         assert figure.layout.meta["alt"].startswith(figure.layout.title.text.split("<br>")[0])
+
+
+def test_statistics_states_the_output_of_each_setting(measured) -> None:
+    table = measured.table().query("alpha == 0.5")
+    longer = table.assign(mean=table["mean"].where(table["metric"] != "coef", 0.875))
+    both = [table.assign(statistics="mixed"), longer.assign(statistics="recomputed")]
+    figure = statistics.statistics(everywhere(pd.concat(both)), PANELS)
+    last = table[(table["layer"] == "4") & (table["metric"] == "coef")]["mean"].mean()
+    assert f"the length from {last:.2f} to 0.88" in figure.layout.meta["alt"]
+    assert [trace.name for trace in figure.data[:4]] == [
+        "mixed",
+        "mixed",
+        "recomputed",
+        "recomputed",
+    ]
+    lower = [trace for trace in figure.data if trace.name == "recomputed"][1]
+    assert list(lower.y) == [0.875, 0.875]
 
 
 def test_times_nearer_is_the_median_of_ratios() -> None:

@@ -48,6 +48,23 @@ def test_local_runs_come_before_published_ones_of_the_same_setting(published: Pa
     assert pages.panels("9.9")["digits-mlp"] == "Digits MLP (stand-in)"
 
 
+def test_panels_are_chosen_by_network_and_tasks_numbered(published: Path) -> None:
+    for setting in ("digits-mlp", "scenes-resnet", "cifar100-resnet18"):
+        write(published / "9_9" / f"{setting}-seed-0", setting, 0, 1.0)
+    assert list(pages.panels("9.9", "mlp")) == ["digits-mlp"]
+    resnets = pages.panels("9.9", "resnet")
+    assert list(resnets) == ["cifar100-resnet18", "scenes-resnet"]
+    table = pd.DataFrame(
+        [(name, *settings.load(name).finetune[:2]) for name in resnets]
+        + [("digits-mlp", "0°", "90°")],
+        columns=["setting", "i", "j"],
+    )
+    found = pages.numbered(table)
+    assert found.i.tolist() == ["D₁", "D₁", "0°"]
+    assert found.j.tolist() == ["D₂", "D₂", "D₄"]
+    assert table.i[0] == "classes 6–10"
+
+
 def test_a_section_without_results_says_how_to_get_them(published: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"make book SECTION=9\.9"):
         results.tables("9.9", "numbers")

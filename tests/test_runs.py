@@ -19,7 +19,7 @@ import yaml
 from conftest import ROOT
 from distributed import Client, LocalCluster
 
-from ctl_helpers import cli, plan, runs, settings, sources, tasks
+from ctl_helpers import cli, plan, runs, settings, sources, tasks, trajectories
 from ctl_helpers.plan import Job
 from ctl_helpers.settings import SettingError
 from ctl_helpers.store import Store
@@ -170,6 +170,17 @@ def test_a_key_depends_on_parameters_and_on_no_place(copied: Path, monkeypatch) 
     monkeypatch.undo()
     monkeypatch.chdir(ROOT)
     assert fast.key() == here
+
+
+def test_trainings_that_go_on_are_shown_and_dead_ones_are_not(work_folder: Path) -> None:
+    assert cli._training() == []
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for process in (os.getpid(), ended.pid):
+        path = trajectories.status_folder() / f"{process}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a setting: 2 of 3 epochs, 4 s left", encoding="utf-8")
+    assert cli._training() == ["a setting: 2 of 3 epochs, 4 s left"]
 
 
 # Running, on a notebook that takes no time.
