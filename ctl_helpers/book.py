@@ -93,16 +93,17 @@ class PlotlyRenderer:
         return [nodes.raw(text=figure_html(figure), format="html", classes=["output"])]
 
 
-def colab_address(address: str, docname: str, root: Path) -> str | None:
+def colab_address(address: str, docname: str, root: Path, named: str | None = None) -> str | None:
     """Where the notebook behind a page opens in Colab.
 
     Args:
         address: the repository's, ``https://github.com/OWNER/NAME``.
         docname: a section's page ``book/4_1`` or one of its runs ``book/runs/4_1/digits-mlp``.
         root: the source tree; a page whose section has no notebook there has no address.
+        named: the notebook that the page's front matter names, where it is not the page's own.
     """
     parts = PurePosixPath(docname).parts
-    section = parts[2] if docname.startswith("book/runs/") else parts[-1]
+    section = named or (parts[2] if docname.startswith("book/runs/") else parts[-1])
     notebook = f"notebooks/{section}.ipynb"
     if not (root / notebook).is_file():
         return None
@@ -132,7 +133,8 @@ def _add_header_links(
     if address is None:
         return
     links = [_link(address, "Source repository", "fab fa-github", "source-repository-button")]
-    colab = colab_address(address, pagename, Path(app.srcdir))
+    named = (context.get("meta") or {}).get("notebook")
+    colab = colab_address(address, pagename, Path(app.srcdir), named)
     if colab is not None:
         logo = "_static/images/logo_colab.png"
         tooltip = "Run this section's notebook in Google Colab"

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from conftest import ROOT
 
 from ctl_helpers import book
 from ctl_helpers.project import repository
@@ -127,9 +128,27 @@ def test_pages_of_a_section_link_to_its_notebook(
     assert book.colab_address(REPOSITORY, docname, tmp_path) == expected
     for address, links in ((REPOSITORY, {expected, REPOSITORY} - {None}), (None, set())):
         app = SimpleNamespace(config=SimpleNamespace(ctl_repository=address), srcdir=tmp_path)
-        context: dict[str, Any] = {"header_buttons": []}
+        context: dict[str, Any] = {"header_buttons": [], "meta": None}
         book._add_header_links(app, docname, "page.html", context, None)  # type: ignore[arg-type]
         assert {button["url"] for button in context["header_buttons"]} == links
+
+
+def test_a_page_may_name_its_notebook(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "4_1.ipynb").touch()
+    assert book.colab_address(REPOSITORY, "book/theory", tmp_path) is None
+    assert book.colab_address(REPOSITORY, "book/theory", tmp_path, "4_1") == COLAB
+    app = SimpleNamespace(config=SimpleNamespace(ctl_repository=REPOSITORY), srcdir=tmp_path)
+    context: dict[str, Any] = {"header_buttons": [], "meta": {"notebook": "4_1"}}
+    book._add_header_links(app, "book/theory", "page.html", context, None)  # type: ignore[arg-type]
+    assert COLAB in {button["url"] for button in context["header_buttons"]}
+
+
+def test_every_page_names_a_notebook_that_is_there() -> None:
+    pages = [path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("*.md")]
+    named = [found[1] for text in pages for found in re.finditer(r"^notebook: (\w+)$", text, re.M)]
+    assert named
+    assert [name for name in named if not (ROOT / "notebooks" / f"{name}.ipynb").is_file()] == []
 
 
 # The built pages, in a browser.
