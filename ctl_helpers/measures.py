@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ctl_helpers.regression import bootstrap, r_squared
+from ctl_helpers.regression import percentiles, r_squared
 
 Values = NDArray[np.float64]
 
@@ -58,13 +58,14 @@ class Sample:
         groups = list(pd.Series(range(len(self.values))).groupby(list(self.seeds)).indices.values())
         generator = np.random.default_rng(0)
 
-        def again(drawn: pd.DataFrame) -> float:
-            chosen = [groups[number] for number in drawn["group"]]
+        def again() -> float:
+            drawn = generator.integers(len(groups), size=len(groups))
+            chosen = [groups[number] for number in drawn]
             rows = [rows[generator.integers(len(rows), size=len(rows))] for rows in chosen]
             return float(self.statistic(self.values[np.concatenate(rows)]))
 
         with np.errstate(all="ignore"):
-            return bootstrap(again, pd.DataFrame({"group": range(len(groups))}), None, resamples)
+            return percentiles([again() for _ in range(resamples)])
 
     @property
     def replicates(self) -> str:

@@ -80,11 +80,25 @@ def bootstrap(
         np.concatenate([rows[group] for group in generator.integers(len(rows), size=len(rows))])
         for _ in range(resamples)
     )
-    values = np.array([statistic(frame.iloc[chosen].reset_index(drop=True)) for chosen in drawn])
-    values = values[~np.isnan(values)]
-    if len(values) == 0:
+    values = [statistic(frame.iloc[chosen].reset_index(drop=True)) for chosen in drawn]
+    return percentiles(values, level)
+
+
+def percentiles(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """The interval that holds the middle share ``level`` of a statistic's resampled values.
+
+    Args:
+        values: the statistic of each resample; NaN is left out.
+        level: the share of them inside the interval.
+
+    Raises:
+        ValueError: all of them are NaN.
+    """
+    known = np.asarray(values, dtype=np.float64)
+    known = known[~np.isnan(known)]
+    if len(known) == 0:
         raise ValueError("the statistic is NaN on every resample; check it on the whole table")
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
