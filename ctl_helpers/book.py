@@ -49,6 +49,11 @@ def figure_html(figure: Mapping[str, Any]) -> str:
         layout["height"] = layout.get("height", DEFAULT_HEIGHT) - freed
         margin = layout.get("margin", {})
         layout["margin"] = {**margin, "t": max(margin.get("t", 0) - freed, 0)}
+    if template := layout.get("template"):
+        # Most of a template is the look of traces that the figure does not have.
+        kinds = {trace.get("type", "scatter") for trace in figure.get("data", [])}
+        looks = {kind: look for kind, look in template.get("data", {}).items() if kind in kinds}
+        layout["template"] = {**template, "data": looks}
     style = f"height:{layout.get('height', DEFAULT_HEIGHT)}px"
     if "min_width" in meta:
         style += f";min-width:{meta['min_width']}px"

@@ -33,6 +33,7 @@ class _Checked(BaseModel):
 
 Tables = Annotated[list[str], Field(min_length=1)]
 Text = Annotated[str, Field(min_length=1)]
+Link = Annotated[str, Field(pattern=r"^\w+\.html(#[\w-]+)?$")]
 
 
 class Condition(_Checked):
@@ -95,13 +96,15 @@ class Claim(_Checked):
         statement: the claim, in a sentence of ours.
         paper: what the paper says or shows of it.
         evidence: page and anchor of the figure.
+        evidence_of: the same for networks shown elsewhere, by a part of the architecture's name.
         conditions: it holds where all of them do; the first gives the effect.
     """
 
     section: Text
     statement: Text
     paper: Text
-    evidence: Annotated[str, Field(pattern=r"^\w+\.html(#[\w-]+)?$")]
+    evidence: Link
+    evidence_of: dict[str, Link] = {}
     conditions: Annotated[list[Condition], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -109,6 +112,12 @@ class Claim(_Checked):
         if self.conditions[0].threshold is None:
             raise ValueError("the first condition needs at_least or at_most, since it decides")
         return self
+
+    def shown(self, setting: str) -> str:
+        """Page and anchor of the figure that has a setting."""
+        network = settings.load(setting).model.architecture
+        found = (link for part, link in self.evidence_of.items() if part in network)
+        return next(found, self.evidence)
 
 
 @dataclass(frozen=True)
@@ -252,7 +261,7 @@ def _verdict(key: str, claim: Claim, setting: str, stored: _Tables) -> Verdict:
         reason=first.reason,
         replicates=replicates[0],
         paper=claim.paper,
-        evidence=claim.evidence,
+        evidence=claim.shown(setting),
         checks=checks,
     )
 

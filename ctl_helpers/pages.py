@@ -51,13 +51,19 @@ def numbered(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(i=renamed("i"), j=renamed("j"))
 
 
-def state_of_settings(*sections: str) -> Markdown:
-    """A list of some sections' settings: what each is, and where its results come from."""
+def state_of_settings(*sections: str, networks: str = "") -> Markdown:
+    """A list of some sections' settings: what each is, and where its results come from.
+
+    Args:
+        sections: such as ``"4.1"``.
+        networks: a part of the architecture's name.
+    """
     stored = [run for section in sections for run in results.runs(section)]
     lines = []
     for name in settings.names():
         setting = settings.load(name)
-        if not setting.sections.keys().isdisjoint(sections):
+        asked = networks in setting.model.architecture
+        if asked and not setting.sections.keys().isdisjoint(sections):
             runs = [run for run in stored if run.facts["setting"] == name]
             origin = _origin(runs) if runs else f"**Not run**: {setting.missing() or 'run it'}."
             kind = _SORTS[setting.kind]
@@ -118,7 +124,7 @@ def claim(found: Sequence[Verdict], name: str) -> Markdown:
                 f"**{_word(verdict)}**",
                 *map(_number, verdict.checks),
                 verdict.replicates or "–",
-                _link(row.evidence, "figure") if seen else "–",
+                _link(verdict.evidence, "figure") if seen else "–",
             ]
         )
     rows = ["| " + " | ".join(cells) + " |" for cells in table]

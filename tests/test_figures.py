@@ -15,6 +15,7 @@ from ctl_helpers.figures import (
     linearity,
     many,
     paths,
+    phrases,
     spawning,
     statistics,
     theory,
@@ -399,7 +400,7 @@ def test_every_figure_speaks() -> None:
     ],
 )  # fmt: skip
 def test_numbers_in_sentences(value: float, text: str) -> None:
-    assert drawing.plain(value) == text
+    assert phrases.plain(value) == text
 
 
 @pytest.mark.parametrize(
@@ -413,7 +414,7 @@ def test_numbers_in_sentences(value: float, text: str) -> None:
     ],
 )
 def test_a_trend_in_words(values: list[float], text: str) -> None:
-    assert drawing.trend(pd.Series(values), small=0.02) == text
+    assert phrases.trend(pd.Series(values), small=0.02) == text
 
 
 def test_a_sequence_of_colours_starts_and_ends_in_the_palette() -> None:

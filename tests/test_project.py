@@ -106,7 +106,7 @@ FLOORS = [
     "batchnorm checkpoints curvature passes tasks training",
     "compare evaluate trajectories",
     "settings",
-    "results book figures/__init__ figures/drawing figures/linearity figures/paths "
+    "results book figures/__init__ figures/phrases figures/drawing figures/linearity figures/paths "
     "figures/factors figures/many figures/spawning figures/statistics figures/theory",
     "claims plan",
     "pages runs",

@@ -1,4 +1,4 @@
-"""What all figures are drawn with: panels of lines under menus, colours, and computed phrases.
+"""What all figures are drawn with: panels of lines under menus, and colours.
 
 Every figure's title is its takeaway, computed from the table, and every figure carries a text
 alternative in ``layout.meta.alt``. Without a kernel a reader chooses what is shown in a figure's
@@ -23,10 +23,8 @@ COLOURS = (BLUE, GREEN, VERMILION, PURPLE, ORANGE)
 GREY = "#8a8a8a"
 SYMBOLS = ("circle", "square", "diamond", "x")
 ALL = "mean over pairs"
-FLOOR = 1e-6  # smaller values cannot be told from 0, and are not drawn on a log axis
 LOG_AXIS = {"type": "log", "exponentformat": "power", "dtick": 1}
 _BAND = {"mode": "lines", "line_width": 0, "fill": "toself", "hoverinfo": "skip"}
-_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
@@ -330,59 +328,6 @@ def scales(axes: Mapping[str, Iterable[float]]) -> dict[str, dict[str, object]]:
             "log axes": {axis: log_axis(values) for axis, values in axes.items()},
         }.items()
     }
-
-
-# What titles are made of.
-
-
-def plain(value: float) -> str:
-    """A number in a sentence, to two significant digits: 1200, 0.31, −0.0002, 3·10⁻⁵, 0."""
-    if abs(value) < FLOOR:
-        return "0"
-    mantissa, _, power = f"{value:.1e}".partition("e")
-    if int(power) < -4:
-        text = f"{float(mantissa):g}·10{str(int(power)).translate(_SUPERSCRIPTS)}"
-    else:
-        text = f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}"
-    return text.replace("-", "−")
-
-
-def trend(values: pd.Series, small: float = 0.0) -> str:
-    """How a series goes from its first value to its last: "falls from 0.31 to 0.02".
-
-    Args:
-        values: by what changes, in its order.
-        small: a difference that does not count. One of less than a tenth never does.
-    """
-    first, last = values.iloc[0], values.iloc[-1]
-    low, high = sorted((first, last))
-    if high - low <= max(small, 0.1 * max(abs(low), abs(high))):
-        text = f"stays at about {plain(values.iloc[[0, -1]].mean())}"
-    else:
-        text = f"{'falls' if last < first else 'rises'} from {plain(first)} to {plain(last)}"
-    if values.max() - high > max(small, abs(high) / 2):
-        return f"{text}, with a peak of {plain(values.max())} at {plain(values.idxmax())}"
-    if low - values.min() > max(small, abs(low) / 3):
-        return f"{text}, with a low of {plain(values.min())} at {plain(values.idxmin())}"
-    return text
-
-
-def extent(table: pd.DataFrame, column: str, panels: Mapping[str, str]) -> str:
-    """From where to where a column goes in each panel: "from 0 to 20"."""
-    chosen = table[table["setting"].isin(list(panels))].groupby("setting")[column]
-    ends = set(zip(chosen.min(), chosen.max(), strict=True))
-    if len(ends) > 1:
-        return "from lowest to highest"
-    low, high = ends.pop()
-    return f"from {plain(low)} to {plain(high)}"
-
-
-def by_panel(phrases: Mapping[str, str], panels: Mapping[str, str]) -> str:
-    """Setting → phrase as one: "falls from 0.31 to 0.02 (MLP) and stays at 0.1 (ResNet)"."""
-    if len(phrases) == 1:
-        return next(iter(phrases.values()))
-    named = [f"{text} ({panels[name].split(' (')[0]})" for name, text in phrases.items()]
-    return ", ".join(named[:-1]) + " and " + named[-1]
 
 
 def contrast(

@@ -9,24 +9,20 @@ import pandas as pd
 
 from ctl_helpers.figures.drawing import (
     BLUE,
-    FLOOR,
     GREEN,
     GREY,
     Figure,
     Line,
     band,
-    by_panel,
     draw,
-    extent,
     log_axis,
     number_axis,
     over_seeds,
-    plain,
     point_look,
     points,
     significant,
-    trend,
 )
+from ctl_helpers.figures.phrases import FLOOR, by_panel, extent, plain, trend
 
 _MEAN = "mean over layers"
 _SERIES = (
@@ -89,7 +85,7 @@ def factor(table: pd.DataFrame, panels: Mapping[str, str], column: str, label: s
     figure = draw(
         lines,
         f"{label[:1].upper()}{label[1:]} {extent(table, column, panels)}: the distance "
-        f"{by_panel(trends, panels)}, {_MEAN}",
+        f"{by_panel(panels, trends)}, {_MEAN}",
         f"Against {label}: above on a log scale, mean of one minus cosine at alpha one half "
         "(circles) with quartiles over samples, and the baseline between two fine-tuned networks "
         "(diamonds); below, the length coefficient, with a dotted line at one, equal length. "

@@ -76,14 +76,20 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         panels: setting → panel title, in order.
     """
     layers = list(dict.fromkeys(histograms["layer"]))
+    filled = histograms[histograms["share"] > 0.01]
+    left, right = min(filled["low"].min(), 1), max(filled["high"].max(), 1)
+    # What lies outside the axis only makes the page heavy; a bin at its edge needs a neighbour.
+    width = (histograms["high"] - histograms["low"]).max()
+    inside = (histograms["low"] > left - 1.5 * width) & (histograms["high"] < right + 1.5 * width)
+    seen = histograms[inside]
     lines = []
     for column, setting in enumerate(panels, 1):
         for row, layer in enumerate(layers, 1):
-            part = histograms[(histograms["setting"] == setting) & (histograms["layer"] == layer)]
+            part = seen[(seen["setting"] == setting) & (seen["layer"] == layer)]
             for n, (alpha, rows) in enumerate(part.groupby("alpha")):
                 name = f"α = {alpha:g}"
                 bins = by_pair(rows, ["low", "high"])
-                data = {pair: {"y": significant(part["share"], 3)} for pair, part in bins.items()}
+                data = {pair: {"y": part["share"].round(3).tolist()} for pair, part in bins.items()}
                 middles = significant((bins[ALL]["low"] + bins[ALL]["high"]) / 2)
                 look = {
                     "x": middles,
@@ -108,8 +114,7 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     )
     figure.add_vline(x=1, line_dash="dot", line_color=GREY)
     figure.update_yaxes(tickformat=".0%", nticks=4, rangemode="tozero")
-    filled = middle[histograms["share"] > 0.01]
-    figure.update_xaxes(range=[filled.min() - 0.03, filled.max() + 0.03])
+    figure.update_xaxes(range=[left, right])
     return figure.update_xaxes(title_text="coef", row=len(layers))
 
 
@@ -154,18 +159,18 @@ def transitivity(triples: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         lines.append(Line("equal errors", GREY, diagonal, 1, column, "", look))
         chosen = triples[triples["setting"] == setting]
         for n, (group, rows) in enumerate(chosen.groupby("group", sort=False)):
-            text = [f"i {r.i}, j {r.j}, k {r.k}, seed {r.seed}" for r in rows.itertuples()]
             data = {
-                "x": significant(rows["premise"]),
-                "y": significant(rows["conclusion"]),
-                "text": text,
+                "x": significant(rows["premise"], 3),
+                "y": significant(rows["conclusion"], 3),
+                "text": [f"{r.i}, {r.j}, {r.k}, seed {r.seed}" for r in rows.itertuples()],
             }
             style = {
                 "mode": "markers",
                 "marker_symbol": SYMBOLS[n % len(SYMBOLS)],
                 "marker_size": 8,
                 "opacity": 0.75,
-                "hovertemplate": "%{text}<br>(i,j), (j,k) up to %{x}<br>(i,k) %{y}<extra></extra>",
+                "hovertemplate": "i, j, k: %{text}<br>(i,j), (j,k) up to %{x}<br>"
+                "(i,k) %{y}<extra></extra>",
             }
             lines.append(Line(group, COLOURS[n], {"": data}, 1, column, "", style))
     factor = (triples["conclusion"] / triples["premise"]).max()

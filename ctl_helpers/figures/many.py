@@ -8,22 +8,19 @@ import pandas as pd
 
 from ctl_helpers.figures.drawing import (
     BLUE,
-    FLOOR,
     GREY,
     VERMILION,
     Figure,
     Line,
-    by_panel,
     draw,
-    extent,
     log_axis,
     number_axis,
     over_seeds,
     point_look,
     points,
-    trend,
 )
 from ctl_helpers.figures.factors import layer_choices
+from ctl_helpers.figures.phrases import FLOOR, by_panel, extent, trend
 
 _WEIGHTS = {"equal": (BLUE, "circle"), "unequal": (VERMILION, "square")}
 
@@ -68,7 +65,7 @@ def many(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     figure = draw(
         lines,
         f"Networks in the mix {extent(table, 'k', panels)}: the distance "
-        f"{by_panel(trends, panels)}, equal weights, mean over layers",
+        f"{by_panel(panels, trends)}, equal weights, mean over layers",
         "Against the number of networks in the mix: above on a log scale, mean of one minus "
         "cosine between the mixed network's features and the mixed features, for equal weights "
         "(circles) and for random ones (squares), with quartiles over samples, and the baseline "

@@ -10,22 +10,18 @@ import pandas as pd
 from ctl_helpers.figures.drawing import (
     BLUE,
     COLOURS,
-    FLOOR,
     GREY,
     Figure,
     Line,
     band,
-    by_panel,
     draw,
-    extent,
     log_axis,
     number_axis,
     over_seeds,
-    plain,
     sequence,
     significant,
-    trend,
 )
+from ctl_helpers.figures.phrases import FLOOR, by_panel, extent, plain, trend
 
 
 def spawning(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -78,7 +74,7 @@ def spawning(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     figure = draw(
         lines,
         f"Epochs before spawning {extent(table, 'k', panels)}: the loss barrier "
-        f"{by_panel(barriers, panels)}{nearer}",
+        f"{by_panel(panels, barriers)}{nearer}",
         "Against the number of epochs that two copies of a network share before they are trained "
         "apart: above, the loss barrier between them in nats; below on a log scale, mean over "
         "layers of one minus cosine at alpha one half (circles) and the baseline between the two "
@@ -130,7 +126,7 @@ def curves(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     figure = draw(
         lines,
         f"Epochs before spawning {extent(table, 'k', panels)}: the loss's height over the straight "
-        f"line between its ends {by_panel(bumps, panels)}",
+        f"line between its ends {by_panel(panels, bumps)}",
         "Loss against alpha on the line between two copies of a network, a line for each number "
         "of epochs k that they share before they are trained apart, from blue (few) to orange "
         "(many).",

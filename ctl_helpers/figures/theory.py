@@ -15,12 +15,12 @@ from ctl_helpers.figures.drawing import (
     SYMBOLS,
     Figure,
     Line,
-    by_panel,
     draw,
     log_axis,
     scales,
     significant,
 )
+from ctl_helpers.figures.phrases import by_panel
 
 # Column → its name in a sentence and on an axis.
 _REGRESSORS = {
@@ -158,8 +158,8 @@ def _best(found: Mapping[str, Mapping[str, float]], panels: Mapping[str, str]) -
     winners = {best for best, *_ in ranked.values()}
     if len(winners) > 1:
         told = {s: f"by {_REGRESSORS[best][0]}, {strength[s]}" for s, (best, *_) in ranked.items()}
-        return f"δ is explained best {by_panel(told, panels)}"
-    text = f"δ is explained best by {_REGRESSORS[winners.pop()][0]}: {by_panel(strength, panels)}"
+        return f"δ is explained best {by_panel(panels, told)}"
+    text = f"δ is explained best by {_REGRESSORS[winners.pop()][0]}: {by_panel(panels, strength)}"
     if len(found) > 1:
         return text
     ((setting, (_, *others)),) = ranked.items()

@@ -1,0 +1,73 @@
+"""Numbers and trends in words, for figures' titles and for the sentences that pages compute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+FLOOR = 1e-6
+"""Smaller values cannot be told from 0, and are not drawn on a log axis."""
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def plain(value: float) -> str:
+    """A number in a sentence, to two significant digits: 1200, 0.31, −0.0002, 3·10⁻⁵, 0."""
+    if abs(value) < FLOOR:
+        return "0"
+    mantissa, _, power = f"{value:.1e}".partition("e")
+    if int(power) < -4:
+        text = f"{float(mantissa):g}·10{str(int(power)).translate(_SUPERSCRIPTS)}"
+    else:
+        text = f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}"
+    return text.replace("-", "−")
+
+
+def trend(values: pd.Series, small: float = 0.0) -> str:
+    """How a series goes from its first value to its last: "falls from 0.31 to 0.02".
+
+    Args:
+        values: by what changes, in its order.
+        small: a difference that does not count. One of less than a tenth never does.
+    """
+    first, last = values.iloc[0], values.iloc[-1]
+    low, high = sorted((first, last))
+    if high - low <= max(small, 0.1 * max(abs(low), abs(high))):
+        text = f"stays at about {plain(values.iloc[[0, -1]].mean())}"
+    else:
+        text = f"{'falls' if last < first else 'rises'} from {plain(first)} to {plain(last)}"
+    if values.max() - high > max(small, abs(high) / 2):
+        return f"{text}, with a peak of {plain(values.max())} at {plain(values.idxmax())}"
+    if low - values.min() > max(small, abs(low) / 3):
+        return f"{text}, with a low of {plain(values.min())} at {plain(values.idxmin())}"
+    return text
+
+
+def extent(table: pd.DataFrame, column: str, panels: Mapping[str, str]) -> str:
+    """From where to where a column goes in each panel: "from 0 to 20"."""
+    chosen = table[table["setting"].isin(list(panels))].groupby("setting")[column]
+    ends = set(zip(chosen.min(), chosen.max(), strict=True))
+    if len(ends) > 1:
+        return "from lowest to highest"
+    low, high = ends.pop()
+    return f"from {plain(low)} to {plain(high)}"
+
+
+def by_panel(panels: Mapping[str, str], values: Mapping[str, object], form: str = "{}") -> str:
+    """Setting → value as one phrase: "0.31 (Digits MLP), 0.2 (MNIST MLP) and 0.1 (Scenes ResNet)".
+
+    Args:
+        panels: setting → panel title, in order; those without a value are left out.
+        values: setting → number or text; a single one needs no name.
+        form: how a value is written, such as ``"{:.2f} nats"``.
+    """
+    said = {
+        title.split(" (")[0]: form.format(values[name])
+        for name, title in panels.items()
+        if name in values
+    }
+    if len(said) == 1:
+        return next(iter(said.values()))
+    named = [f"{text} ({title})" for title, text in said.items()]
+    return ", ".join(named[:-1]) + " and " + named[-1]
