@@ -230,9 +230,7 @@ class _Tables:
     def __call__(self, name: str) -> pd.DataFrame | None:
         """All runs' rows; None where no run has such a table."""
         if name not in self._read:
-            parts = [
-                run.table(name) for run in self._runs if (run.folder / f"{name}.parquet").is_file()
-            ]
+            parts = [run.table(name) for run in self._runs if run.has(name)]
             self._read[name] = pd.concat(parts, ignore_index=True) if parts else None
         return self._read[name]
 

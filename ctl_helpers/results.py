@@ -99,6 +99,10 @@ class Run:
     facts: Mapping[str, object]
     published: bool
 
+    def has(self, name: str) -> bool:
+        """Whether it has a table; one published before its notebook made that has not."""
+        return (self.folder / f"{name}.parquet").is_file()
+
     def table(self, name: str) -> pd.DataFrame:
         """One of its tables, with the setting's name and the seed as first columns."""
         table = pd.read_parquet(self.folder / f"{name}.parquet")
@@ -133,15 +137,16 @@ def runs(section: str) -> list[Run]:
 
 
 def tables(section: str, name: str) -> pd.DataFrame:
-    """One table of all stored runs of a section, with ``setting`` and ``seed`` columns.
+    """One table of all stored runs of a section that have it, with ``setting`` and ``seed``.
 
     Raises:
-        FileNotFoundError: no run of the section is stored.
+        FileNotFoundError: no run of the section is stored, or none has such a table.
     """
-    found = [run.table(name) for run in runs(section)]
+    found = [run.table(name) for run in runs(section) if run.has(name)]
     if not found:
         raise FileNotFoundError(
-            f"no results of section {section} are stored: run `make book SECTION={section}`"
+            f"no results of section {section} with a table {name!r} are stored: run "
+            f"`make book SECTION={section}`"
         )
     return pd.concat(found, ignore_index=True)
 

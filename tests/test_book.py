@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conftest import ROOT
 
-from ctl_helpers import book
+from ctl_helpers import book, claims
+from ctl_helpers.figures import drawing
 from ctl_helpers.project import repository
 
 if TYPE_CHECKING:
@@ -72,6 +73,15 @@ def test_a_figures_title_is_set_as_text_above_it() -> None:
     assert "height:452px" in html
     (text,) = re.findall(r'<script type="application/json">(.*?)</script>', html)
     assert json.loads(text)["layout"] == {"meta": meta, "height": 452, "margin": {"t": 42, "b": 10}}
+
+
+def test_a_template_keeps_the_looks_that_its_figure_has() -> None:
+    figure = drawing.draw([drawing.Line("a", drawing.BLUE, {"": {"x": [1], "y": [2]}})], "T", "A")
+    whole = json.loads(figure.to_json())
+    (text,) = re.findall(r'<script type="application/json">(.*?)</script>', book.figure_html(whole))
+    kept, given = json.loads(text)["layout"]["template"], whole["layout"]["template"]
+    assert kept["layout"] == given["layout"]
+    assert kept["data"] == {"scatter": given["data"]["scatter"]}
 
 
 def test_a_figure_without_alternative_text_warns() -> None:
@@ -239,6 +249,14 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.mark.slow
+def test_the_evidence_for_each_claim_is_on_its_page(site: pathlib.Path) -> None:
+    for verdict in claims.verdicts():
+        page, _, anchor = verdict.evidence.partition("#")
+        text = (site / "book" / page).read_text(encoding="utf-8")
+        assert f'id="{anchor}"' in text, f"{verdict.claim}, {verdict.setting}: {verdict.evidence}"
 
 
 @pytest.mark.slow

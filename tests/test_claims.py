@@ -411,6 +411,13 @@ def test_the_books_claims_are_complete() -> None:
     assert re.findall(r'pages\.claim\(found, "(.+)"\)', text) == list(found)
 
 
+def test_networks_of_another_kind_have_their_own_page() -> None:
+    shown = claims.load()["ctl-direction"].shown
+    assert shown("digits-mlp") == "4_1.html#fig-4-1-direction"
+    assert shown("scenes-resnet") == "4_1_resnets.html#fig-4-1-resnets-direction"
+    assert claims.load()["many-models"].shown("digits-mlp") == "4_2.html#fig-4-2-many"
+
+
 BROKEN = [
     ("measure: distance", "measure: nearness", "no measure 'nearness'; there are ['broken_steps'"),
     ("at_most: 0.1", "at_most: low", "'ctl.conditions.0.at_most': input should be a valid number"),

@@ -77,6 +77,20 @@ def test_length_shows_shares_of_samples(measured) -> None:
         assert sum(y) == pytest.approx(1, abs=0.02)
 
 
+def test_length_leaves_out_what_lies_outside_its_axis() -> None:
+    edges = np.linspace(0, 1.5, 61)
+    shares = np.zeros(60)
+    shares[36:39] = 0.005, 0.295, 0.7  # from 0.9, 0.925 and 0.95 on
+    bins = {"low": edges[:-1], "high": edges[1:], "share": shares}
+    table = pd.DataFrame({"i": "a", "j": "b", "alpha": 0.5, "layer": "1", **bins})
+    figure = linearity.length(everywhere(table), PANELS)
+    assert figure.layout.xaxis.range == pytest.approx((0.925, 1))
+    trace = figure.data[0]
+    drawn = {round(x, 4): y for x, y in zip(trace.x, trace.y, strict=True) if y}
+    assert drawn == {0.9125: 0.005, 0.9375: 0.295, 0.9625: 0.7}
+    assert len(trace.x) < 8
+
+
 def test_paths_controls_and_triples_are_drawn(net, around, inputs, measured) -> None:
     targets = inputs(30)[:, :3].argmax(1)
     lines = [p for i, j in ("ab", "bc") for p in ctl.path(i, j, [0.0, 0.5, 1.0])]
@@ -415,6 +429,19 @@ def test_numbers_in_sentences(value: float, text: str) -> None:
 )
 def test_a_trend_in_words(values: list[float], text: str) -> None:
     assert phrases.trend(pd.Series(values), small=0.02) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"one": 0.25, "two": 0.5, "three": 1}, "0.2 (A), 0.5 (B) and 1.0 (C)"),
+        ({"three": 1, "one": 0.25}, "0.2 (A) and 1.0 (C)"),
+        ({"two": 0.5}, "0.5"),
+    ],
+)
+def test_one_phrase_for_all_panels(values: dict[str, float], text: str) -> None:
+    titles = {"one": "A", "two": "B (stand-in)", "three": "C"}
+    assert phrases.by_panel(titles, values, "{:.1f}") == text
 
 
 def test_a_sequence_of_colours_starts_and_ends_in_the_palette() -> None:

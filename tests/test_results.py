@@ -48,6 +48,15 @@ def test_local_runs_come_before_published_ones_of_the_same_setting(published: Pa
     assert pages.panels("9.9")["digits-mlp"] == "Digits MLP (stand-in)"
 
 
+def test_a_run_without_a_table_is_left_out_of_it(published: Path) -> None:
+    for setting in ("digits-mlp", "mnist-mlp"):
+        write(published / "9_9" / f"{setting}-seed-0", setting, 0, 1.0)
+    (published / "9_9" / "mnist-mlp-seed-0" / "numbers.parquet").unlink()
+    assert list(results.tables("9.9", "numbers")["setting"]) == ["digits-mlp"]
+    with pytest.raises(FileNotFoundError, match=r"9\.9 with a table 'letters' are stored: run"):
+        results.tables("9.9", "letters")
+
+
 def test_panels_are_chosen_by_network_and_tasks_numbered(published: Path) -> None:
     for setting in ("digits-mlp", "scenes-resnet", "cifar100-resnet18"):
         write(published / "9_9" / f"{setting}-seed-0", setting, 0, 1.0)
