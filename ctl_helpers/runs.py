@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from distributed import Client, LocalCluster, as_completed, get_worker
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
+from ctl_helpers import results
 from ctl_helpers.plan import Job
 from ctl_helpers.project import root, work_folder
 from ctl_helpers.settings import SettingError
@@ -86,13 +88,27 @@ def run(
         _connected(cluster) as client,
     ):
         client.subscribe_topic(_TOPIC, lambda event: on_cell(*event[1]))
-        running = {client.submit(execute, job, threads, pure=False): job for job in todo}
+        ordered = _longest_first(todo)
+        running = {client.submit(execute, job, threads, pure=False): job for job in ordered}
         for future in as_completed(running):
             failed = future.exception()
             outcome = Outcome(running[future], repr(failed), 0.0) if failed else future.result()
             outcomes.append(outcome)
             on_end(outcome)
     return outcomes
+
+
+def _longest_first(todo: Sequence[Job]) -> list[Job]:
+    """By the time that each took when it was last stored, so that no long run is left for the end.
+
+    One whose time is not known may be long, too.
+    """
+    took = {
+        (section, run.folder.name): run.facts["seconds"]
+        for section in {job.section for job in todo}
+        for run in results.runs(section)
+    }
+    return sorted(todo, key=lambda job: -took.get((job.section, job.name), math.inf))
 
 
 def _connected(cluster: LocalCluster | str) -> Client:

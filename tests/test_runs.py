@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ import yaml
 from conftest import ROOT
 from distributed import Client, LocalCluster
 
-from ctl_helpers import cli, plan, runs, settings, sources, tasks, trajectories
+from ctl_helpers import cli, plan, results, runs, settings, sources, tasks, trajectories
 from ctl_helpers.plan import Job
 from ctl_helpers.settings import SettingError
 from ctl_helpers.store import Store
@@ -119,6 +120,19 @@ def test_a_mistake_on_the_command_line_is_one_sentence(monkeypatch, capsys) -> N
         cli.main()
     assert caught.value.code == 2
     assert capsys.readouterr().out.startswith("ctl: there is no profile 'slow'; there are")
+
+
+def test_long_runs_start_first_and_unknown_ones_before_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "published_folder", lambda: tmp_path)
+    todo = plan.jobs("embedded", "4.1", "digits-mlp")
+    for job, seconds in ((todo[0], 5.0), (todo[2], 50.0)):
+        folder = tmp_path / "4_1" / job.name
+        folder.mkdir(parents=True)
+        facts = {"setting": job.setting, "seconds": seconds}
+        (folder / "provenance.json").write_text(json.dumps(facts), encoding="utf-8")
+    assert runs._longest_first(todo) == [todo[1], todo[2], todo[0]]
 
 
 YAML = "settings/digits-mlp.yaml"
