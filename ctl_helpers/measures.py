@@ -7,72 +7,22 @@ A measure takes stored tables of one setting, with a ``seed`` column, and gives 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from ctl_helpers.regression import percentiles, r_squared
-
-Values = NDArray[np.float64]
+from ctl_helpers.regression import r_squared
+from ctl_helpers.samples import Sample, Values, cube, long, rank
 
 NO_BARRIER = 0.01
-"""Nats; a barrier under it counts as none."""
+"""Nats; a barrier under it counts as none, and so does a gap between losses."""
+
+LINEAR = 0.1
+"""1 − cosine up to which a pair counts as linear: an angle of 26°."""
 
 _FACTORS = ("pretrain_epochs", "finetune_epochs", "replaced")
 _REAL, *_CONTROLS = ("shared pretraining", "pretrained apart", "other samples")
 _REGRESSORS = ("product", "curvature", "squared_distance")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A number of stored results, and the replicates that it is computed from.
-
-    Attributes:
-        values: shape (replicates, …); NaN where a replicate lacks a value.
-        seeds: the seed of each replicate.
-        unit: what the replicates within a seed are, in the plural; ``"seeds"`` if each has one.
-        statistic: the number of values such as ``values``.
-    """
-
-    values: Values
-    seeds: Sequence[object]
-    unit: str
-    statistic: Callable[[Values], float]
-
-    @property
-    def effect(self) -> float:
-        """The number; NaN where the results are too few to give one."""
-        with np.errstate(all="ignore"):
-            return float(self.statistic(self.values))
-
-    def interval(self, resamples: int = 1000) -> tuple[float, float] | None:
-        """Its 95% interval: draw seeds again, and within each drawn seed its replicates.
-
-        Returns:
-            Lower and upper end, the same at every call; None for a single replicate.
-        """
-        if len(self.values) < 2:
-            return None
-        groups = list(pd.Series(range(len(self.values))).groupby(list(self.seeds)).indices.values())
-        generator = np.random.default_rng(0)
-
-        def again() -> float:
-            drawn = generator.integers(len(groups), size=len(groups))
-            chosen = [groups[number] for number in drawn]
-            rows = [rows[generator.integers(len(rows), size=len(rows))] for rows in chosen]
-            return float(self.statistic(self.values[np.concatenate(rows)]))
-
-        with np.errstate(all="ignore"):
-            return percentiles([again() for _ in range(resamples)])
-
-    @property
-    def replicates(self) -> str:
-        """How many replicates there are: “18 pairs of 3 seeds”."""
-        seeds = len(set(self.seeds))
-        counted = f"{seeds} seed{'s' * (seeds > 1)}"
-        return counted if self.unit == "seeds" else f"{len(self.values)} {self.unit} of {counted}"
 
 
 # Section 4.1.
@@ -83,6 +33,12 @@ def loss_rise(barriers: pd.DataFrame) -> Sample:
     return _line_median(barriers, "rise")
 
 
+def pretraining_rise(barriers: pd.DataFrame) -> Sample:
+    """The same on the pretraining task alone, which neither end was fine-tuned on."""
+    third = (barriers["task"] != barriers["i"]) & (barriers["task"] != barriers["j"])
+    return _line_median(barriers[third], "rise")
+
+
 def loss_barrier(barriers: pd.DataFrame) -> Sample:
     """Median over pairs and tasks of how far the loss gets over the chord of its ends (nats)."""
     return _line_median(barriers, "barrier")
@@ -90,21 +46,28 @@ def loss_barrier(barriers: pd.DataFrame) -> Sample:
 
 def times_nearer(direction: pd.DataFrame) -> Sample:
     """Median over layers and pairs, at α = 0.5, of baseline over distance."""
-    half = direction[np.isclose(direction["alpha"], 0.5)]
-    values, seeds = _cube(half, ["i", "j"], metric=["baseline", "distance"], layer=None)
-    return Sample(values[:, 0] / values[:, 1], seeds, "pairs", np.nanmedian)
+    return _nearer(direction, np.nanmedian)
 
 
-def distance(direction: pd.DataFrame) -> Sample:
-    """Median over layers, pairs and α of the mean 1 − cosine."""
-    values, seeds = _cube(direction, ["i", "j"], metric=["distance"], alpha=None, layer=None)
-    return Sample(values, seeds, "pairs", np.nanmedian)
+def least_nearer(direction: pd.DataFrame) -> Sample:
+    """The same at the layer where it is least: each layer's median over pairs."""
+    return _nearer(direction, lambda rows: np.nanmedian(rows, axis=0).min())
+
+
+def worst_distance(direction: pd.DataFrame) -> Sample:
+    """Mean 1 − cosine at the layer where it is largest: each layer's median over pairs and α."""
+    values, seeds = cube(direction, ["i", "j"], metric=["distance"], alpha=None, layer=None)
+    return Sample(values, seeds, "pairs", lambda rows: np.nanmedian(rows, axis=(0, 1, 2)).max())
 
 
 def length_error(direction: pd.DataFrame) -> Sample:
     """Mean over layers, pairs and α of |1 − coef|, coef being the mean over samples."""
-    values, seeds = _cube(direction, ["i", "j"], metric=["coef"], alpha=None, layer=None)
-    return Sample(abs(1 - values), seeds, "pairs", np.nanmean)
+    return _off_length(direction, np.nanmean)
+
+
+def worst_length(direction: pd.DataFrame) -> Sample:
+    """The same at the layer where it is largest."""
+    return _off_length(direction, lambda rows: np.nanmean(rows, axis=(0, 1, 2)).max())
 
 
 def times_farther(controls: pd.DataFrame) -> Sample:
@@ -128,16 +91,28 @@ def worst_ratio(triples: pd.DataFrame) -> Sample:
     return Sample(ratios, triples["seed"].tolist(), "triples", np.max)
 
 
+def counterexamples(triples: pd.DataFrame) -> Sample:
+    """Of the triples whose two given pairs are linear, the share whose third pair is not."""
+
+    def share(rows: Values) -> float:
+        given = rows[rows[:, 0] <= LINEAR]
+        return float(np.mean(given[:, 1] > LINEAR)) if len(given) else float("nan")
+
+    return _tripled(triples, share)
+
+
+def nonlinear_thirds(triples: pd.DataFrame) -> Sample:
+    """Of all triples, the share whose third pair is not linear."""
+    return _tripled(triples, lambda rows: float(np.mean(rows[:, 1] > LINEAR)))
+
+
 def premise_rank(triples: pd.DataFrame) -> Sample:
     """Rank correlation of the third pair's error and the larger given one.
 
     Over triples with shared pretraining: one pretrained apart spoils premise and conclusion alike.
     """
     related = triples[triples["group"] != "one pretrained apart"]
-    values = related[["premise", "conclusion"]].to_numpy(float)
-    return Sample(
-        values, related["seed"].tolist(), "triples", lambda rows: _rank(rows[:, 0], rows[:, 1])
-    )
+    return _tripled(related, lambda rows: rank(rows[:, 0], rows[:, 1]))
 
 
 # Section 3.
@@ -173,8 +148,18 @@ def last_distance(spawning: pd.DataFrame) -> Sample:
 
 
 def gap_rank(induced: pd.DataFrame) -> Sample:
-    """Rank correlation of the loss's gap and the logits' error, over k and inner α."""
-    return _induced(induced, lambda rows: _rank(rows[:, 0].ravel(), rows[:, 1].ravel()))
+    """Rank correlation of the loss's gap and the logits' error over k, at the α nearest to ½.
+
+    NaN where no gap reaches :data:`NO_BARRIER`: ranks of gaps that small are noise. Other α would
+    add the curve α(1 − α), which both share whatever one has to do with the other.
+    """
+
+    def correlation(rows: Values) -> float:
+        gap, error = rows[:, 0].ravel(), rows[:, 1].ravel()
+        return rank(gap, error) if np.nanmax(gap) >= NO_BARRIER else float("nan")
+
+    off = (induced["alpha"] - 0.5).abs()
+    return _induced(induced[np.isclose(off, off.min())], correlation)
 
 
 def broken_steps(induced: pd.DataFrame) -> Sample:
@@ -193,14 +178,14 @@ def broken_steps(induced: pd.DataFrame) -> Sample:
 def growth(many: pd.DataFrame) -> Sample:
     """Equal weights: the distance at the largest k over that at the smallest, mean over layers."""
     rows = many[(many["weights"] == "equal") & (many["metric"] == "distance")]
-    values, seeds = _cube(rows, ["draw"], k=None)
+    values, seeds = cube(rows, ["draw"], k=None)
     return Sample(values, seeds, "draws", lambda rows: _ends(np.nanmean(rows, axis=0)))
 
 
 def largest_mix(many: pd.DataFrame) -> Sample:
     """The distance at the largest k, mean over layers and over equal and unequal weights."""
     rows = many[(many["k"] == many["k"].max()) & (many["metric"] == "distance")]
-    values, seeds = _cube(rows, ["draw"], weights=None)
+    values, seeds = cube(rows, ["draw"], weights=None)
     return Sample(values, seeds, "draws", np.nanmean)
 
 
@@ -227,15 +212,15 @@ def kept_of_baseline(table: pd.DataFrame) -> Sample:
 def trend(table: pd.DataFrame) -> Sample:
     """Rank correlation of the factor and the distance, mean over layers."""
 
-    def rank(rows: Values) -> float:
+    def correlation(rows: Values) -> float:
         curve = np.nanmean(rows, axis=0)
-        return _rank(np.arange(len(curve)), curve)
+        return rank(np.arange(len(curve)), curve)
 
-    return _curves([table], rank)
+    return _curves([table], correlation)
 
 
 def change(table: pd.DataFrame) -> Sample:
-    """Doublings or halvings of the distance from the factor's first value to its last."""
+    """Doublings from the factor's value of least distance to that of most."""
     return _curves([table], lambda rows: _doublings(np.nanmean(rows, axis=0)))
 
 
@@ -252,64 +237,63 @@ def change_against(table: pd.DataFrame, other: pd.DataFrame) -> Sample:
 
 def explained(regression: pd.DataFrame) -> Sample:
     """R² of a line through the product; negative where the line falls."""
-    return _regressed(regression, lambda rows: _explained(rows, 0))
+    return _regressed(regression, "", lambda rows: _explained(rows, 0))
+
+
+def explained_parameters(regression: pd.DataFrame) -> Sample:
+    """The same with θ read as the parameters alone, without running statistics."""
+    return _regressed(regression, "_parameters", lambda rows: _explained(rows, 0))
 
 
 def explained_more(regression: pd.DataFrame) -> Sample:
-    """R² of the product, as above, less the larger of R² of the curvature and of the distance."""
+    """R² of the product, as above, less the larger of R² of the curvature and of the distance.
 
-    def more(rows: Values) -> float:
-        # One start has one curvature, which explains nothing.
-        others = np.nan_to_num([abs(_explained(rows, number)) for number in (1, 2)])
-        return _explained(rows, 0) - max(others)
+    NaN for a single start, whose curvature is one number and makes the product the distance.
+    """
+    return _regressed(regression, "", _more)
 
-    return _regressed(regression, more)
+
+def explained_more_parameters(regression: pd.DataFrame) -> Sample:
+    """The same with θ read as the parameters alone."""
+    return _regressed(regression, "_parameters", _more)
 
 
 MEASURES: Mapping[str, Callable[..., Sample]] = {
     measure.__name__: measure
     for measure in (
-        loss_rise, loss_barrier, times_nearer, distance, length_error, times_farther, length_drop,
-        worst_ratio, premise_rank, share_left, first_barrier, last_rise, last_distance, gap_rank,
-        broken_steps, growth, largest_mix, kept, kept_of_baseline, trend, change, change_against,
-        explained, explained_more,
+        loss_rise, pretraining_rise, loss_barrier, times_nearer, least_nearer, worst_distance,
+        length_error, worst_length, times_farther, length_drop, worst_ratio, counterexamples,
+        nonlinear_thirds, premise_rank, share_left, first_barrier, last_rise, last_distance,
+        gap_rank, broken_steps, growth, largest_mix, kept, kept_of_baseline, trend, change,
+        change_against, explained, explained_parameters, explained_more,
+        explained_more_parameters,
     )
 }  # fmt: skip
 
 
-def _cube(
-    table: pd.DataFrame, unit: Sequence[str], value: str = "mean", **axes: Sequence[object] | None
-) -> tuple[Values, list[object]]:
-    """A table's values as (replicates, *axes), averaged over all other columns, and the seeds.
-
-    Args:
-        unit: the columns that tell a seed's replicates apart.
-        axes: column → its values in order; None for all, sorted.
-    """
-    levels = {
-        name: list(known) if known is not None else sorted(table[name].unique())
-        for name, known in axes.items()
-    }
-    wide = table.pivot_table(
-        index=["seed", *unit], columns=list(axes), values=value, aggfunc="mean", observed=True
-    )
-    if len(axes) > 1:
-        names = pd.MultiIndex.from_product(levels.values())
-    else:
-        (names,) = levels.values()
-    values = wide.reindex(columns=names).to_numpy(float)
-    seeds = wide.index.get_level_values("seed").tolist()
-    return values.reshape(len(wide), *map(len, levels.values())), seeds
-
-
-def _long(table: pd.DataFrame, keys: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
-    return table.melt([*keys], [*names], var_name="name", value_name="mean")
-
-
 def _line_median(barriers: pd.DataFrame, name: str) -> Sample:
     lines = barriers.assign(line=barriers.groupby(["seed", "i", "j"]).cumcount())
-    values, seeds = _cube(lines, ["i", "j"], name, line=None)
+    values, seeds = cube(lines, ["i", "j"], name, line=None)
     return Sample(values, seeds, "pairs", np.nanmedian)
+
+
+def _nearer(direction: pd.DataFrame, statistic: Callable[[Values], float]) -> Sample:
+    """Baseline over distance at α = 0.5, shape (pairs, layers)."""
+    half = direction[np.isclose(direction["alpha"], 0.5)]
+    values, seeds = cube(half, ["i", "j"], metric=["baseline", "distance"], layer=None)
+    return Sample(values[:, 0] / values[:, 1], seeds, "pairs", statistic)
+
+
+def _off_length(direction: pd.DataFrame, statistic: Callable[[Values], float]) -> Sample:
+    """|1 − coef|, shape (pairs, 1, α, layers)."""
+    values, seeds = cube(direction, ["i", "j"], metric=["coef"], alpha=None, layer=None)
+    return Sample(abs(1 - values), seeds, "pairs", statistic)
+
+
+def _tripled(triples: pd.DataFrame, statistic: Callable[[Values], float]) -> Sample:
+    """Shape (triples, (premise, conclusion))."""
+    values = triples[["premise", "conclusion"]].to_numpy(float)
+    return Sample(values, triples["seed"].tolist(), "triples", statistic)
 
 
 def _output(controls: pd.DataFrame, metric: str) -> tuple[Values, list[object]]:
@@ -318,18 +302,18 @@ def _output(controls: pd.DataFrame, metric: str) -> tuple[Values, list[object]]:
     rows = rows[rows["metric"] == metric]
     # A network pretrained apart bears its twin's name with a prime.
     rows = rows.assign(j=rows["j"].str.removesuffix("′"))
-    return _cube(rows, ["i", "j"], control=[_REAL, *_CONTROLS])
+    return cube(rows, ["i", "j"], control=[_REAL, *_CONTROLS])
 
 
 def _smallest_median(rows: Values) -> float:
-    return float(np.median(rows, axis=0).min())
+    return float(np.nanmedian(rows, axis=0).min())
 
 
 def _spawned(
     spawning: pd.DataFrame, names: Sequence[str], statistic: Callable[[Values], float]
 ) -> Sample:
     """Shape (seeds, names, k)."""
-    values, seeds = _cube(_long(spawning, ["seed", "k"], names), [], name=names, k=None)
+    values, seeds = cube(long(spawning, ["seed", "k"], names), [], name=names, k=None)
     return Sample(values, seeds, "seeds", statistic)
 
 
@@ -337,9 +321,7 @@ def _induced(induced: pd.DataFrame, statistic: Callable[[Values], float]) -> Sam
     """Shape (seeds and k, (gap, error, jensen), inner α)."""
     names = ("gap", "error", "jensen")
     inner = induced[~induced["alpha"].isin([0, 1])]
-    values, seeds = _cube(
-        _long(inner, ["seed", "k", "alpha"], names), ["k"], name=names, alpha=None
-    )
+    values, seeds = cube(long(inner, ["seed", "k", "alpha"], names), ["k"], name=names, alpha=None)
     return Sample(values, seeds, "values of k", statistic)
 
 
@@ -361,7 +343,10 @@ def _curves(
     statistic: Callable[[Values], float],
     metric: str = "distance",
 ) -> Sample:
-    """A metric against the factors of some tables, side by side: shape (layers, points)."""
+    """A metric against the factors of some tables, side by side: shape (seeds, points).
+
+    The mean over the layers where it is defined at every point.
+    """
     parts = []
     for number, table in enumerate(tables):
         rows = table[table["metric"] == metric].assign(factor=table[_factor(table)], table=number)
@@ -371,41 +356,32 @@ def _curves(
     wide = both.pivot_table(
         index=["seed", "layer"], columns=["table", "factor"], values="mean", observed=True
     ).sort_index(axis=1)
-    seeds = wide.index.get_level_values("seed").tolist()
-    return Sample(wide.to_numpy(float), seeds, "layers", statistic)
+    curves = wide.dropna().groupby("seed").mean()
+    return Sample(curves.to_numpy(float), curves.index.tolist(), "seeds", statistic)
 
 
 def _ends(curve: Values) -> float:
     return float(curve[-1] / curve[0]) if len(curve) > 1 else float("nan")
 
 
-def _doublings(curve: Values) -> float:
-    return float(abs(np.log2(_ends(curve))))
+def _doublings(curve: Values) -> np.float64:
+    return np.log2(curve.max() / curve.min()) if len(curve) > 1 else np.float64("nan")
 
 
-def _rank(x: Values, y: Values) -> float:
-    """Spearman's correlation; NaN where one of them does not vary."""
-    known = ~(np.isnan(x) | np.isnan(y))
-    ranks = [_ranks(part[known]) for part in (x, y)]
-    if any(len(rank) < 2 or np.ptp(rank) == 0 for rank in ranks):
-        return float("nan")
-    # Ranks are few: without the last digits, −1/2 is −1/2.
-    return round(float(np.corrcoef(*ranks)[0, 1]), 12)
-
-
-def _ranks(values: Values) -> Values:
-    """From smallest to largest; equal values share the mean of their ranks."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[place]
-
-
-def _regressed(table: pd.DataFrame, statistic: Callable[[Values], float]) -> Sample:
-    """Shape (starts, (δ and regressors), pairs)."""
-    names = ("delta", *_REGRESSORS)
+def _regressed(table: pd.DataFrame, reading: str, statistic: Callable[[Values], float]) -> Sample:
+    """Shape (starts, (δ and regressors), pairs), regressors being columns that end in a reading."""
+    names = ("delta", *(name + reading for name in _REGRESSORS))
     keys = ["seed", "start", "pair"]
     numbered = table.assign(pair=table.groupby(["seed", "start"]).cumcount())
-    values, seeds = _cube(_long(numbered, keys, names), ["start"], name=names, pair=None)
+    values, seeds = cube(long(numbered, keys, names), ["start"], name=names, pair=None)
     return Sample(values, seeds, "starts", statistic)
+
+
+def _more(rows: Values) -> float:
+    curvature = rows[:, 1 + _REGRESSORS.index("curvature")]
+    if np.nanmin(curvature) == np.nanmax(curvature):
+        return float("nan")
+    return _explained(rows, 0) - max(abs(_explained(rows, number)) for number in (1, 2))
 
 
 def _explained(rows: Values, number: int) -> float:

@@ -100,10 +100,10 @@ def test_every_dependency_has_its_reason() -> None:
 FLOORS = [
     "project",
     "connectivity mix metrics regression sources store",
-    "features measures notebooks data/__init__ data/cifar10 data/cifar100 data/digits data/files "
+    "features notebooks samples data/__init__ data/cifar10 data/cifar100 data/digits data/files "
     "data/imagenet data/images data/mnist data/scenes data/tinyimagenet "
     "models/__init__ models/mlp models/resnet",
-    "batchnorm checkpoints curvature passes tasks training",
+    "batchnorm checkpoints curvature measures passes tasks training",
     "compare evaluate trajectories",
     "settings",
     "results book figures/__init__ figures/phrases figures/drawing figures/linearity figures/paths "
