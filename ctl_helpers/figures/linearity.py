@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 from ctl_helpers.figures.drawing import (
@@ -21,6 +22,7 @@ from ctl_helpers.figures.drawing import (
     points,
     significant,
 )
+from ctl_helpers.figures.phrases import by_panel
 
 
 def times_nearer(table: pd.DataFrame) -> float:
@@ -51,11 +53,14 @@ def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             group = name if metric == "distance" else ""
             look = {"x": list(dict.fromkeys(rows["layer"])), **point_look(symbol, name)}
             lines.append(Line(name, colour, data, 1, column, group, look))
-    ratio = times_nearer(table)
+    off = (table["alpha"] - 0.5).abs()
+    middle = table[np.isclose(off, off.min())]
+    nearer = {name: times_nearer(part) for name, part in middle.groupby("setting")}
     figure = draw(
         lines,
-        f"Features of the mixed network are {ratio:.0f} times nearer to the mixed features than "
-        "the two networks' features are to each other",
+        f"At α = {middle['alpha'].iloc[0]:g} the mixed network's features are nearer to the mixed "
+        "features than the two networks' features are to each other, by "
+        f"{by_panel(panels, nearer, '{:.0f} times')} in the median",
         "Mean of one minus cosine by layer on a log scale. Coloured circles, one series for each "
         "alpha, compare the interpolated network with the interpolated features; grey diamonds "
         "are the baseline between the two fine-tuned networks.",
@@ -100,10 +105,12 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
                 }
                 lines.append(Line(name, COLOURS[n], data, row, column, name, look))
     middle = (histograms["low"] + histograms["high"]) / 2
-    mean = (middle * histograms["share"]).sum() / histograms["share"].sum()
+    summed = histograms.assign(coef=middle * histograms["share"]).groupby("setting")
+    mean = summed["coef"].sum() / summed["share"].sum()
     figure = draw(
         lines,
-        f"The mixed network's features have {mean:.0%} of the mixed features' length on average",
+        f"The mixed network's features have {by_panel(panels, mean, '{:.0%}')} of the mixed "
+        "features' length, mean over what is drawn",
         "For each layer, the share of samples by coefficient: the length of the interpolated "
         "network's feature along the interpolated features, where one means equal length.",
         rows=layers,
@@ -126,17 +133,18 @@ def controls(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             real comparison first.
         panels: setting → panel title, in order.
     """
-    kinds = list(dict.fromkeys(table["control"]))
-    last = table[table["layer"].isin(table.groupby("setting")["layer"].last())]
-    means = last.groupby(["metric", "control"])["mean"].mean()
-    real, apart = (means[:, kind] for kind in kinds[:2])
+    real, *others = dict.fromkeys(table["control"])
+    last = table[table["layer"] == table["setting"].map(table.groupby("setting")["layer"].last())]
+    means = last.groupby(["setting", "metric", "control"])["mean"].mean().unstack("control")
+    apart = means.xs("distance", level="metric")
+    times = (apart[others].min(axis=1) / apart[real]).to_dict()
     return contrast(
         table,
         "control",
         panels,
-        f"The measures can fail: at the output, networks pretrained apart are "
-        f"{apart['distance'] / real['distance']:.0f} times farther from linear, and the length "
-        f"falls from {real['coef']:.2f} to {apart['coef']:.2f}",
+        "Can the measures fail? At the output, the nearer of both controls is "
+        f"{by_panel(panels, times, '{:.1f} times')} as far from linear as networks with shared "
+        "pretraining",
         "By layer, one minus cosine above on a log scale and the length coefficient below: for "
         "networks with shared pretraining, networks pretrained apart, and permuted samples.",
     )

@@ -15,6 +15,7 @@ from ctl_helpers.figures.drawing import (
     draw,
     significant,
 )
+from ctl_helpers.figures.phrases import by_panel
 
 
 def paths(curves: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -39,11 +40,12 @@ def paths(curves: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
                 lines.append(Line(f"on {role}", COLOURS[n], data, row, column, "", look))
     ends = curves[curves["alpha"].isin([0.0, 1.0])]
     keys = ["setting", "seed", "i", "j", "role"]
-    rise = (curves.groupby(keys)["loss"].max() - ends.groupby(keys)["loss"].min()).median()
+    rises = curves.groupby(keys)["loss"].max() - ends.groupby(keys)["loss"].min()
+    rise = by_panel(panels, rises.groupby("setting").median(), "{:.1f} nats")
     figure = draw(
         lines,
-        f"Between two fine-tuned networks the loss rises by {rise:.1f} nats over its better end "
-        "(median): no linear mode connectivity across tasks",
+        f"Between two fine-tuned networks the loss rises over its better end by {rise} in the "
+        "median over pairs and tasks",
         "Loss above and accuracy below against alpha, from network j at zero to network i at one, "
         "on both fine-tuning tasks and on the pretraining task.",
         rows=["loss", "accuracy"],

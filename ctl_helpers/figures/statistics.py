@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ctl_helpers.figures.drawing import Figure, contrast
+from ctl_helpers.figures.phrases import by_panel
 
 
 def statistics(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -19,15 +20,19 @@ def statistics(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """
     layers = table.groupby("setting")["layer"].last()
     last = table[table["layer"] == table["setting"].map(layers)]
-    means = last.groupby(["statistics", "metric"])["mean"].mean()
-    mixed, renewed = means["mixed"], means["recomputed"]
+    means = last.groupby(["statistics", "metric", "setting"])["mean"].mean()
+
+    def moved(metric: str, form: str) -> str:
+        ends = zip(means["mixed", metric].items(), means["recomputed", metric], strict=True)
+        said = {name: f"from {a:{form}} to {b:{form}}" for (name, a), b in ends}
+        return by_panel(panels, said)
+
     return contrast(
         table,
         "statistics",
         panels,
-        f"At the output, recomputing BatchNorm's statistics takes the length from "
-        f"{mixed['coef']:.2f} to {renewed['coef']:.2f} and the distance from "
-        f"{mixed['distance']:.3f} to {renewed['distance']:.3f}",
+        f"At the output, recomputing BatchNorm's statistics takes the length "
+        f"{moved('coef', '.2f')} and the distance {moved('distance', '.3f')}",
         "By layer, one minus cosine above on a log scale and the length coefficient below: for "
         "BatchNorm statistics mixed like weights and recomputed on data of both tasks.",
     )

@@ -121,11 +121,18 @@ def inequality(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             lines.append(Line(called, colour, {"": data}, 1, column, look=style))
     under = int((table["delta"] <= table["product"]).sum())
     held = f"all {len(table)}" if under == len(table) else f"{under} of {len(table)}"
-    shares = [(table[name] / table["product"]).median() for name in ("delta", "second_order")]
+    delta, second = (
+        by_panel(
+            panels,
+            (100 * table[name] / table["product"]).groupby(table["setting"]).median(),
+            "{:.2g}%",
+        )
+        for name in ("delta", "second_order")
+    )
     figure = draw(
         lines,
         f"δ stays under the bound for {held} pairs of networks; in the median it is "
-        f"{100 * shares[0]:.2g}% of the bound, the second-order term alone {100 * shares[1]:.2g}%",
+        f"{delta} of the bound, the second-order term alone {second}",
         "Scatter plot on log scales against the bound of second order. Circles are the deviation "
         "from linearity, delta; diamonds are the exact second-order term. The dotted line is where "
         "a value equals the bound; what lies under it keeps to the bound.",
