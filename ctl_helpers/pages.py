@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from IPython.display import Markdown
@@ -58,25 +58,36 @@ def state_of_settings(*sections: str, networks: str = "") -> Markdown:
         sections: such as ``"4.1"``.
         networks: a part of the architecture's name.
     """
-    stored = [run for section in sections for run in results.runs(section)]
+    stored = {section: results.runs(section) for section in sections}
     lines = []
     for name in settings.names():
         setting = settings.load(name)
-        asked = networks in setting.model.architecture
-        if asked and not setting.sections.keys().isdisjoint(sections):
-            runs = [run for run in stored if run.facts["setting"] == name]
-            origin = _origin(runs) if runs else f"**Not run**: {setting.missing() or 'run it'}."
+        own = [section for section in sections if section in setting.sections]
+        if own and networks in setting.model.architecture:
+            runs = {
+                section: [run for run in stored[section] if run.facts["setting"] == name]
+                for section in own
+            }
+            origin = _origin(runs, setting.missing())
             kind = _SORTS[setting.kind]
             lines.append(f"- **{setting.title}** (`{name}`), *{kind}*. {setting.about} {origin}")
     return Markdown("\n".join(lines))
 
 
-def _origin(runs: list[results.Run]) -> str:
-    known = {str(dict(run.facts["parameters"]).get("seed")) for run in runs}
-    seeds = ", ".join(sorted(known))
-    facts = runs[0].facts
-    made = "published with the book" if runs[0].published else "run with this build"
-    return f"*Results*: seeds {seeds}; {made}, {facts['finished'][:10]}, on {facts['device']}."
+def _origin(runs: Mapping[str, list[results.Run]], missing: str | None) -> str:
+    """Where a setting's results come from, section by section where there are several."""
+    found = [run for part in runs.values() for run in part]
+    if not found:
+        return f"**Not run**: {missing or 'run it'}."
+    said = []
+    for section, part in runs.items():
+        seeds = sorted({str(dict(run.facts["parameters"]).get("seed")) for run in part})
+        plural = "s" * (len(seeds) > 1)
+        text = f"seed{plural} {', '.join(seeds)}" if seeds else "not run"
+        said.append(f"{section}: {text}" if len(runs) > 1 else text)
+    facts = max((run.facts for run in found), key=lambda facts: facts["finished"])
+    made = "published with the book" if found[0].published else "run with this build"
+    return f"*Results*: {'; '.join(said)} ({made}, {facts['finished'][:10]}, on {facts['device']})."
 
 
 def summary_of_claims(found: Sequence[Verdict]) -> Markdown:

@@ -436,12 +436,13 @@ def test_a_trend_in_words(values: list[float], text: str) -> None:
     [
         ({"one": 0.25, "two": 0.5, "three": 1}, "0.2 (A), 0.5 (B) and 1.0 (C)"),
         ({"three": 1, "one": 0.25}, "0.2 (A) and 1.0 (C)"),
-        ({"two": 0.5}, "0.5"),
+        ({"two": 0.5}, "0.5 (B)"),
     ],
 )
 def test_one_phrase_for_all_panels(values: dict[str, float], text: str) -> None:
     titles = {"one": "A", "two": "B (stand-in)", "three": "C"}
     assert phrases.by_panel(titles, values, "{:.1f}") == text
+    assert phrases.by_panel({"two": "B"}, {"two": 0.5}, "{:.1f}") == "0.5"
 
 
 def test_a_sequence_of_colours_starts_and_ends_in_the_palette() -> None:

@@ -111,8 +111,8 @@ def factor(table: pd.DataFrame, panels: Mapping[str, str], column: str, label: s
                 col=place,
             )
     figure.add_hline(y=1, line_dash="dot", line_color=GREY, row=2, col="all")
-    drawn = table.loc[(table["metric"] != "coef") & (table["mean"] >= FLOOR), "mean"]
-    return figure.update_yaxes(**log_axis(drawn), row=1)
+    means = table[table["metric"] != "coef"].groupby(["setting", column, "metric"])["mean"].mean()
+    return figure.update_yaxes(**log_axis(means[means >= FLOOR]), row=1)
 
 
 def layer_choices(

@@ -59,7 +59,7 @@ def by_panel(panels: Mapping[str, str], values: Mapping[str, object], form: str 
 
     Args:
         panels: setting → panel title, in order; those without a value are left out.
-        values: setting → number or text; a single one needs no name.
+        values: setting → number or text; where there is one panel it needs no name.
         form: how a value is written, such as ``"{:.2f} nats"``.
     """
     said = {
@@ -67,7 +67,7 @@ def by_panel(panels: Mapping[str, str], values: Mapping[str, object], form: str 
         for name, title in panels.items()
         if name in values
     }
-    if len(said) == 1:
+    if len(panels) == 1:
         return next(iter(said.values()))
-    named = [f"{text} ({title})" for title, text in said.items()]
-    return ", ".join(named[:-1]) + " and " + named[-1]
+    *most, last = [f"{text} ({title})" for title, text in said.items()]
+    return f"{', '.join(most)} and {last}" if most else last
