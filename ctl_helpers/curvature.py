@@ -10,7 +10,7 @@ from types import MethodType
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import eigsh
+from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -48,7 +48,8 @@ def largest_eigenvalue(
         batches: pairs of inputs (samples, …) and classes (samples,); held, since each product
             reads them all.
         tolerance: the residual ``‖Hv − λv‖ / |λ|`` at which the iteration stops. The eigenvalue
-            is then at least that near, relatively; less than 1e-6 asks for a float64 model.
+            is then at least that near to one of the Hessian's, relatively; less than 1e-6 asks for
+            a float64 model.
         seed: decides where the iteration starts.
         with_buffers: False leaves θ with the parameters alone, at the state's statistics.
         device: where to compute; by default where the model's parameters are.
@@ -58,8 +59,8 @@ def largest_eigenvalue(
 
     Raises:
         TypeError: a batch that is no pair of tensors.
-        ValueError: a state that does not fit the model or is not finite, no samples, or a loss
-            whose curvature is not finite there.
+        ValueError: a state that does not fit the model or is not finite, no samples, a loss whose
+            curvature is not finite there, or an iteration that does not converge.
     """
     hessian = _hessian(model, state, batches, with_buffers, device)
     operator = hessian.to_scipy()
@@ -72,16 +73,24 @@ def largest_eigenvalue(
             )
         if not start.any():
             return 0.0
-        found = eigsh(
-            operator,
-            k=1,
-            which="LM",
-            v0=start,
-            # Networks' outermost eigenvalues stand apart, so the usual 20 products are too many.
-            ncv=min(8, len(start)),
-            tol=tolerance,
-            return_eigenvectors=False,
-        )
+        if len(start) == 1:
+            return float((operator @ np.ones(1))[0])
+        try:
+            found = eigsh(
+                operator,
+                k=1,
+                which="LM",
+                v0=start,
+                # Networks' outermost eigenvalues stand apart: the usual 20 products are too many.
+                ncv=min(8, len(start)),
+                tol=tolerance,
+                return_eigenvectors=False,
+            )
+        except ArpackNoConvergence:
+            raise ValueError(
+                f"the largest eigenvalue is not found to a residual of {tolerance}; ask for a "
+                "larger tolerance, or compute in float64"
+            ) from None
     return float(found[0])
 
 

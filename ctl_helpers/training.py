@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -29,7 +30,7 @@ class Recipe:
             on a CPU that has it. Weights and updates stay in float32.
 
     Raises:
-        ValueError: a number that is not positive (epochs may be 0: the start weights).
+        ValueError: a number or word that is no such thing, named with what it has to be.
     """
 
     epochs: int
@@ -41,8 +42,23 @@ class Recipe:
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
-        if self.epochs < 0 or self.lr <= 0 or self.batch_size < 1 or self.lr_step == 0:
-            raise ValueError(f"{self} is no recipe: rate and batch size must be positive")
+        asked = {
+            "epochs": (self.epochs >= 0, "0 or more"),
+            "lr": (0 < self.lr < math.inf, "positive"),
+            "batch_size": (self.batch_size >= 1, "1 or more"),
+            "momentum": (0 <= self.momentum < 1, "from 0 to under 1"),
+            "weight_decay": (0 <= self.weight_decay < math.inf, "0 or more"),
+            "lr_step": (self.lr_step is None or self.lr_step >= 1, "1 or more, or None"),
+            "precision": (
+                self.precision in ("float32", "bfloat16"),
+                "'float32' or 'bfloat16'",
+            ),
+        }
+        for name, (fits, wanted) in asked.items():
+            if not fits:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r} in a recipe; it has to be {wanted}"
+                )
 
 
 @dataclass(frozen=True)

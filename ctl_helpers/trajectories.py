@@ -76,7 +76,7 @@ def trajectory(
         seed: decides the order of samples.
     """
     base = {"facts": dict(facts), "recipe": asdict(replace(recipe, epochs=0)), "seed": seed}
-    store, last = Store(), max(wanted)
+    store = Store()
 
     def key(epoch: int) -> str:
         return digest({**base, "epoch": epoch})
@@ -100,6 +100,7 @@ def trajectory(
             stored = ((epoch, found(epoch)) for epoch in range(missing[0] - 1, 0, -1))
             epoch, begun = next(((e, at) for e, at in stored if at is not None), (0, None))
             begin = begun.snapshot(epoch) if begun else Snapshot(0, dict(start()))
+            last = missing[-1]
             run = epochs(model(), begin, images(), replace(recipe, epochs=last), seed)
             interim, saved = None, time.monotonic()
             for snapshot in _reported(label, run, epoch, last):

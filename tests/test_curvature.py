@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ctl_helpers import Evaluation, evaluate, task_vector
+from ctl_helpers import Evaluation, curvature, evaluate, task_vector
 from ctl_helpers.curvature import coordinates, largest_eigenvalue, quadratic_form, squared_distance
 
 SAMPLES, CLASSES = 12, 3
@@ -353,3 +353,31 @@ def test_bad_weights_are_refused() -> None:
             quadratic_form(model, state, bad, [batch])
     with pytest.raises(ValueError, match="'b' has NaN"):
         squared_distance(model, state, broken(state, "0.bias", torch.nan))
+
+
+def test_one_coordinate_is_its_own_eigenvalue() -> None:
+    class Slope(nn.Module):
+        """Logits ``wx`` and ``0``."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.zeros((), dtype=torch.float64))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.stack([self.w * x[:, 0], torch.zeros_like(x[:, 0])], dim=1)
+
+    x, y = data()
+    state = {"w": torch.tensor(0.4, dtype=torch.float64)}
+    p = torch.sigmoid(0.4 * x[:, 0])
+    known = (p * (1 - p) * x[:, 0] ** 2).mean().item()
+    assert largest_eigenvalue(Slope(), state, [(x, y % 2)]) == pytest.approx(known)
+
+
+def test_an_iteration_that_does_not_converge_is_one_sentence(monkeypatch) -> None:
+    def endless(*arguments: object, **options: object) -> None:
+        raise curvature.ArpackNoConvergence("no", np.empty(0), np.empty(0))
+
+    monkeypatch.setattr(curvature, "eigsh", endless)
+    model = seeded(NETS["convolution"][0])
+    with pytest.raises(ValueError, match=r"not found to a residual of 0\.01; ask for a larger"):
+        largest_eigenvalue(model, point(model), [data()], tolerance=0.01)

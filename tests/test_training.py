@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -188,8 +189,11 @@ def test_no_epoch_runs_twice(ran: list[int]) -> None:
     assert same(longer[6].weights(), last(direct))
     train([4], fact=1)
     assert len(ran) == 10
+    # An earlier epoch than a stored one takes no later ones.
+    train([2, 4], fact=1)
+    assert ran[10:] == [1, 2]
     train([4], replace(MOMENTUM, lr=0.2))
-    assert len(ran) == 14
+    assert len(ran) == 16
 
 
 @pytest.mark.parametrize("patient", [True, False])
@@ -236,3 +240,21 @@ def test_a_damaged_checkpoint_is_trained_again(ran: list[int]) -> None:
     (folder / "weights.safetensors").write_bytes(b"short")
     assert torch.isfinite(train([2])[2].weights()["1.weight"]).all()
     assert ran == [1, 2, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"epochs": -1}, "epochs is -1 in a recipe; it has to be 0 or more"),
+        ({"lr": 0.0}, "lr is 0.0 in a recipe; it has to be positive"),
+        ({"lr": float("nan")}, "lr is nan"),
+        ({"batch_size": 0}, "batch_size is 0 in a recipe; it has to be 1 or more"),
+        ({"momentum": 1.0}, "momentum is 1.0"),
+        ({"weight_decay": -1.0}, "weight_decay is -1.0"),
+        ({"lr_step": -1}, "lr_step is -1 in a recipe; it has to be 1 or more, or None"),
+        ({"precision": "float16"}, "precision is 'float16' in a recipe"),
+    ],
+)
+def test_a_recipe_that_is_none_names_its_culprit(change: dict, sentence: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        replace(PLAIN, **change)
