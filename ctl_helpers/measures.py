@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ctl_helpers.regression import r_squared
-from ctl_helpers.samples import Sample, Values, cube, long, rank
+from ctl_helpers.samples import Sample, Values, cube, long, median, rank
 
 NO_BARRIER = 0.01
 """Nats; a barrier under it counts as none, and so does a gap between losses."""
@@ -46,18 +46,18 @@ def loss_barrier(barriers: pd.DataFrame) -> Sample:
 
 def times_nearer(direction: pd.DataFrame) -> Sample:
     """Median over layers and pairs, at α = 0.5, of baseline over distance."""
-    return _nearer(direction, np.nanmedian)
+    return _nearer(direction, median)
 
 
 def least_nearer(direction: pd.DataFrame) -> Sample:
     """The same at the layer where it is least: each layer's median over pairs."""
-    return _nearer(direction, lambda rows: np.nanmedian(rows, axis=0).min())
+    return _nearer(direction, lambda rows: median(rows, axis=0).min())
 
 
 def worst_distance(direction: pd.DataFrame) -> Sample:
     """Mean 1 − cosine at the layer where it is largest: each layer's median over pairs and α."""
     values, seeds = cube(direction, ["i", "j"], metric=["distance"], alpha=None, layer=None)
-    return Sample(values, seeds, "pairs", lambda rows: np.nanmedian(rows, axis=(0, 1, 2)).max())
+    return Sample(values, seeds, "pairs", lambda rows: median(rows, axis=(0, 1, 2)).max())
 
 
 def length_error(direction: pd.DataFrame) -> Sample:
@@ -274,7 +274,7 @@ MEASURES: Mapping[str, Callable[..., Sample]] = {
 def _line_median(barriers: pd.DataFrame, name: str) -> Sample:
     lines = barriers.assign(line=barriers.groupby(["seed", "i", "j"]).cumcount())
     values, seeds = cube(lines, ["i", "j"], name, line=None)
-    return Sample(values, seeds, "pairs", np.nanmedian)
+    return Sample(values, seeds, "pairs", median)
 
 
 def _nearer(direction: pd.DataFrame, statistic: Callable[[Values], float]) -> Sample:
@@ -306,7 +306,7 @@ def _output(controls: pd.DataFrame, metric: str) -> tuple[Values, list[object]]:
 
 
 def _smallest_median(rows: Values) -> float:
-    return float(np.nanmedian(rows, axis=0).min())
+    return float(median(rows, axis=0).min())
 
 
 def _spawned(

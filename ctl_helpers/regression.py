@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 
 def r_squared(x: ArrayLike, y: ArrayLike) -> float:
@@ -36,22 +36,22 @@ def r_squared(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def bootstrap(
-    statistic: Callable[[pd.DataFrame], float],
-    frame: pd.DataFrame,
-    groups: str | None = None,
+    statistic: Callable[[NDArray[np.float64]], float],
+    values: ArrayLike,
+    groups: Sequence[object] | None = None,
     resamples: int = 1000,
     seed: int = 0,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """The percentile interval of ``statistic(frame)`` under resampling with replacement.
+    """The percentile interval of ``statistic(values)`` under resampling with replacement.
 
     Args:
-        statistic: a number of a table like ``frame``. It sees rows with a fresh index; where it
-            is NaN the resample is left out.
-        frame: one row an observation.
-        groups: a column whose equal values stay together, such as a seed or a pair: whole groups
-            are then drawn, as many as there are. By default each row is its own.
-        resamples: how many tables to draw.
+        statistic: a number of an array like ``values``; where it is NaN the resample is left out.
+        values: shape (observations, …).
+        groups: a name for each observation; those with the same, such as a seed's or a pair's,
+            stay together: whole groups are then drawn, as many as there are. By default each
+            observation is its own.
+        resamples: how many arrays to draw.
         seed: the same seed gives the same interval.
         level: the share of resamples inside the interval.
 
@@ -59,29 +59,28 @@ def bootstrap(
         Its lower and upper end.
 
     Raises:
-        KeyError: no such column.
-        ValueError: an empty table, a group without a name, numbers out of range, or a statistic
-            that is NaN on every resample.
+        ValueError: nothing to draw from, an observation without a group, numbers out of range, or
+            a statistic that is NaN on every resample.
     """
-    if groups is not None and groups not in frame:
-        raise KeyError(f"the table has no column {groups!r}; it has {list(frame.columns)}")
-    if frame.empty or (groups is not None and frame[groups].isna().any()):
-        raise ValueError(f"the table has no rows, or rows without {groups!r}; drop those first")
+    values = np.asarray(values, dtype=np.float64)
+    names = pd.Series(range(len(values)) if groups is None else list(groups))
+    if len(values) == 0 or len(names) != len(values) or names.isna().any():
+        raise ValueError(
+            f"{len(values)} observations and {names.count()} names of groups; give one observation "
+            "at least, and each its group"
+        )
     if resamples < 1 or not 0 < level < 1:
         raise ValueError(
             f"{resamples} resamples at level {level} make no interval; give one at least, and a "
             "level between 0 and 1"
         )
-    rows = [[row] for row in range(len(frame))]
-    if groups is not None:
-        rows = list(frame.groupby(groups, sort=False, observed=True).indices.values())
+    rows = list(names.groupby(names, sort=False).indices.values())
     generator = np.random.default_rng(seed)
     drawn = (
         np.concatenate([rows[group] for group in generator.integers(len(rows), size=len(rows))])
         for _ in range(resamples)
     )
-    values = [statistic(frame.iloc[chosen].reset_index(drop=True)) for chosen in drawn]
-    return percentiles(values, level)
+    return percentiles([statistic(values[chosen]) for chosen in drawn], level)
 
 
 def percentiles(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
@@ -115,7 +114,8 @@ def explained(
         table: one row an observation.
         target: the column to explain.
         regressors: columns, each on its own.
-        groups, resamples: as in :func:`bootstrap`.
+        groups: a column of names, and
+        resamples: as in :func:`bootstrap`.
 
     Returns:
         A row a ``scale`` (``"linear"``, ``"log"``) and ``regressor``: ``r_squared``, ``low`` and
@@ -125,17 +125,17 @@ def explained(
     rows = []
     for scale in ("linear", "log"):
         for name in regressors:
-            chosen = table.reset_index(drop=True)
-            if scale == "log":
-                chosen = chosen[(chosen[[target, name]] > 0).all(axis=1)]
-                chosen = chosen.assign(**{c: np.log(chosen[c]) for c in (target, name)})
-
-            def share(rows: pd.DataFrame, name: str = name) -> float:
-                return r_squared(rows[name], rows[target])
-
-            whole = share(chosen) if len(chosen) > 1 else float("nan")
+            pairs = table[[target, name]].to_numpy(float)
+            used = (pairs > 0).all(axis=1) if scale == "log" else np.full(len(pairs), True)
+            pairs = np.log(pairs[used]) if scale == "log" else pairs
+            whole = _share(pairs) if len(pairs) > 1 else float("nan")
+            whose = None if groups is None else table.loc[used, groups]
             known = not np.isnan(whole)
-            ends = bootstrap(share, chosen, groups, resamples) if known else (whole, whole)
+            ends = bootstrap(_share, pairs, whose, resamples) if known else (whole, whole)
             found = {"r_squared": whole, "low": ends[0], "high": ends[1]}
             rows.append({"scale": scale, "regressor": name} | found)
     return pd.DataFrame(rows)
+
+
+def _share(pairs: NDArray[np.float64]) -> float:
+    return r_squared(pairs[:, 1], pairs[:, 0])

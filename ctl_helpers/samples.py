@@ -93,6 +93,13 @@ def long(table: pd.DataFrame, keys: Sequence[str], names: Sequence[str]) -> pd.D
     return table.melt([*keys], [*names], var_name="name", value_name="mean")
 
 
+def median(values: Values, axis: int | tuple[int, ...] | None = None) -> Values:
+    """The median along ``axis``, NaN left out."""
+    found = np.median(values, axis)
+    # numpy's own way of leaving NaN out takes ten times as long.
+    return np.nanmedian(values, axis) if np.isnan(found).any() else found
+
+
 def rank(x: Values, y: Values) -> float:
     """Spearman's correlation; NaN where one of them does not vary."""
     known = ~(np.isnan(x) | np.isnan(y))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from filelock import FileLock
+from jupyter_cache import get_cache
+from jupyter_cache.executors import load_executor
 
 from ctl_helpers import settings
 from ctl_helpers.plan import Job, jobs
@@ -17,6 +20,8 @@ from ctl_helpers.project import root, work_folder
 from ctl_helpers.results import current_folder, folder_name, published_folder
 from ctl_helpers.runs import NOTEBOOK, TABLES
 from ctl_helpers.store import digest, file_checksum
+
+_PAGE_SECONDS = 1800  # as in `_config.yml`
 
 
 def pages_folder() -> Path:
@@ -92,6 +97,7 @@ def build(profile: str) -> Path:
             # The book tool's caches do not know of results and helpers that pages read.
             for cache in (".jupyter_cache", ".doctrees"):
                 shutil.rmtree(output / cache, ignore_errors=True)
+        _execute_pages(output / ".jupyter_cache")
         tool = Path(sys.executable).with_name("jupyter-book")
         strict = ["-n", "-W", "--keep-going", "--quiet"]
         subprocess.run([str(tool), "build", str(root()), *strict], check=True)
@@ -99,6 +105,26 @@ def build(profile: str) -> Path:
             raise FileNotFoundError(f"the book tool left no index.html in {output / 'html'}")
         stamp.write_text(now)
     return output / "html"
+
+
+def _execute_pages(cache_folder: Path) -> None:
+    """Execute what is stale of the narrative pages, side by side, into the book tool's cache.
+
+    The book tool would take one after another. It finds them in its cache and leaves them alone,
+    all but a page that failed, which it executes again to report it.
+    """
+    pages = sorted(path for path in (root() / "book").glob("*.md") if _is_executed(path))
+    cache = get_cache(str(cache_folder))
+    for page in pages:
+        cache.add_nb_to_project(str(page), read_data={"name": "myst_nb_md", "type": "plugin"})
+    quiet = logging.getLogger(__name__)
+    quiet.setLevel(logging.CRITICAL)
+    executor = load_executor("local-parallel", cache, quiet)
+    executor.run_and_cache(filter_uris=[str(page) for page in pages], timeout=_PAGE_SECONDS)
+
+
+def _is_executed(page: Path) -> bool:
+    return page.read_text(encoding="utf-8").startswith("---\njupytext:")
 
 
 def publish(chosen: Iterable[Job]) -> list[Path]:

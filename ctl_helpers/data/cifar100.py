@@ -8,6 +8,7 @@ from ctl_helpers.data.images import Images, MissingDataError
 from ctl_helpers.project import data_folder
 from ctl_helpers.store import digest
 
+_FOLDER = "cifar-100-python"
 _ARCHIVE_MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
 
 
@@ -26,16 +27,19 @@ def load(split: str, classes: range | None = None) -> Images:
     Raises:
         MissingDataError: the files are not in the data folder (see :func:`fetch`), or are damaged.
     """
+    root = data_folder()
+    missing = MissingDataError(
+        f"CIFAR-100 is not in {root}, or a file in its {_FOLDER} is damaged: run `ctl data "
+        "cifar100-resnet18` to download it, or set CTL_DATA_DIR to a folder that holds it"
+    )
+    if not (root / _FOLDER).is_dir():  # pages ask this, and torchvision takes two seconds to load
+        raise missing
     from torchvision.datasets import CIFAR100
 
-    root = data_folder()
     try:
         held = CIFAR100(root, train={"train": True, "test": False}[split])
     except RuntimeError:  # its only reason: a file is missing or has another checksum
-        raise MissingDataError(
-            f"CIFAR-100 is not in {root}, or a file in its cifar-100-python is damaged: run `ctl "
-            "data cifar100-resnet18` to download it, or set CTL_DATA_DIR to a folder that holds it"
-        ) from None
+        raise missing from None
     images = Images(
         torch.from_numpy(held.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(held.targets)
     )
@@ -59,5 +63,5 @@ def fetch() -> None:
         reason = " ".join(str(error).split())
         raise MissingDataError(
             f"CIFAR-100 could not be downloaded into {root} ({reason}): connect to the network, or "
-            "set CTL_DATA_DIR to a folder that holds cifar-100-python"
+            f"set CTL_DATA_DIR to a folder that holds {_FOLDER}"
         ) from None
