@@ -102,7 +102,12 @@ def _execute(runs: object, todo: list[plan.Job], scheduler: str | None) -> int:
             if outcome.error:
                 console.print(outcome.error)
 
-        outcomes = runs.run(todo, scheduler=scheduler, on_cell=on_cell, on_end=on_end)
+        try:
+            outcomes = runs.run(todo, scheduler=scheduler, on_cell=on_cell, on_end=on_end)
+        except KeyboardInterrupt:
+            progress.stop()
+            console.print("interrupted: what is done is kept, and the same command goes on")
+            os._exit(130)  # or Dask's threads could keep the process
     failures = sum(outcome.error is not None for outcome in outcomes)
     seconds = time.monotonic() - start
     console.print(f"{len(todo) - failures} runs done, {failures} failed, in {seconds:.0f} s")

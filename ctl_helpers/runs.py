@@ -9,8 +9,9 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,10 @@ def run(
             and cores allow and torch's threads divided among them.
         on_cell: told a run's label, the cell that starts and the number of cells.
         on_end: told of each outcome as it comes.
+
+    Raises:
+        KeyboardInterrupt: the workers are dead and the cluster is left open; the process should
+            end at once.
     """
     cores = os.cpu_count() or 1
     workers = min(len(todo), cores)
@@ -83,18 +88,24 @@ def run(
     local |= {"dashboard_address": ":0"}  # a free port; None would take 8787 and warn when taken
     threads = max(1, cores // workers) if scheduler is None else None
     outcomes = []
-    with (
-        nullcontext(scheduler) if scheduler else LocalCluster(**local) as cluster,
-        _connected(cluster) as client,
-    ):
+    with ExitStack() as opened:
+        cluster = scheduler or opened.enter_context(LocalCluster(**local))
+        client = opened.enter_context(_connected(cluster))
         client.subscribe_topic(_TOPIC, lambda event: on_cell(*event[1]))
         ordered = _longest_first(todo)
         running = {client.submit(execute, job, threads, pure=False): job for job in ordered}
-        for future in as_completed(running):
-            failed = future.exception()
-            outcome = Outcome(running[future], repr(failed), 0.0) if failed else future.result()
-            outcomes.append(outcome)
-            on_end(outcome)
+        try:
+            for future in as_completed(running):
+                failed = future.exception()
+                outcome = Outcome(running[future], repr(failed), 0.0) if failed else future.result()
+                outcomes.append(outcome)
+                on_end(outcome)
+        except KeyboardInterrupt:
+            # A terminal interrupts the workers as well, and Dask can wait for ever for one.
+            opened.pop_all()
+            for worker in active_children():
+                worker.kill()
+            raise
     return outcomes
 
 

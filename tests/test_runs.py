@@ -348,7 +348,8 @@ def test_an_interrupted_run_leaves_nothing_and_is_made_by_the_next(tiny: Path, c
         wait_until(lambda n=number: len(ran(tiny)) == n, 60, "the cell")
         os.killpg(process.pid, kind)  # as a terminal does on Ctrl-C
         output, _ = process.communicate(timeout=180)
-        assert process.returncode != 0, output
+        assert process.returncode == (130 if kind == signal.SIGINT else -kind), output
+        assert ("interrupted: what is done is kept" in output) == (kind == signal.SIGINT)
         assert len(output.splitlines()) < 10, output
         kernel = ran(tiny)[-1][1]
         wait_until(lambda kernel=kernel: gone(kernel), 20, "the kernel to end")
