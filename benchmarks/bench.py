@@ -1,7 +1,10 @@
 """The engine against bare forward passes, and storing every feature against the engine.
 
 Times are medians over alternating repetitions in this process, given as ratios; peak memory is that
-of a process of its own for each way. Run with ``make bench``.
+of a process of its own for each way. Run with ``make bench``; with a GPU, its throughput on CLIP's
+image towers is measured too. Peak memory at more images takes minutes:
+
+    python benchmarks/bench.py --images 64 256 1024
 """
 
 from __future__ import annotations
@@ -13,16 +16,18 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from pathlib import Path
 
+import open_clip
 import psutil
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
 from torchvision.models.vision_transformer import EncoderBlock
 
 import ctl_helpers as ctl
@@ -41,13 +46,18 @@ class Case:
     streams: Streams
     layers: tuple[str, ...]
     alphas: tuple[float, ...]
+    device: str = "cpu"
+    dtype: torch.dtype | None = None
 
 
-def checkpoints_around(model: nn.Module, names: str) -> dict[str, dict[str, Tensor]]:
+def checkpoints_around(
+    model: nn.Module, names: str, scale: float = 0.01
+) -> dict[str, dict[str, Tensor]]:
     """Random checkpoints near a model's own weights."""
     return {
         name: {
-            key: value + 0.01 * torch.randn_like(value) for key, value in model.state_dict().items()
+            key: value + scale * torch.randn_like(value)
+            for key, value in model.state_dict().items()
         }
         for name in names
     }
@@ -75,14 +85,39 @@ def block_case(samples: int) -> Case:
     )
 
 
+def clip_case(
+    samples: int,
+    architecture: str = "ViT-B-32",
+    batch: int = 16,
+    device: str = "cpu",
+    dtype: torch.dtype | None = None,
+) -> Case:
+    """One pair, one α, on a CLIP image tower with random weights; half of the images a task."""
+    torch.manual_seed(0)
+    model = open_clip.create_model(architecture, load_weights=False).visual.to(device)
+    layers = tuple(f"transformer.resblocks.{n}" for n in range(len(model.transformer.resblocks)))
+    height, width = model.image_size
+    images = torch.randn(samples, 3, height, width)
+    streams = dict(zip("ab", (list(part.split(batch)) for part in images.chunk(2)), strict=True))
+    checkpoints = checkpoints_around(model, "ab", 0.001)
+    return Case(architecture, model, checkpoints, streams, layers, (0.5,), device, dtype)
+
+
 def engine(case: Case) -> None:
     """What the book does."""
-    comparisons = ctl.pairs(list(case.checkpoints), case.alphas)
-    ctl.compare(case.model, case.checkpoints, comparisons, case.streams, case.layers)
+    ctl.compare(
+        case.model,
+        case.checkpoints,
+        ctl.pairs(list(case.checkpoints), case.alphas),
+        case.streams,
+        case.layers,
+        case.device,
+        dtype=case.dtype,
+    )
 
 
 def bare(case: Case) -> None:
-    """The same distinct passes, weights mixed beforehand, nothing tapped or kept."""
+    """The same distinct passes, nothing tapped or kept."""
     names = list(case.checkpoints)
     mixes = {name: {(name,): dict(case.checkpoints[name]) for name in names} for name in names}
     for i, j in combinations(names, 2):
@@ -90,11 +125,12 @@ def bare(case: Case) -> None:
             mixed = ctl.combine(case.checkpoints, ctl.interpolate(i, j, alpha))
             mixes[i][i, j, alpha] = mixes[j][i, j, alpha] = mixed
     case.model.eval()
-    with torch.no_grad():
+    half = torch.autocast(case.device, case.dtype) if case.dtype else nullcontext()
+    with torch.no_grad(), half:
         for task, batches in case.streams.items():
             for state in mixes[task].values():
                 for batch in batches:
-                    torch.func.functional_call(case.model, state, (batch,))
+                    torch.func.functional_call(case.model, state, (batch.to(case.device),))
 
 
 def store_everything(case: Case) -> None:
@@ -106,8 +142,8 @@ def store_everything(case: Case) -> None:
     case.model.eval()
     with torch.no_grad():
         for i, j in combinations(case.checkpoints, 2):
-            samples = torch.cat([*case.streams[i], *case.streams[j]])
-            loader = DataLoader(TensorDataset(samples), 256)
+            samples = ConcatDataset(map(TensorDataset, [*case.streams[i], *case.streams[j]]))
+            loader = DataLoader(samples, 256)
             for alpha in case.alphas:
                 mixed = ctl.combine(case.checkpoints, ctl.interpolate(i, j, alpha))
                 states = (case.checkpoints[i], case.checkpoints[j], mixed)
@@ -150,7 +186,16 @@ def timed(way: Callable[[Case], None], case: Case) -> float:
     """Seconds of one call."""
     start = time.perf_counter()
     way(case)
+    if case.device == "cuda":
+        torch.cuda.synchronize()
     return time.perf_counter() - start
+
+
+def rounds(case: Case, ways: Sequence[Callable[[Case], None]], repeats: int) -> list[list[float]]:
+    """Seconds of each way, repetition by repetition, after a first call that is not counted."""
+    for way in ways:
+        way(case)
+    return [[timed(way, case) for way in ways] for _ in range(repeats)]
 
 
 def peak_memory(name: str, samples: int, way: str) -> float:
@@ -182,29 +227,84 @@ def print_peak(name: str, samples: int, way: str) -> None:
     print((highest[0] - before) / 2**20)
 
 
-CASES: Mapping[str, Callable[[int], Case]] = {"mlp": mlp_case, "blocks": block_case}
-GOALS = {"mlp": (10_000, 2.0), "blocks": (32, 1.15)}
+CASES: Mapping[str, Callable[[int], Case]] = {
+    "mlp": mlp_case,
+    "blocks": block_case,
+    "clip": clip_case,
+}
+GOALS = {"mlp": (10_000, 2.0), "blocks": (32, 1.15), "clip": (32, 1.1)}
+PAIRS = 28  # of the eight tasks of Section 4.3
+TASK_SAMPLES = 5_000  # so that a pair has 10,000
+
+
+def on_the_cpu(name: str, repeats: int, images: Sequence[int]) -> None:
+    """Print a case's ratios of times and its peak memory at two or more sizes."""
+    samples, goal = GOALS[name]
+    case = CASES[name](samples)
+    title = case.name
+    # With one pair and one α both ways make the same passes, so that only memory tells them apart.
+    ways = (bare, engine) if name == "clip" else (bare, engine, store_everything)
+    seconds = rounds(case, ways, repeats)
+    del case  # before other processes need the memory
+    overheads = [found[1] / found[0] for found in seconds]
+    print(f"\n{title}, {samples:,} samples{'' if name == 'clip' else ' a task'}")
+    print(
+        f"  engine over bare forward passes: {statistics.median(overheads):.2f} "
+        f"({min(overheads):.2f} to {max(overheads):.2f}; goal: at most {goal})"
+    )
+    if store_everything in ways:
+        gain = statistics.median(found[2] / found[1] for found in seconds)
+        print(f"  storing everything over engine:  {gain:.1f}")
+    sizes = images if name == "clip" else (samples // 4, samples)
+    for way in ("engine", "store_everything"):
+        peaks = (f"{peak_memory(name, n, way):,.0f} at {n:,}" for n in sizes)
+        print(f"  MiB of memory of {way}: {', '.join(peaks)}", flush=True)
+
+
+def on_the_gpu(architecture: str, samples: int, batch: int, repeats: int) -> None:
+    """Print images a second, the share of bare speed, and how long Section 4.3's pairs take."""
+    for dtype in (None, torch.bfloat16):
+        case = clip_case(samples, architecture, batch, "cuda", dtype)
+        seconds = rounds(case, (bare, engine), repeats)
+        # Each image goes through both models and their mix.
+        speeds = [3 * samples / statistics.median(times) for times in zip(*seconds, strict=True)]
+        hours = image_passes() / speeds[1] / 3600
+        print(f"\n{architecture}, {torch.cuda.get_device_name()}, {dtype or torch.float32}")
+        print(f"  images a second: {speeds[1]:,.0f}, {speeds[1] / speeds[0]:.0%} of bare passes")
+        print(f"  all {PAIRS} pairs at {2 * TASK_SAMPLES:,} samples: {hours:.2f} h")
+
+
+def image_passes() -> int:
+    """Passes of single images that Eq. 2 takes on all pairs, each measured on its two tasks."""
+    mixes = defaultdict(set)
+    for one in ctl.addition("p", "abcdefgh", [0.4]):
+        for task in one.tasks:
+            asked = (one.left, *(mix for _, mix in one.right))
+            mixes[task] |= {frozenset(mix.items()) for mix in asked}
+    return TASK_SAMPLES * sum(map(len, mixes.values()))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=3)
-    repeats = parser.parse_args().repeats
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {repeats} repetitions")
-    for name, (samples, goal) in GOALS.items():
-        case = CASES[name](samples)
-        ways = (bare, engine, store_everything)
-        for way in ways:
-            way(case)
-        rounds = [[timed(way, case) for way in ways] for _ in range(repeats)]
-        overhead = statistics.median(b / a for a, b, _ in rounds)
-        gain = statistics.median(c / b for _, b, c in rounds)
-        print(f"\n{case.name}, {samples:,} samples a task")
-        print(f"  engine over bare forward passes: {overhead:.2f} (goal: at most {goal})")
-        print(f"  storing everything over engine:  {gain:.1f}")
-        for way in ("engine", "store_everything"):
-            few, many = (peak_memory(name, n, way) for n in (samples // 4, samples))
-            print(f"  memory of {way}: {few:.0f} MiB more at {samples // 4:,}, {many:.0f} at all")
+    parser.add_argument(
+        "--cases", nargs="*", choices=CASES, default=list(CASES), help="which to run on the CPU"
+    )
+    parser.add_argument(
+        "--images", nargs="+", type=int, default=[16, 64], help="for the memory of a CLIP tower"
+    )
+    options = parser.parse_args()
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.repeats} "
+        "repetitions; ratios are noisy on a machine with other work"
+    )
+    for name in options.cases:
+        on_the_cpu(name, options.repeats, options.images)
+    if torch.cuda.is_available():
+        on_the_gpu("ViT-B-32", 4096, 256, options.repeats)
+        on_the_gpu("ViT-L-14", 1024, 64, options.repeats)
 
 
 if __name__ == "__main__":

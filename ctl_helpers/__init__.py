@@ -5,26 +5,35 @@ runs are modules of their own: ``from ctl_helpers import figures, results, setti
 """
 
 from ctl_helpers.compare import Comparison, Linearity, compare, measure, pairs, triples
+from ctl_helpers.edits import addition, averaging, disentangled, edit, negation
 from ctl_helpers.evaluate import Evaluation, barriers, evaluate, logits, path
 from ctl_helpers.features import feature_layers, taps
 from ctl_helpers.mix import Mix, blend, combine, interpolate, task_vector
+from ctl_helpers.stitching import Stitch, stitch
 
 __all__ = [
     "Comparison",
     "Evaluation",
     "Linearity",
     "Mix",
+    "Stitch",
+    "addition",
+    "averaging",
     "barriers",
     "blend",
     "combine",
     "compare",
+    "disentangled",
+    "edit",
     "evaluate",
     "feature_layers",
     "interpolate",
     "logits",
     "measure",
+    "negation",
     "pairs",
     "path",
+    "stitch",
     "taps",
     "task_vector",
     "triples",

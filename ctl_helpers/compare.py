@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ctl_helpers.features import feature_layers
 from ctl_helpers.metrics import coef, cosine, inner_products, summarize
 from ctl_helpers.mix import Mix, MixKey, StateDict, interpolate, mix_key
-from ctl_helpers.passes import Pass, Streams, named_streams, run
+from ctl_helpers.passes import Pass, Streams, named_streams, run, tasks_of
 
 METRICS = ("distance", "baseline", "coef")
 _COLUMNS = ("comparison", "layer", "metric", "n", "mean", "std", "q25", "median", "q75")
@@ -114,18 +114,15 @@ class Linearity:
                 continue
             defined = values[~values.isnan()].cpu().numpy()
             counts, _ = np.histogram(defined.clip(bounds[0], bounds[-1]), bounds)
-            frame = pd.DataFrame(
-                {"low": bounds[:-1], "high": bounds[1:], "share": counts / max(len(defined), 1)}
-            )
             labels = {"comparison": position, **self.comparisons[position].params, "layer": layer}
-            for place, (column, value) in enumerate(labels.items()):
-                frame.insert(place, column, value)
-            frames.append(frame)
+            bins = {"low": bounds[:-1], "high": bounds[1:], "share": counts / max(len(defined), 1)}
+            frames.append(pd.DataFrame(labels | bins))
         return pd.concat(frames, ignore_index=True)
 
 
 # A mix whose features are looked at, and whether those are moved on to the next sample.
 _Node = tuple[MixKey, bool]
+_Products = dict[tuple[_Node, _Node], Tensor]  # each of shape (layers, samples)
 
 
 class _LinearityFold:
@@ -159,7 +156,8 @@ class _LinearityFold:
             for new in self._new
         ]
 
-    def update(self, step: int, targets: Tensor | None, passes: Mapping[MixKey, Pass]) -> None:
+    def reduce(self, step: int, targets: Tensor | None, passes: Mapping[MixKey, Pass]) -> _Products:
+        found: _Products = {}
         for a, others in self._new[step].items():
             by_layer = []
             for layer in self._layers:
@@ -173,8 +171,13 @@ class _LinearityFold:
                         f"{dict(a[0])}; check the inputs, use smaller weights, or run in float32"
                     )
                 by_layer.append(products)
-            for b, product in zip(others, torch.stack(by_layer, 1), strict=True):
-                self._products[a, b].append(product)
+            found |= zip(((a, b) for b in others), torch.stack(by_layer, 1), strict=True)
+        return found
+
+    def keep(self, found: Sequence[_Products]) -> None:
+        for products in found:
+            for pair, product in products.items():
+                self._products[pair].append(product)
 
     def results(self) -> dict[tuple[int, str], Tensor]:
         """(position, metric) → shape (layers, samples)."""
@@ -233,12 +236,14 @@ def measure(
     device: torch.device | str | None = None,
     *,
     permuted: bool = False,
+    max_memory: float | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Linearity:
     """As :func:`compare`, with the values of every sample.
 
     Args:
-        permuted: compare the left side of one sample with the right side of the next one in the
-            batch. A null control: nothing but what all samples share is left of the similarity.
+        permuted: a null control, the left side of a sample against the right side of the next in
+            the batch, or in its part where memory is short: only what all samples share is left.
     """
     comparisons = list(comparisons)
     if not comparisons:
@@ -252,12 +257,10 @@ def measure(
     streams = named_streams(batches)
     asked: dict[str | None, dict[int, Comparison]] = {}
     for position, comparison in enumerate(comparisons):
-        # On one shared stream there is nothing to choose: every comparison is measured on it.
-        chosen = streams if None in streams or comparison.tasks is None else comparison.tasks
-        for task in chosen:
+        for task in tasks_of(comparison.tasks, streams):
             asked.setdefault(task, {})[position] = comparison
     folds = {task: _LinearityFold(part, layers, permuted) for task, part in asked.items()}
-    run(model, checkpoints, folds, streams, layers, device)
+    run(model, checkpoints, folds, streams, layers, device, max_memory, dtype)
     by_task = [fold.results() for fold in folds.values()]
     values = {}
     for position, comparison in enumerate(comparisons):
@@ -275,6 +278,9 @@ def compare(
     batches: Streams,
     layers: Sequence[str] | None = None,
     device: torch.device | str | None = None,
+    *,
+    max_memory: float | None = None,
+    dtype: torch.dtype | None = None,
 ) -> pd.DataFrame:
     """How far the features of mixes are from mixes of features.
 
@@ -292,6 +298,8 @@ def compare(
         layers: names of modules whose output is a tensor (samples, …) or a tuple that starts with
             one; by default :func:`~ctl_helpers.features.feature_layers`.
         device: where to run; by default where the model's parameters are.
+        max_memory: bytes that mixed weights and features may take; batches are split to keep it.
+        dtype: ``torch.bfloat16`` or ``torch.float16`` for passes by autocast; sums stay float64.
 
     Returns:
         A tidy frame, one row a comparison × layer × metric: ``comparison`` (its position), a
@@ -307,7 +315,9 @@ def compare(
     Example:
         >>> table = ctl.compare(model, checkpoints, ctl.pairs(["a", "b"], [0.5]), batches)
     """
-    return measure(model, checkpoints, comparisons, batches, layers, device).table()
+    return measure(
+        model, checkpoints, comparisons, batches, layers, device, max_memory=max_memory, dtype=dtype
+    ).table()
 
 
 def triples(table: pd.DataFrame) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -11,7 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ctl_helpers.mix import Mix, MixKey, StateDict, interpolate, mix_key
-from ctl_helpers.passes import Pass, Streams, named_streams, run
+from ctl_helpers.passes import Pass, Streams, named_streams, run, tasks_of
+
+Heads = Mapping[str | None, Callable[[Tensor], Tensor]]
 
 
 @dataclass(frozen=True)
@@ -33,26 +35,64 @@ def path(
     ]
 
 
-class _ScoreFold:
-    """Sums of cross-entropy and of hits, a pair for each distinct mix."""
+class Scorer:
+    """Scores outputs on one task: from logits and targets to sums that add up over batches.
 
-    def __init__(self, task: str | None, mixes: Sequence[MixKey]) -> None:
-        self.steps = [(mix,) for mix in mixes]
-        self.n = 0
-        self.sums: dict[MixKey, Tensor | float] = dict.fromkeys(mixes, 0.0)
-        self._task = task
+    Args:
+        task: the task's name, None for a single stream.
+        heads: task → what turns the model's output into logits of that task, if anything does.
 
-    def update(self, step: int, targets: Tensor | None, passes: Mapping[MixKey, Pass]) -> None:
+    Raises:
+        KeyError: there are heads, but none for the task.
+    """
+
+    def __init__(self, task: str | None, heads: Heads | None = None) -> None:
+        self._whose = "the stream" if task is None else repr(task)
+        self._head = head_of(heads, task)
+
+    def __call__(self, output: Tensor, targets: Tensor | None) -> Tensor:
+        """Shape (3,), float64: samples, summed cross-entropy (nats) and hits."""
         if targets is None:
             raise ValueError(
-                f"the batches of {'the stream' if self._task is None else repr(self._task)} have "
-                "no targets; pass (inputs, targets) to measure loss and accuracy"
+                f"the batches of {self._whose} have no targets; pass (inputs, targets) to measure "
+                "loss and accuracy"
             )
-        (mix,) = self.steps[step]
-        logits = passes[mix].output.double()
+        logits = self._head(output).double()
         loss = F.cross_entropy(logits, targets, reduction="sum")
-        self.sums[mix] += torch.stack([loss, (logits.argmax(-1) == targets).sum().double()])
-        self.n += len(targets) if step == 0 else 0
+        hits = (logits.argmax(-1) == targets).sum()
+        return torch.stack([torch.full_like(loss, len(targets)), loss, hits.double()])
+
+
+def scores(sums: Tensor) -> dict[str, float]:
+    """``n``, mean ``loss`` and ``accuracy`` from a :class:`Scorer`'s sums over all batches."""
+    n, loss, hits = sums.tolist()
+    return {"n": int(n), "loss": loss / n, "accuracy": hits / n}
+
+
+def head_of(heads: Heads | None, task: str | None) -> Callable[[Tensor], Tensor]:
+    """What turns the model's output into logits of a task: its head, or nothing without heads."""
+    if heads is None:
+        return nn.Identity()
+    if task not in heads:
+        raise KeyError(f"no head for task {task!r}; there are {list(heads)}")
+    return heads[task]
+
+
+class _ScoreFold:
+    """Sums of cross-entropy and of hits for each distinct mix."""
+
+    def __init__(self, score: Scorer, mixes: Sequence[MixKey]) -> None:
+        self.steps = [(mix,) for mix in mixes]
+        self.sums: dict[MixKey, Tensor | float] = dict.fromkeys(mixes, 0.0)
+        self._score = score
+
+    def reduce(self, step: int, targets: Tensor | None, passes: Mapping[MixKey, Pass]) -> Tensor:
+        (mix,) = self.steps[step]
+        return self._score(passes[mix].output, targets)
+
+    def keep(self, found: Sequence[Tensor]) -> None:
+        for (mix,), sums in zip(self.steps, found, strict=True):
+            self.sums[mix] += sums
 
 
 def evaluate(
@@ -61,53 +101,56 @@ def evaluate(
     evaluations: Sequence[Evaluation],
     batches: Streams,
     device: torch.device | str | None = None,
+    heads: Heads | None = None,
 ) -> pd.DataFrame:
     """Mean cross-entropy and accuracy of each mix on each of its tasks.
 
     Args:
-        model: an architecture that gives logits (samples, classes); its weights are not used.
+        model: an architecture that gives logits (samples, classes), or with ``heads`` what those
+            take; its weights are not used.
         checkpoints: name → state dict.
         evaluations: what to score; equal mixes run once a task.
         batches: one iterable of ``(inputs, targets)``, or task → such iterables.
         device: where to run; by default where the model's parameters are.
+        heads: task (None for one stream) → a function from the model's output to logits, such as
+            CLIP's zero-shot heads, which differ by task.
 
     Returns:
         A row an evaluation × task: its params, ``task``, ``n``, ``loss`` (nats), ``accuracy``.
 
     Raises:
-        ValueError, KeyError: as :func:`~ctl_helpers.passes.run`; batches without targets.
+        ValueError, KeyError: as :func:`~ctl_helpers.passes.run`; batches without targets; a task
+            without a head.
     """
     streams = named_streams(batches)
     asked: dict[str | None, dict[MixKey, None]] = {}
     for evaluation in evaluations:
-        for task in _tasks(evaluation, streams):
+        for task in tasks_of(evaluation.tasks, streams):
             asked.setdefault(task, {})[mix_key(evaluation.mix)] = None
-    folds = {task: _ScoreFold(task, list(mixes)) for task, mixes in asked.items()}
+    folds = {task: _ScoreFold(Scorer(task, heads), list(mixes)) for task, mixes in asked.items()}
     run(model, checkpoints, folds, streams, device=device)
-    rows = []
-    for evaluation in evaluations:
-        for task in _tasks(evaluation, streams):
-            fold = folds[task]
-            loss, hits = (fold.sums[mix_key(evaluation.mix)] / fold.n).tolist()
-            scores = {"task": task, "n": fold.n, "loss": loss, "accuracy": hits}
-            rows.append(dict(evaluation.params) | scores)
-    return pd.DataFrame(rows)
-
-
-def _tasks(evaluation: Evaluation, streams: Mapping[str | None, object]) -> Iterable[str | None]:
-    return streams if None in streams or evaluation.tasks is None else evaluation.tasks
+    return pd.DataFrame(
+        {**evaluation.params, "task": task, **scores(folds[task].sums[mix_key(evaluation.mix)])}
+        for evaluation in evaluations
+        for task in tasks_of(evaluation.tasks, streams)
+    )
 
 
 class _LogitsFold:
-    """The outputs of each mix, batch by batch."""
+    """The logits of each mix, batch by batch."""
 
-    def __init__(self, mixes: Sequence[MixKey]) -> None:
+    def __init__(self, head: Callable[[Tensor], Tensor], mixes: Sequence[MixKey]) -> None:
         self.steps = [(mix,) for mix in mixes]
         self.found: dict[MixKey, list[Tensor]] = {mix: [] for mix in mixes}
+        self._head = head
 
-    def update(self, step: int, targets: Tensor | None, passes: Mapping[MixKey, Pass]) -> None:
+    def reduce(self, step: int, targets: Tensor | None, passes: Mapping[MixKey, Pass]) -> Tensor:
         (mix,) = self.steps[step]
-        self.found[mix].append(passes[mix].output.cpu())
+        return self._head(passes[mix].output).cpu()
+
+    def keep(self, found: Sequence[Tensor]) -> None:
+        for (mix,), logits in zip(self.steps, found, strict=True):
+            self.found[mix].append(logits)
 
 
 def logits(
@@ -116,22 +159,27 @@ def logits(
     mixes: Sequence[Mix],
     batches: Streams,
     device: torch.device | str | None = None,
+    heads: Heads | None = None,
 ) -> dict[str | None, Tensor]:
     """The logits of each mix, to be combined without running any model again.
 
     Args:
-        model: an architecture that gives logits (samples, classes); its weights are not used.
+        model: an architecture that gives logits (samples, classes), or with ``heads`` what those
+            take; its weights are not used.
         checkpoints: name → state dict.
         mixes: whose logits to give; equal ones run once.
         batches: one iterable of batches, or task → such iterables.
         device: where to run; by default where the model's parameters are.
+        heads: task (None for one stream) → a function from the model's output to logits, such as
+            CLIP's zero-shot heads, which differ by task.
 
     Returns:
         Task (None for one stream) → tensor (mixes, samples, classes) on the CPU.
     """
     keys = [mix_key(mix) for mix in mixes]
     streams = named_streams(batches)
-    folds = {task: _LogitsFold(list(dict.fromkeys(keys))) for task in streams}
+    distinct = list(dict.fromkeys(keys))
+    folds = {task: _LogitsFold(head_of(heads, task), distinct) for task in streams}
     run(model, checkpoints, folds, streams, device=device)
     return {
         task: torch.stack([torch.cat(fold.found[key]) for key in keys])

@@ -29,7 +29,7 @@ def _children(module: nn.Module, prefix: str = "") -> Iterator[str]:
             yield prefix + name
 
 
-def flatten(output: object, layer: str) -> Tensor:
+def flatten(output: object, layer: str, tokens_first: bool = False) -> Tensor:
     """One feature vector a sample: shape (samples, everything else), detached and owned.
 
     A copy, since a later in-place layer (a ReLU, a residual sum) would otherwise change it.
@@ -37,6 +37,8 @@ def flatten(output: object, layer: str) -> Tensor:
     Args:
         output: a module's output, a tensor (samples, …) or a tuple or list that starts with one.
         layer: the module's name, for the error.
+        tokens_first: the tensor is (tokens, samples, …); its feature is tokens × width all the
+            same.
     """
     tensor = output[0] if isinstance(output, (tuple, list)) and output else output
     if not isinstance(tensor, Tensor) or tensor.dim() == 0:
@@ -44,14 +46,25 @@ def flatten(output: object, layer: str) -> Tensor:
             f"layer {layer!r} gives a {type(output).__name__}, not a tensor or a tuple that starts "
             "with one; tap a layer inside it"
         )
-    return tensor.detach().reshape(len(tensor), -1).clone()
+    tensor = tensor.detach().transpose(0, 1) if tokens_first else tensor.detach()
+    return tensor.clone(memory_format=torch.contiguous_format).flatten(1)
+
+
+def _is_tokens_first(module: nn.Module) -> bool:
+    """Whether a module's output is (tokens, samples, width): its own attention takes that order."""
+    return any(
+        isinstance(part, nn.MultiheadAttention) and not part.batch_first
+        for part in (module, *module.children())
+    )
 
 
 @contextmanager
 def taps(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
     """While open, each forward pass of ``model`` fills the yielded dict: layer → feature.
 
-    The caller empties the dict between passes; the module is left without hooks.
+    The caller empties the dict between passes; the module is left without hooks. A transformer
+    block whose attention is not batch-first gives the same feature, tokens × width, as one whose
+    attention is.
 
     Args:
         model: any module.
@@ -78,7 +91,7 @@ def taps(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]
                     f"layer {layer!r} ran twice in one pass, so it has no single feature; "
                     "tap a layer that runs once"
                 )
-            seen[layer] = flatten(output, layer)
+            seen[layer] = flatten(output, layer, _is_tokens_first(module))
 
         return hook
 

@@ -8,10 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from open_clip.transformer import ResidualAttentionBlock
 from torch import Tensor, nn
 from torch.func import functional_call
 
 import ctl_helpers as ctl
+from ctl_helpers import weights
+from ctl_helpers.features import taps
 
 ALPHAS = (0.25, 0.5, 0.75)
 LAYERS = ("1", "3", "4")
@@ -221,6 +224,144 @@ def test_tuples_keywords_in_place_layers_and_buffers(around, inputs) -> None:
     # Before the in-place change the first layer is linear in its weights.
     assert value["first", "distance"] == pytest.approx(0, abs=1e-12)
     assert value["inner", "distance"] > 1e-6
+
+
+@pytest.mark.parametrize("layer", ["0", "0.attn", "1"])
+def test_tokens_first_blocks_give_the_same_features(layer: str, around) -> None:
+    """open_clip's older releases run their blocks with tokens first, newer with samples first."""
+    torch.manual_seed(0)
+    models = [
+        nn.Sequential(*(ResidualAttentionBlock(8, 2, batch_first=first) for _ in range(2))).double()
+        for first in (True, False)
+    ]
+    x, seen = torch.randn(5, 3, 8, dtype=torch.float64), []
+    checkpoints = around(models[0], "ab")
+    for model, batch in zip(models, (x, x.transpose(0, 1)), strict=True):
+        model.load_state_dict(checkpoints["a"])
+        with taps(model, [layer]) as tapped:
+            model(batch)
+        seen.append(tapped[layer])
+    assert seen[0].shape == (5, 24)
+    torch.testing.assert_close(*seen, rtol=0, atol=1e-12)
+
+
+class Limited(nn.Module):
+    """A network that runs out of memory above so many samples, on the device's own terms."""
+
+    def __init__(self, net: nn.Module, most: int, error: Exception) -> None:
+        super().__init__()
+        self.net, self.most, self.error, self.calls = net, most, error, 0
+
+    def forward(self, x: Tensor, scale: Tensor) -> Tensor:
+        self.calls += 1
+        # Not in the first pass of a batch: what was seen by then must not count twice.
+        if len(x) > self.most and self.calls % 3 == 0:
+            raise self.error
+        return self.net(x * scale)
+
+
+ERRORS = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=["gpu", "linux", "windows", "python"])
+def test_a_batch_that_runs_out_of_memory_is_halved(error, net, around, inputs) -> None:
+    batches = [{"x": inputs(n, n), "scale": torch.tensor(2.0)} for n in (13, 8, 3, 13)]
+    asked = ctl.pairs("abc", ALPHAS)
+    layers = [f"net.{layer}" for layer in LAYERS]
+    whole, limited = Limited(net, 99, error), Limited(net, 4, error)
+    checkpoints = around(whole, "abc")
+    expected = ctl.measure(whole, checkpoints, asked, batches, layers).values
+    with pytest.warns(UserWarning, match="memory ran out") as warned:
+        found = ctl.measure(limited, checkpoints, asked, batches, layers).values
+    assert [str(one.message).split(";")[0] for one in warned] == [
+        "memory ran out, so that batches are run in parts of at most 4 samples"
+    ]
+    for key, values in expected.items():
+        torch.testing.assert_close(found[key], values, rtol=1e-12, atol=1e-12, equal_nan=True)
+
+
+def test_permuted_samples_move_within_the_part_that_fits(net, around, inputs) -> None:
+    def limited(module, args):
+        if len(args[0]) > 6:
+            raise torch.OutOfMemoryError
+
+    checkpoints, x, asked = around(net, "abc"), inputs(12), ctl.pairs("abc", [0.5])
+    parts = ctl.measure(net, checkpoints, asked, x.split(6), LAYERS, permuted=True).values
+    net[4].register_forward_pre_hook(limited)
+    with pytest.warns(UserWarning, match="at most 6 samples"):
+        found = ctl.measure(net, checkpoints, asked, [x], LAYERS, permuted=True).values
+    for key, values in parts.items():
+        torch.testing.assert_close(found[key], values, rtol=0, atol=0, equal_nan=True)
+
+
+def test_other_errors_and_too_large_samples_are_not_retried(net, around, inputs) -> None:
+    checkpoints, asked = around(net, "ab"), ctl.pairs("ab", [0.5])
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        ctl.compare(net, checkpoints, asked, [inputs(4)[:, :2]], LAYERS)
+    with pytest.raises(RuntimeError, match="one sample is too much for the memory") as caught:
+        ctl.compare(net, checkpoints, asked, [inputs(4)], LAYERS, max_memory=100)
+    assert "\n" not in str(caught.value)
+
+
+def test_max_memory_bounds_what_is_held_and_changes_nothing_else(net, around, inputs) -> None:
+    checkpoints, asked, x = around(net, "abc"), ctl.pairs("abc", ALPHAS), inputs(64)
+    sizes = []
+    net.register_forward_pre_hook(lambda module, args: sizes.append(len(args[0])))
+    free = ctl.compare(net, checkpoints, asked, [x], LAYERS)
+    assert set(sizes) == {64}
+    sizes.clear()
+    with pytest.warns(UserWarning, match="at most 16 samples"):
+        bound = ctl.compare(net, checkpoints, asked, [x], LAYERS, max_memory=12_000)
+    # Six passes are held at a time, of 16 samples with 8 + 5 + 3 values of 8 bytes.
+    assert sizes[-1] == 16
+    pd.testing.assert_frame_equal(free, bound, rtol=1e-12, atol=1e-12)
+
+
+def test_what_all_checkpoints_share_is_not_mixed(net, around, inputs, monkeypatch) -> None:
+    checkpoints = around(net, "abp")
+    for state in checkpoints.values():
+        state |= {key: checkpoints["a"][key].clone() for key in ("0.weight", "2.bias")}
+    streams, asked = {"all": [inputs(9)]}, ctl.addition("p", "ab", [0.4], ["all"])
+    one, baseline = [(1.0, {"a": 1.0})], [({"a": 1.0}, {"b": 1.0})]
+    asked.append(ctl.Comparison({"a": 0.5, "b": 0.7}, one, baseline, ["all"]))
+    asked.append(ctl.Comparison({"p": 2.0}, one, baseline, ["all"]))
+    mixed = []
+
+    def watched(states, mix):
+        mixed.append((round(sum(mix.values()), 9), len(next(iter(states.values())))))
+        return ctl.combine(states, mix)
+
+    monkeypatch.setattr(weights, "combine", watched)
+    table = ctl.compare(net, checkpoints, asked, streams, LAYERS)
+    assert sorted(mixed) == [(1.0, 4), (1.0, 4), (1.0, 4), (1.2, 6), (2.0, 6)]
+    expected = oracle(net, checkpoints, asked, streams, LAYERS)
+    pd.testing.assert_frame_equal(
+        sorted_table(table), sorted_table(expected), rtol=1e-9, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_passes_deviate_little(dtype, net, around, inputs) -> None:
+    """From float32: distances by a tenth of the type's resolution, the others by less than it."""
+    net, x = net.float(), inputs(200).float()
+    checkpoints, asked = around(net, "ab", scale=0.1), ctl.pairs("ab", ALPHAS)
+    full, half = (
+        ctl.compare(net, checkpoints, asked, [x], LAYERS, dtype=kind)
+        .set_index(["alpha", "layer", "metric"])["median"]
+        .unstack()
+        for kind in (None, dtype)
+    )
+    away = (full - half).abs().max() / torch.finfo(dtype).eps
+    assert 0 < away["distance"] < 0.1
+    assert 0 < away["baseline"] < 1
+    assert 0 < away["coef"] < 1
+    with pytest.raises(ValueError, match=r"dtype is torch\.int8; choose"):
+        ctl.compare(net, checkpoints, asked, [x], LAYERS, dtype=torch.int8)
 
 
 def test_default_layers_are_the_models_own_or_its_children(net, around, inputs) -> None:

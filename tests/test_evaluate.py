@@ -65,6 +65,36 @@ def test_agrees_with_a_plain_loop(size: int, net, around, inputs) -> None:
         assert row.loss == pytest.approx(loss, rel=1e-12)
 
 
+def test_each_task_has_its_head(net, around, inputs) -> None:
+    checkpoints = around(net, "abp", scale=1.0)
+    data = {"s": labelled(inputs, 23, 1), "t": labelled(inputs, 17, 2)}
+    streams = {task: [batch] for task, batch in data.items()}
+    heads = {"s": lambda x: 2 * x, "t": lambda x: x.flip(-1)}
+    plain = {"s": lambda x: 2 * x, "t": lambda x: np.flip(x, -1)}
+    asked = [ctl.Evaluation(mix) for mix in MIXES]
+    table = ctl.evaluate(net, checkpoints, asked, streams, heads=heads)
+    logits = ctl.logits(net, checkpoints, MIXES, {"s": [data["s"][0]]}, heads=heads)["s"]
+    for position, row in enumerate(table.itertuples()):
+        x, y = (tensor.numpy() for tensor in data[row.task])
+        expected = plain[row.task](naive_logits(checkpoints, MIXES[position // 2], x))
+        losses = np.log(np.exp(expected).sum(1)) - expected[np.arange(len(y)), y]
+        assert row.loss == pytest.approx(losses.mean(), rel=1e-12)
+        assert row.accuracy == (expected.argmax(1) == y).mean()
+        if row.task == "s":
+            np.testing.assert_allclose(logits[position // 2], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("call", [ctl.evaluate, ctl.logits])
+def test_a_task_without_a_head_is_named(call, net, around, inputs) -> None:
+    asked = [ctl.Evaluation({"a": 1.0})] if call is ctl.evaluate else [{"a": 1.0}]
+    streams = {task: [labelled(inputs, 4, 0)] for task in "st"}
+    with pytest.raises(KeyError, match="no head for task 't'") as caught:
+        call(net, around(net, "a"), asked, streams, heads={"s": nn.Identity()})
+    assert "\n" not in str(caught.value)
+    found = call(net, around(net, "a"), asked, streams["t"], heads={None: nn.Identity()})
+    assert len(found) == 1
+
+
 def test_float32_logits_are_scored_in_float64(net, around, inputs) -> None:
     """A loss that float32 would round to nothing: ln(1 + 2e⁻³⁰) for logits (30, 0, 0)."""
     net = net.float()
