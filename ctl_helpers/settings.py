@@ -8,30 +8,22 @@ from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
 from ctl_helpers import checkpoints, models
+from ctl_helpers.clip_settings import ClipSetting
 from ctl_helpers.data.images import Images, MissingDataError
 from ctl_helpers.project import root
+from ctl_helpers.schema import PRETRAINED, Checked, Described, SettingError
 from ctl_helpers.sources import module_checksum
 from ctl_helpers.store import digest
 from ctl_helpers.tasks import Data
 from ctl_helpers.training import Recipe, initial_weights
 from ctl_helpers.trajectories import Checkpoint, trajectory
 
-PRETRAINED = "PT"
 
-
-class SettingError(ValueError):
-    """A setting or profile that does not exist or is not written right, in one sentence."""
-
-
-class _Checked(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Network(_Checked):
+class _Network(Checked):
     """An architecture and its sizes, which are the arguments of its class in ``models``."""
 
     def build(self) -> nn.Module:
@@ -67,42 +59,23 @@ class OtherResNet(_Network):
 Network = Annotated[MLP | ResNet18 | OtherResNet, Field(discriminator="architecture")]
 
 
-class Section(_Checked):
-    """How a section's notebook runs on a setting: fixed parameters, and a grid of others."""
-
-    parameters: dict[str, Any] = {}
-    grid: dict[str, list[Any]] = {}
-
-
-class Setting(_Checked):
-    """One experimental setting; see ``settings/*.yaml``.
+class Setting(Described):
+    """A setting whose networks are trained from scratch; see ``settings/*.yaml``.
 
     Attributes:
-        title: as a reader calls it.
-        kind: ``embedded`` (a stand-in that needs no download), ``paper`` (the paper's own) or
-            ``real`` (real data where the paper's cannot be had).
-        about: what it is, and what it stands in for, in a sentence or two.
         model: the network and its sizes.
         data: the data set, and how tasks are made from it.
         pretrain: the pretraining task ``D_PT``.
-        finetune: the fine-tuning tasks ``D_i``.
         far: further fine-tuning tasks, farther from ``D_PT``, where linearity should weaken.
         pretraining, finetuning: recipes.
-        sections: section → how its notebook runs here.
     """
 
-    name: str
-    title: str
-    kind: Literal["embedded", "paper", "real"]
-    about: str
     model: Network
     data: Data
     pretrain: str
-    finetune: list[str]
-    far: list[str] = []
+    far: list[str] = Field(default_factory=list)
     pretraining: Recipe
     finetuning: Recipe
-    sections: dict[str, Section]
 
     def build(self) -> nn.Module:
         """The architecture, with weights that nobody should use."""
@@ -228,6 +201,9 @@ class Setting(_Checked):
             found[task] = tuned.weights()
         return found
 
+    def heads(self, seed: int, tasks: Sequence[str]) -> None:
+        """None: these networks give logits themselves."""
+
     def published(self) -> Checkpoint:
         """The pretrained weights that others have published for this network.
 
@@ -281,7 +257,7 @@ class Setting(_Checked):
         )
 
 
-def load(name: str) -> Setting:
+def load(name: str) -> Setting | ClipSetting:
     """The setting ``settings/<name>.yaml``.
 
     Raises:
@@ -295,9 +271,15 @@ def load(name: str) -> Setting:
 
 # Plans ask for every setting again and again.
 @lru_cache(maxsize=64)
-def _parsed(file: str, text: str) -> Setting:
+def _parsed(file: str, text: str) -> Setting | ClipSetting:
     name = file.removesuffix(".yaml")
-    return _read(file, text, lambda content: Setting(name=name, **content))
+    return _read(file, text, lambda content: _sort(content)(name=name, **content))
+
+
+def _sort(content: object) -> type[Setting | ClipSetting]:
+    model = content.get("model") if isinstance(content, Mapping) else None
+    clip = isinstance(model, Mapping) and str(model.get("architecture")).startswith("clip")
+    return ClipSetting if clip else Setting
 
 
 def names() -> list[str]:
@@ -310,7 +292,7 @@ def _stems() -> list[str]:
     return [path.stem for path in files if path.stem != _PROFILES]
 
 
-class Profile(_Checked):
+class Profile(Checked):
     """Which kinds of setting to run, and parameters that replace the settings' own.
 
     Attributes:
@@ -322,9 +304,9 @@ class Profile(_Checked):
     """
 
     kinds: list[Literal["embedded", "paper", "real"]]
-    parameters: dict[str, Any] = {}
-    sections: dict[str, dict[str, Any]] = {}
-    grid: dict[str, list[Any]] = {}
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    sections: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    grid: dict[str, list[Any]] = Field(default_factory=dict)
     skip_missing: bool = False
 
 

@@ -5,45 +5,26 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from importlib import import_module
-from importlib.util import find_spec
-from types import ModuleType
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
-
 from ctl_helpers.data.images import Images
+from ctl_helpers.schema import DataSet
 
 _ANGLE = re.compile(r"-?\d+(\.\d+)?°")
 _CLASSES = re.compile(r"classes (\d+)–(\d+)")
 
 
-class Data(BaseModel):
+class Data(DataSet):
     """A data set, and how its tasks are made from it.
 
     Attributes:
-        set: the module of :mod:`ctl_helpers.data` that loads it.
         tasks: ``rotations`` (a task is the set turned by the angle in its name, ``"22.5°"``),
             ``splits`` (a task is a range of classes, ``"classes 1–5"``, counted from 1 as in the
             paper; labels stay those of the whole set, so that tasks have no label in common) or
             ``whole`` (one task, ``"all"``).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    set: str
     tasks: Literal["rotations", "splits", "whole"]
-
-    @field_validator("set")
-    @classmethod
-    def _is_there(cls, name: str) -> str:
-        if not name.isidentifier() or find_spec(f"ctl_helpers.data.{name}") is None:
-            raise ValueError(f"there is no data set {name!r}")
-        return name
-
-    @property
-    def module(self) -> ModuleType:
-        """Looked up by name, so that stored checkpoints depend on their own set's source alone."""
-        return import_module(f"ctl_helpers.data.{self.set}")
 
     def knows(self, task: str) -> bool:
         """Whether a name is that of a task."""

@@ -76,19 +76,44 @@ def trajectory(
         seed: decides the order of samples.
     """
     base = {"facts": dict(facts), "recipe": asdict(replace(recipe, epochs=0)), "seed": seed}
+
+    def train(begin: Snapshot, last: int) -> Iterator[Snapshot]:
+        return epochs(model(), begin, images(), replace(recipe, epochs=last), seed)
+
+    return stored(label, base, wanted, start, train)
+
+
+def stored(
+    label: str,
+    facts: Mapping[str, object],
+    wanted: Collection[int],
+    start: Callable[[], Mapping[str, Tensor]],
+    train: Callable[[Snapshot, int], Iterator[Snapshot]],
+    unit: str = "epochs",
+) -> dict[int, Checkpoint]:
+    """As :func:`trajectory`, for training of any sort.
+
+    Args:
+        label: what a person calls the run, for progress.
+        facts: all that the weights depend on, but for how long they are trained.
+        wanted: after how many epochs (or steps) to give a checkpoint; 0 is the start.
+        start: gives the weights to begin with.
+        train: snapshots from one on, up to a last epoch (or step).
+        unit: what is counted, in the plural.
+    """
     store = Store()
 
     def key(epoch: int) -> str:
-        return digest({**base, "epoch": epoch})
+        return digest({**facts, "epoch": epoch})
 
     def found(epoch: int) -> Checkpoint | None:
         folder = store.get("checkpoints", key(epoch))
-        return Checkpoint(folder, f"{label}, epoch {epoch}") if folder else None
+        return Checkpoint(folder, f"{label}, {epoch} {unit}") if folder else None
 
     def keep(snapshot: Snapshot) -> Path:
         return store.make("checkpoints", key(snapshot.epoch), lambda at: _write(at, snapshot))
 
-    lock = store.root / "checkpoints" / f"{digest(base)}.lock"
+    lock = store.root / "checkpoints" / f"{digest(dict(facts))}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     # Two processes that want other epochs of one run share it, one after the other.
     with FileLock(lock):
@@ -101,9 +126,8 @@ def trajectory(
             epoch, begun = next(((e, at) for e, at in stored if at is not None), (0, None))
             begin = begun.snapshot(epoch) if begun else Snapshot(0, dict(start()))
             last = missing[-1]
-            run = epochs(model(), begin, images(), replace(recipe, epochs=last), seed)
             interim, saved = None, time.monotonic()
-            for snapshot in _reported(label, run, epoch, last):
+            for snapshot in _reported(label, train(begin, last), epoch, last, unit):
                 unknown = snapshot.epoch not in wanted and found(snapshot.epoch) is None
                 if unknown and time.monotonic() - saved < _SECONDS_BETWEEN_SAVES:
                     continue
@@ -139,17 +163,19 @@ def status_folder() -> Path:
     return work_folder() / "training"
 
 
-def _reported(label: str, run: Iterator[Snapshot], done: int, last: int) -> Iterator[Snapshot]:
+def _reported(
+    label: str, run: Iterator[Snapshot], done: int, last: int, unit: str
+) -> Iterator[Snapshot]:
     """The snapshots of a run, with progress and an estimate of the time left told after each."""
     begin = time.monotonic()
     with _status(label) as tell:
-        tell(f"epoch {done + 1} of {last}")
+        tell(f"{done} of {last} {unit}")
         for snapshot in run:
             pace = (time.monotonic() - begin) / (snapshot.epoch - done)
             left = pace * (last - snapshot.epoch)
             tell(
-                f"{snapshot.epoch} of {last} epochs, loss {snapshot.loss:.3f}, "
-                f"{pace:.1f} s an epoch, {left:.0f} s left"
+                f"{snapshot.epoch} of {last} {unit}, loss {snapshot.loss:.3f}, "
+                f"{1 / pace:.2g} {unit} a second, {left:.0f} s left"
             )
             yield snapshot
 

@@ -229,7 +229,7 @@ def test_training_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(trajectories, "epochs", watching)
     train([3])
-    assert said[0] == "a run: epoch 1 of 3"
+    assert said[0] == "a run: 0 of 3 epochs"
     assert said[2].startswith("a run: 2 of 3 epochs, loss ")
     assert said[2].endswith(" s left")
     assert list(status_folder().iterdir()) == []
