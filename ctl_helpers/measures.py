@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from ctl_helpers.measures_averaging import MEASURES_AVERAGING
+from ctl_helpers.measures_editing import MEASURES_EDITING
 from ctl_helpers.regression import r_squared
 from ctl_helpers.samples import Sample, Values, cube, long, median, rank
 
@@ -268,7 +270,7 @@ MEASURES: Mapping[str, Callable[..., Sample]] = {
         change_against, explained, explained_parameters, explained_more,
         explained_more_parameters,
     )
-}  # fmt: skip
+} | MEASURES_AVERAGING | MEASURES_EDITING  # fmt: skip
 
 
 def _line_median(barriers: pd.DataFrame, name: str) -> Sample:

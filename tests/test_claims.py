@@ -13,11 +13,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import test_measures_editing as editing
 from conftest import ROOT, command
 
 from ctl_helpers import claims, cli, pages, results, settings
 from ctl_helpers.measures import MEASURES
+from ctl_helpers.measures_averaging import MEASURES_AVERAGING
 from ctl_helpers.samples import Sample
+from ctl_helpers.schema import Section
 from ctl_helpers.settings import SettingError
 
 SEEDS = (0, 1, 2)
@@ -154,6 +157,31 @@ def many(curve: Mapping[int, float]) -> pd.DataFrame:
     )
 
 
+def averages(gap: float, distance: float, coef: float) -> dict[str, pd.DataFrame]:
+    """Section 4.2's tables: accuracies ``gap`` apart, the more so for every second triple."""
+    triples = list(combinations("abcde", 3))
+    ensemble = np.linspace(0.5, 0.9, len(triples))
+    ensembles = pd.DataFrame(
+        {
+            "models": ["; ".join(triple) for triple in triples],
+            "averaged": ensemble + gap * (-1) ** np.arange(len(triples)),
+            "ensemble": ensemble,
+        }
+    )
+    means = {"distance": distance, "baseline": 0.3, "coef": coef}
+    averaging = pd.DataFrame(
+        {"models": models, "layer": layer, "metric": metric, "mean": mean}
+        for models in ("a, b", "a, c")
+        for layer in ("first", "last")
+        for metric, mean in means.items()
+    )
+    tables = {"ensembles": ensembles, "averaging": averaging}
+    return {
+        name: pd.concat([table.assign(seed=seed) for seed in (0, 1, 2)])
+        for name, table in tables.items()
+    }
+
+
 def regression(delta: Callable[[pd.DataFrame], pd.Series], starts: int = 4) -> pd.DataFrame:
     generator = np.random.default_rng(1)
     rows = [
@@ -258,8 +286,8 @@ def test_a_measure_gives_the_known_answer_inside_its_interval(
 
 def test_every_measure_has_a_known_answer_and_a_use() -> None:
     used = {condition.measure for row in claims.load().values() for condition in row.conditions}
-    rest = {"explained_more", "explained_more_parameters"}
-    assert used == MEASURES.keys() == {name for name, *_ in KNOWN} | rest
+    rest = {"explained_more", "explained_more_parameters", *MEASURES_AVERAGING}
+    assert used == MEASURES.keys() == {name for name, *_ in [*KNOWN, *editing.KNOWN]} | rest
 
 
 def test_the_product_explains_more_than_either_factor() -> None:
@@ -395,7 +423,7 @@ def test_a_verdict_that_its_interval_does_not_settle_is_not_clear(store) -> None
 def test_every_claim_can_hold_and_fail(store, monkeypatch) -> None:
     """On one setting that runs all: once with what the paper says, once with the opposite."""
     plain = settings.load("digits-mlp")
-    numbers = {row.section: settings.Section() for row in claims.load().values()}
+    numbers = {row.section: Section() for row in claims.load().values()}
     everywhere = plain.model_copy(update={"sections": numbers})
     monkeypatch.setattr(settings, "names", lambda: ["digits-mlp"])
     monkeypatch.setattr(settings, "load", lambda name: everywhere)
@@ -410,7 +438,15 @@ def test_every_claim_can_hold_and_fail(store, monkeypatch) -> None:
                 "induced": induced(lambda error: error),
             },
             "4.1": GOOD,
+            "4.2": averages(gap=0.001, distance=0.01, coef=1.0),
             "4.2.many": {"many": many({2: 0.01, 8: 0.02})},
+            "4.3": {
+                "eq2": editing.edits(editing.PAIRS, 0.001, 0.3, 0.95),
+                "eq3": editing.edits(editing.TASKS, 0.001, 0.3, 0.95),
+                "stitched_addition": editing.stitched((0.8, 0.7), 0.0),
+                "stitched_negation": editing.negated(0.2, 0.79),
+                "theorem": editing.theorem(times=0.5),
+            },
             "5.epochs": {
                 "pretraining": factor("pretrain_epochs", falling),
                 "finetuning": factor("finetune_epochs", flat),
@@ -427,7 +463,15 @@ def test_every_claim_can_hold_and_fail(store, monkeypatch) -> None:
                 "induced": induced(lambda error: 1 - error),
             },
             "4.1": BAD,
+            "4.2": averages(gap=0.2, distance=0.2, coef=0.5),
             "4.2.many": {"many": many({2: 0.01, 8: 0.09})},
+            "4.3": {
+                "eq2": editing.edits(editing.PAIRS, 0.1, 0.3, 0.7),
+                "eq3": editing.edits(editing.TASKS, 0.1, 0.3, 0.7),
+                "stitched_addition": editing.stitched((0.55, 0.45), 0.3),
+                "stitched_negation": editing.negated(0.7, 0.4),
+                "theorem": editing.theorem(times=10),
+            },
             "5.epochs": {
                 "pretraining": factor("pretrain_epochs", rising),
                 "finetuning": factor("finetune_epochs", steep),
@@ -463,7 +507,9 @@ def test_the_books_claims_are_complete() -> None:
     found = claims.load()
     assert set(found) == {
         "lmc-fails", "spawning", "llfc-implies-lmc", "ctl-direction", "ctl-length", "transitivity",
-        "many-models", "pretrain-epochs", "finetune-epochs", "similar-to-pretrain",
+        "avg-ensemble", "avg-direction", "avg-length", "many-models", "add-direction",
+        "add-length", "add-stitch", "neg-direction", "neg-length", "neg-stitch",
+        "disentangle-theorem", "pretrain-epochs", "finetune-epochs", "similar-to-pretrain",
         "similar-to-each-other", "curvature-bound", "null",
     }  # fmt: skip
     text = (ROOT / "book" / "claims.md").read_text(encoding="utf-8")
@@ -482,7 +528,7 @@ BROKEN = [
     (
         "measure: worst_distance",
         "measure: nearness",
-        "no measure 'nearness'; there are ['broken_steps'",
+        "no measure 'nearness'; there are ['average_least_nearer'",
     ),
     ("at_most: 0.1", "at_most: low", "'ctl.conditions.0.at_most': input should be a valid number"),
     ("at_most: 0.1", "at_most: 0.1, at_least: 0", "has at_least or at_most, not both"),

@@ -99,22 +99,29 @@ def test_every_dependency_has_its_reason() -> None:
 
 FLOORS = [
     "project",
-    "connectivity mix metrics regression sources store",
-    "features notebooks samples data/__init__ data/cifar10 data/cifar100 data/digits data/files "
-    "data/imagenet data/images data/mnist data/scenes data/tinyimagenet "
-    "models/__init__ models/mlp models/resnet",
-    "batchnorm checkpoints curvature measures passes tasks training",
-    "compare evaluate trajectories",
+    "connectivity mix metrics regression schema sources store",
+    "features notebooks samples weights data/__init__ data/captions data/cifar10 data/cifar100 "
+    "data/clip8 data/clip8_files data/digits data/files data/imagenet data/images data/kinds "
+    "data/mnist data/prompts data/scenes data/sketches data/tinyimagenet "
+    "models/__init__ models/clip models/mlp models/resnet",
+    "batchnorm checkpoints curvature measures_averaging measures_editing passes tasks training "
+    "weight_files",
+    "clip_weights compare evaluate measures trajectories tuning",
+    "clip_settings edits stitching",
     "settings",
-    "results book figures/__init__ figures/phrases figures/drawing figures/linearity figures/paths "
-    "figures/factors figures/many figures/spawning figures/statistics figures/theory",
+    "results book figures/__init__ figures/averaging figures/disentangled figures/drawing "
+    "figures/editing figures/factors figures/linearity figures/many figures/paths "
+    "figures/phrases figures/spawning figures/statistics figures/stitched figures/theory",
     "claims plan",
     "pages runs",
     "site",
     "cli",
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names.split()}
-ENGINE = ("mix", "metrics", "features", "passes", "compare", "evaluate")
+ENGINE = (
+    *("mix", "metrics", "features", "weights", "passes"),
+    *("compare", "evaluate", "edits", "stitching"),
+)
 HEAVY = {
     "plotly": {"figures/drawing"},
     "papermill": {"runs"},

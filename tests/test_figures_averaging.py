@@ -1,0 +1,65 @@
+"""Figures of averaged networks: what is drawn where, and what the takeaway says."""
+
+from __future__ import annotations
+
+from itertools import combinations, product
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ctl_helpers.figures import averaging
+
+PANELS = {"one": "One CLIP", "two": "Another CLIP (stand-in)"}
+
+
+@pytest.fixture
+def triples() -> pd.DataFrame:
+    models = ["; ".join(triple) for triple in combinations("abcde", 3)]
+    ensemble = np.linspace(0.6, 0.9, len(models))
+    table = pd.DataFrame({"models": models, "ensemble": ensemble, "averaged": ensemble})
+    bent = table.assign(averaged=np.roll(ensemble, 1))
+    return pd.concat([table.assign(setting="one"), bent.assign(setting="two")]).assign(seed=0)
+
+
+@pytest.fixture
+def averages() -> pd.DataFrame:
+    means = {"distance": 0.01, "baseline": 0.2, "coef": 1.02}
+    return pd.DataFrame(
+        {
+            "setting": setting, "seed": seed, "k": k, "layer": f"block {n}", "metric": metric,
+            "mean": mean * k / 2, "q25": 0.9 * mean * k / 2, "q75": 1.1 * mean * k / 2,
+        }
+        for setting, seed, k, n in product(PANELS, (0, 1), (2, 4), range(3))
+        for metric, mean in means.items()
+    )  # fmt: skip
+
+
+def test_a_point_a_triple_and_the_line_of_equal_accuracy(triples: pd.DataFrame) -> None:
+    figure = averaging.ensembles(triples, PANELS)
+    line, points, *_ = figure.data
+    assert list(line.x) == list(line.y)
+    assert len(points.x) == len(points.y) == len(points.text) == 10
+    assert list(points.x) == pytest.approx(list(points.y), abs=1e-4)
+    assert figure.layout.meta["alt"]
+    bent = triples[triples.setting == "two"]
+    found = bent["averaged"].corr(bent["ensemble"])
+    title = figure.layout.title.text.replace("<br>", " ")
+    assert f"1.00 (One CLIP) and {found:.2f} (Another CLIP)" in title
+
+
+def test_blocks_are_drawn_for_each_number_of_networks(averages: pd.DataFrame) -> None:
+    figure = averaging.blocks(averages, PANELS)
+    assert [trace.name for trace in figure.data[:3]] == ["baseline", *["averaged network"] * 2]
+    baseline, distance, coef = figure.data[:3]
+    assert list(distance.x) == [1, 2, 3]
+    # The most networks come first.
+    assert list(distance.y) == pytest.approx([0.02] * 3)
+    assert list(baseline.y) == pytest.approx([0.4] * 3)
+    assert list(coef.y) == pytest.approx([2.04] * 3)
+    (menu,) = figure.layout.updatemenus
+    assert [button.label for button in menu.buttons] == ["4 networks", "2 networks"]
+    two = menu.buttons[1].args[0]["y"]
+    assert two[1] == pytest.approx([0.01] * 3)
+    assert "by 20 times (One CLIP)" in figure.layout.title.text.replace("<br>", " ")
+    assert figure.layout.meta["alt"]

@@ -1,0 +1,179 @@
+"""Section 4.3's figures show the numbers of their tables, whichever edit a reader chooses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import ctl_helpers as ctl
+from ctl_helpers.figures import disentangled, editing, stitched
+
+PANELS = {"one": "Setting one", "two": "Setting two"}
+LAMBDAS = [0.2, 0.4, 0.8]
+
+
+def everywhere(table: pd.DataFrame) -> pd.DataFrame:
+    """A table as if it came from two settings with two seeds each."""
+    copies = [table.assign(setting=s, seed=seed) for s in PANELS for seed in (0, 1)]
+    return pd.concat(copies, ignore_index=True)
+
+
+@pytest.fixture
+def measure(net, around, inputs):
+    """Measures comparisons on a small network with fine-tuned copies a, b and c."""
+    checkpoints = {"PT": net.state_dict(), **around(net, "abc")}
+
+    def run(comparisons: list[ctl.Comparison]) -> ctl.Linearity:
+        return ctl.measure(net, checkpoints, comparisons, [inputs(30)], ["1", "4"])
+
+    return run
+
+
+@pytest.fixture
+def eq2(measure) -> ctl.Linearity:
+    questions = ctl.addition("PT", "abc", LAMBDAS)
+    return measure([ctl.Comparison(**{**vars(each), "tasks": None}) for each in questions])
+
+
+@pytest.fixture
+def eq3(measure) -> ctl.Linearity:
+    questions = ctl.negation("PT", "abc", LAMBDAS)
+    return measure([ctl.Comparison(**{**vars(each), "tasks": None}) for each in questions])
+
+
+def shown(figure) -> list[bool]:
+    return [trace.visible in (None, True) for trace in figure.data]
+
+
+def test_direction_starts_at_the_papers_lambda_and_shows_the_chosen_pair(eq2) -> None:
+    table = eq2.table()
+    figure = editing.direction(everywhere(table), PANELS)
+    pairs, scalings = figure.layout.updatemenus
+    assert [b.label for b in pairs.buttons] == ["mean over pairs", "a + b", "a + c", "b + c"]
+    assert scalings.buttons[scalings.active].label == "λ = 0.4"
+    assert shown(figure) == [trace.name.endswith("λ = 0.4") for trace in figure.data]
+    (change,) = pairs.buttons[2].args
+    known = table.set_index(["metric", "lam", "i", "j"]).sort_index()
+    for trace, y in zip(figure.data, change["y"], strict=True):
+        metric = "baseline" if trace.name.startswith("baseline") else "distance"
+        rows = known.loc[metric, float(trace.name.split("= ")[1]), "a", "c"]
+        assert list(trace.x) == [1, 2]
+        assert y == pytest.approx(rows["mean"].tolist(), rel=1e-3)
+    nearer = editing.times_nearer(table[table["lam"] == 0.4])
+    assert f"{nearer:.0f} times (Setting one)" in figure.layout.meta["alt"]
+
+
+def test_direction_and_length_of_single_task_vectors(eq3) -> None:
+    figure = editing.direction(everywhere(eq3.table()), PANELS)
+    labels = [button.label for button in figure.layout.updatemenus[0].buttons]
+    assert labels == ["mean over tasks", "a", "b", "c"]
+    bins = eq3.histogram("coef", np.linspace(0, 2, 41).tolist())
+    figure = editing.length(everywhere(bins), PANELS)
+    (change,) = figure.layout.updatemenus[0].buttons[1].args
+    assert all(sum(y) == pytest.approx(1, abs=0.03) for y in change["y"])
+    assert shown(figure) == [trace.name == "λ = 0.4" for trace in figure.data]
+
+
+def test_a_menu_offers_the_edits_that_all_panels_have(eq3) -> None:
+    table = everywhere(eq3.table())
+    fewer = table[(table["setting"] == "one") | (table["i"] != "b")]
+    found = editing.by_edit(fewer, ["lam", "metric", "layer"], PANELS)
+    assert list(found) == ["mean over tasks", "a", "c"]
+    alone = found["a"].query("setting == 'two' and metric == 'distance' and lam == 0.4")
+    wanted = eq3.table().query("i == 'a' and metric == 'distance' and lam == 0.4")
+    assert alone["mean"].tolist() == pytest.approx(wanted["mean"].tolist())
+
+
+def test_growth_with_lambda_is_stated_by_its_power() -> None:
+    frame = pd.DataFrame({"lam": [0.4, 0.1, 0.2], "mean": [0.08, 0.0001, 0.0016]})
+    assert editing.powers(frame) == pytest.approx([4, np.log2(50)])
+
+
+def test_distance_against_lambda_has_a_row_an_equation(eq2, eq3) -> None:
+    figure = editing.against_lambda(everywhere(eq2.table()), everywhere(eq3.table()), PANELS)
+    rows = eq3.table().query("metric == 'distance'").groupby("lam")["mean"].mean()
+    last = figure.data[-1]
+    assert (list(last.x), last.name) == (LAMBDAS, "1 − cosine of both sides")
+    assert list(last.y) == pytest.approx(rows.tolist(), rel=1e-3)
+    labels = [button.label for button in figure.layout.updatemenus[0].buttons]
+    assert labels == ["mean over layers", "block 1", "block 2"]
+
+
+def test_theorem_has_a_line_for_each_scheme(measure) -> None:
+    schemes = {
+        "α = 0.1": dict.fromkeys((1, 2, 3), 0.1),
+        "(k+1)α = 0.8": {k: 0.8 / (k + 1) for k in (1, 2, 3)},
+    }
+    asked = [
+        ctl.Comparison(**{**vars(each), "tasks": None})
+        for scheme, alphas in schemes.items()
+        for each in ctl.disentangled("PT", "abc", alphas, params={"scheme": scheme})
+    ]
+    table = measure(asked).table()
+    figure = disentangled.theorem(everywhere(table), PANELS)
+    (trace,) = [t for t in figure.data if t.name == "α = 0.1" and (t.xaxis, t.yaxis) == ("x", "y")]
+    rows = table[(table["scheme"] == "α = 0.1") & (table["metric"] == "distance")]
+    assert list(trace.y) == pytest.approx(rows.groupby("k")["mean"].mean().tolist(), rel=1e-3)
+
+
+def test_added_marks_the_chosen_lambda() -> None:
+    table = pd.DataFrame(
+        {
+            "split": split, "lam": lam, "task": task, "accuracy": lam, "share": lam + 0.1,
+            "chosen": lam == 0.4,
+        }
+        for split in ("held-out", "test")
+        for lam in (0.0, 0.4, 0.8)
+        for task in "ab"
+    )  # fmt: skip
+    figure = stitched.added(everywhere(table), PANELS)
+    assert "50% (Setting one)" in figure.layout.meta["alt"]
+    assert [shape.x0 for shape in figure.layout.shapes] == [0.4, 0.4]
+    assert list(figure.data[2].y) == [0.0, 0.4, 0.8]
+
+
+def test_stitched_models_are_curves_from_the_pretrained_network_on() -> None:
+    ends = {
+        "averaged features": (0.75, 0.8),
+        "merged weights": (0.7, 0.8),
+        "features of i": (0.9, 0.3),
+        "features of j": (0.5, 0.94),
+    }
+    table = pd.DataFrame(
+        {
+            "i": "a", "j": j, "lam": lam, "model": model,
+            "D_i": one if lam else 0.5, "D_j": other if lam else 0.4,
+        }
+        for j in "bc"
+        for model, (one, other) in ends.items()
+        for lam in (0.5, 0.0)
+    )  # fmt: skip
+    figure = stitched.addition(everywhere(table), PANELS)
+    first = figure.data[0]
+    assert (list(first.x), list(first.y)) == ([0.5, 0.75], [0.4, 0.8])
+    alt = figure.layout.meta["alt"]
+    assert "78% of both tasks' images, one network's on 92% of its own and 40% of" in alt
+
+
+def test_negation_says_where_both_accuracies_go() -> None:
+    table = pd.DataFrame(
+        {"i": i, "lam": lam, "role": role, "model": model, "accuracy": 0.8 - lam * fall}
+        for i in "ab"
+        for model in ("feature subtracted", "weights subtracted")
+        for role, fall in (("D_i", 0.3), ("D_PT", 0.05))
+        for lam in (0.0, 1.0, 2.0)
+    )
+    figure = stitched.negation(everywhere(table), PANELS)
+    alt = figure.layout.meta["alt"]
+    assert "from 80% to 50% on D_i and from 80% to 75% on D_PT (Setting one)" in alt
+    assert len(figure.data) == 2 * 2 * 2
+    assert list(figure.data[0].x) == [0.0, 1.0, 2.0]
+
+
+def test_length_can_show_the_last_blocks_alone(eq3) -> None:
+    bins = everywhere(eq3.histogram("coef", np.linspace(0, 2, 41).tolist()))
+    whole, last = editing.length(bins, PANELS), editing.length(bins, PANELS, last=1)
+    titles = [axis.title.text for axis in (last.layout.yaxis, whole.layout.yaxis)]
+    assert titles == ["block 2", "block 1"]
+    assert 2 * len(last.data) == len(whole.data)
