@@ -131,5 +131,5 @@ def test_bad_training_is_refused(fresh: Snapshot) -> None:
     with pytest.raises(ValueError, match="12 samples for batches of 20; use smaller"):
         trained(fresh, StepRecipe(7, 0.01, 20))
     exploding = steps(network(), lambda m, c: squares(m, c) * math.inf, 12, fresh, RECIPE, 0)
-    with pytest.raises(ValueError, match=r"not finite at step 1; lower the learning rate from 0\.01"):
+    with pytest.raises(ValueError, match="not finite at step 1; lower the learning rate"):
         list(exploding)
