@@ -115,6 +115,6 @@ def blocks(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         min_width=340 * len(panels),
     )
     figure.add_hline(y=1, line_dash="dot", line_color=GREY, row=2, col="all")
-    figure.update_xaxes(title_text="block", row=2)
+    figure.update_xaxes(title_text="block", dtick=1, row=2)
     drawn = table.loc[(table["metric"] != "coef") & (table["mean"] >= FLOOR), "mean"]
     return figure.update_yaxes(**log_axis(drawn), row=1)
