@@ -92,7 +92,7 @@ def run(
         cluster = scheduler or opened.enter_context(LocalCluster(**local))
         client = opened.enter_context(_connected(cluster))
         client.subscribe_topic(_TOPIC, lambda event: on_cell(*event[1]))
-        ordered = _longest_first(todo)
+        ordered = _in_order(todo, workers)
         running = {client.submit(execute, job, threads, pure=False): job for job in ordered}
         try:
             for future in as_completed(running):
@@ -109,17 +109,21 @@ def run(
     return outcomes
 
 
-def _longest_first(todo: Sequence[Job]) -> list[Job]:
+def _in_order(todo: Sequence[Job], workers: int) -> list[Job]:
     """By the time that each took when it was last stored, so that no long run is left for the end.
 
-    One whose time is not known may be long, too.
+    One whose time is not known may be long, too. The first to start are of different settings,
+    since runs of one wait for each other's training.
     """
     took = {
         (section, run.folder.name): run.facts["seconds"]
         for section in {job.section for job in todo}
         for run in results.runs(section)
     }
-    return sorted(todo, key=lambda job: -took.get((job.section, job.name), math.inf))
+    ordered = sorted(todo, key=lambda job: -took.get((job.section, job.name), math.inf))
+    longest = {job.setting: job for job in reversed(ordered)}
+    first = [job for job in ordered if job is longest[job.setting]][:workers]
+    return first + [job for job in ordered if job not in first]
 
 
 def _connected(cluster: LocalCluster | str) -> Client:

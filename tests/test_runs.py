@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from urllib.error import URLError
@@ -127,12 +128,16 @@ def test_long_runs_start_first_and_unknown_ones_before_them(
 ) -> None:
     monkeypatch.setattr(results, "published_folder", lambda: tmp_path)
     todo = plan.jobs("embedded", "4.1", "digits-mlp")
-    for job, seconds in ((todo[0], 5.0), (todo[2], 50.0)):
+    other = replace(todo[0], setting="another")
+    for job, seconds in ((todo[0], 5.0), (todo[2], 50.0), (other, 1.0)):
         folder = tmp_path / "4_1" / job.name
         folder.mkdir(parents=True)
         facts = {"setting": job.setting, "seconds": seconds}
         (folder / "provenance.json").write_text(json.dumps(facts), encoding="utf-8")
-    assert runs._longest_first(todo) == [todo[1], todo[2], todo[0]]
+    assert runs._in_order(todo, 2) == [todo[1], todo[2], todo[0]]
+    # Runs of one setting wait for each other's training.
+    assert runs._in_order([*todo, other], 1) == [todo[1], todo[2], todo[0], other]
+    assert runs._in_order([*todo, other], 2) == [todo[1], other, todo[2], todo[0]]
 
 
 YAML = "settings/digits-mlp.yaml"

@@ -109,6 +109,8 @@ def draw(
     menus = [menu for menu in (_choices(lines), _groups(lines, every)) if menu]
     if switches:
         menus.append([_button(name, change, "relayout") for name, change in switches.items()])
+    if len(menus) > 1:  # side by side, so that none lies over another
+        min_width = max(min_width, 580)
     wrapped = "<br>".join(textwrap.wrap(title, 64))
     # The book's pages set the title above the figure, and take its space away.
     title_height = 30 + 18 * wrapped.count("<br>")
