@@ -9,7 +9,7 @@ import pytest
 
 from ctl_helpers import sources
 
-COMPARE = {"compare.py", "features.py", "metrics.py", "mix.py", "passes.py"}
+COMPARE = {"compare.py", "features.py", "metrics.py", "mix.py", "passes.py", "weights.py"}
 MNIST = {"data/files.py", "data/mnist.py", "data/images.py", "project.py", "store.py"}
 
 
