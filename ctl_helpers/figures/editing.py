@@ -30,9 +30,6 @@ LAMBDA = 0.4
 _SCHEMES = {"α = 0.1": (BLUE, "circle"), "(k+1)α = 0.8": (VERMILION, "square")}
 
 
-_MENUS = 560  # pixels; two menus side by side need as many
-
-
 def times_nearer(table: pd.DataFrame) -> float:
     """The median of baseline over distance, over seeds, edits, λ and blocks."""
     known = ("setting", "seed", "i", "j", "lam", "layer")
@@ -135,7 +132,7 @@ def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         rows=["E[1 − cosine]"],
         columns=list(panels.values()),
         height=460,
-        min_width=max(340 * len(panels), _MENUS if len(scalings) > 1 else 0),
+        min_width=340 * len(panels),
         every="every λ",
     )
     figure.update_xaxes(title_text="block", dtick=1 if table["layer"].nunique() <= 12 else None)
@@ -195,7 +192,7 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str], last: int | None
         columns=list(panels.values()),
         height=190 + 110 * len(names),
         shared_y=False,
-        min_width=max(340 * len(panels), _MENUS if len(scalings) > 1 else 0),
+        min_width=340 * len(panels),
         every="every λ",
     )
     figure.add_vline(x=1, line_dash="dot", line_color=GREY)
