@@ -97,7 +97,7 @@ def command(folder: Path, *arguments: str, **variables: str) -> subprocess.Compl
         env=environment,
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=1800,
     )
 
 
