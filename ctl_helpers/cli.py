@@ -107,7 +107,7 @@ def _execute(runs: object, todo: list[plan.Job], scheduler: str | None) -> int:
         except KeyboardInterrupt:
             progress.stop()
             console.print("interrupted: what is done is kept, and the same command goes on")
-            os._exit(130)  # or Dask's threads could keep the process
+            os._exit(130)  # Dask's threads would wait for the workers
     failures = sum(outcome.error is not None for outcome in outcomes)
     seconds = time.monotonic() - start
     console.print(f"{len(todo) - failures} runs done, {failures} failed, in {seconds:.0f} s")

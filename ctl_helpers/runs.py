@@ -101,7 +101,7 @@ def run(
                 outcomes.append(outcome)
                 on_end(outcome)
         except KeyboardInterrupt:
-            # A terminal interrupts the workers as well, and Dask can wait for ever for one.
+            # A terminal interrupts the workers as well: nothing is left to be ended in order.
             opened.pop_all()
             for worker in active_children():
                 worker.kill()

@@ -263,9 +263,12 @@ def ctl(tiny: Path, monkeypatch, capsys) -> Callable[..., tuple[object, str]]:
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    """The command in a process group of its own."""
+    """The command in a process group of its own, as a terminal starts it."""
+    # A shell that runs the tests in the background has them ignore SIGINT.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heed}; from ctl_helpers.cli import main; main()"
     return subprocess.Popen(
-        [sys.executable, "-c", "from ctl_helpers.cli import main; main()", *arguments],
+        [sys.executable, "-c", code, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
