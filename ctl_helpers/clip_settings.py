@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ctl_helpers.data.images import Images, MissingDataError
 from ctl_helpers.models.clip import ImageTower, Words, ZeroShotHead, class_vectors, small_clip
-from ctl_helpers.schema import PRETRAINED, Checked, DataSet, Described, SettingError
+from ctl_helpers.schema import PRETRAINED, Checked, Described, SettingError
 from ctl_helpers.sources import module_checksum
 from ctl_helpers.store import digest
 from ctl_helpers.training import Snapshot, initial_weights
@@ -41,15 +41,15 @@ class SmallClip(Checked):
 class ClipSetting(Described):
     """A setting whose networks are image towers of a CLIP that is pretrained here.
 
+    A task is a kind of image.
+
     Attributes:
         model: the sizes of the CLIP.
-        data: the images; a task is a kind of them.
         pretraining, finetuning: recipes.
         logit_scale: the factor on the cosines in the zero-shot heads.
     """
 
     model: SmallClip
-    data: DataSet
     pretraining: StepRecipe
     finetuning: StepRecipe
     logit_scale: float
@@ -65,10 +65,6 @@ class ClipSetting(Described):
         except MissingDataError as error:
             return str(error)
         return None
-
-    def fetch(self) -> None:
-        """Download what :meth:`missing` names, where it can be downloaded."""
-        self.data.module.fetch()
 
     def images(self, task: str, split: str, samples: int | None = None) -> Images:
         """The images of a task, the first ``samples`` of them if given.
@@ -186,10 +182,6 @@ class ClipSetting(Described):
         chosen = self.finetune if tasks is None else tasks
         tuned = {task: self.finetuned(seed, task, samples=samples).weights() for task in chosen}
         return {PRETRAINED: tower_weights(self.pretrained(seed)), **tuned}
-
-    def data_checksum(self) -> str:
-        """Digest of the original data, known without loading it."""
-        return self.data.module.checksum()
 
     def source_checksum(self) -> str:
         """Digest of the code behind this setting's own network and data set."""

@@ -59,6 +59,7 @@ class Described(Checked):
         kind: ``embedded`` (a stand-in that needs no download), ``paper`` (the paper's own) or
             ``real`` (real data where the paper's cannot be had).
         about: what it is, and what it stands in for, in a sentence or two.
+        data: the data set, and how tasks are made from it.
         finetune: the fine-tuning tasks ``D_i``.
         sections: section → how its notebook runs here.
     """
@@ -67,5 +68,14 @@ class Described(Checked):
     title: str
     kind: Literal["embedded", "paper", "real"]
     about: str
+    data: DataSet
     finetune: list[str]
     sections: dict[str, Section]
+
+    def fetch(self) -> None:
+        """Download what is not on this machine, where it can be downloaded."""
+        self.data.module.fetch()
+
+    def data_checksum(self) -> str:
+        """Digest of the original data set, known without loading it."""
+        return self.data.module.checksum()

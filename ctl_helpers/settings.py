@@ -64,7 +64,6 @@ class Setting(Described):
 
     Attributes:
         model: the network and its sizes.
-        data: the data set, and how tasks are made from it.
         pretrain: the pretraining task ``D_PT``.
         far: further fine-tuning tasks, farther from ``D_PT``, where linearity should weaken.
         pretraining, finetuning: recipes.
@@ -90,10 +89,6 @@ class Setting(Described):
         except MissingDataError as error:
             return str(error)
         return None
-
-    def fetch(self) -> None:
-        """Download what :meth:`missing` names, where it can be downloaded."""
-        self.data.module.fetch()
 
     def images(self, task: str, split: str, samples: int | None = None) -> Images:
         """The images of a task, the first ``samples`` of them (in the set's order) if given.
@@ -222,10 +217,6 @@ class Setting(Described):
             lambda: self.images(self.pretrain, "train"),
             0,
         )[0]
-
-    def data_checksum(self) -> str:
-        """Digest of the original data set, known without loading it."""
-        return self.data.module.checksum()
 
     def source_checksum(self) -> str:
         """Digest of the code behind this setting's own network and data set."""

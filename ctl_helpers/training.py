@@ -148,9 +148,9 @@ def epochs(
             )
         yield Snapshot(
             epoch,
-            {name: _kept(value) for name, value in model.state_dict().items()},
+            {name: kept(value) for name, value in model.state_dict().items()},
             {
-                name: _kept(optimizer.state[parameter]["momentum_buffer"])
+                name: kept(optimizer.state[parameter]["momentum_buffer"])
                 for name, parameter in model.named_parameters()
                 if recipe.momentum
             },
@@ -170,6 +170,6 @@ def _batch(inputs: Tensor) -> Tensor:
     return pixels.contiguous(memory_format=torch.channels_last) if pixels.dim() == 4 else pixels
 
 
-def _kept(value: Tensor) -> Tensor:
+def kept(value: Tensor) -> Tensor:
     """A copy on the CPU in the usual layout."""
     return value.detach().to("cpu", copy=True).contiguous()

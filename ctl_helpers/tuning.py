@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ctl_helpers.data.images import Images, floats
-from ctl_helpers.training import Snapshot
+from ctl_helpers.training import Snapshot, kept
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _LARGEST_SCALE = 4.0  # of the logarithm; under it the softmax of a small batch stays soft
@@ -121,9 +121,9 @@ def steps(
         if (step + 1) % every == 0 or step + 1 == recipe.steps:
             yield Snapshot(
                 step + 1,
-                {name: _kept(value) for name, value in model.state_dict().items()},
+                {name: kept(value) for name, value in model.state_dict().items()},
                 {
-                    f"{name}/{kind}": _kept(optimizer.state[parameter][kind])
+                    f"{name}/{kind}": kept(optimizer.state[parameter][kind])
                     for name, parameter in named.items()
                     for kind in _MOMENTS
                 },
@@ -173,7 +173,3 @@ def classification(
         return F.cross_entropy(logits, images.targets[chosen])
 
     return loss
-
-
-def _kept(value: Tensor) -> Tensor:
-    return value.detach().to("cpu", copy=True).contiguous()

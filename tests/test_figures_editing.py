@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import ctl_helpers as ctl
-from ctl_helpers.figures import disentangled, editing, stitched
+from ctl_helpers.figures import disentangled, editing, linearity, stitched
 
 PANELS = {"one": "Setting one", "two": "Setting two"}
 LAMBDAS = [0.2, 0.4, 0.8]
@@ -60,7 +60,7 @@ def test_direction_starts_at_the_papers_lambda_and_shows_the_chosen_pair(eq2) ->
         rows = known.loc[metric, float(trace.name.split("= ")[1]), "a", "c"]
         assert list(trace.x) == [1, 2]
         assert y == pytest.approx(rows["mean"].tolist(), rel=1e-3)
-    nearer = editing.times_nearer(table[table["lam"] == 0.4])
+    nearer = linearity.times_nearer(table[table["lam"] == 0.4])
     assert f"{nearer:.0f} times (Setting one)" in figure.layout.meta["alt"]
 
 

@@ -12,7 +12,6 @@ from ctl_helpers.figures.drawing import (
     COLOURS,
     GREY,
     LOG_AXIS,
-    VERMILION,
     Figure,
     Line,
     draw,
@@ -22,20 +21,11 @@ from ctl_helpers.figures.drawing import (
     significant,
 )
 from ctl_helpers.figures.factors import layer_choices
+from ctl_helpers.figures.linearity import times_nearer
 from ctl_helpers.figures.phrases import by_panel
 
 LAMBDA = 0.4
 """Where the paper reads its figures; figures start there, or at the nearest λ that they have."""
-
-_SCHEMES = {"α = 0.1": (BLUE, "circle"), "(k+1)α = 0.8": (VERMILION, "square")}
-
-
-def times_nearer(table: pd.DataFrame) -> float:
-    """The median of baseline over distance, over seeds, edits, λ and blocks."""
-    known = ("setting", "seed", "i", "j", "lam", "layer")
-    keys = [name for name in known if name in table]
-    wide = table.pivot_table(index=keys, columns="metric", values="mean", observed=True)
-    return float((wide["baseline"] / wide["distance"]).median())
 
 
 def nearest_to(values: Iterable[float], wanted: float) -> float:

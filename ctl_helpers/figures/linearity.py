@@ -26,8 +26,8 @@ from ctl_helpers.figures.phrases import by_panel
 
 
 def times_nearer(table: pd.DataFrame) -> float:
-    """The median of baseline over distance, over settings, seeds, pairs, α and layers."""
-    known = ("setting", "seed", "i", "j", "alpha", "layer")
+    """The median of baseline over distance, over settings, seeds, pairs, α or λ, and layers."""
+    known = ("setting", "seed", "i", "j", "alpha", "lam", "layer")
     keys = [name for name in known if name in table]
     wide = table.pivot_table(index=keys, columns="metric", values="mean", observed=True)
     return float((wide["baseline"] / wide["distance"]).median())

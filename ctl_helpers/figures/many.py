@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -22,13 +22,11 @@ from ctl_helpers.figures.drawing import (
 from ctl_helpers.figures.factors import layer_choices
 from ctl_helpers.figures.phrases import FLOOR, by_panel, extent, trend
 
-_WEIGHTS = {"equal": (BLUE, "circle"), "unequal": (VERMILION, "square")}
+_LOOKS = ((BLUE, "circle"), (VERMILION, "square"))
 
 
 def many(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """``f(Σα_iθ_i)`` against ``Σα_i f(θ_i)`` for more and more networks, a panel a setting.
-
-    The menu chooses the layer, as in :func:`ctl_helpers.figures.factors.factor`.
 
     Args:
         table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed``, ``k`` (networks in
@@ -36,41 +34,79 @@ def many(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             Error bars are the lower and upper quartile over samples.
         panels: setting → panel title, in order.
     """
-    table = table[table["setting"].isin(list(panels))]
-    choices = layer_choices(table, panels)
-    lines, trends = [], {}
-    for column, setting in enumerate(panels, 1):
-        chosen = table[table["setting"] == setting]
-        for weights, (colour, symbol) in _WEIGHTS.items():
-            for metric, row in (("baseline", 1), ("distance", 1), ("coef", 2)):
-                rows = chosen[(chosen["metric"] == metric) & (chosen["weights"] == weights)]
-                frames = {
-                    choice: over_seeds(rows[rows["layer"].isin(layers[setting])], "k")
-                    for choice, layers in choices.items()
-                }
-                whole = next(iter(frames.values())).set_index("k")["mean"]
-                if (metric, weights) == ("distance", "equal"):
-                    trends[setting] = trend(whole, small=FLOOR)
-                data = {
-                    choice: {"x": frame["k"].tolist(), **points(frame)}
-                    for choice, frame in frames.items()
-                }
-                baseline = metric == "baseline"
-                name = f"baseline, {weights} weights" if baseline else f"{weights} weights"
-                filled = "diamond" if weights == "equal" else "diamond-open"
-                look = point_look(filled if baseline else symbol, name, "%{x} networks")
-                if symbol != "circle" and not baseline:
-                    look = {**look, "line_dash": "solid"}
-                lines.append(Line(name, GREY if baseline else colour, data, row, column, look=look))
-    figure = draw(
-        lines,
+    return growing(
+        table.assign(kind=table["weights"] + " weights"),
+        panels,
+        ("equal weights", "unequal weights"),
+        "networks",
         f"Networks in the mix {extent(table, 'k', panels)}: the distance "
-        f"{by_panel(panels, trends)}, equal weights, mean over layers",
+        f"{by_panel(panels, trends(table[table['weights'] == 'equal'], panels))}, equal weights, "
+        "mean over layers",
         "Against the number of networks in the mix: above on a log scale, mean of one minus "
         "cosine between the mixed network's features and the mixed features, for equal weights "
         "(circles) and for random ones (squares), with quartiles over samples, and the baseline "
         "between the mixed network and its parts (diamonds); below, the length coefficient, with "
         "a dotted line at one, equal length.",
+        "networks in the mix",
+    )
+
+
+def trends(table: pd.DataFrame, panels: Mapping[str, str]) -> dict[str, str]:
+    """Setting → how the distance goes with ``k``, mean over layers, in words."""
+    rows = table[table["metric"] == "distance"]
+    means = {name: over_seeds(rows[rows["setting"] == name], "k") for name in panels}
+    return {name: trend(frame.set_index("k")["mean"], small=FLOOR) for name, frame in means.items()}
+
+
+def growing(
+    table: pd.DataFrame,
+    panels: Mapping[str, str],
+    kinds: Sequence[str],
+    unit: str,
+    title: str,
+    alt: str,
+    axis: str,
+) -> Figure:
+    """Distance with its baseline above and length below, against a number of parts ``k``.
+
+    The menu chooses the layer, as in :func:`ctl_helpers.figures.factors.factor`.
+
+    Args:
+        table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed``, ``k`` and ``kind``.
+        panels: setting → panel title, in order.
+        kinds: two values of ``kind``, drawn as circles and as squares.
+        unit: what is counted, in the plural.
+        title: the takeaway.
+        alt: what the figure shows, for those who do not see it.
+        axis: the horizontal axis's label.
+    """
+    table = table[table["setting"].isin(list(panels))]
+    choices = layer_choices(table, panels)
+    lines = []
+    for column, setting in enumerate(panels, 1):
+        chosen = table[table["setting"] == setting]
+        for kind, (colour, symbol) in zip(kinds, _LOOKS, strict=True):
+            for metric, row in (("baseline", 1), ("distance", 1), ("coef", 2)):
+                rows = chosen[(chosen["metric"] == metric) & (chosen["kind"] == kind)]
+                frames = {
+                    choice: over_seeds(rows[rows["layer"].isin(layers[setting])], "k")
+                    for choice, layers in choices.items()
+                }
+                data = {
+                    choice: {"x": frame["k"].tolist(), **points(frame)}
+                    for choice, frame in frames.items()
+                }
+                baseline = metric == "baseline"
+                name = f"baseline, {kind}" if baseline else kind
+                filled = "diamond" if symbol == "circle" else "diamond-open"
+                look = point_look(filled if baseline else symbol, name, f"%{{x}} {unit}")
+                if not baseline:
+                    look = {**look, "line_dash": "solid"}
+                lines.append(Line(name, GREY if baseline else colour, data, row, column, look=look))
+    figure = draw(
+        lines,
+        title,
+        alt,
         rows=["E[1 − cosine]", "coef"],
         columns=list(panels.values()),
         height=600,
@@ -79,7 +115,7 @@ def many(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     )
     for column, setting in enumerate(panels, 1):
         values = table.loc[table["setting"] == setting, "k"]
-        number_axis(figure, values, "networks in the mix", row=2, col=column)
+        number_axis(figure, values, axis, row=2, col=column)
     figure.add_hline(y=1, line_dash="dot", line_color=GREY, row=2, col="all")
     drawn = table.loc[(table["metric"] != "coef") & (table["mean"] >= FLOOR), "mean"]
     return figure.update_yaxes(**log_axis(drawn), row=1)
