@@ -254,13 +254,14 @@ def commit(repo: str) -> str:
     return newest
 
 
-def hub(repo: str, revision: str, *files: str) -> list[Path]:
+def hub(repo: str, revision: str, *files: str, local: bool = False) -> list[Path]:
     """Files of a repository of the hub, from the local cache or else the network.
 
     Args:
         repo: ``owner/name``.
         revision: the 40 digits of a commit; a branch would change under the results.
         files: names in the repository.
+        local: look in the cache alone.
 
     Raises:
         ValueError: the revision is no commit.
@@ -274,7 +275,10 @@ def hub(repo: str, revision: str, *files: str) -> list[Path]:
     paths = []
     for file in files:
         try:
-            paths.append(Path(huggingface_hub.hf_hub_download(repo, file, revision=revision)))
+            found = huggingface_hub.hf_hub_download(
+                repo, file, revision=revision, local_files_only=local
+            )
+            paths.append(Path(found))
         except Exception as error:  # the hub's client passes on those of its network library
             raise MissingDataError(
                 f"{file} of {repo} is not on this machine and cannot be fetched "
@@ -290,8 +294,13 @@ def hub_clip(repo: str, base: StateDict | None = None) -> dict[str, Tensor]:
     Raises:
         MissingDataError, ValueError: as :func:`commit`, :func:`hub` and :func:`from_huggingface`.
     """
-    (path,) = hub(repo, commit(repo), _FILES.get(repo, "model.safetensors"))
-    return from_huggingface(read(path), base)
+    return from_huggingface(read(weights_file(repo)), base)
+
+
+def weights_file(repo: str, local: bool = False) -> Path:
+    """The file with the weights of one of ``COMMITS``; see :func:`hub`."""
+    (path,) = hub(repo, commit(repo), _FILES.get(repo, "model.safetensors"), local=local)
+    return path
 
 
 def _first_line(error: Exception) -> str:

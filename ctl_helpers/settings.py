@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from ctl_helpers import checkpoints, models
 from ctl_helpers.clip_settings import ClipSetting
 from ctl_helpers.data.images import Images, MissingDataError
 from ctl_helpers.project import root
+from ctl_helpers.published_clip import ModelSoup, PublishedClip
 from ctl_helpers.schema import PRETRAINED, Checked, Described, SettingError
 from ctl_helpers.sources import module_checksum
 from ctl_helpers.store import digest
@@ -79,6 +81,15 @@ class Setting(Described):
     def build(self) -> nn.Module:
         """The architecture, with weights that nobody should use."""
         return self.model.build()
+
+    def shortened(self, share: float) -> Setting:
+        """The same with a share of the training epochs, one at least, for a quick look."""
+
+        def short(recipe: Recipe) -> Recipe:
+            return replace(recipe, epochs=max(round(share * recipe.epochs), 1))
+
+        recipes = {"pretraining": short(self.pretraining), "finetuning": short(self.finetuning)}
+        return self.model_copy(update=recipes)
 
     def missing(self) -> str | None:
         """What is not on this machine and how to get it, in one sentence; None if all is here."""
@@ -248,7 +259,10 @@ class Setting(Described):
         )
 
 
-def load(name: str) -> Setting | ClipSetting:
+AnySetting = Setting | ClipSetting | PublishedClip | ModelSoup
+
+
+def load(name: str) -> AnySetting:
     """The setting ``settings/<name>.yaml``.
 
     Raises:
@@ -262,15 +276,17 @@ def load(name: str) -> Setting | ClipSetting:
 
 # Plans ask for every setting again and again.
 @lru_cache(maxsize=64)
-def _parsed(file: str, text: str) -> Setting | ClipSetting:
+def _parsed(file: str, text: str) -> AnySetting:
     name = file.removesuffix(".yaml")
     return _read(file, text, lambda content: _sort(content)(name=name, **content))
 
 
-def _sort(content: object) -> type[Setting | ClipSetting]:
+def _sort(content: object) -> type[AnySetting]:
     model = content.get("model") if isinstance(content, Mapping) else None
-    clip = isinstance(model, Mapping) and str(model.get("architecture")).startswith("clip")
-    return ClipSetting if clip else Setting
+    architecture = model.get("architecture") if isinstance(model, Mapping) else None
+    if architecture == "clip-published":
+        return ModelSoup if "ingredients" in content else PublishedClip
+    return ClipSetting if architecture == "clip" else Setting
 
 
 def names() -> list[str]:

@@ -66,7 +66,7 @@ def test_heads_come_from_the_text_tower_and_all_templates(quick: ClipSetting) ->
         assert head.classes.shape == (classes[task], 24)
         assert head.scale == quick.logit_scale
     names = quick.data.module.class_names("digits")
-    words, clip = quick._words(), quick._clip().eval()
+    words, clip = quick._words(), quick.clip().eval()
     clip.load_state_dict(quick.pretrained(0).weights())
     with torch.no_grad():
         unit = torch.nn.functional.normalize
@@ -91,7 +91,13 @@ def test_what_is_stored_is_not_trained_again(quick: ClipSetting, trained: list[i
     assert trained[5:] == [6, 4]
     quick.model_copy(update={"title": "Another"}).finetuned(0, "digits")
     quick.model_copy(update={"logit_scale": 20.0}).finetuned(0, "digits")
-    assert trained[7:] == [6, 4]
+    assert trained[7:] == [4]
+
+
+def test_a_shortened_setting_trains_a_share_of_the_steps(quick, trained: list[int]) -> None:
+    quick.shortened(0.5).finetuned(0, "digits")
+    assert trained == [3, 2]
+    assert quick.shortened(1.0) == quick
 
 
 def test_training_is_reproducible(quick: ClipSetting, tmp_path, monkeypatch) -> None:

@@ -17,7 +17,6 @@ def test_images_are_balanced_and_the_same_at_every_load(kind: str) -> None:
     assert len(counts) == len(kinds.class_names(kind))
     assert counts.max() - counts.min() <= 1
     assert len(images.targets[:40].unique()) > 4  # shuffled
-    kinds.load.cache_clear()
     kinds._in_turn.cache_clear()
     assert torch.equal(kinds.load(kind, "held-out").inputs, images.inputs)
 

@@ -102,12 +102,14 @@ FLOORS = [
     "connectivity mix metrics regression schema sources store",
     "features notebooks samples weights data/__init__ data/captions data/cifar10 data/cifar100 "
     "data/clip8 data/clip8_files data/digits data/files data/imagenet data/images data/kinds "
-    "data/mnist data/prompts data/scenes data/sketches data/tinyimagenet "
+    "data/mnist data/prompts data/real_files data/real_kinds data/scenes data/sketches "
+    "data/tinyimagenet "
     "models/__init__ models/clip models/mlp models/resnet",
     "batchnorm checkpoints curvature measures_averaging measures_editing passes tasks training "
     "weight_files",
     "clip_weights compare evaluate measures trajectories tuning",
     "clip_settings edits stitching",
+    "published_clip",
     "settings",
     "results book figures/__init__ figures/averaging figures/disentangled figures/drawing "
     "figures/editing figures/factors figures/linearity figures/many figures/paths "

@@ -13,7 +13,6 @@ from torch import Tensor
 
 import ctl_helpers as ctl
 from ctl_helpers import settings, trajectories
-from ctl_helpers.clip_settings import ClipSetting
 from ctl_helpers.data.images import MissingDataError
 from ctl_helpers.settings import Setting, SettingError
 from ctl_helpers.training import Recipe, epochs, initial_weights
@@ -44,8 +43,10 @@ def test_every_setting_loads_and_builds(name: str) -> None:
     assert setting.name == name
     assert ctl.feature_layers(setting.build())
     assert setting.sections
-    if isinstance(setting, ClipSetting):
-        assert set(setting.finetune) <= set(setting.data.module.KINDS)
+    if not isinstance(setting, settings.Setting):
+        module = setting.data.module
+        known = getattr(module, "SIZES", module.KINDS)
+        assert {*setting.finetune, *setting.control} <= set(known)
         return
     tasks = [setting.pretrain, *setting.finetune, *setting.far]
     assert all(setting.data.knows(task) for task in tasks)

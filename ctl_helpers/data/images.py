@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,9 +47,9 @@ class Images:
         """The first ``samples`` of them, or all when None."""
         return self[:samples]
 
-    def batches(self, size: int) -> list[tuple[Tensor, Tensor]]:
+    def batches(self, size: int) -> Batches:
         """``(inputs, targets)`` in order, ``size`` samples each, the last perhaps fewer."""
-        return list(zip(floats(self.inputs).split(size), self.targets.split(size), strict=True))
+        return Batches(self, size)
 
     def shuffled(self, seed: int) -> Images:
         """The same samples in an order that depends on ``seed`` alone."""
@@ -78,6 +79,24 @@ class Images:
             torch.cat([self.inputs[kept], donors.inputs[new]]),
             torch.cat([self.targets[kept], donors.targets[new]]),
         )
+
+
+@dataclass(frozen=True)
+class Batches(Sequence[tuple[Tensor, Tensor]]):
+    """Images in batches of floats, each made when it is asked for: bytes take less memory."""
+
+    images: Images
+    size: int
+
+    def __len__(self) -> int:
+        return -(-len(self.images) // self.size)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"there are {len(self)} batches, and no number {number}")
+        first = number % len(self) * self.size
+        part = self.images[first : first + self.size]
+        return floats(part.inputs), part.targets
 
 
 def _order(samples: int, seed: int) -> Tensor:

@@ -49,6 +49,10 @@ def checksum() -> str:
     return digest(parts)
 
 
+def check() -> None:
+    """Nothing can be missing."""
+
+
 def fetch() -> None:
     """Nothing to download: the images are drawn when they are loaded."""
 
@@ -63,8 +67,7 @@ def templates(kind: str) -> tuple[str, ...]:
     return _TEMPLATES
 
 
-@lru_cache(maxsize=32)
-def load(kind: str, split: str) -> Images:
+def load(kind: str, split: str, samples: int | None = None) -> Images:
     """Images of 32×32 pixels in colour, ``inputs`` uint8 of shape (samples, 3, 32, 32).
 
     How hard an image is, ``h ~ U(0, 0.6)``, scales its rotation, shift, darkness and noise, alike
@@ -74,6 +77,7 @@ def load(kind: str, split: str) -> Images:
         kind: one of ``KINDS``.
         split: ``"pretrain"``, ``"train"``, ``"held-out"`` or ``"test"``; each has images of its
             own, but the digits of the first two are drawn from the same originals.
+        samples: the first so many, all when None.
 
     Raises:
         ValueError: no such kind or split.
@@ -82,10 +86,10 @@ def load(kind: str, split: str) -> Images:
         raise ValueError(
             f"there are no images {kind!r}, {split!r}; kinds are {KINDS}, splits {list(_COUNTS)}"
         )
-    return _in_turn(kind, split).shuffled(0)
+    return _in_turn(kind, split).shuffled(0).first(samples)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def _in_turn(kind: str, split: str) -> Images:
     """One image of each class, then the next of each."""
     rng = np.random.default_rng([_SEED, KINDS.index(kind), list(_COUNTS).index(split)])

@@ -52,5 +52,16 @@ def load(split: str, classes: range | None = None) -> Images:
     return Images(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), targets)
 
 
+def class_names() -> list[str]:
+    """The classes in the order of their labels, each with its synonyms after commas.
+
+    Raises:
+        MissingDataError: as :func:`load`.
+    """
+    train, _ = checked("Tiny ImageNet 32×32", CHECKSUMS, _REMEDY)
+    with np.load(train, allow_pickle=False) as held:
+        return held["class_names"].tolist()
+
+
 def fetch() -> None:
     """Nothing that could be downloaded; :func:`load` says where the files belong."""

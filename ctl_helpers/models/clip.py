@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -64,6 +64,28 @@ class ImageTower(nn.Module):
         return self.feature_layers.index(layer)
 
 
+class Classifier(ImageTower):
+    """An image tower that gives logits: a linear layer reads the unit embeddings.
+
+    Args:
+        visual, mean, std: as for :class:`ImageTower`.
+        classes: how many logits.
+    """
+
+    def __init__(
+        self, visual: nn.Module, mean: Sequence[float], std: Sequence[float], classes: int
+    ) -> None:
+        super().__init__(visual, mean, std)
+        self.head = nn.Linear(visual.proj.shape[1], classes)
+
+    def forward(
+        self, inputs: Tensor, *, until: str | None = None, after: str | None = None
+    ) -> Tensor:
+        """As :meth:`ImageTower.forward`, with logits in place of embeddings."""
+        found = super().forward(inputs, until=until, after=after)
+        return found if until else self.head(F.normalize(found, dim=-1))
+
+
 class ZeroShotHead:
     """Embeddings → logits ``scale · cos(embedding, class)``, with frozen class vectors.
 
@@ -81,7 +103,7 @@ class ZeroShotHead:
 
 
 @torch.no_grad()
-def class_vectors(model: nn.Module, prompts: Sequence[Tensor]) -> Tensor:
+def class_vectors(model: nn.Module, prompts: Iterable[Tensor]) -> Tensor:
     """One unit vector a class: the mean of its prompts' unit embeddings (Radford et al. 2021).
 
     Args:
