@@ -195,7 +195,7 @@ class ModelSoup(OnImages):
         found = {}
         for number in self.ingredients:
             tower, head = clip_weights.from_model_soups(read(_soup_file(number)))
-            found[f"model {number}"] = tower | {f"head.{part}": v for part, v in head.items()}
+            found[f"model {number:02d}"] = tower | {f"head.{part}": v for part, v in head.items()}
         return found
 
     def heads(self, seed: int, tasks: Sequence[str]) -> None:

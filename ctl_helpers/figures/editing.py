@@ -237,6 +237,8 @@ def against_lambda(eq2: pd.DataFrame, eq3: pd.DataFrame, panels: Mapping[str, st
                     growth[setting] = [2**slope for slope in powers(next(iter(frames.values())))]
     said = {
         name: f"{few[0]:.0f} times at first and {few[-1]:.0f} times at last"
+        if few
+        else "by what a second λ would tell"
         for name, few in growth.items()
     }
     figure = draw(
