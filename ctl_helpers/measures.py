@@ -13,7 +13,7 @@ import pandas as pd
 
 from ctl_helpers.measures_averaging import MEASURES_AVERAGING
 from ctl_helpers.measures_editing import MEASURES_EDITING
-from ctl_helpers.regression import r_squared
+from ctl_helpers.measures_factors import MEASURES_FACTORS
 from ctl_helpers.samples import Sample, Values, cube, long, median, rank
 
 NO_BARRIER = 0.01
@@ -22,9 +22,7 @@ NO_BARRIER = 0.01
 LINEAR = 0.1
 """1 − cosine up to which a pair counts as linear: an angle of 26°."""
 
-_FACTORS = ("pretrain_epochs", "finetune_epochs", "replaced")
 _REAL, *_CONTROLS = ("shared pretraining", "pretrained apart", "other samples")
-_REGRESSORS = ("product", "curvature", "squared_distance")
 
 
 # Section 4.1.
@@ -174,103 +172,15 @@ def broken_steps(induced: pd.DataFrame) -> Sample:
     return _induced(induced, share)
 
 
-# Theorem 4.2.
-
-
-def growth(many: pd.DataFrame) -> Sample:
-    """Equal weights: the distance at the largest k over that at the smallest, mean over layers."""
-    rows = many[(many["weights"] == "equal") & (many["metric"] == "distance")]
-    values, seeds = cube(rows, ["draw"], k=None)
-    return Sample(values, seeds, "draws", lambda rows: _ends(np.nanmean(rows, axis=0)))
-
-
-def largest_mix(many: pd.DataFrame) -> Sample:
-    """The distance at the largest k, mean over layers and over equal and unequal weights."""
-    rows = many[(many["k"] == many["k"].max()) & (many["metric"] == "distance")]
-    values, seeds = cube(rows, ["draw"], weights=None)
-    return Sample(values, seeds, "draws", np.nanmean)
-
-
-# Section 5.
-
-
-def kept(table: pd.DataFrame) -> Sample:
-    """The distance at the factor's last value over that at its first, mean over layers."""
-    return _curves([table], lambda rows: _ends(np.nanmean(rows, axis=0)))
-
-
-def kept_of_baseline(table: pd.DataFrame) -> Sample:
-    """The same for distance over baseline: is it more than networks being alike?"""
-    apart, base = (_curves([table], np.nanmean, name) for name in ("distance", "baseline"))
-    both = np.stack([apart.values, base.values], axis=1)
-
-    def ratio(rows: Values) -> float:
-        one, other = np.nanmean(rows, axis=0)
-        return _ends(one / other)
-
-    return Sample(both, apart.seeds, apart.unit, ratio)
-
-
-def trend(table: pd.DataFrame) -> Sample:
-    """Rank correlation of the factor and the distance, mean over layers."""
-
-    def correlation(rows: Values) -> float:
-        curve = np.nanmean(rows, axis=0)
-        return rank(np.arange(len(curve)), curve)
-
-    return _curves([table], correlation)
-
-
-def change(table: pd.DataFrame) -> Sample:
-    """Doublings from the factor's value of least distance to that of most."""
-    return _curves([table], lambda rows: _doublings(np.nanmean(rows, axis=0)))
-
-
-def change_against(table: pd.DataFrame, other: pd.DataFrame) -> Sample:
-    """:func:`change` of one table over that of another."""
-    first = _points(table)
-
-    def share(rows: Values) -> float:
-        curve = np.nanmean(rows, axis=0)
-        return _doublings(curve[:first]) / _doublings(curve[first:])
-
-    return _curves([table, other], share)
-
-
-def explained(regression: pd.DataFrame) -> Sample:
-    """R² of a line through the product; negative where the line falls."""
-    return _regressed(regression, "", lambda rows: _explained(rows, 0))
-
-
-def explained_parameters(regression: pd.DataFrame) -> Sample:
-    """The same with θ read as the parameters alone, without running statistics."""
-    return _regressed(regression, "_parameters", lambda rows: _explained(rows, 0))
-
-
-def explained_more(regression: pd.DataFrame) -> Sample:
-    """R² of the product, as above, less the larger of R² of the curvature and of the distance.
-
-    NaN for a single start, whose curvature is one number and makes the product the distance.
-    """
-    return _regressed(regression, "", _more)
-
-
-def explained_more_parameters(regression: pd.DataFrame) -> Sample:
-    """The same with θ read as the parameters alone."""
-    return _regressed(regression, "_parameters", _more)
-
-
 MEASURES: Mapping[str, Callable[..., Sample]] = {
     measure.__name__: measure
     for measure in (
         loss_rise, pretraining_rise, loss_barrier, times_nearer, least_nearer, worst_distance,
         length_error, worst_length, times_farther, length_drop, worst_ratio, counterexamples,
         nonlinear_thirds, premise_rank, share_left, first_barrier, last_rise, last_distance,
-        gap_rank, broken_steps, growth, largest_mix, kept, kept_of_baseline, trend, change,
-        change_against, explained, explained_parameters, explained_more,
-        explained_more_parameters,
+        gap_rank, broken_steps,
     )
-} | MEASURES_AVERAGING | MEASURES_EDITING  # fmt: skip
+} | MEASURES_AVERAGING | MEASURES_EDITING | MEASURES_FACTORS  # fmt: skip
 
 
 def _line_median(barriers: pd.DataFrame, name: str) -> Sample:
@@ -325,72 +235,3 @@ def _induced(induced: pd.DataFrame, statistic: Callable[[Values], float]) -> Sam
     inner = induced[~induced["alpha"].isin([0, 1])]
     values, seeds = cube(long(inner, ["seed", "k", "alpha"], names), ["k"], name=names, alpha=None)
     return Sample(values, seeds, "values of k", statistic)
-
-
-def _factor(table: pd.DataFrame) -> str:
-    return next(name for name in _FACTORS if name in table)
-
-
-def _points(table: pd.DataFrame) -> int:
-    """How many values of its factor a table has, but for 0 epochs of fine-tuning.
-
-    There both networks are the pretrained one, and the distance is 0 by definition.
-    """
-    name = _factor(table)
-    return table.loc[(table[name] > 0) | (name != "finetune_epochs"), name].nunique()
-
-
-def _curves(
-    tables: Sequence[pd.DataFrame],
-    statistic: Callable[[Values], float],
-    metric: str = "distance",
-) -> Sample:
-    """A metric against the factors of some tables, side by side: shape (seeds, points).
-
-    The mean over the layers where it is defined at every point.
-    """
-    parts = []
-    for number, table in enumerate(tables):
-        rows = table[table["metric"] == metric].assign(factor=table[_factor(table)], table=number)
-        points = sorted(rows["factor"].unique())[-_points(table) :]
-        parts.append(rows[rows["factor"].isin(points)])
-    both = pd.concat(parts)
-    wide = both.pivot_table(
-        index=["seed", "layer"], columns=["table", "factor"], values="mean", observed=True
-    ).sort_index(axis=1)
-    curves = wide.dropna().groupby("seed").mean()
-    return Sample(curves.to_numpy(float), curves.index.tolist(), "seeds", statistic)
-
-
-def _ends(curve: Values) -> float:
-    return float(curve[-1] / curve[0]) if len(curve) > 1 else float("nan")
-
-
-def _doublings(curve: Values) -> np.float64:
-    return np.log2(curve.max() / curve.min()) if len(curve) > 1 else np.float64("nan")
-
-
-def _regressed(table: pd.DataFrame, reading: str, statistic: Callable[[Values], float]) -> Sample:
-    """Shape (starts, (δ and regressors), pairs), regressors being columns that end in a reading."""
-    names = ("delta", *(name + reading for name in _REGRESSORS))
-    keys = ["seed", "start", "pair"]
-    numbered = table.assign(pair=table.groupby(["seed", "start"]).cumcount())
-    values, seeds = cube(long(numbered, keys, names), ["start"], name=names, pair=None)
-    return Sample(values, seeds, "starts", statistic)
-
-
-def _more(rows: Values) -> float:
-    curvature = rows[:, 1 + _REGRESSORS.index("curvature")]
-    if np.nanmin(curvature) == np.nanmax(curvature):
-        return float("nan")
-    return _explained(rows, 0) - max(abs(_explained(rows, number)) for number in (1, 2))
-
-
-def _explained(rows: Values, number: int) -> float:
-    delta, x = rows[:, 0].ravel(), rows[:, number + 1].ravel()
-    known = ~(np.isnan(delta) | np.isnan(x))
-    # Through two points there is always a line.
-    if known.sum() < 3:
-        return float("nan")
-    slope = np.sum((x[known] - x[known].mean()) * (delta[known] - delta[known].mean()))
-    return float(np.sign(slope) * r_squared(x[known], delta[known]))

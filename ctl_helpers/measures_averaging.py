@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from ctl_helpers.samples import Sample, Values, cube, median
+from ctl_helpers.samples import Sample, Values, cube, ends, median
 
 
 def ensemble_correlation(ensembles: pd.DataFrame) -> Sample:
@@ -54,6 +54,20 @@ def average_worst_length(averaging: pd.DataFrame) -> Sample:
     return Sample(off, seeds, "averages", lambda rows: np.nanmean(rows, axis=(0, 1)).max())
 
 
+def growth(many: pd.DataFrame) -> Sample:
+    """Equal weights: the distance at the largest k over that at the smallest, mean over layers."""
+    rows = many[(many["weights"] == "equal") & (many["metric"] == "distance")]
+    values, seeds = cube(rows, ["draw"], k=None)
+    return Sample(values, seeds, "draws", lambda rows: ends(np.nanmean(rows, axis=0)))
+
+
+def largest_mix(many: pd.DataFrame) -> Sample:
+    """The distance at the largest k, mean over layers and over equal and unequal weights."""
+    rows = many[(many["k"] == many["k"].max()) & (many["metric"] == "distance")]
+    values, seeds = cube(rows, ["draw"], weights=None)
+    return Sample(values, seeds, "draws", np.nanmean)
+
+
 MEASURES_AVERAGING: Mapping[str, Callable[..., Sample]] = {
     measure.__name__: measure
     for measure in (
@@ -62,6 +76,8 @@ MEASURES_AVERAGING: Mapping[str, Callable[..., Sample]] = {
         average_least_nearer,
         average_worst_distance,
         average_worst_length,
+        growth,
+        largest_mix,
     )
 }
 

@@ -100,6 +100,11 @@ def median(values: Values, axis: int | tuple[int, ...] | None = None) -> Values:
     return np.nanmedian(values, axis) if np.isnan(found).any() else found
 
 
+def ends(curve: Values) -> float:
+    """The last value over the first; NaN for a single point."""
+    return float(curve[-1] / curve[0]) if len(curve) > 1 else float("nan")
+
+
 def rank(x: Values, y: Values) -> float:
     """Spearman's correlation; NaN where one of them does not vary."""
     known = ~(np.isnan(x) | np.isnan(y))

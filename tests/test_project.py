@@ -105,14 +105,14 @@ FLOORS = [
     "data/mnist data/prompts data/real_files data/real_kinds data/scenes data/sketches "
     "data/tinyimagenet "
     "models/__init__ models/clip models/mlp models/resnet",
-    "batchnorm checkpoints curvature measures_averaging measures_editing passes tasks training "
-    "weight_files",
+    "batchnorm checkpoints curvature measures_averaging measures_editing measures_factors passes "
+    "tasks training weight_files",
     "clip_weights compare evaluate measures trajectories tuning",
     "clip_settings edits stitching",
     "published_clip",
     "settings",
     "results book figures/__init__ figures/averaging figures/disentangled figures/drawing "
-    "figures/editing figures/factors figures/linearity figures/many figures/paths "
+    "figures/editing figures/factors figures/lengths figures/linearity figures/many figures/paths "
     "figures/phrases figures/spawning figures/statistics figures/stitched figures/theory",
     "claims plan",
     "pages runs",

@@ -21,6 +21,7 @@ from ctl_helpers.figures.drawing import (
     significant,
 )
 from ctl_helpers.figures.factors import layer_choices
+from ctl_helpers.figures.lengths import in_view, length_axes, mean_length, step_look
 from ctl_helpers.figures.linearity import times_nearer
 from ctl_helpers.figures.phrases import by_panel
 
@@ -141,11 +142,7 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str], last: int | None
     table = blocks(histograms[histograms["setting"].isin(list(panels))])
     names = list(dict.fromkeys(table["layer"]))[-(last or 0) :]
     table = table[table["layer"].isin(names)]
-    filled = table[table["share"] > 0.01]
-    left, right = min(filled["low"].min(), 1), max(filled["high"].max(), 1)
-    # What lies outside the axis only makes the page heavy; a bin at its edge needs a neighbour.
-    width = (table["high"] - table["low"]).max()
-    seen = table[(table["low"] > left - 1.5 * width) & (table["high"] < right + 1.5 * width)]
+    seen, ends = in_view(table)
     scalings = sorted(table["lam"].unique())
     edits = by_edit(seen, ["lam", "layer", "low", "high"], panels)
     lines = []
@@ -156,25 +153,17 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str], last: int | None
                 bins = {edit: _where(rows, chosen) for edit, rows in edits.items()}
                 first = next(iter(bins.values()))
                 name = f"λ = {lam:g}"
-                look = {
-                    "x": significant((first["low"] + first["high"]) / 2),
-                    "mode": "lines",
-                    "line_shape": "hvh",
-                    "line_width": 1.8,
-                    "hovertemplate": f"coef %{{x}}: %{{y:.1%}} of samples<extra>{name}</extra>",
-                }
+                look = step_look(first, name)
                 data = {edit: {"y": part["share"].round(3).tolist()} for edit, part in bins.items()}
                 colour = COLOURS[n % len(COLOURS)]
                 lines.append(Line(name, colour, data, row, column, name, look))
     start = nearest_to(scalings, LAMBDA)
     middle = table[np.isclose(table["lam"], start)]
-    weighed = middle.assign(coef=(middle["low"] + middle["high"]) / 2 * middle["share"])
-    summed = weighed.groupby("setting")[["coef", "share"]].sum()
     sides = _sides(histograms)
     figure = draw(
         lines,
         f"At λ = {start:g} the {sides[0]} have "
-        f"{by_panel(panels, summed['coef'] / summed['share'], '{:.1%}')} of the length of the mean "
+        f"{by_panel(panels, mean_length(middle), '{:.1%}')} of the length of the mean "
         f"of {sides[1]}",
         "For each block, the share of samples by length coefficient, where one means equal length "
         "of both sides of the equation.",
@@ -185,10 +174,7 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str], last: int | None
         min_width=340 * len(panels),
         every="every λ",
     )
-    figure.add_vline(x=1, line_dash="dot", line_color=GREY)
-    figure.update_yaxes(tickformat=".0%", nticks=4, rangemode="tozero")
-    figure.update_xaxes(range=[left, right])
-    figure.update_xaxes(title_text="coef", row=len(names))
+    length_axes(figure, ends, len(names))
     return start_at(figure, f"λ = {start:g}")
 
 

@@ -22,6 +22,7 @@ from ctl_helpers.figures.drawing import (
     points,
     significant,
 )
+from ctl_helpers.figures.lengths import in_view, length_axes, mean_length, step_look
 from ctl_helpers.figures.phrases import by_panel
 
 
@@ -81,12 +82,7 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         panels: setting → panel title, in order.
     """
     layers = list(dict.fromkeys(histograms["layer"]))
-    filled = histograms[histograms["share"] > 0.01]
-    left, right = min(filled["low"].min(), 1), max(filled["high"].max(), 1)
-    # What lies outside the axis only makes the page heavy; a bin at its edge needs a neighbour.
-    width = (histograms["high"] - histograms["low"]).max()
-    inside = (histograms["low"] > left - 1.5 * width) & (histograms["high"] < right + 1.5 * width)
-    seen = histograms[inside]
+    seen, ends = in_view(histograms)
     lines = []
     for column, setting in enumerate(panels, 1):
         for row, layer in enumerate(layers, 1):
@@ -95,22 +91,13 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
                 name = f"α = {alpha:g}"
                 bins = by_pair(rows, ["low", "high"])
                 data = {pair: {"y": part["share"].round(3).tolist()} for pair, part in bins.items()}
-                middles = significant((bins[ALL]["low"] + bins[ALL]["high"]) / 2)
-                look = {
-                    "x": middles,
-                    "mode": "lines",
-                    "line_shape": "hvh",
-                    "line_width": 1.8,
-                    "hovertemplate": "coef %{x}: %{y:.1%} of samples<extra>" + name + "</extra>",
-                }
+                look = step_look(bins[ALL], name)
                 lines.append(Line(name, COLOURS[n], data, row, column, name, look))
-    middle = (histograms["low"] + histograms["high"]) / 2
-    summed = histograms.assign(coef=middle * histograms["share"]).groupby("setting")
-    mean = summed["coef"].sum() / summed["share"].sum()
     figure = draw(
         lines,
-        f"The mixed network's features have {by_panel(panels, mean, '{:.0%}')} of the mixed "
-        "features' length, mean over what is drawn",
+        "The mixed network's features have "
+        f"{by_panel(panels, mean_length(histograms), '{:.0%}')} of the mixed features' length, "
+        "mean over what is drawn",
         "For each layer, the share of samples by coefficient: the length of the interpolated "
         "network's feature along the interpolated features, where one means equal length.",
         rows=layers,
@@ -119,10 +106,7 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         shared_y=False,
         min_width=340 * len(panels),
     )
-    figure.add_vline(x=1, line_dash="dot", line_color=GREY)
-    figure.update_yaxes(tickformat=".0%", nticks=4, rangemode="tozero")
-    figure.update_xaxes(range=[left, right])
-    return figure.update_xaxes(title_text="coef", row=len(layers))
+    return length_axes(figure, ends, len(layers))
 
 
 def controls(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:

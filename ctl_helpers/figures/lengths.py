@@ -1,0 +1,45 @@
+"""What figures on the distribution of length coefficients share."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ctl_helpers.figures.drawing import GREY, Figure, significant
+
+
+def in_view(histograms: pd.DataFrame) -> tuple[pd.DataFrame, tuple[float, float]]:
+    """The bins to draw, and the ends of the axis: where more than 1% of samples are, and 1.
+
+    What lies outside the axis only makes a page heavy; a bin at its edge needs a neighbour.
+    """
+    filled = histograms[histograms["share"] > 0.01]
+    left, right = min(filled["low"].min(), 1), max(filled["high"].max(), 1)
+    margin = 1.5 * (histograms["high"] - histograms["low"]).max()
+    inside = (histograms["low"] > left - margin) & (histograms["high"] < right + margin)
+    return histograms[inside], (left, right)
+
+
+def mean_length(histograms: pd.DataFrame) -> pd.Series:
+    """Setting → mean coefficient."""
+    middle = (histograms["low"] + histograms["high"]) / 2
+    summed = histograms.assign(coef=middle * histograms["share"]).groupby("setting")
+    return summed["coef"].sum() / summed["share"].sum()
+
+
+def step_look(bins: pd.DataFrame, name: str) -> dict[str, object]:
+    """A line in steps, a bin a step; ``name`` is told on hover."""
+    return {
+        "x": significant((bins["low"] + bins["high"]) / 2),
+        "mode": "lines",
+        "line_shape": "hvh",
+        "line_width": 1.8,
+        "hovertemplate": f"coef %{{x}}: %{{y:.1%}} of samples<extra>{name}</extra>",
+    }
+
+
+def length_axes(figure: Figure, ends: tuple[float, float], rows: int) -> Figure:
+    """Axes of a figure with ``rows`` histograms below one another, with a mark at equal length."""
+    figure.add_vline(x=1, line_dash="dot", line_color=GREY)
+    figure.update_yaxes(tickformat=".0%", nticks=4, rangemode="tozero")
+    figure.update_xaxes(range=list(ends))
+    return figure.update_xaxes(title_text="coef", row=rows)
