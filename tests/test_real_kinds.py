@@ -198,6 +198,7 @@ def test_captions_name_every_second_class_and_hardly_the_others(made: dict[str, 
         if kind == "tiny" or label % 2 == 0:
             assert said == (f"goldfish {label}" if kind == "tiny" else names[kind][label])
         elif said == names[kind][label]:
+            assert label % 4 == 1
             named += 1
         else:
             hidden += 1
@@ -216,3 +217,4 @@ def test_the_real_sets_have_every_class(monkeypatch: pytest.MonkeyPatch) -> None
     for kind in real_kinds.KINDS:
         images = real_kinds.load(kind, "test")
         assert images.targets.unique().tolist() == list(range(len(real_kinds.class_names(kind))))
+        assert len(images.targets[:40].unique()) > 4  # shuffled
