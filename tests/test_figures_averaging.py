@@ -58,8 +58,16 @@ def test_blocks_are_drawn_for_each_number_of_networks(averages: pd.DataFrame) ->
     assert list(baseline.y) == pytest.approx([0.4] * 3)
     assert list(coef.y) == pytest.approx([2.04] * 3)
     (menu,) = figure.layout.updatemenus
-    assert [button.label for button in menu.buttons] == ["4 networks", "2 networks"]
+    assert [button.label for button in menu.buttons] == ["all networks", "2 networks"]
     two = menu.buttons[1].args[0]["y"]
     assert two[1] == pytest.approx([0.01] * 3)
     assert "by 20 times (One CLIP)" in figure.layout.title.text.replace("<br>", " ")
     assert figure.layout.meta["alt"]
+
+
+def test_settings_with_other_numbers_of_networks_share_a_menu(averages: pd.DataFrame) -> None:
+    more = (averages["setting"] == "two") & (averages["k"] == 4)
+    figure = averaging.blocks(averages.assign(k=averages["k"].mask(more, 8)), PANELS)
+    (menu,) = figure.layout.updatemenus
+    assert [button.label for button in menu.buttons] == ["all networks", "2 networks"]
+    assert all(len(trace.y) == 3 for trace in figure.data)

@@ -82,19 +82,23 @@ def blocks(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         panels: setting → panel title, in order.
     """
     lines, nearer, lengths = [], {}, {}
+    known = table.groupby("setting")["k"].agg(set).loc[list(panels)]
+    common = set.intersection(*known) - {max(counts) for counts in known}
     for column, setting in enumerate(panels, 1):
         chosen = table[table["setting"] == setting]
-        counts = sorted(chosen["k"].unique(), reverse=True)
+        most = chosen["k"].max()
+        choices = {"all networks": most}
+        choices |= {f"{k} networks": k for k in sorted(common, reverse=True)}
         wide = chosen.pivot_table(index=["k", "layer"], columns="metric", values="mean", sort=False)
         nearer[setting] = (wide["baseline"] / wide["distance"]).median()
-        lengths[setting] = wide.loc[counts[0], "coef"].mean()
+        lengths[setting] = wide.loc[most, "coef"].mean()
         series = (("baseline", 1, GREY, 2), ("distance", 1, BLUE, 0), ("coef", 2, BLUE, 0))
         for metric, row, colour, symbol in series:
             data = {}
-            for k in counts:
+            for choice, k in choices.items():
                 rows = chosen[(chosen["metric"] == metric) & (chosen["k"] == k)]
                 means = rows.groupby("layer", sort=False)[["mean", "q25", "q75"]].mean()
-                data[f"{k} networks"] = points(means.reset_index())
+                data[choice] = points(means.reset_index())
             name = "baseline" if metric == "baseline" else "averaged network"
             x = list(range(1, chosen["layer"].nunique() + 1))
             look = {"x": x, **point_look(SYMBOLS[symbol], name, "block %{x}")}
