@@ -46,6 +46,14 @@ def blend(parts: Sequence[tuple[float, Mix]]) -> dict[str, float]:
     return dict(mix_key(total))
 
 
+def described(state: StateDict) -> StateDict:
+    """Tensors of the same shapes and types, to be looked at without reading the values.
+
+    A state dict that is read when it is asked for tells them in its attribute ``meta``.
+    """
+    return getattr(state, "meta", state)
+
+
 def check_compatible(
     checkpoints: Mapping[str, StateDict], reference: StateDict, owner: str = "the model"
 ) -> None:
@@ -57,8 +65,10 @@ def check_compatible(
     """
     if not checkpoints:
         raise ValueError("no checkpoints given; pass a mapping of name to state dict")
+    reference = described(reference)
     for name, state in checkpoints.items():
-        missing, extra = sorted(reference.keys() - state.keys()), sorted(state.keys() - reference)
+        known = described(state)
+        missing, extra = sorted(reference.keys() - known.keys()), sorted(known.keys() - reference)
         if missing or extra:
             culprit = f"lacks {missing[0]!r}" if missing else f"has {extra[0]!r}"
             raise ValueError(
@@ -66,9 +76,9 @@ def check_compatible(
                 f"{len(extra)} unknown); load a checkpoint of the same architecture"
             )
         for key, tensor in reference.items():
-            if state[key].shape != tensor.shape:
+            if known[key].shape != tensor.shape:
                 raise ValueError(
-                    f"checkpoint {name!r} has shape {tuple(state[key].shape)} at {key!r} where "
+                    f"checkpoint {name!r} has shape {tuple(known[key].shape)} at {key!r} where "
                     f"{owner} has {tuple(tensor.shape)}; load a checkpoint of the same architecture"
                 )
 

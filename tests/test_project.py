@@ -99,12 +99,12 @@ def test_every_dependency_has_its_reason() -> None:
 
 FLOORS = [
     "project",
-    "connectivity mix metrics regression schema sources store",
+    "connectivity mix metrics regression schema sources stages store",
     "features notebooks samples weights data/__init__ data/captions data/cifar10 data/cifar100 "
     "data/clip8 data/clip8_files data/digits data/files data/imagenet data/images data/kinds "
     "data/mnist data/prompts data/real_files data/real_kinds data/scenes data/sketches "
     "data/tinyimagenet "
-    "models/__init__ models/clip models/mlp models/resnet",
+    "models/__init__ models/clip models/llama models/mlp models/resnet models/t5 models/text",
     "batchnorm checkpoints curvature measures_averaging measures_editing measures_factors passes "
     "tasks training weight_files",
     "clip_weights compare evaluate measures trajectories tuning",
@@ -121,7 +121,7 @@ FLOORS = [
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names.split()}
 ENGINE = (
-    *("mix", "metrics", "features", "weights", "passes"),
+    *("mix", "metrics", "stages", "features", "weights", "passes"),
     *("compare", "evaluate", "edits", "stitching"),
 )
 HEAVY = {
@@ -195,7 +195,7 @@ def test_a_tool_is_imported_where_its_job_is(library: str) -> None:
 
 def test_importing_the_engine_loads_no_tool() -> None:
     tools = {"plotly", "papermill", "distributed", "typer", "sphinx", "sklearn", "torchvision"}
-    tools |= {"scipy", "curvlinops"}
+    tools |= {"scipy", "curvlinops", "transformers"}
     code = f"import sys, ctl_helpers; print({tools!r} & sys.modules.keys())"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

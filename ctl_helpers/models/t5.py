@@ -1,0 +1,201 @@
+"""T5 through transformers: encoder and decoder block by block, one feature a sample."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ctl_helpers.models.text import TextNetwork, mean_over, taps_for
+from ctl_helpers.stages import Stage, State
+
+if TYPE_CHECKING:
+    from transformers import T5Config
+
+
+class T5(TextNetwork):
+    """Tokens → logits of the answer, ``model(input_ids, attention_mask, answer_ids=None)``.
+
+    Features are the paper's: an encoder block gives the mean of its output over the tokens that
+    are no padding, a decoder block its state at the first position, where the first token is
+    generated. ``states.encoder.0 …`` and ``states.decoder.0 …`` are the blocks' outputs before
+    the final norms, ``states.encoder.norm`` and ``states.decoder.norm`` the norms'.
+
+    The input embedding is shared by encoder and decoder. T5 v1.0 reads its logits with it too,
+    from states that are scaled by ``d_model ** -0.5``; v1.1 has a head of its own, unscaled.
+
+    Args:
+        config: its sizes; ``tie_word_embeddings=False`` means v1.1.
+    """
+
+    unused = re.compile(
+        r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight"
+    )
+
+    def __init__(self, config: T5Config) -> None:
+        from transformers import T5ForConditionalGeneration  # takes seconds
+
+        super().__init__()
+        self.config = config
+        # transformers 5 keeps what the config said of tying under this name, and always ties.
+        self._is_tied = getattr(config, "scale_decoder_outputs", config.tie_word_embeddings)
+        whole = T5ForConditionalGeneration._from_config(config, attn_implementation="sdpa")
+        self.shared, self.encoder, self.decoder = whole.shared, whole.encoder, whole.decoder
+        for stack in (self.encoder, self.decoder):
+            del stack.embed_tokens
+        if not self._is_tied:
+            self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+            nn.init.normal_(self.lm_head.weight, std=config.initializer_factor)
+        blocks = {"encoder": len(self.encoder.block), "decoder": len(self.decoder.block)}
+        self.states = nn.ModuleDict(
+            {side: taps_for(*map(str, range(count)), "norm") for side, count in blocks.items()}
+        )
+        self.feature_layers = tuple(
+            f"states.{side}.{number}" for side, count in blocks.items() for number in range(count)
+        )
+        self.norm_layers = ("states.encoder.norm", "states.decoder.norm")
+        embeddings = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+        self.tied = {
+            "shared.weight": (*embeddings, "lm_head.weight") if self._is_tied else embeddings
+        }
+
+    def begin(
+        self, input_ids: Tensor, attention_mask: Tensor, answer_ids: Tensor | None = None
+    ) -> State:
+        """The tokens and masks of a batch.
+
+        Args:
+            input_ids: the prompt's tokens, shape (samples, tokens), padded on the right.
+            attention_mask: of that shape, 1 at tokens and 0 at padding.
+            answer_ids: the answer's tokens but for the last, shape (samples, answer tokens − 1),
+                padded on the right; none where only the first one is to be predicted.
+
+        Returns:
+            The state from which the stages make logits (samples, answer tokens, vocabulary),
+            each token's from the right tokens before it.
+
+        Raises:
+            ValueError: a prompt that is all padding.
+        """
+        kept = attention_mask.bool()
+        if not kept.any(1).all():
+            raise ValueError("attention_mask leaves no token of a sample; give each a prompt")
+        first = input_ids.new_full((len(input_ids), 1), self._start)
+        answer = first if answer_ids is None else torch.cat([first, answer_ids], 1)
+        length = answer.shape[1]
+        causal = torch.ones(length, length, dtype=torch.bool, device=answer.device).tril()
+        return {
+            "input_ids": input_ids,
+            "answer_ids": answer,
+            "kept": kept,
+            "causal": causal.expand(len(answer), 1, -1, -1),
+        }
+
+    def stages(self) -> Sequence[Stage]:
+        """Embedding, encoder blocks and norm, decoder blocks and norm, and the head."""
+        found = [Stage("embedding", ("shared.",), None, self._embed)]
+        for side in ("encoder", "decoder"):
+            for number in range(len(self.get_submodule(side).block)):
+                found.append(
+                    Stage(
+                        f"{side}.{number}",
+                        (f"{side}.block.{number}.",),
+                        f"states.{side}.{number}",
+                        partial(self._block, side, number),
+                    )
+                )
+            prefixes = (f"{side}.final_layer_norm.",)
+            found.append(
+                Stage(f"{side}.norm", prefixes, f"states.{side}.norm", partial(self._norm, side))
+            )
+        head = "shared." if self._is_tied else "lm_head."
+        return [*found, Stage("head", (head,), None, self._head)]
+
+    @property
+    def _start(self) -> int:
+        start = getattr(self.config, "decoder_start_token_id", None)
+        return self.config.pad_token_id if start is None else start
+
+    def _embed(self, state: State) -> State:
+        encoder = self.encoder.dropout(self.shared(state["input_ids"]))
+        decoder = self.decoder.dropout(self.shared(state["answer_ids"]))
+        masks = {"kept": state["kept"], "causal": state["causal"]}
+        return {**masks, "encoder": encoder, "decoder": decoder}
+
+    def _block(self, side: str, number: int, state: State) -> State:
+        kept = state["kept"][:, None, None]
+        bias = f"{side}_bias"
+        given = {"position_bias": state.get(bias)}
+        if side == "encoder":
+            given["attention_mask"] = kept
+        else:
+            given["attention_mask"] = state["causal"]
+            given |= {"encoder_hidden_states": state["encoder"], "encoder_attention_mask": kept}
+        block = self.get_submodule(side).block[number]
+        # Block 0 owns the bias of relative positions and the others are given it.
+        hidden, position_bias, _ = block(state[side], **given)
+        self.states[side][str(number)](self._pooled(side, hidden, state))
+        return {**state, side: hidden, bias: position_bias}
+
+    def _norm(self, side: str, state: State) -> State:
+        stack = self.get_submodule(side)
+        hidden = stack.dropout(stack.final_layer_norm(state[side]))
+        self.states[side]["norm"](self._pooled(side, hidden, state))
+        rest = {key: value for key, value in state.items() if key != f"{side}_bias"}
+        return {**rest, side: hidden}
+
+    def _head(self, state: State) -> State:
+        if not self._is_tied:
+            return {"output": self.lm_head(state["decoder"])}
+        scaled = state["decoder"] * self.config.d_model**-0.5
+        return {"output": F.linear(scaled, self.shared.weight)}
+
+    def _pooled(self, side: str, hidden: Tensor, state: State) -> Tensor:
+        return mean_over(hidden, state["kept"]) if side == "encoder" else hidden[:, 0]
+
+
+def small_t5(
+    *,
+    vocabulary: int,
+    width: int,
+    head_width: int,
+    inner: int,
+    layers: int,
+    decoder_layers: int | None = None,
+    heads: int,
+    buckets: int,
+    distance: int,
+) -> T5:
+    """A T5 v1.0 of any size, with random weights, no dropout, padding 0 and end token 1.
+
+    Args:
+        vocabulary: tokens.
+        width, head_width, inner: of a state, of a head, and between a block's linear layers.
+        layers, decoder_layers: blocks of the encoder, and of the decoder where they differ.
+        heads: of each attention.
+        buckets, distance: of relative positions, and the distance from which all are one.
+    """
+    from transformers import T5Config
+
+    return T5(
+        T5Config(
+            vocab_size=vocabulary,
+            d_model=width,
+            d_kv=head_width,
+            d_ff=inner,
+            num_layers=layers,
+            num_decoder_layers=decoder_layers,
+            num_heads=heads,
+            relative_attention_num_buckets=buckets,
+            relative_attention_max_distance=distance,
+            dropout_rate=0.0,
+            pad_token_id=0,
+            eos_token_id=1,
+            decoder_start_token_id=0,
+        )
+    )
