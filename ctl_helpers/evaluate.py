@@ -15,6 +15,9 @@ from ctl_helpers.passes import Pass, Streams, named_streams, run, tasks_of
 
 Heads = Mapping[str | None, Callable[[Tensor], Tensor]]
 
+PADDING = -100
+"""In targets of several tokens: no token of the answer, as torch's cross-entropy has it."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -38,6 +41,11 @@ def path(
 class Scorer:
     """Scores outputs on one task: from logits and targets to sums that add up over batches.
 
+    A target may be a class, or an answer of several tokens: targets (samples, tokens) with −100
+    at padding, and logits (samples, tokens, vocabulary) of one pass under teacher forcing. An
+    answer's loss is the sum over its tokens, and it is a hit where all of them are right. That is
+    exact match of greedy decoding, which follows the answer as long as it is right.
+
     Args:
         task: the task's name, None for a single stream.
         heads: task → what turns the model's output into logits of that task, if anything does.
@@ -51,15 +59,29 @@ class Scorer:
         self._head = head_of(heads, task)
 
     def __call__(self, output: Tensor, targets: Tensor | None) -> Tensor:
-        """Shape (3,), float64: samples, summed cross-entropy (nats) and hits."""
+        """Shape (3,), float64: samples, summed cross-entropy (nats) and hits.
+
+        Raises:
+            ValueError: no targets, or logits that are not one row for each target.
+        """
         if targets is None:
             raise ValueError(
                 f"the batches of {self._whose} have no targets; pass (inputs, targets) to measure "
                 "loss and accuracy"
             )
-        logits = self._head(output).double()
-        loss = F.cross_entropy(logits, targets, reduction="sum")
-        hits = (logits.argmax(-1) == targets).sum()
+        logits = self._head(output)
+        if logits.shape[:-1] != targets.shape:
+            raise ValueError(
+                f"the logits of {self._whose} have the shape {tuple(logits.shape)} for targets "
+                f"{tuple(targets.shape)}; pass targets (samples,), or (samples, tokens) with the "
+                "answer_ids that they belong to"
+            )
+        counted = targets != PADDING
+        rows, wanted = logits[counted].double(), targets[counted]  # padding takes memory too
+        loss = F.cross_entropy(rows, wanted, reduction="sum")
+        wrong = torch.zeros_like(counted)
+        wrong[counted] = rows.argmax(-1) != wanted
+        hits = (~wrong).view(len(targets), -1).all(1).sum()
         return torch.stack([torch.full_like(loss, len(targets)), loss, hits.double()])
 
 
@@ -106,8 +128,8 @@ def evaluate(
     """Mean cross-entropy and accuracy of each mix on each of its tasks.
 
     Args:
-        model: an architecture that gives logits (samples, classes), or with ``heads`` what those
-            take; its weights are not used.
+        model: an architecture that gives logits (samples, classes) or those of answers, see
+            :class:`Scorer`, or with ``heads`` what those take; its weights are not used.
         checkpoints: name → state dict.
         evaluations: what to score; equal mixes run once a task.
         batches: one iterable of ``(inputs, targets)``, or task → such iterables.

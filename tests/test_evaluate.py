@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import ctl_helpers as ctl
+from ctl_helpers.evaluate import PADDING, Scorer
 
 MIXES = [{"a": 1.0}, {"a": 0.3, "b": 0.7}, {"p": -1.0, "a": 1.0, "b": 1.0}]
 
@@ -103,6 +104,32 @@ def test_float32_logits_are_scored_in_float64(net, around, inputs) -> None:
     batch = (inputs(4).float(), torch.zeros(4, dtype=torch.long))
     (loss,) = ctl.evaluate(net, {"a": state}, [ctl.Evaluation({"a": 1.0})], [batch]).loss
     assert loss == pytest.approx(2 * np.exp(-30), rel=1e-2, abs=0)
+
+
+def test_answers_of_several_tokens_agree_with_a_plain_loop() -> None:
+    """Loss of an answer is the sum over its tokens; a hit has all of them right."""
+    generator = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(40, 3, 4, generator=generator)
+    targets = torch.randint(4, (40, 3), generator=generator)
+    lengths = torch.randint(1, 4, (40,), generator=generator)
+    targets[torch.arange(3) >= lengths[:, None]] = PADDING
+    losses, hits = [], []
+    for rows, wanted in zip(logits.double().numpy(), targets.numpy(), strict=True):
+        chances = np.exp(rows) / np.exp(rows).sum(1, keepdims=True)
+        known = [(place, token) for place, token in enumerate(wanted) if token != PADDING]
+        losses.append(-sum(np.log(chances[place, token]) for place, token in known))
+        hits.append(all(rows[place].argmax() == token for place, token in known))
+    assert 0 < sum(hits) < 40
+    found = Scorer(None)(logits, targets).tolist()
+    assert found == pytest.approx([40, sum(losses), sum(hits)], rel=1e-12)
+    flat = Scorer(None)(logits[:, 0], targets[:, 0])
+    assert torch.equal(flat, Scorer(None)(logits[:, :1], targets[:, :1]))
+
+
+def test_logits_of_another_number_of_tokens_are_refused() -> None:
+    sentence = r"logits of 't' have the shape \(5, 1, 4\) for targets \(5, 3\); pass .* answer_ids"
+    with pytest.raises(ValueError, match=sentence):
+        Scorer("t")(torch.zeros(5, 1, 4), torch.zeros(5, 3, dtype=torch.long))
 
 
 def test_equal_mixes_run_once(net, around, inputs) -> None:
