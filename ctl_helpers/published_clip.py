@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ctl_helpers import clip_weights
-from ctl_helpers.clip_settings import AnyClip, OnImages, device
+from ctl_helpers.clip_settings import AnyClip, OnImages
 from ctl_helpers.data.images import MissingDataError
 from ctl_helpers.mix import StateDict
 from ctl_helpers.models.clip import Classifier, ImageTower
@@ -21,6 +21,7 @@ from ctl_helpers.project import data_folder
 from ctl_helpers.schema import PRETRAINED, Checked, SettingError
 from ctl_helpers.sources import module_checksum
 from ctl_helpers.store import digest
+from ctl_helpers.tuned_settings import device
 from ctl_helpers.weight_files import read
 
 _MEAN = (0.48145466, 0.4578275, 0.40821073)  # of the pixels of CLIP's training images

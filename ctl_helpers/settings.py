@@ -21,6 +21,7 @@ from ctl_helpers.schema import PRETRAINED, Checked, Described, SettingError
 from ctl_helpers.sources import module_checksum
 from ctl_helpers.store import digest
 from ctl_helpers.tasks import Data
+from ctl_helpers.text_settings import LlamaSetting, T5Setting
 from ctl_helpers.training import Recipe, initial_weights
 from ctl_helpers.trajectories import Checkpoint, trajectory
 
@@ -259,7 +260,8 @@ class Setting(Described):
         )
 
 
-AnySetting = Setting | ClipSetting | PublishedClip | ModelSoup
+AnySetting = Setting | ClipSetting | PublishedClip | ModelSoup | T5Setting | LlamaSetting
+_OWN = {"clip": ClipSetting, "t5": T5Setting, "llama": LlamaSetting}
 
 
 def load(name: str) -> AnySetting:
@@ -286,7 +288,7 @@ def _sort(content: object) -> type[AnySetting]:
     architecture = model.get("architecture") if isinstance(model, Mapping) else None
     if architecture == "clip-published":
         return ModelSoup if "ingredients" in content else PublishedClip
-    return ClipSetting if architecture == "clip" else Setting
+    return _OWN.get(architecture, Setting)
 
 
 def names() -> list[str]:

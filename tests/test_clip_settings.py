@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import ctl_helpers as ctl
-from ctl_helpers import clip_settings, settings
+from ctl_helpers import settings, tuned_settings
 from ctl_helpers.clip_settings import ClipSetting
 from ctl_helpers.schema import SettingError
 from ctl_helpers.tuning import StepRecipe, steps
@@ -38,7 +38,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         runs.append(recipe.steps - start.epoch)
         return steps(model, loss, samples, start, recipe, seed)
 
-    monkeypatch.setattr(clip_settings, "steps", counting)
+    monkeypatch.setattr(tuned_settings, "steps", counting)
     return runs
 
 

@@ -24,36 +24,34 @@ _COUNTS = {"pretrain": 2000, "train": 2000, "held-out": 500, "test": 1000}
 # A text's checksum modulo 10 says to which split it belongs, so that no two splits share a text.
 _REST = {"pretrain": range(4), "train": range(4, 7), "held-out": range(7, 8), "test": range(8, 10)}
 
-_FILLERS = (
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_FILLERS = _words(
     "the a of and some while near with under over after before people man woman child house "
     "street table door window letter bag day night morning walked stood came went saw told"
-).split()
+)
 _FEELINGS = {
-    "good": "happy lovely great kind bright sweet fine charming joyful pleasant".split(),
-    "bad": "sad awful cruel grim bitter nasty dreadful ugly gloomy rude".split(),
+    "good": _words("happy lovely great kind bright sweet fine charming joyful pleasant"),
+    "bad": _words("sad awful cruel grim bitter nasty dreadful ugly gloomy rude"),
 }
 _TOPICS = {
-    "sea": "ship wave sailor harbour fish anchor tide".split(),
-    "kitchen": "pan oven spoon recipe butter onion plate".split(),
-    "forest": "tree leaf fox moss branch owl fern".split(),
-    "school": "lesson teacher pupil chalk exam pencil desk".split(),
-    "music": "song drum violin choir piano melody flute".split(),
+    "sea": _words("ship wave sailor harbour fish anchor tide"),
+    "kitchen": _words("pan oven spoon recipe butter onion plate"),
+    "forest": _words("tree leaf fox moss branch owl fern"),
+    "school": _words("lesson teacher pupil chalk exam pencil desk"),
+    "music": _words("song drum violin choir piano melody flute"),
 }
-_COLOURS = "red blue green yellow white black brown pink".split()
-_PAIRS = (
-    "hot cold, big small, fast slow, hard soft, high low, old young, rich poor, full empty, "
-    "wet dry, loud quiet, early late"
-)
-_OPPOSITES = dict(
-    both
-    for pair in _PAIRS.split(", ")
-    for a, b in [pair.split()]
-    for both in [(a, b), (b, a)]
-)  # fmt: skip
-_NUMBERS = (
+_COLOURS = _words("red blue green yellow white black brown pink")
+_HERE = _words("hot big fast hard high old rich full wet loud early")
+_THERE = _words("cold small slow soft low young poor empty dry quiet late")
+_OPPOSITES = dict(zip(_HERE + _THERE, _THERE + _HERE, strict=True))
+_NUMBERS = _words(
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
     "sixteen seventeen eighteen nineteen twenty"
-).split()
+)
 
 
 def _sentiment(rng: random.Random) -> tuple[list[str], str]:
@@ -170,16 +168,12 @@ def pretraining() -> tuple[str, ...]:
     return tuple(found)
 
 
-def tokenizer(marks: tuple[str, ...]) -> Tokenizer:
-    """A tokenizer by words that knows every word of any text.
-
-    Args:
-        marks: tokens that stand for no word; they have the first ids, in this order.
-    """
+def tokenizer() -> Tokenizer:
+    """A tokenizer by words that knows every word of any text."""
     known = [*KINDS, ":", *_CLOSINGS.values(), *_FILLERS, *_FEELINGS, *_TOPICS]
     for group in (*_FEELINGS.values(), *_TOPICS.values(), _COLOURS, _OPPOSITES, _NUMBERS):
         known += group
-    return tokens.by_words(known, marks)
+    return tokens.by_words(known)
 
 
 def _drawn(rng: random.Random, kind: str, split: str) -> tuple[str, str]:

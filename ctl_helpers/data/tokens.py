@@ -60,7 +60,9 @@ def byte_pairs(texts: Iterable[str], size: int, marks: Sequence[str] = MARKS) ->
     return found
 
 
-def framed(tokenizer: Tokenizer, before: Sequence[str] = (), after: Sequence[str] = ()) -> Tokenizer:
+def framed(
+    tokenizer: Tokenizer, before: Sequence[str] = (), after: Sequence[str] = ()
+) -> Tokenizer:
     """A copy of a tokenizer that puts marks around a prompt, none around an answer."""
     found = Tokenizer.from_str(tokenizer.to_str())
     found.post_processor = processors.TemplateProcessing(
@@ -140,16 +142,19 @@ class Coder:
 
         Returns:
             ``input_ids`` and ``attention_mask``, each (samples, tokens); ``answer_ids``
-            (samples, A − 1), the answers but for their last token, padded on the right; and the
-            targets (samples, A), the answers with −100 at padding.
+            (samples, A − 1), the answers but for their last token, padded on the right; where the
+            answer follows the prompt, ``answer_mask`` of that shape; and the targets (samples, A),
+            the answers with −100 at padding.
         """
         prompts, answers = zip(*rows, strict=True)
-        masks = [[1] * len(prompt) for prompt in prompts]
+        given = [answer[:-1] for answer in answers]
         keywords = {
             "input_ids": _filled(prompts, self.pad, self._side),
-            "attention_mask": _filled(masks, 0, self._side),
-            "answer_ids": _filled([answer[:-1] for answer in answers], self.pad, "right"),
+            "attention_mask": _filled(_ones(prompts), 0, self._side),
+            "answer_ids": _filled(given, self.pad, "right"),
         }
+        if self._side == "left":
+            keywords["answer_mask"] = _filled(_ones(given), 0, "right")
         return keywords, _filled(answers, NO_TARGET, "right")
 
     def batches(self, texts: Texts, size: int) -> TextBatches:
@@ -184,6 +189,10 @@ class TextBatches(Sequence[Batch]):
             raise IndexError(f"there are {len(self)} batches, and no number {number}")
         first = number % len(self) * self.size
         return self.coder.padded(self.coder.rows(self.texts[first : first + self.size]))
+
+
+def _ones(rows: Sequence[Sequence[int]]) -> list[list[int]]:
+    return [[1] * len(row) for row in rows]
 
 
 def _filled(rows: Sequence[Sequence[int]], fill: int, side: Literal["left", "right"]) -> Tensor:
