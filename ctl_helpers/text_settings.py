@@ -42,6 +42,10 @@ class OnTexts(ByTask):
         """Exact match on test examples of always giving the most frequent training answer."""
         return majority(self.texts(task, "train"), self.texts(task, "test", samples))
 
+    def readings(self) -> dict[str, nn.Module]:
+        """The network once for each way in which a text's states can become a feature."""
+        return {"the paper's": self.build()}
+
     def heads(self, seed: int, tasks: Sequence[str]) -> None:
         """None: these networks give logits themselves."""
 
@@ -179,6 +183,15 @@ class LlamaSetting(TextSetting):
 
         sizes = self.model.model_dump(exclude={"architecture"})
         return small_llama(**sizes, vocabulary=self.coder().size)
+
+    def readings(self) -> dict[str, nn.Module]:
+        """By the state that the answer starts from, and by the mean of those that predict it."""
+        names = {"last": "last token of the prompt", "answer": "mean over the answer"}
+        sizes = {pool: self.model.model_copy(update={"pool": pool}) for pool in names}
+        return {
+            name: self.model_copy(update={"model": sizes[pool]}).build()
+            for pool, name in names.items()
+        }
 
     def objective(self, seed: int, coder: Coder, documents: Sequence[str], shown: Texts) -> Loss:
         """Each token from those before it."""
