@@ -107,7 +107,7 @@ FLOORS = [
     "data/tokens "
     "models/__init__ models/clip models/llama models/mlp models/resnet models/t5 models/text",
     "batchnorm checkpoints curvature measures_averaging measures_editing measures_factors passes "
-    "tasks training weight_files",
+    "published_weights tasks training weight_files",
     "clip_weights compare evaluate measures text_training trajectories tuning",
     "edits stitching tuned_settings",
     "clip_settings text_settings",
