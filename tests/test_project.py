@@ -101,10 +101,10 @@ FLOORS = [
     "project",
     "connectivity mix metrics regression schema sources stages store",
     "features notebooks samples weights data/__init__ data/captions data/cifar10 data/cifar100 "
-    "data/clip8 data/clip8_files data/digits data/files data/imagenet data/images data/kinds "
-    "data/mnist data/nlp6 data/prompts data/real_files data/real_kinds data/real_texts data/scenes "
-    "data/sentences data/sketches data/text_files data/text_sets data/texts data/tinyimagenet "
-    "data/tokens "
+    "data/clip8 data/clip8_files data/digits data/files data/imagenet data/images "
+    "data/instructions data/kinds data/mnist data/nlp6 data/prompts data/real_files "
+    "data/real_kinds data/real_texts data/scenes data/sentences data/sketches data/text_files "
+    "data/text_sets data/texts data/tinyimagenet data/tokens "
     "models/__init__ models/clip models/llama models/mlp models/resnet models/t5 models/text",
     "batchnorm checkpoints curvature measures_averaging measures_editing measures_factors passes "
     "published_weights tasks training weight_files",
