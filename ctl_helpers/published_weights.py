@@ -7,7 +7,7 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ctl_helpers.data.images import MissingDataError
@@ -41,7 +41,6 @@ COMMITS: Mapping[str, str | None] = {
     "mrm8488/t5-base-finetuned-question-generation-ap": "c81cbaf0ec96cc3623719e3d8b0f238da5456ca8",
     "mrm8488/t5-base-finetuned-common_gen": "5c3010b4532b7834039c65580e688e9656626835",
     "meta-llama/Llama-2-13b-hf": "5c31dfb671ce7cfe2d7bb7c04375e44c55e815b1",
-    "meta-llama/Llama-2-13b-chat-hf": "a2cb7a712bb6e5e736ca7f8cd98167f81a0b5bd8",
     "WizardLMTeam/WizardLM-13B-V1.2": None,
     "vanillaOVO/WizardMath-13B-V1.0": None,
     "layoric/llama-2-13b-code-alpaca": None,
@@ -57,7 +56,6 @@ _FILES = {
     "mrm8488/t5-base-finetuned-question-generation-ap": _BIN,
     "mrm8488/t5-base-finetuned-common_gen": _BIN,
     "meta-llama/Llama-2-13b-hf": _SHARDED,
-    "meta-llama/Llama-2-13b-chat-hf": _SHARDED,
 }
 _CANDIDATES = (_WHOLE, _SHARDED, _BIN, f"{_BIN}.index.json")
 _FARTHEST = 0.5
@@ -152,6 +150,23 @@ def weights_file(repo: str, local: bool = False) -> Path:
     raise missing[0]
 
 
+def first_missing(*checks: Callable[[], object]) -> str | None:
+    """The first sentence of what is missing, and how much more is; None where nothing is.
+
+    Args:
+        checks: each raises MissingDataError where its file or set is not there.
+    """
+    found = []
+    for check in checks:
+        try:
+            check()
+        except MissingDataError as error:
+            found.append(str(error))
+    if len(found) < 2:
+        return found[0] if found else None
+    return f"{found[0]} ({len(found) - 1} more of its {len(checks)} files and sets are missing)"
+
+
 def relative_distance(state: StateDict, base: StateDict) -> float:
     """``‖θ − θ_base‖ / ‖θ_base‖`` over all tensors of two or more axes.
 
@@ -171,7 +186,7 @@ def check_base(finetuned: StateDict, pretrained: StateDict, name: str) -> None:
     (√2 where it is the same). The limit of 0.5 lies far from both.
 
     Args:
-        finetuned, pretrained: state dicts of the same names, as from :func:`image_tower`.
+        finetuned, pretrained: state dicts of the same names, or the same parts of them.
         name: what the error calls the checkpoint.
 
     Raises:

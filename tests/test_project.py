@@ -111,7 +111,7 @@ FLOORS = [
     "clip_weights compare evaluate measures text_training trajectories tuning",
     "edits stitching tuned_settings",
     "clip_settings text_settings",
-    "published_clip",
+    "published_clip published_text",
     "settings",
     "results book figures/__init__ figures/averaging figures/disentangled figures/drawing "
     "figures/editing figures/factors figures/lengths figures/linearity figures/many figures/paths "
