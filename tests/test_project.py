@@ -99,14 +99,16 @@ def test_every_dependency_has_its_reason() -> None:
 
 FLOORS = [
     "project",
-    "connectivity mix metrics regression schema sources stages store",
-    "features notebooks samples weights data/__init__ data/captions data/cifar10 data/cifar100 "
-    "data/clip8 data/clip8_files data/digits data/files data/imagenet data/images data/kinds "
+    "connectivity memory metrics mix regression schema sources stages store",
+    "batches features folds notebooks samples weights data/__init__ data/captions data/cifar10 "
+    "data/cifar100 data/clip8 data/clip8_files data/digits data/files data/imagenet data/images "
+    "data/kinds "
     "data/mnist data/prompts data/real_files data/real_kinds data/scenes data/sketches "
     "data/tinyimagenet "
     "models/__init__ models/clip models/llama models/mlp models/resnet models/t5 models/text",
-    "batchnorm checkpoints curvature measures_averaging measures_editing measures_factors passes "
-    "tasks training weight_files",
+    "batchnorm checkpoints curvature lazy_weights measures_averaging measures_editing "
+    "measures_factors streaming tasks training",
+    "passes weight_files",
     "clip_weights compare evaluate measures trajectories tuning",
     "clip_settings edits stitching",
     "published_clip",
@@ -121,7 +123,8 @@ FLOORS = [
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names.split()}
 ENGINE = (
-    *("mix", "metrics", "stages", "features", "weights", "passes"),
+    *("mix", "metrics", "memory", "stages", "batches", "folds", "features", "weights"),
+    *("streaming", "passes"),
     *("compare", "evaluate", "edits", "stitching"),
 )
 HEAVY = {
