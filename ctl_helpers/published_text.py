@@ -147,7 +147,8 @@ class PublishedText(OnTexts):
         Raises:
             MissingDataError: it is not on this machine and cannot be fetched.
         """
-        return self.model.coder(_tokenizer(self.model.pretrained), self.longest)
+        tokenizer = _tokenizer(_tokenizer_file(self.model.pretrained))
+        return self.model.coder(tokenizer, self.longest)
 
     def build(self) -> TextNetwork:
         """The architecture on the meta device, where weights take no memory."""
@@ -236,8 +237,7 @@ def _tokenizer_file(repo: str, local: bool = False) -> str:
 
 
 @lru_cache(maxsize=2)
-def _tokenizer(repo: str) -> Tokenizer:
-    path = _tokenizer_file(repo)
+def _tokenizer(path: str) -> Tokenizer:
     try:
         return Tokenizer.from_file(path)
     except Exception as error:  # the library's own is no narrower
