@@ -39,8 +39,8 @@ class Engine:
         mixes: task → every mix that will be run on it.
         batches: task → iterable of tensors, of ``(inputs, targets)`` pairs or of dicts of keyword
             inputs. Each iterable is read once.
-        device: where to run; by default where the model's parameters are, the CPU for the meta
-            device.
+        device: where to run; by default where the model's parameters are; for the meta device a
+            GPU if there is one.
         max_memory: bytes that mixed weights and held features may take together. Mixes are held
             where they take at most half of it, and mixed again at each use where not; by default
             where they take at most half of the free memory.
@@ -213,5 +213,6 @@ def _device(model: nn.Module, device: torch.device | str | None) -> torch.device
     if device is not None:
         return torch.device(device)
     parameter = next(model.parameters(), None)
-    usual = parameter is None or parameter.device.type == "meta"
-    return torch.device("cpu") if usual else parameter.device
+    if parameter is not None and parameter.device.type != "meta":
+        return parameter.device
+    return torch.device("cuda" if parameter is not None and torch.cuda.is_available() else "cpu")
