@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ctl_helpers import settings
 from ctl_helpers.data import real_texts, tokens
 from ctl_helpers.data.images import MissingDataError
 from ctl_helpers.store import file_checksum
@@ -228,6 +229,28 @@ def test_a_missing_or_changed_file_is_said(made: Path) -> None:
         with pytest.raises(MissingDataError, match=f"is not in {made}: {remedy}"):
             real_texts.check()
         (made / name).write_bytes(content)
+
+
+def test_a_short_run_gives_a_network_a_task(made: Path, monkeypatch) -> None:
+    monkeypatch.setattr(real_texts, "_VOCABULARY", 600)
+    setting = settings.load("real-t5").shortened(0.001)
+    assert setting.missing() is None
+    found = setting.checkpoints(0, ["SQuAD"])
+    assert list(found) == ["PT", "SQuAD"]
+    assert found["PT"]["shared.weight"].shape == (600, setting.model.width)
+    moved = (found["SQuAD"][name] - value for name, value in found["PT"].items())
+    assert any(part.abs().max() > 0 for part in moved)
+    ((batch, targets),) = setting.streams(["SQuAD"], 3)["SQuAD"]
+    assert batch["input_ids"].shape[1] <= setting.longest
+    assert len(targets) == 3
+
+
+def test_what_is_missing_is_said(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget(monkeypatch)
+    sentence = settings.load("real-t5").missing()
+    assert sentence.startswith(
+        f"A set of real texts is not in {data}: set CTL_DATA_DIR to a folder"
+    )
 
 
 def test_the_real_sets_have_all_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,7 @@ def check() -> None:
     Raises:
         MissingDataError: a file is not in the data folder, or is damaged.
     """
-    checked("The real texts", _CHECKSUMS, _REMEDY)
+    checked("A set of real texts", _CHECKSUMS, _REMEDY)
 
 
 def fetch() -> None:
@@ -185,7 +185,7 @@ def _examples(kind: str, part: str) -> tuple[_Example, ...]:
 
 def _file(name: str) -> Path:
     """A file's path, once its bytes are those that are expected."""
-    (path,) = checked("A set of the real texts", {name: _CHECKSUMS[name]}, _REMEDY)
+    (path,) = checked("A set of real texts", {name: _CHECKSUMS[name]}, _REMEDY)
     return path
 
 
