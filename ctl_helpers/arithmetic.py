@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import zlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
-from ctl_helpers.mix import StateDict, task_vector
+from ctl_helpers.mix import StateDict, described
 
 KEPT = 0.95
 """The rule of task arithmetic: what negation has to leave of the control's accuracy."""
@@ -72,14 +74,41 @@ def shuffled(
         factor: how many times as long the vectors are made.
 
     Returns:
-        ``pretrained`` and ``names`` → state dict.
+        ``pretrained`` and ``names`` → state dict; where the checkpoint is read when it is asked
+        for, so is what is made of it.
     """
-    generator = torch.Generator().manual_seed(seed)
-    start = checkpoints[pretrained]
-    found = {pretrained: start}
+    start, found = checkpoints[pretrained], {pretrained: checkpoints[pretrained]}
     for name in names:
-        found[name] = dict(start)
-        for key, vector in task_vector(checkpoints[name], start).items():
-            order = torch.randperm(vector.numel(), generator=generator)
-            found[name][key] = start[key] + factor * vector.flatten()[order].view_as(vector)
+        made = _Shuffled(start, checkpoints[name], f"{seed}/{name}", factor)
+        found[name] = dict(made) if isinstance(checkpoints[name], dict) else made
     return found
+
+
+class _Shuffled(Mapping[str, Tensor]):
+    """The end of a shuffled task vector, made tensor by tensor."""
+
+    def __init__(self, start: StateDict, end: StateDict, seed: str, factor: float) -> None:
+        self._start, self._end, self._seed, self._factor = start, end, seed, factor
+
+    def __getitem__(self, name: str) -> Tensor:
+        start = self._start[name]
+        if not start.is_floating_point():
+            return start
+        generator = torch.Generator().manual_seed(zlib.crc32(f"{self._seed}/{name}".encode()))
+        vector = (self._end[name] - start).flatten()
+        order = torch.randperm(vector.numel(), generator=generator)
+        return start + self._factor * vector[order].view_as(start)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._start)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._start  # without making it
+
+    def __len__(self) -> int:
+        return len(self._start)
+
+    @property
+    def meta(self) -> dict[str, Tensor]:
+        """Name → a tensor of that shape and type on the meta device."""
+        return described(self._start)

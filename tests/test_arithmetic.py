@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import pandas as pd
 import pytest
 import torch
@@ -72,3 +74,28 @@ def test_a_factor_stretches_the_same_shuffled_vectors() -> None:
         for factor in (1.0, 2.0)
     )
     assert torch.allclose(twice - 1, 2 * (once - 1))
+
+
+def test_shuffled_vectors_of_lazy_checkpoints_are_made_when_they_are_asked_for() -> None:
+    class Lazy(Mapping[str, torch.Tensor]):
+        def __init__(self, held: dict[str, torch.Tensor]) -> None:
+            self.held, self.read = held, []
+
+        def __getitem__(self, name: str) -> torch.Tensor:
+            self.read.append(name)
+            return self.held[name]
+
+        def __iter__(self) -> Iterator[str]:
+            return iter(self.held)
+
+        def __len__(self) -> int:
+            return len(self.held)
+
+    held = {"v": torch.arange(4.0), "w": torch.arange(10.0)}
+    start = {name: torch.ones_like(value) for name, value in held.items()}
+    lazy = Lazy(held)
+    found = shuffled({"PT": start, "a": lazy}, "PT", ["a"], seed=1)["a"]
+    assert (list(found), "w" in found, lazy.read) == (["v", "w"], True, [])
+    plain = shuffled({"PT": start, "a": held}, "PT", ["a"], seed=1)["a"]
+    assert torch.equal(found["w"], plain["w"])
+    assert lazy.read == ["w"]
