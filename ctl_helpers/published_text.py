@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from ctl_helpers.data.images import MissingDataError
+from ctl_helpers.data.texts import majority
 from ctl_helpers.data.tokens import END, PAD, Coder, TextBatches
 from ctl_helpers.mix import StateDict, described
 from ctl_helpers.models.text import TextNetwork, from_transformers
@@ -140,6 +141,10 @@ class PublishedText(OnTexts):
     ) -> dict[str, TextBatches]:
         """Batches by task, as :meth:`OnTexts.streams`; smaller ones, since texts are long."""
         return super().streams(tasks, samples, batch_size, split)
+
+    def majority(self, task: str, samples: int | None = None) -> float:
+        """As :meth:`OnTexts.majority`, of held-out answers: nothing is trained here."""
+        return majority(self.texts(task, "held-out"), self.texts(task, "test", samples))
 
     def coder(self) -> Coder:
         """The published tokenizer, as the network takes it.

@@ -15,6 +15,8 @@ from ctl_helpers.schema import Checked
 from ctl_helpers.text_training import Corruption, Loss, answering, continuing, filling
 from ctl_helpers.tuned_settings import ByTask, Job, PretrainedHere, device
 
+_POOLS = {"last": "last token of the prompt", "answer": "mean over the answer"}
+
 
 class OnTexts(ByTask):
     """A setting whose tasks are sets of prompts with answers."""
@@ -44,7 +46,13 @@ class OnTexts(ByTask):
 
     def readings(self) -> dict[str, nn.Module]:
         """The network once for each way in which a text's states can become a feature."""
-        return {"the paper's": self.build()}
+        if "pool" not in type(self.model).model_fields:
+            return {"the paper's": self.build()}
+        sizes = {pool: self.model.model_copy(update={"pool": pool}) for pool in _POOLS}
+        return {
+            name: self.model_copy(update={"model": sizes[pool]}).build()
+            for pool, name in _POOLS.items()
+        }
 
     def heads(self, seed: int, tasks: Sequence[str]) -> None:
         """None: these networks give logits themselves."""
@@ -183,15 +191,6 @@ class LlamaSetting(TextSetting):
 
         sizes = self.model.model_dump(exclude={"architecture"})
         return small_llama(**sizes, vocabulary=self.coder().size)
-
-    def readings(self) -> dict[str, nn.Module]:
-        """By the state that the answer starts from, and by the mean of those that predict it."""
-        names = {"last": "last token of the prompt", "answer": "mean over the answer"}
-        sizes = {pool: self.model.model_copy(update={"pool": pool}) for pool in names}
-        return {
-            name: self.model_copy(update={"model": sizes[pool]}).build()
-            for pool, name in names.items()
-        }
 
     def objective(self, seed: int, coder: Coder, documents: Sequence[str], shown: Texts) -> Loss:
         """Each token from those before it."""

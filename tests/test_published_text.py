@@ -12,6 +12,7 @@ import torch
 from test_clip_weights import cache, snapshot  # noqa: F401
 from test_instructions import made  # noqa: F401
 from test_nlp6 import WRITERS, small  # noqa: F401
+from test_published_clip import run
 from tokenizers import Tokenizer, processors
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
@@ -329,3 +330,23 @@ def test_a_published_network_is_not_trained_here() -> None:
     assert len(setting.repositories) == 6  # 15 pairs
     with pytest.raises(SettingError, match="has no task 'TREC'"):
         setting.texts("TREC", "test")
+
+
+@pytest.mark.parametrize("name", ["t5", "llama"])
+def test_the_notebook_goes_the_whole_way(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting, _ = request.getfixturevalue(name)
+    if name == "t5":
+        write_texts(request.getfixturevalue("small"), *setting.finetune)
+    else:
+        request.getfixturevalue("made")
+    monkeypatch.setattr(settings, "load", lambda _: setting)
+    table = run("4_3_text", tmp_path, samples=3, lambdas=[0.4], scalings=[0.5], draws=1)
+    eq2 = table("eq2")
+    assert eq2["layer"].nunique() == len(setting.build().feature_layers)
+    distance = eq2[eq2["metric"] == "distance"]["mean"]
+    assert distance.between(0, 0.1).all()
+    readings = {"t5": 1, "llama": 2}[name]
+    assert table("readings")["reading"].nunique() == readings
+    assert set(table("accuracy")["task"]) == set(setting.finetune)
