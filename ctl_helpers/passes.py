@@ -203,7 +203,9 @@ def _to_stream(
     if stream is not None:
         return stream
     known = [described(state) for state in checkpoints.values()]
-    needed = sum(t.nbytes for state in known for t in state.values() if t.device != device)
+    needed = sum(
+        t.nbytes for state in known for t in state.values() if t.device.type != device.type
+    )
     if not all(map(is_single, mixes)):
         needed += sum(t.nbytes for t in known[0].values())
     return needed > (free_memory(device) if max_memory is None else max_memory)

@@ -13,13 +13,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from transformers import LlamaForCausalLM, PreTrainedConfig, T5Config, T5ForConditionalGeneration
 
 import ctl_helpers as ctl
 from ctl_helpers import passes
 from ctl_helpers.mix import StateDict
 from ctl_helpers.models.llama import Llama, small_llama
 from ctl_helpers.models.t5 import small_t5
-from ctl_helpers.models.text import TextNetwork
+from ctl_helpers.models.text import TextNetwork, from_transformers
 from ctl_helpers.stages import Stage, Staged
 from ctl_helpers.weight_files import lazy
 
@@ -32,6 +33,12 @@ NETWORKS = ["t5", "llama", "llama tied"]
 def network(kind: str) -> TextNetwork:
     torch.manual_seed(0)
     return small_t5(**T5_SIZES) if kind == "t5" else small_llama(**LLAMA_SIZES, tied="tied" in kind)
+
+
+def theirs(config: PreTrainedConfig) -> nn.Module:
+    """transformers' own network."""
+    kind = T5ForConditionalGeneration if isinstance(config, T5Config) else LlamaForCausalLM
+    return kind(config)
 
 
 def on_meta(model: TextNetwork) -> TextNetwork:
@@ -71,6 +78,23 @@ def saved(folder: Path, checkpoints: Mapping[str, StateDict], way: str) -> dict[
         index.write_text(json.dumps({"weight_map": where}))
         found[name] = lazy(index)
     return found
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_what_transformers_saved_is_streamed(kind: str, around, tmp_path) -> None:
+    """Tied, sharded and in bfloat16, as the hub has it."""
+    model = network(kind)
+    checkpoints, files = around(model, "ab", scale=0.05), {}
+    for name, state in checkpoints.items():
+        other = theirs(model.config).bfloat16()
+        other.load_state_dict({key: value.bfloat16() for key, value in state.items()}, strict=False)
+        other.save_pretrained(tmp_path / name, max_shard_size="9KB")
+        index = tmp_path / name / "model.safetensors.index.json"
+        files[name] = from_transformers(on_meta(model), lazy(index), name)
+        checkpoints[name] = {key: value.bfloat16() for key, value in state.items()}
+    asked, given = ctl.pairs("ab", [0.3]), batches(model, [4, 3])
+    usual = ctl.measure(model, checkpoints, asked, given, stream=False)
+    assert same(ctl.measure(on_meta(model), files, asked, given, stream=True), usual)
 
 
 class Counting(Mapping[str, Tensor]):
