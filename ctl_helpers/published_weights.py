@@ -50,7 +50,7 @@ _BIN, _WHOLE, _SHARDED = (
     "model.safetensors",
     "model.safetensors.index.json",
 )
-# Where a repository has more than one of these at its commit, the first that is mapped or named.
+# Where the weights are, as far as it is known; elsewhere the first of the candidates that is there.
 _FILES = {
     "openai/clip-vit-base-patch32": _BIN,  # that commit has no safetensors
     "mrm8488/t5-base-finetuned-question-generation-ap": _BIN,
@@ -143,11 +143,19 @@ def weights_file(repo: str, local: bool = False) -> Path:
         except MissingDataError as error:
             missing.append(error)
             continue
-        if file.endswith(".index.json"):
-            where = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
-            hub(repo, revision, *sorted(set(where.values())), local=local)
+        hub(repo, revision, *_shards(path), local=local)
         return path
     raise missing[0]
+
+
+def _shards(path: Path) -> list[str]:
+    """The files that an index names; none where it is damaged, as its reader will say."""
+    if not path.name.endswith(".index.json"):
+        return []
+    try:
+        return sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
 def first_missing(*checks: Callable[[], object]) -> str | None:

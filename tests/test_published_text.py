@@ -289,6 +289,14 @@ def test_a_missing_shard_is_named(t5) -> None:
         published_weights.weights_file(repo, local=True)
 
 
+def test_a_damaged_index_is_named(t5) -> None:
+    setting, _ = t5
+    index = published_weights.weights_file(setting.repositories["IMDB"], local=True)
+    index.write_text(index.read_text()[:-9])
+    with pytest.raises(MissingDataError, match=r"index\.json is damaged or incomplete"):
+        setting.checkpoints(0)
+
+
 def test_a_damaged_tokenizer_is_named(t5) -> None:
     setting, _ = t5
     path = published_weights.weights_file(setting.model.pretrained, local=True)
