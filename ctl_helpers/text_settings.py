@@ -148,7 +148,7 @@ class T5Setting(TextSetting):
         from ctl_helpers.models.t5 import small_t5
 
         sizes = self.model.model_dump(exclude={"architecture"})
-        return small_t5(**sizes, vocabulary=self.coder().size)
+        return small_t5(**sizes, vocabulary=self.data.module.vocabulary())
 
     def pretraining_facts(self) -> dict[str, object]:
         """Those of every text setting, and the corruption."""
@@ -190,7 +190,7 @@ class LlamaSetting(TextSetting):
         from ctl_helpers.models.llama import small_llama
 
         sizes = self.model.model_dump(exclude={"architecture"})
-        return small_llama(**sizes, vocabulary=self.coder().size)
+        return small_llama(**sizes, vocabulary=self.data.module.vocabulary())
 
     def objective(self, seed: int, coder: Coder, documents: Sequence[str], shown: Texts) -> Loss:
         """Each token from those before it."""

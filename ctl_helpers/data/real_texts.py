@@ -139,6 +139,11 @@ def pretraining() -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1)
+def vocabulary() -> int:
+    """How many tokens there are; no text is read for that."""
+    return _VOCABULARY
+
+
 def tokenizer() -> Tokenizer:
     """A byte-level BPE of 8,000 tokens, trained on a part of the documents and of the prompts.
 
