@@ -138,12 +138,12 @@ def pretraining() -> tuple[str, ...]:
     return (*(part for text in long for part in _divided(text)), *joined)
 
 
-@lru_cache(maxsize=1)
 def vocabulary() -> int:
     """How many tokens there are; no text is read for that."""
     return _VOCABULARY
 
 
+@lru_cache(maxsize=1)
 def tokenizer() -> Tokenizer:
     """A byte-level BPE of 8,000 tokens, trained on a part of the documents and of the prompts.
 
