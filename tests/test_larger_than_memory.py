@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import ROOT
-from transformers import LlamaConfig, PreTrainedConfig, T5Config
+from transformers import LlamaConfig, T5Config
 
 from ctl_helpers.mix import StateDict
 from ctl_helpers.models.llama import Llama
@@ -102,7 +102,7 @@ def sparse_file(path: Path, shapes: StateDict, kind: torch.dtype, seed: int) -> 
 )
 def test_streaming_passes_under_a_limit_less_than_one_model(
     network: type[T5 | Llama],
-    config: PreTrainedConfig,
+    config: T5Config | LlamaConfig,
     kind: torch.dtype,
     names: str,
     parameters: int,

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import LlamaForCausalLM, PreTrainedConfig, T5Config, T5ForConditionalGeneration
+from transformers import LlamaForCausalLM, T5ForConditionalGeneration
 
 import ctl_helpers as ctl
 from ctl_helpers import passes
@@ -35,10 +35,10 @@ def network(kind: str) -> TextNetwork:
     return small_t5(**T5_SIZES) if kind == "t5" else small_llama(**LLAMA_SIZES, tied="tied" in kind)
 
 
-def theirs(config: PreTrainedConfig) -> nn.Module:
-    """transformers' own network."""
-    kind = T5ForConditionalGeneration if isinstance(config, T5Config) else LlamaForCausalLM
-    return kind(config)
+def theirs(model: TextNetwork) -> nn.Module:
+    """transformers' own network, with other weights."""
+    kind = LlamaForCausalLM if isinstance(model, Llama) else T5ForConditionalGeneration
+    return kind(model.config)
 
 
 def on_meta(model: TextNetwork) -> TextNetwork:
@@ -86,7 +86,7 @@ def test_what_transformers_saved_is_streamed(kind: str, around, tmp_path) -> Non
     model = network(kind)
     checkpoints, files = around(model, "ab", scale=0.05), {}
     for name, state in checkpoints.items():
-        other = theirs(model.config).bfloat16()
+        other = theirs(model).bfloat16()
         other.load_state_dict({key: value.bfloat16() for key, value in state.items()}, strict=False)
         other.save_pretrained(tmp_path / name, max_shard_size="9KB")
         index = tmp_path / name / "model.safetensors.index.json"
