@@ -58,7 +58,7 @@ _MOST = {"held-out": 1000, "test": 2000}
 _LONGEST = 80  # words of a review; as many tokens, and a third more
 _WINDOW = 56  # words of a document, and of the text around an answer
 _SHORTEST = 8  # words of a phrase to pretrain on
-_VOCABULARY = 8000
+_VOCABULARY = 4000
 _READ_FOR_TOKENS = 6  # every sixth document,
 _PROMPTS_READ = 500  # and so many prompts and answers of each task
 _PREFIXES = {
@@ -140,7 +140,7 @@ def pretraining() -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def tokenizer() -> Tokenizer:
-    """A byte-level BPE of 8,000 tokens, trained on a part of the documents and of the prompts.
+    """A byte-level BPE of 4,000 tokens, trained on a part of the documents and of the prompts.
 
     Raises:
         MissingDataError: a file is not in the data folder, or is damaged.
