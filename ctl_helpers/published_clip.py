@@ -223,13 +223,16 @@ def _soup_file(number: int) -> Path:
 
 
 def _architecture(size: str) -> nn.Module:
-    """A CLIP whose tensors hold whatever was in memory: drawing weights takes seconds."""
+    """A CLIP whose weights are whatever was in memory: drawing them takes seconds."""
     import open_clip  # takes seconds, and most commands build no network
 
     name = clip_weights.architecture(size, "openai")
     with torch.device("meta"):
         model = open_clip.CLIP(**open_clip.get_model_config(name))
-    return model.to_empty(device="cpu")
+    model.to_empty(device="cpu")
+    # No state dict holds it: a token of a text attends to those before it.
+    model.attn_mask.fill_(float("-inf")).triu_(1)
+    return model
 
 
 @lru_cache(maxsize=1)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jupytext
+import open_clip
 import pandas as pd
 import pytest
 import torch
@@ -125,6 +126,26 @@ def test_eight_sets_go_the_whole_way(
 
 
 @pytest.mark.slow
+def test_what_no_state_dict_holds_is_as_open_clip_makes_it(
+    pretrained: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = settings.load("clip8-vit-b-32")
+    weights = setting.pretrained(0).weights()
+    whole = open_clip.create_model("ViT-B-32-quickgelu").eval()
+    whole.load_state_dict(weights)
+    fresh = torch.empty_like
+    monkeypatch.setattr(
+        torch, "empty_like", lambda *args, **options: fresh(*args, **options).fill_(torch.nan)
+    )
+    made = setting.clip().eval()
+    made.load_state_dict(weights)
+    for name, buffer in whole.named_buffers():
+        assert torch.equal(made.get_buffer(name), buffer), name
+    with torch.no_grad():
+        tokens = setting.tokens(["a photo of a cat."])
+        assert torch.allclose(made.encode_text(tokens), whole.encode_text(tokens), atol=1e-5)
+
+
 def test_cifar10_is_fine_tuned_from_published_weights(
     pretrained: State,
     write: Callable[[str], object],  # noqa: F811
