@@ -30,9 +30,10 @@ test: $(READY)
 	$(BIN)/ctl notebooks --check
 	$(BIN)/pytest
 
-## bench: the engine against bare forward passes and against storing every feature
+## bench: the engine against bare passes and storing every feature, streaming against holding
 bench: $(READY)
 	@$(BIN)/python benchmarks/bench.py
+	@$(BIN)/python benchmarks/stream.py
 
 ## status: every run, stored, stale or missing its data
 status: $(READY)

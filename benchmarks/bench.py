@@ -211,6 +211,11 @@ def peak_memory(name: str, samples: int, way: str) -> float:
 def print_peak(name: str, samples: int, way: str) -> None:
     """Run one way once and print what it adds to this process's peak memory, in MiB."""
     case = CASES[name](samples)
+    print(added_peak(partial({"engine": engine, "store_everything": store_everything}[way], case)))
+
+
+def added_peak(work: Callable[[], None]) -> float:
+    """MiB that some work adds to what this process has resident, at the highest."""
     before = psutil.Process().memory_info().rss
     stop, highest = threading.Event(), [before]
 
@@ -221,10 +226,10 @@ def print_peak(name: str, samples: int, way: str) -> None:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    {"engine": engine, "store_everything": store_everything}[way](case)
+    work()
     stop.set()
     watcher.join()
-    print((highest[0] - before) / 2**20)
+    return (highest[0] - before) / 2**20
 
 
 CASES: Mapping[str, Callable[[int], Case]] = {
@@ -232,7 +237,7 @@ CASES: Mapping[str, Callable[[int], Case]] = {
     "blocks": block_case,
     "clip": clip_case,
 }
-GOALS = {"mlp": (10_000, 2.0), "blocks": (32, 1.15), "clip": (32, 1.1)}
+GOALS = {"mlp": (10_000, 2.0), "blocks": (32, 1.15), "clip": (64, 1.1)}
 PAIRS = 28  # of the eight tasks of Section 4.3
 TASK_SAMPLES = 5_000  # so that a pair has 10,000
 

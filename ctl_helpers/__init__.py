@@ -5,7 +5,7 @@ runs are modules of their own: ``from ctl_helpers import figures, results, setti
 """
 
 from ctl_helpers.compare import Comparison, Linearity, compare, measure, pairs, triples
-from ctl_helpers.edits import addition, averaging, disentangled, edit, negation
+from ctl_helpers.edits import addition, averaging, disentangled, edit, growing, negation
 from ctl_helpers.evaluate import Evaluation, barriers, evaluate, logits, path
 from ctl_helpers.features import feature_layers, taps
 from ctl_helpers.mix import Mix, blend, combine, interpolate, task_vector
@@ -27,6 +27,7 @@ __all__ = [
     "edit",
     "evaluate",
     "feature_layers",
+    "growing",
     "interpolate",
     "logits",
     "measure",

@@ -31,7 +31,7 @@ class _Checked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-Tables = Annotated[list[str], Field(min_length=1)]
+Names = Annotated[list[str], Field(min_length=1)]
 Text = Annotated[str, Field(min_length=1)]
 Link = Annotated[str, Field(pattern=r"^\w+\.html(#[\w-]+)?$")]
 
@@ -51,7 +51,7 @@ class Condition(_Checked):
     effect: Text
     unit: str = ""
     measure: str
-    table: str | Tables
+    table: str | Names
     at_least: float | None = None
     at_most: float | None = None
     reason: Text
@@ -92,7 +92,7 @@ class Claim(_Checked):
     """One row of ``book/claims.yml``.
 
     Attributes:
-        section: whose results it is judged by.
+        section: whose results it is judged by, or several with tables of the same names.
         statement: the claim, in a sentence of ours.
         paper: what the paper says or shows of it.
         evidence: page and anchor of the figure.
@@ -100,7 +100,7 @@ class Claim(_Checked):
         conditions: it holds where all of them do; the first gives the effect.
     """
 
-    section: Text
+    section: Text | Names
     statement: Text
     paper: Text
     evidence: Link
@@ -112,6 +112,11 @@ class Claim(_Checked):
         if self.conditions[0].threshold is None:
             raise ValueError("the first condition needs at_least or at_most, since it decides")
         return self
+
+    @property
+    def sections(self) -> list[str]:
+        """Whose results it is judged by."""
+        return [self.section] if isinstance(self.section, str) else self.section
 
     def shown(self, setting: str) -> str:
         """Page and anchor of the figure that has a setting."""
@@ -203,7 +208,7 @@ def verdicts(section: str | None = None) -> list[Verdict]:
         SettingError: ``book/claims.yml`` is not written right, or no claim has this section.
     """
     claims = load()
-    known = list(dict.fromkeys(claim.section for claim in claims.values()))
+    known = list(dict.fromkeys(number for claim in claims.values() for number in claim.sections))
     if section not in (None, *known):
         raise SettingError(f"no claim has a section {section!r}; there are {known}")
     found = []
@@ -213,9 +218,9 @@ def verdicts(section: str | None = None) -> list[Verdict]:
             if number in settings.load(name).sections:
                 tables = _Tables([run for run in stored if run.facts["setting"] == name])
                 found += [
-                    _verdict(key, claim, name, tables)
+                    _verdict(key, claim, number, name, tables)
                     for key, claim in claims.items()
-                    if claim.section == number
+                    if number in claim.sections
                 ]
     order = list(claims)
     return sorted(found, key=lambda verdict: order.index(verdict.claim))
@@ -235,7 +240,7 @@ class _Tables:
         return self._read[name]
 
 
-def _verdict(key: str, claim: Claim, setting: str, stored: _Tables) -> Verdict:
+def _verdict(key: str, claim: Claim, section: str, setting: str, stored: _Tables) -> Verdict:
     measured = [_measured(condition, stored) for condition in claim.conditions]
     checks, replicates = zip(*measured, strict=True)
     deciding = [check for check in checks if check.threshold is not None]
@@ -248,7 +253,7 @@ def _verdict(key: str, claim: Claim, setting: str, stored: _Tables) -> Verdict:
     first = checks[0]
     return Verdict(
         claim=key,
-        section=claim.section,
+        section=section,
         setting=setting,
         statement=claim.statement,
         verdict=word,

@@ -12,10 +12,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from ctl_helpers.batches import Streams, named_streams, tasks_of
 from ctl_helpers.features import feature_layers
+from ctl_helpers.folds import Pass
 from ctl_helpers.metrics import coef, cosine, inner_products, summarize
 from ctl_helpers.mix import Mix, MixKey, StateDict, interpolate, mix_key
-from ctl_helpers.passes import Pass, Streams, named_streams, run, tasks_of
+from ctl_helpers.passes import run
 
 METRICS = ("distance", "baseline", "coef")
 _COLUMNS = ("comparison", "layer", "metric", "n", "mean", "std", "q25", "median", "q75")
@@ -128,6 +130,8 @@ _Products = dict[tuple[_Node, _Node], Tensor]  # each of shape (layers, samples)
 class _LinearityFold:
     """Inner products of features, each once a batch however many comparisons use it."""
 
+    needs_output = False
+
     def __init__(
         self, comparisons: Mapping[int, Comparison], layers: Sequence[str], permuted: bool
     ) -> None:
@@ -238,6 +242,7 @@ def measure(
     permuted: bool = False,
     max_memory: float | None = None,
     dtype: torch.dtype | None = None,
+    stream: bool | None = None,
 ) -> Linearity:
     """As :func:`compare`, with the values of every sample.
 
@@ -260,7 +265,7 @@ def measure(
         for task in tasks_of(comparison.tasks, streams):
             asked.setdefault(task, {})[position] = comparison
     folds = {task: _LinearityFold(part, layers, permuted) for task, part in asked.items()}
-    run(model, checkpoints, folds, streams, layers, device, max_memory, dtype)
+    run(model, checkpoints, folds, streams, layers, device, max_memory, dtype, stream)
     by_task = [fold.results() for fold in folds.values()]
     values = {}
     for position, comparison in enumerate(comparisons):
@@ -281,6 +286,7 @@ def compare(
     *,
     max_memory: float | None = None,
     dtype: torch.dtype | None = None,
+    stream: bool | None = None,
 ) -> pd.DataFrame:
     """How far the features of mixes are from mixes of features.
 
@@ -300,6 +306,8 @@ def compare(
         device: where to run; by default where the model's parameters are.
         max_memory: bytes that mixed weights and features may take; batches are split to keep it.
         dtype: ``torch.bfloat16`` or ``torch.float16`` for passes by autocast; sums stay float64.
+        stream: whether to read, mix and run the weights stage by stage, with the same result; by
+            default where they do not fit in memory and the network has stages, as T5 and Llama.
 
     Returns:
         A tidy frame, one row a comparison × layer × metric: ``comparison`` (its position), a
@@ -316,7 +324,15 @@ def compare(
         >>> table = ctl.compare(model, checkpoints, ctl.pairs(["a", "b"], [0.5]), batches)
     """
     return measure(
-        model, checkpoints, comparisons, batches, layers, device, max_memory=max_memory, dtype=dtype
+        model,
+        checkpoints,
+        comparisons,
+        batches,
+        layers,
+        device,
+        max_memory=max_memory,
+        dtype=dtype,
+        stream=stream,
     ).table()
 
 

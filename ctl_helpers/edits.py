@@ -10,6 +10,8 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations
 
+import numpy as np
+
 from ctl_helpers.compare import Comparison
 from ctl_helpers.mix import Mix, mix_key
 
@@ -71,6 +73,28 @@ def averaging(
         baseline = [(mix, one) for _, one in right]
         labels |= {"weights": kind, **(params or {})}
         found.append(Comparison(mix, right, baseline, tasks, labels))
+    return found
+
+
+def growing(names: Sequence[str], draws: int, seed: int) -> list[Comparison]:
+    """Averages of more and more models, with equal weights and with random ones (Theorem 4.2).
+
+    Args:
+        names: the models, which join one by one in a drawn order; all are measured on all streams.
+        draws: how many orders; the random weights are uniform on those that sum to 1.
+        seed: of orders and weights.
+
+    Returns:
+        :func:`averaging` of 2, 3, … models, each twice a draw, with ``draw`` among the params.
+    """
+    generator = np.random.default_rng(seed)
+    found = []
+    for draw in range(draws):
+        order = generator.permutation(list(names)).tolist()
+        for k in range(2, len(names) + 1):
+            for alphas in (np.full(k, 1 / k), generator.dirichlet(np.ones(k))):
+                mix = dict(zip(order[:k], map(float, alphas), strict=True))
+                found += averaging(names, [mix], params={"draw": draw})
     return found
 
 

@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ctl_helpers.batches import Streams, named_streams, tasks_of
+from ctl_helpers.folds import Pass
 from ctl_helpers.mix import Mix, MixKey, StateDict, interpolate, mix_key
-from ctl_helpers.passes import Pass, Streams, named_streams, run, tasks_of
+from ctl_helpers.passes import run
 
 Heads = Mapping[str | None, Callable[[Tensor], Tensor]]
 
@@ -103,6 +105,8 @@ def head_of(heads: Heads | None, task: str | None) -> Callable[[Tensor], Tensor]
 class _ScoreFold:
     """Sums of cross-entropy and of hits for each distinct mix."""
 
+    needs_output = True
+
     def __init__(self, score: Scorer, mixes: Sequence[MixKey]) -> None:
         self.steps = [(mix,) for mix in mixes]
         self.sums: dict[MixKey, Tensor | float] = dict.fromkeys(mixes, 0.0)
@@ -124,6 +128,8 @@ def evaluate(
     batches: Streams,
     device: torch.device | str | None = None,
     heads: Heads | None = None,
+    *,
+    stream: bool | None = None,
 ) -> pd.DataFrame:
     """Mean cross-entropy and accuracy of each mix on each of its tasks.
 
@@ -136,6 +142,7 @@ def evaluate(
         device: where to run; by default where the model's parameters are.
         heads: task (None for one stream) → a function from the model's output to logits, such as
             CLIP's zero-shot heads, which differ by task.
+        stream: as for :func:`~ctl_helpers.compare.compare`.
 
     Returns:
         A row an evaluation × task: its params, ``task``, ``n``, ``loss`` (nats), ``accuracy``.
@@ -150,7 +157,7 @@ def evaluate(
         for task in tasks_of(evaluation.tasks, streams):
             asked.setdefault(task, {})[mix_key(evaluation.mix)] = None
     folds = {task: _ScoreFold(Scorer(task, heads), list(mixes)) for task, mixes in asked.items()}
-    run(model, checkpoints, folds, streams, device=device)
+    run(model, checkpoints, folds, streams, device=device, stream=stream)
     return pd.DataFrame(
         {**evaluation.params, "task": task, **scores(folds[task].sums[mix_key(evaluation.mix)])}
         for evaluation in evaluations
@@ -160,6 +167,8 @@ def evaluate(
 
 class _LogitsFold:
     """The logits of each mix, batch by batch."""
+
+    needs_output = True
 
     def __init__(self, head: Callable[[Tensor], Tensor], mixes: Sequence[MixKey]) -> None:
         self.steps = [(mix,) for mix in mixes]
@@ -182,6 +191,8 @@ def logits(
     batches: Streams,
     device: torch.device | str | None = None,
     heads: Heads | None = None,
+    *,
+    stream: bool | None = None,
 ) -> dict[str | None, Tensor]:
     """The logits of each mix, to be combined without running any model again.
 
@@ -194,6 +205,7 @@ def logits(
         device: where to run; by default where the model's parameters are.
         heads: task (None for one stream) → a function from the model's output to logits, such as
             CLIP's zero-shot heads, which differ by task.
+        stream: as for :func:`~ctl_helpers.compare.compare`.
 
     Returns:
         Task (None for one stream) → tensor (mixes, samples, classes) on the CPU.
@@ -202,7 +214,7 @@ def logits(
     streams = named_streams(batches)
     distinct = list(dict.fromkeys(keys))
     folds = {task: _LogitsFold(head_of(heads, task), distinct) for task in streams}
-    run(model, checkpoints, folds, streams, device=device)
+    run(model, checkpoints, folds, streams, device=device, stream=stream)
     return {
         task: torch.stack([torch.cat(fold.found[key]) for key in keys])
         for task, fold in folds.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 from IPython.display import Markdown
@@ -78,7 +79,8 @@ def _origin(runs: Mapping[str, list[results.Run]], missing: str | None) -> str:
     """Where a setting's results come from, section by section where there are several."""
     found = [run for part in runs.values() for run in part]
     if not found:
-        return f"**Not run**: {missing or 'run it'}."
+        # The data folder, by default in this machine's home.
+        return f"**Not run**: {(missing or 'run it').replace(str(Path.home()), '~')}."
     said = []
     for section, part in runs.items():
         seeds = sorted({str(dict(run.facts["parameters"]).get("seed")) for run in part})

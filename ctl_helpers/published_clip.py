@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ctl_helpers import clip_weights
+from ctl_helpers import clip_weights, published_weights
 from ctl_helpers.clip_settings import AnyClip, OnImages
 from ctl_helpers.data.images import MissingDataError
 from ctl_helpers.mix import StateDict
@@ -34,7 +34,7 @@ class OpenClip(Checked):
 
     Attributes:
         size: open_clip's name without what it says of the activation.
-        pretrained: a repository of :data:`ctl_helpers.clip_weights.COMMITS`.
+        pretrained: a repository of :data:`ctl_helpers.published_weights.COMMITS`.
     """
 
     architecture: Literal["clip-published"]
@@ -50,7 +50,7 @@ class _OnHub:
 
     @property
     def key(self) -> str:
-        return digest([self.repo, clip_weights.commit(self.repo)])
+        return digest([self.repo, published_weights.commit(self.repo)])
 
     def weights(self) -> Mapping[str, Tensor]:
         return _whole(self.repo)
@@ -70,9 +70,9 @@ class PublishedClip(AnyClip):
     def missing(self) -> str | None:
         """What is not on this machine and how to get it, in one sentence; None if all is here."""
         repos = [self.model.pretrained, *self.repositories.values()]
-        return _first_missing(
+        return published_weights.first_missing(
             *(lambda task=task: self.images(task, "test", 0) for task in self._tasks()),
-            *(lambda repo=repo: clip_weights.weights_file(repo, local=True) for repo in repos),
+            *(lambda repo=repo: published_weights.weights_file(repo, local=True) for repo in repos),
         )
 
     def fetch(self) -> None:
@@ -82,9 +82,9 @@ class PublishedClip(AnyClip):
             MissingDataError: some cannot.
         """
         repos = [self.model.pretrained, *self.repositories.values()]
-        sentence = _first_missing(
+        sentence = published_weights.first_missing(
             *(lambda task=task: self.data.module.fetch(task) for task in self._tasks()),
-            *(lambda repo=repo: clip_weights.weights_file(repo) for repo in repos),
+            *(lambda repo=repo: published_weights.weights_file(repo) for repo in repos),
         )
         if sentence:
             raise MissingDataError(sentence)
@@ -110,7 +110,7 @@ class PublishedClip(AnyClip):
             if task in self.repositories:
                 repo = self.repositories[task]
                 found[task] = clip_weights.image_tower(clip_weights.hub_clip(repo, base))
-                clip_weights.check_base(found[task], found[PRETRAINED], repo)
+                published_weights.check_base(found[task], found[PRETRAINED], repo)
         return found
 
     def clip(self) -> nn.Module:
@@ -153,7 +153,7 @@ class ModelSoup(OnImages):
     def missing(self) -> str | None:
         """What is not on this machine and how to get it, in one sentence; None if all is here."""
         (task,) = self.finetune
-        return _first_missing(
+        return published_weights.first_missing(
             lambda: self.images(task, "test", 0),
             *(lambda number=number: _soup_file(number) for number in self.ingredients),
         )
@@ -207,19 +207,6 @@ class ModelSoup(OnImages):
         return digest(
             [module_checksum(part) for part in ("published_clip", f"data.{self.data.set}")]
         )
-
-
-def _first_missing(*checks: Callable[[], object]) -> str | None:
-    """The first sentence of what is missing, and how much more is."""
-    found = []
-    for check in checks:
-        try:
-            check()
-        except MissingDataError as error:
-            found.append(str(error))
-    if len(found) < 2:
-        return found[0] if found else None
-    return f"{found[0]} ({len(found) - 1} more of its {len(checks)} files and sets are missing)"
 
 
 def _soup_name(number: int) -> str:

@@ -136,6 +136,11 @@ def _connected(cluster: LocalCluster | str) -> Client:
         ) from None
 
 
+def silence_kernels() -> None:
+    """Keep tqdm, which libraries import, from asking for widgets on a page that has none."""
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
+
+
 def execute(job: Job, threads: int | None) -> Outcome:
     """Make one run, in a Dask worker, and put it in the store.
 
@@ -149,6 +154,7 @@ def execute(job: Job, threads: int | None) -> Outcome:
     # keeping it takes a quarter off a forward pass over small images.
     for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"):
         os.environ.setdefault(name, str(2**30))
+    silence_kernels()
     start = time.monotonic()
     error = None
     try:

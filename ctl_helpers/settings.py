@@ -17,6 +17,7 @@ from ctl_helpers.clip_settings import ClipSetting
 from ctl_helpers.data.images import Images, MissingDataError
 from ctl_helpers.project import root
 from ctl_helpers.published_clip import ModelSoup, PublishedClip
+from ctl_helpers.published_text import PublishedText
 from ctl_helpers.schema import PRETRAINED, Checked, Described, SettingError
 from ctl_helpers.sources import module_checksum
 from ctl_helpers.store import digest
@@ -260,8 +261,16 @@ class Setting(Described):
         )
 
 
-AnySetting = Setting | ClipSetting | PublishedClip | ModelSoup | T5Setting | LlamaSetting
-_OWN = {"clip": ClipSetting, "t5": T5Setting, "llama": LlamaSetting}
+AnySetting = (
+    Setting | ClipSetting | PublishedClip | ModelSoup | T5Setting | LlamaSetting | PublishedText
+)
+_OWN = {
+    "clip": ClipSetting,
+    "t5": T5Setting,
+    "llama": LlamaSetting,
+    "t5-published": PublishedText,
+    "llama-published": PublishedText,
+}
 
 
 def load(name: str) -> AnySetting:

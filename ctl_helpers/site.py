@@ -18,7 +18,7 @@ from ctl_helpers import settings
 from ctl_helpers.plan import Job, jobs
 from ctl_helpers.project import root, work_folder
 from ctl_helpers.results import current_folder, folder_name, published_folder
-from ctl_helpers.runs import NOTEBOOK, TABLES
+from ctl_helpers.runs import NOTEBOOK, TABLES, silence_kernels
 from ctl_helpers.store import digest, file_checksum
 
 _PAGE_SECONDS = 1800  # as in `_config.yml`
@@ -88,6 +88,7 @@ def build(profile: str) -> Path:
         CalledProcessError: the book tool reported a warning or an error.
     """
     work_folder().mkdir(parents=True, exist_ok=True)
+    silence_kernels()
     output = root() / "_build"
     # Two builds at once would write the same pages.
     with FileLock(work_folder() / "site.lock"):

@@ -11,10 +11,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from ctl_helpers.batches import Inputs, Streams, named_streams, tasks_of
 from ctl_helpers.evaluate import Heads, Scorer, scores
 from ctl_helpers.features import evaluating
 from ctl_helpers.mix import Mix, MixKey, StateDict, mix_key
-from ctl_helpers.passes import Engine, Inputs, Streams, named_streams, tasks_of
+from ctl_helpers.passes import Engine
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from ctl_helpers.schema import Checked
 from ctl_helpers.text_training import Corruption, Loss, answering, continuing, filling
 from ctl_helpers.tuned_settings import ByTask, Job, PretrainedHere, device
 
+_POOLS = {"last": "last token of the prompt", "answer": "mean over the answer"}
+
 
 class OnTexts(ByTask):
     """A setting whose tasks are sets of prompts with answers."""
@@ -41,6 +43,16 @@ class OnTexts(ByTask):
     def majority(self, task: str, samples: int | None = None) -> float:
         """Exact match on test examples of always giving the most frequent training answer."""
         return majority(self.texts(task, "train"), self.texts(task, "test", samples))
+
+    def readings(self) -> dict[str, nn.Module]:
+        """The network once for each way in which a text's states can become a feature."""
+        if "pool" not in type(self.model).model_fields:
+            return {"the paper's": self.build()}
+        sizes = {pool: self.model.model_copy(update={"pool": pool}) for pool in _POOLS}
+        return {
+            name: self.model_copy(update={"model": sizes[pool]}).build()
+            for pool, name in _POOLS.items()
+        }
 
     def heads(self, seed: int, tasks: Sequence[str]) -> None:
         """None: these networks give logits themselves."""
@@ -136,7 +148,7 @@ class T5Setting(TextSetting):
         from ctl_helpers.models.t5 import small_t5
 
         sizes = self.model.model_dump(exclude={"architecture"})
-        return small_t5(**sizes, vocabulary=self.coder().size)
+        return small_t5(**sizes, vocabulary=self.data.module.vocabulary())
 
     def pretraining_facts(self) -> dict[str, object]:
         """Those of every text setting, and the corruption."""
@@ -178,7 +190,7 @@ class LlamaSetting(TextSetting):
         from ctl_helpers.models.llama import small_llama
 
         sizes = self.model.model_dump(exclude={"architecture"})
-        return small_llama(**sizes, vocabulary=self.coder().size)
+        return small_llama(**sizes, vocabulary=self.data.module.vocabulary())
 
     def objective(self, seed: int, coder: Coder, documents: Sequence[str], shown: Texts) -> Loss:
         """Each token from those before it."""

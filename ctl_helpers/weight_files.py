@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from ctl_helpers.data.images import MissingDataError
+from ctl_helpers.lazy_weights import LazyFile, LazyShards
+from ctl_helpers.mix import StateDict
 
 _INDEX = ".index.json"
 _TORCH = (".pt", ".pth", ".bin", ".th")
@@ -44,9 +45,24 @@ _MODULES = ("src.modeling.", "open_clip.", "torch.nn.modules.", "torchvision.tra
 def read(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a weight file, on the CPU; mapped from the disk where the format allows.
 
+    Arguments and errors as for :func:`lazy`.
+    """
+    return dict(lazy(path))
+
+
+def lazy(path: str | Path) -> StateDict:
+    """The tensors of a weight file, each read when it is asked for where the format allows.
+
+    Safetensors files are opened for their headers alone; others are read, and mapped from the disk
+    where they are archives.
+
     Args:
         path: a ``.safetensors`` file; the ``.index.json`` of a sharded one; or a state dict in a
             ``.pt``, ``.pth``, ``.bin`` or ``.th`` file, by itself or under ``state_dict``.
+
+    Returns:
+        A mapping that serves as a checkpoint wherever a state dict does; the engine asks it for
+        the tensors of a block when it comes to that block, if it streams.
 
     Raises:
         MissingDataError: the file or a shard is missing, damaged, or asks for foreign code.
@@ -90,14 +106,14 @@ def read_module_pickle(path: str | Path) -> dict[str, Tensor]:
         raise _damaged(path, error) from None
 
 
-def _sharded(index: Path) -> dict[str, Tensor]:
+def _sharded(index: Path) -> LazyShards:
     _check_there(index)
     try:
         where = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         shards = sorted(set(where.values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(index, error) from None
-    held: dict[str, Tensor] = {}
+    parts = []
     for shard in shards:
         if Path(shard).name != shard:
             raise ValueError(f"{index} names the shard {shard!r}, which is not beside it")
@@ -109,11 +125,11 @@ def _sharded(index: Path) -> dict[str, Tensor]:
                 f"{index.with_name(shard)} {problem} {strange[0]!r}, unlike {index.name} says: it "
                 "is a shard of another checkpoint, so fetch both again"
             )
-        held.update(tensors)
-    return held
+        parts.append(tensors)
+    return LazyShards(parts)
 
 
-def _single(path: Path) -> dict[str, Tensor]:
+def _single(path: Path) -> StateDict:
     if path.suffix != ".safetensors" and path.suffix not in _TORCH:
         known = ", ".join((".safetensors", _INDEX, *_TORCH))
         raise ValueError(f"{path} is no weight file of a known kind; give one of {known}")
@@ -121,7 +137,9 @@ def _single(path: Path) -> dict[str, Tensor]:
     if path.suffix in _TORCH:
         return _state_dict(path)
     try:
-        return load_file(path)
+        return LazyFile(path)
+    except ValueError:
+        raise
     except Exception as error:  # SafetensorError is a plain Exception
         raise _damaged(path, error) from None
 

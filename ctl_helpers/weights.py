@@ -3,20 +3,60 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from ctl_helpers.memory import free_memory
 from ctl_helpers.mix import MixKey, StateDict, combine
+
+
+class Mixer:
+    """Mix → tensors on a device, made anew at each call.
+
+    Tensors that are equal in all checkpoints (a frozen part of the model) are on the device once,
+    and are mixed only where the weights of a mix do not sum to 1.
+
+    Args:
+        checkpoints: name → state dict, all with the same keys and shapes.
+        device: where the tensors shall be.
+    """
+
+    def __init__(self, checkpoints: Mapping[str, StateDict], device: torch.device) -> None:
+        first, *others = checkpoints.values()
+        self._common = {
+            key: tensor.to(device)
+            for key, tensor in first.items()
+            if all(_equal(tensor, state[key]) for state in others)
+        }
+        self._changing = {
+            name: {key: t.to(device) for key, t in state.items() if key not in self._common}
+            for name, state in checkpoints.items()
+        }
+
+    def __call__(self, mix: MixKey) -> dict[str, Tensor]:
+        """The tensors of a mix; those of a single checkpoint are its own."""
+        return {**self._common, **self._mixed(mix)}
+
+    def size(self, mix: MixKey) -> int:
+        """Bytes that holding a mix takes beside the checkpoints."""
+        if is_single(mix):
+            return 0
+        common = {} if _sums_to_one(mix) else self._common
+        return sum(tensor.nbytes for tensor in (common | self._changing[mix[0][0]]).values())
+
+    def _mixed(self, mix: MixKey) -> Mapping[str, Tensor]:
+        """The tensors of a mix that differ from the common ones."""
+        if is_single(mix):
+            return self._changing[mix[0][0]]
+        if _sums_to_one(mix):
+            return combine(self._changing, dict(mix))
+        return combine({name: self._common | self._changing[name] for name, _ in mix}, dict(mix))
 
 
 class Weights:
     """Mix → the weights and buffers of a model, for a functional call.
-
-    Tensors that are equal in all checkpoints (a frozen part of the model) are on the device once,
-    and are mixed only where the weights of a mix do not sum to 1.
 
     Args:
         model: whose buffers outside the state dict (position ids, masks) every mix shares.
@@ -38,19 +78,10 @@ class Weights:
         device: torch.device,
         max_memory: float | None = None,
     ) -> None:
-        first, *others = checkpoints.values()
-        self._common = {
-            key: tensor.to(device)
-            for key, tensor in first.items()
-            if all(_equal(tensor, state[key]) for state in others)
-        }
-        self._changing = {
-            name: {key: t.to(device) for key, t in state.items() if key not in self._common}
-            for name, state in checkpoints.items()
-        }
+        self._mixer = Mixer(checkpoints, device)
         self._constant = {name: buffer.to(device) for name, buffer in model.named_buffers()}
-        sizes = [self._size(mix) for mix in mixes]
-        budget = _free_memory(device) if max_memory is None else max_memory
+        sizes = [self._mixer.size(mix) for mix in mixes]
+        budget = free_memory(device) if max_memory is None else max_memory
         self._hold = sum(sizes) < budget / 2
         taken = sum(sizes) if self._hold else max(sizes)
         self.room = math.inf if max_memory is None else max_memory - taken
@@ -59,28 +90,14 @@ class Weights:
     def __getitem__(self, mix: MixKey) -> Mapping[str, Tensor]:
         if mix in self._held:
             return self._held[mix]
-        state = {**self._constant, **self._common, **self._mixed(mix)}
-        if self._hold or _is_single(mix):
+        state = {**self._constant, **self._mixer(mix)}
+        if self._hold or is_single(mix):
             self._held[mix] = state
         return state
 
-    def _mixed(self, mix: MixKey) -> Mapping[str, Tensor]:
-        """The tensors of a mix that differ from the common ones."""
-        if _is_single(mix):
-            return self._changing[mix[0][0]]
-        if _sums_to_one(mix):
-            return combine(self._changing, dict(mix))
-        return combine({name: self._common | self._changing[name] for name, _ in mix}, dict(mix))
 
-    def _size(self, mix: MixKey) -> int:
-        """Bytes that holding a mix takes beside the checkpoints."""
-        if _is_single(mix):
-            return 0
-        common = {} if _sums_to_one(mix) else self._common
-        return sum(tensor.nbytes for tensor in (common | self._changing[mix[0][0]]).values())
-
-
-def _is_single(mix: MixKey) -> bool:
+def is_single(mix: MixKey) -> bool:
+    """Whether a mix is one checkpoint as it is."""
     return len(mix) == 1 and mix[0][1] == 1
 
 
@@ -91,12 +108,3 @@ def _sums_to_one(mix: MixKey) -> bool:
 
 def _equal(a: Tensor, b: Tensor) -> bool:
     return a is b or (a.dtype == b.dtype and torch.equal(a, b.to(a.device)))
-
-
-def _free_memory(device: torch.device) -> float:
-    """Bytes; a guess of 4 GiB where the system does not say."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return 4 * 2**30

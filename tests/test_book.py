@@ -187,6 +187,7 @@ PROBE = """() => {
             + ".plotly-figure[aria-label='']").length,
         mathErrors: document.querySelectorAll("mjx-merror, mjx-mtext[style*='red']").length,
         prose: prose.textContent,
+        warning: document.querySelector(".output.stderr")?.textContent,
         background: getComputedStyle(document.body).backgroundColor,
         colours: [...new Set([...document.querySelectorAll(texts)]
             .map((text) => getComputedStyle(text).fill))],
@@ -232,6 +233,8 @@ def problems(page: Page, address: str, scheme: str) -> Iterator[str]:
         yield f"{seen['unlabelled']} figures without a label"
     if seen["mathErrors"]:
         yield f"{seen['mathErrors']} formulas with an error"
+    if seen["warning"]:
+        yield f"a warning: {seen['warning'].strip()[:200]!r}"
     if found := UNRENDERED.search(seen["prose"]):
         yield f"mathematics not rendered: {seen['prose'][found.start() :][:60]!r}"
     for colour in seen["colours"]:

@@ -18,27 +18,24 @@ from test_weight_files import ImageEncoder, saved
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel, CLIPVisionModel
 
-from ctl_helpers import clip_weights
+from ctl_helpers import published_weights
 from ctl_helpers.clip_weights import (
     architecture,
-    check_base,
-    commit,
     from_huggingface,
     from_model_soups,
     from_task_vectors,
-    hub,
     hub_clip,
     image_tower,
     needs_quickgelu,
-    relative_distance,
 )
 from ctl_helpers.data.images import MissingDataError
 from ctl_helpers.mix import check_finite
+from ctl_helpers.published_weights import check_base, commit, hub, relative_distance
 from ctl_helpers.weight_files import read, read_module_pickle
 
 State = dict[str, Tensor]
 REPO = "tanganke/clip-vit-base-patch32_sun397"
-COMMIT = clip_weights.COMMITS[REPO]
+COMMIT = published_weights.COMMITS[REPO]
 
 
 @pytest.fixture(scope="module")
@@ -299,12 +296,12 @@ def test_a_clip_of_the_hub_is_read(
     cache: Path, repo: str, file: str, write: Callable[[State, Path], None]
 ) -> None:
     layers = {"vision_model.pre_layrnorm.bias": torch.ones(3), "logit_scale": torch.tensor(4.6)}
-    write(layers, snapshot(cache, repo, clip_weights.COMMITS[repo]) / file)
+    write(layers, snapshot(cache, repo, published_weights.COMMITS[repo]) / file)
     mapped = hub_clip(repo, {"visual.proj": torch.zeros(1)})
     assert mapped.keys() == {"visual.ln_pre.bias", "logit_scale", "visual.proj"}
 
 
 def test_the_pinned_commits_are_whole() -> None:
-    pinned = [commit for commit in clip_weights.COMMITS.values() if commit is not None]
+    pinned = [commit for commit in published_weights.COMMITS.values() if commit is not None]
     assert all(re.fullmatch(r"[0-9a-f]{40}", commit) for commit in pinned)
     assert len(set(pinned)) == len(pinned)

@@ -207,3 +207,16 @@ def test_bad_input_gets_one_sentence(call, sentence) -> None:
     with pytest.raises(ValueError, match=sentence) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_averages_grow_one_model_at_a_time_in_each_draw() -> None:
+    found = ctl.growing("abcd", draws=2, seed=0)
+    seen = [(each.params["draw"], each.params["k"], each.params["weights"]) for each in found]
+    kinds = ("equal", "unequal")
+    assert seen == [(draw, k, kind) for draw in (0, 1) for k in (2, 3, 4) for kind in kinds]
+    for first, second in zip(found[0:4:2], found[2:6:2], strict=True):
+        assert set(first.left) < set(second.left)
+    assert all(each.tasks is None for each in found)
+    again, other = ctl.growing("abcd", 2, 0), ctl.growing("abcd", 2, 1)
+    assert [each.left for each in again] == [each.left for each in found]
+    assert [each.left for each in other] != [each.left for each in found]

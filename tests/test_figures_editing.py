@@ -58,7 +58,7 @@ def test_direction_starts_at_the_papers_lambda_and_shows_the_chosen_pair(eq2) ->
     for trace, y in zip(figure.data, change["y"], strict=True):
         metric = "baseline" if trace.name.startswith("baseline") else "distance"
         rows = known.loc[metric, float(trace.name.split("= ")[1]), "a", "c"]
-        assert list(trace.x) == [1, 2]
+        assert list(trace.x) == ["1", "2"]
         assert y == pytest.approx(rows["mean"].tolist(), rel=1e-3)
     nearer = linearity.times_nearer(table[table["lam"] == 0.4])
     assert f"{nearer:.0f} times (Setting one)" in figure.layout.meta["alt"]
@@ -177,3 +177,33 @@ def test_length_can_show_the_last_blocks_alone(eq3) -> None:
     titles = [axis.title.text for axis in (last.layout.yaxis, whole.layout.yaxis)]
     assert titles == ["block 2", "block 1"]
     assert 2 * len(last.data) == len(whole.data)
+
+
+def test_blocks_of_an_encoder_and_a_decoder_are_numbered_apart() -> None:
+    layers = ["states.encoder.0", "states.encoder.1", "states.decoder.0"]
+    table = pd.concat(
+        [
+            pd.DataFrame({"layer": layers, "setting": "t5"}),
+            pd.DataFrame({"layer": ["states.0", "states.1"], "setting": "llama"}),
+        ]
+    )
+    found = editing.blocks(table)["layer"].tolist()
+    assert found == ["encoder 1", "encoder 2", "decoder 1", "block 1", "block 2"]
+
+
+def test_distance_against_baseline_has_a_point_a_block_and_lambda(eq2) -> None:
+    table = everywhere(eq2.table())
+    figure = editing.against_baseline(table, PANELS)
+    means = table.groupby(["metric", "layer", "lam"])["mean"].mean()
+    assert [trace.name for trace in figure.data] == list(PANELS.values())
+    for trace in figure.data:
+        assert len(set(trace.text)) == len(trace.text) == 2 * len(LAMBDAS)
+        places = zip(trace.text, trace.x, trace.y, strict=True)
+        for text, x, y in places:
+            block, lam = text.removeprefix("block ").split(", λ = ")
+            key = ({"1": "1", "2": "4"}[block], float(lam))
+            assert x == pytest.approx(means[("baseline", *key)], rel=5e-3)
+            assert y == pytest.approx(means[("distance", *key)], rel=5e-3)
+    excess = np.exp(np.log(means["distance"] / means["baseline"] ** 2).median())
+    title = figure.layout.title.text.replace("<br>", " ")
+    assert f"is {excess:.2g} (Setting one) and {excess:.2g} (Setting two) times" in title

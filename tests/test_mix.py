@@ -104,6 +104,9 @@ def test_checkpoints_that_do_not_fit_are_named(net, around) -> None:
             combine({"good": good, "odd": state}, {"good": 0.5, "odd": 0.5})
     with pytest.raises(ValueError, match=r"'odd' has NaN or infinite values at '0\.bias'"):
         check_finite({"odd": {**good, "0.bias": good["0.bias"] * torch.nan}})
+    with pytest.raises(ValueError, match=r"'odd' has NaN or infinite values at '0\.bias'"):
+        check_finite({"odd": {**good, "0.bias": torch.tensor([torch.inf, -torch.inf])}})
+    check_finite({"large": {"a": torch.full((4,), 6e4, dtype=torch.float16)}})  # its sum is not
     with pytest.raises(ValueError, match="no checkpoints"):
         check_compatible({}, reference)
     with pytest.raises(KeyError, match="no checkpoint named 'b'"):

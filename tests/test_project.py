@@ -99,18 +99,21 @@ def test_every_dependency_has_its_reason() -> None:
 
 FLOORS = [
     "project",
-    "connectivity mix metrics regression schema sources stages store",
-    "features notebooks samples weights data/__init__ data/captions data/cifar10 data/cifar100 "
-    "data/clip8 data/clip8_files data/digits data/files data/imagenet data/images data/kinds "
-    "data/mnist data/prompts data/real_files data/real_kinds data/scenes data/sentences "
-    "data/sketches data/texts data/tinyimagenet data/tokens "
+    "connectivity memory metrics mix regression schema sources stages store",
+    "arithmetic batches features folds notebooks samples weights "
+    "data/__init__ data/captions data/cifar10 "
+    "data/cifar100 data/clip8 data/clip8_files data/digits data/files data/imagenet data/images "
+    "data/instructions data/kinds data/mnist data/nlp6 data/prompts data/real_files "
+    "data/real_kinds data/real_texts data/scenes data/sentences data/sketches data/text_files "
+    "data/text_sets data/texts data/tinyimagenet data/tokens "
     "models/__init__ models/clip models/llama models/mlp models/resnet models/t5 models/text",
-    "batchnorm checkpoints curvature measures_averaging measures_editing measures_factors passes "
-    "tasks training weight_files",
+    "batchnorm checkpoints curvature lazy_weights measures_averaging measures_editing "
+    "measures_factors published_weights streaming tasks training",
+    "passes weight_files",
     "clip_weights compare evaluate measures text_training trajectories tuning",
     "edits stitching tuned_settings",
     "clip_settings text_settings",
-    "published_clip",
+    "published_clip published_text",
     "settings",
     "results book figures/__init__ figures/averaging figures/disentangled figures/drawing "
     "figures/editing figures/factors figures/lengths figures/linearity figures/many figures/paths "
@@ -122,7 +125,8 @@ FLOORS = [
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names.split()}
 ENGINE = (
-    *("mix", "metrics", "stages", "features", "weights", "passes"),
+    *("mix", "metrics", "memory", "stages", "batches", "folds", "features", "weights"),
+    *("streaming", "passes"),
     *("compare", "evaluate", "edits", "stitching"),
 )
 HEAVY = {

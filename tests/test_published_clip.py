@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import CLIPModel
 
 import ctl_helpers as ctl
-from ctl_helpers import clip_weights, settings
+from ctl_helpers import clip_weights, published_weights, settings
 from ctl_helpers.data import clip8, prompts
 from ctl_helpers.data.images import Images, MissingDataError
 from ctl_helpers.published_clip import ModelSoup, PublishedClip
@@ -41,7 +41,7 @@ def pretrained(published: CLIPModel, cache: Path) -> State:  # noqa: F811
     """OpenAI's ViT-B/32 in the hub's cache, with random weights."""
     repo = "openai/clip-vit-base-patch32"
     state = published.state_dict()
-    torch.save(state, snapshot(cache, repo, clip_weights.COMMITS[repo]) / "pytorch_model.bin")
+    torch.save(state, snapshot(cache, repo, published_weights.COMMITS[repo]) / "pytorch_model.bin")
     return state
 
 
@@ -90,15 +90,17 @@ def test_eight_sets_go_the_whole_way(
     assert "patch32_stanford-cars is not on this machine" in setting.missing()
     tower = {name: part for name, part in pretrained.items() if name.startswith("vision_model.")}
     for number, (task, repo) in enumerate(setting.repositories.items()):
-        revision = clip_weights.COMMITS[repo] or f"{number:040x}"
-        monkeypatch.setitem(clip_weights.COMMITS, repo, revision)
+        revision = published_weights.COMMITS[repo] or f"{number:040x}"
+        monkeypatch.setitem(published_weights.COMMITS, repo, revision)
         assert task in setting.finetune
         save_file(near(tower, number), snapshot(cache, repo, revision) / "model.safetensors")
     assert setting.missing() is None
     one_class(monkeypatch)
     found = setting.checkpoints(0)
     assert list(found) == ["PT", *clip8.KINDS]
-    assert all(0 < clip_weights.relative_distance(found[k], found["PT"]) < 1 for k in clip8.KINDS)
+    assert all(
+        0 < published_weights.relative_distance(found[k], found["PT"]) < 1 for k in clip8.KINDS
+    )
     # Pairs and mixes of all eight would take minutes.
     few = setting.model_copy(update={"finetune": ["DTD", "GTSRB", "SUN397"]})
     monkeypatch.setattr(settings, "load", lambda name: few)
@@ -136,7 +138,7 @@ def test_cifar10_is_fine_tuned_from_published_weights(
     assert setting.missing() is None
     found = setting.variants(0, "CIFAR10", [1e-5, 1e-3], [0])
     start = clip_weights.image_tower(setting.pretrained(0).weights())
-    far = [clip_weights.relative_distance(state, start) for state in found.values()]
+    far = [published_weights.relative_distance(state, start) for state in found.values()]
     assert 0 < far[0] < far[1]
     assert found.keys() == {"rate 1e-05, order 0", "rate 0.001, order 0"}
 

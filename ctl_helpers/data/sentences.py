@@ -185,6 +185,11 @@ def pretraining() -> tuple[str, ...]:
     return tuple(found)
 
 
+def vocabulary() -> int:
+    """How many tokens there are."""
+    return tokenizer().get_vocab_size()
+
+
 def tokenizer() -> Tokenizer:
     """A tokenizer by words that knows every word of any text."""
     known = [*KINDS, ":", *_CLOSINGS.values(), *_FILLERS, *_FEELINGS, *_TOPICS, *_COLOURS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from ctl_helpers.figures.drawing import (
     COLOURS,
     GREY,
     LOG_AXIS,
+    SYMBOLS,
     Figure,
     Line,
     draw,
@@ -23,7 +25,7 @@ from ctl_helpers.figures.drawing import (
 from ctl_helpers.figures.factors import layer_choices
 from ctl_helpers.figures.lengths import in_view, length_axes, mean_length, step_look
 from ctl_helpers.figures.linearity import times_nearer
-from ctl_helpers.figures.phrases import by_panel
+from ctl_helpers.figures.phrases import FLOOR, by_panel
 
 LAMBDA = 0.4
 """Where the paper reads its figures; figures start there, or at the nearest λ that they have."""
@@ -74,11 +76,17 @@ def start_at(figure: Figure, label: str) -> Figure:
 
 
 def blocks(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with each setting's layers called block 1, block 2, … in their order."""
+    """The table with each setting's layers called block 1, block 2, … in their order.
+
+    Of a network with an encoder and a decoder they are encoder 1, …, decoder 1, ….
+    """
     names = {}
     for setting, rows in table.groupby("setting", sort=False):
-        layers = dict.fromkeys(rows["layer"])
-        names |= {(setting, layer): f"block {n}" for n, layer in enumerate(layers, 1)}
+        counts: Counter[str] = Counter()
+        for layer in dict.fromkeys(rows["layer"]):
+            side = next((side for side in ("encoder", "decoder") if f".{side}." in layer), "block")
+            counts[side] += 1
+            names[setting, layer] = f"{side} {counts[side]}"
     both = zip(table["setting"], table["layer"], strict=True)
     return table.assign(layer=[names[key] for key in both])
 
@@ -95,6 +103,10 @@ def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     table = table[table["setting"].isin(list(panels))]
     scalings = sorted(table["lam"].unique())
     edits = by_edit(table, ["lam", "metric", "layer"], panels)
+    places = {
+        setting: [name.removeprefix("block ") for name in dict.fromkeys(rows["layer"])]
+        for setting, rows in blocks(table).groupby("setting")
+    }
     lines = []
     for column, setting in enumerate(panels, 1):
         for n, lam in enumerate(scalings):
@@ -106,8 +118,7 @@ def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
                 data = {edit: points(_where(rows, chosen)) for edit, rows in edits.items()}
                 group = f"λ = {lam:g}"
                 name = group if metric == "distance" else f"baseline, {group}"
-                count = table.loc[table["setting"] == setting, "layer"].nunique()
-                look = {"x": list(range(1, count + 1)), **point_look(symbol, name, "block %{x}")}
+                look = {"x": places[setting], **point_look(symbol, name, "block %{x}")}
                 lines.append(Line(name, colour, data, 1, column, group, look))
     start = nearest_to(scalings, LAMBDA)
     middle = table[np.isclose(table["lam"], start)]
@@ -126,7 +137,7 @@ def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         min_width=340 * len(panels),
         every="every λ",
     )
-    figure.update_xaxes(title_text="block", dtick=1 if table["layer"].nunique() <= 12 else None)
+    figure.update_xaxes(title_text="block", type="category")
     return start_at(figure.update_yaxes(**LOG_AXIS), f"λ = {start:g}")
 
 
@@ -244,6 +255,49 @@ def against_lambda(eq2: pd.DataFrame, eq3: pd.DataFrame, panels: Mapping[str, st
     figure.update_xaxes(**ticks)
     figure.update_xaxes(title_text="λ", row=2)
     return figure.update_yaxes(**LOG_AXIS)
+
+
+def against_baseline(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """Distance of Equation 2 against its baseline, a point a block and λ, for several networks.
+
+    Of second order, the distance goes with the square of the baseline: a line of slope 2. Where a
+    network stands above another's line, it is less linear at an equal change of its features.
+
+    Args:
+        table: as :func:`direction`'s; edits and seeds are averaged.
+        panels: setting → what it is called, in order.
+    """
+    keys = ["setting", "layer", "lam"]
+    named = blocks(table[table["setting"].isin(list(panels))])
+    means = named.groupby([*keys, "metric"], sort=False)["mean"].mean().unstack().reset_index()
+    means = means[(means["distance"] >= FLOOR) & (means["baseline"] >= FLOOR)]
+    excess = {
+        name: float(np.exp(np.log(rows["distance"] / rows["baseline"] ** 2).median()))
+        for name, rows in means.groupby("setting")
+    }
+    lines = []
+    for number, (setting, title) in enumerate(panels.items()):
+        rows = means[means["setting"] == setting]
+        data = {"x": significant(rows["baseline"]), "y": significant(rows["distance"])}
+        said = rows["layer"] + ", λ = " + rows["lam"].map("{:g}".format)
+        look = {
+            "mode": "markers",
+            "marker_symbol": SYMBOLS[number % len(SYMBOLS)],
+            "text": said.tolist(),
+            "hovertemplate": f"{title}<br>%{{text}}<br>baseline %{{x}}, distance %{{y}}"
+            "<extra></extra>",
+        }
+        lines.append(Line(title, COLOURS[number % len(COLOURS)], {"": data}, look=look))
+    figure = draw(
+        lines,
+        "At an equal baseline networks are not equally linear: the distance is "
+        f"{by_panel(panels, excess, '{:.2g}')} times the baseline's square, in the median",
+        "Mean distance of Equation 2 against its mean baseline, both on log scales, a point for "
+        "each block and lambda, a colour for each network. Second order would be slope two.",
+        rows=["E[1 − cosine] of both sides"],
+        height=460,
+    )
+    return figure.update_xaxes(**LOG_AXIS, title_text="baseline").update_yaxes(**LOG_AXIS)
 
 
 def powers(frame: pd.DataFrame) -> list[float]:

@@ -40,7 +40,7 @@ def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     Args:
         table: rows of ``setting``, ``seed``, ``split``, ``lam``, ``task``, ``accuracy``, ``share``
             (of what the task's own network reaches) and ``chosen`` (whether λ is the one chosen
-            on held-out images).
+            on held-out data).
         panels: setting → panel title, in order.
     """
     test = table[table["split"] == "test"]
@@ -54,7 +54,7 @@ def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         lines.append(_accuracy("mean over tasks", BLUE, rows, column, "mean over tasks", width=3))
     figure = draw(
         lines,
-        "One network with all task vectors added has, at the λ chosen on held-out images, "
+        "One network with all task vectors added has, at the λ chosen on held-out data, "
         f"{by_panel(panels, best, '{:.0%}')} of the accuracy of the tasks' own networks",
         "Test accuracy against lambda: a thin grey line for each task and a thick one for their "
         "mean, from the pretrained network at zero. A dotted line marks the chosen lambda.",

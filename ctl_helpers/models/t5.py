@@ -44,7 +44,7 @@ class T5(TextNetwork):
         self.config = config
         # transformers 5 keeps what the config said of tying under this name, and always ties.
         self._is_tied = getattr(config, "scale_decoder_outputs", config.tie_word_embeddings)
-        whole = T5ForConditionalGeneration._from_config(config, attn_implementation="sdpa")
+        whole = T5ForConditionalGeneration(config)
         self.shared, self.encoder, self.decoder = whole.shared, whole.encoder, whole.decoder
         for stack in (self.encoder, self.decoder):
             del stack.embed_tokens
@@ -128,17 +128,21 @@ class T5(TextNetwork):
         return {**masks, "encoder": encoder, "decoder": decoder}
 
     def _block(self, side: str, number: int, state: State) -> State:
-        kept = state["kept"][:, None, None]
-        bias = f"{side}_bias"
-        given = {"position_bias": state.get(bias)}
-        if side == "encoder":
-            given["attention_mask"] = kept
-        else:
-            given["attention_mask"] = state["causal"]
+        hidden, bias = state[side], f"{side}_bias"
+        kept = _additive(state["kept"][:, None, None], hidden.dtype)
+        given = {
+            "attention_mask": kept
+            if side == "encoder"
+            else _additive(state["causal"], hidden.dtype),
+            # Block 0 owns the bias of relative positions and the others are given it.
+            "position_bias": state.get(bias),
+            # Wanted by releases before 5.
+            "cache_position": torch.arange(hidden.shape[1], device=hidden.device),
+        }
+        if side == "decoder":
             given |= {"encoder_hidden_states": state["encoder"], "encoder_attention_mask": kept}
         block = self.get_submodule(side).block[number]
-        # Block 0 owns the bias of relative positions and the others are given it.
-        hidden, position_bias, _ = block(state[side], **given)
+        hidden, position_bias, *_ = block(hidden, **given)
         self.states[side][str(number)](self._pooled(side, hidden, state))
         return {**state, side: hidden, bias: position_bias}
 
@@ -157,6 +161,11 @@ class T5(TextNetwork):
 
     def _pooled(self, side: str, hidden: Tensor, state: State) -> Tensor:
         return mean_over(hidden, state["kept"]) if side == "encoder" else hidden[:, 0]
+
+
+def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """What attention scores are added: nothing where the mask is true, else the type's least."""
+    return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
 
 
 def small_t5(

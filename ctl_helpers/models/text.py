@@ -94,6 +94,9 @@ class _Renamed(Mapping[str, Tensor]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._names  # without reading it
+
     def __len__(self) -> int:
         return len(self._names)
 

@@ -1,0 +1,377 @@
+"""Networks larger than the memory: stage by stage, with the very numbers of the usual way."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import LlamaForCausalLM, T5ForConditionalGeneration
+
+import ctl_helpers as ctl
+from ctl_helpers import passes
+from ctl_helpers.mix import StateDict
+from ctl_helpers.models.llama import Llama, small_llama
+from ctl_helpers.models.t5 import small_t5
+from ctl_helpers.models.text import TextNetwork, from_transformers
+from ctl_helpers.stages import Stage, Staged
+from ctl_helpers.weight_files import lazy
+
+T5_SIZES = {"vocabulary": 50, "width": 16, "head_width": 4, "inner": 24, "layers": 2}
+T5_SIZES |= {"decoder_layers": 3, "heads": 4, "buckets": 8, "distance": 20}
+LLAMA_SIZES = {"vocabulary": 50, "width": 16, "inner": 24, "layers": 3, "heads": 4, "positions": 32}
+NETWORKS = ["t5", "llama", "llama tied"]
+
+
+def network(kind: str) -> TextNetwork:
+    torch.manual_seed(0)
+    return small_t5(**T5_SIZES) if kind == "t5" else small_llama(**LLAMA_SIZES, tied="tied" in kind)
+
+
+def theirs(model: TextNetwork) -> nn.Module:
+    """transformers' own network, with other weights."""
+    kind = LlamaForCausalLM if isinstance(model, Llama) else T5ForConditionalGeneration
+    return kind(model.config)
+
+
+def on_meta(model: TextNetwork) -> TextNetwork:
+    with torch.device("meta"):
+        return type(model)(model.config)
+
+
+def batches(model: TextNetwork, sizes: list[int], seed: int = 0) -> list[dict[str, Tensor]]:
+    """Prompts of different lengths with answers of two tokens."""
+    generator = torch.Generator().manual_seed(seed)
+    found = []
+    for size in sizes:
+        draw = partial(torch.randint, 2, 50, generator=generator)
+        mask = torch.arange(7) < torch.randint(1, 8, (size, 1), generator=generator)
+        mask = mask.flip(1) if isinstance(model, Llama) else mask
+        given = {"input_ids": draw((size, 7)), "attention_mask": mask.long()}
+        found.append(given | {"answer_ids": draw((size, 1))})
+    return found
+
+
+def saved(folder: Path, checkpoints: Mapping[str, StateDict], way: str) -> dict[str, StateDict]:
+    """Checkpoints in files: in one or in shards, as they are or in bfloat16."""
+    found = {}
+    for name, state in checkpoints.items():
+        kind = torch.bfloat16 if "bf16" in way else torch.float32
+        state = {key: value.to(kind) for key, value in state.items()}
+        if "sharded" not in way:
+            save_file(state, folder / f"{name}.safetensors")
+            found[name] = lazy(folder / f"{name}.safetensors")
+            continue
+        (folder / name).mkdir()
+        where = {key: f"part-{n % 3}.safetensors" for n, key in enumerate(state)}
+        for shard in set(where.values()):
+            part = {key: state[key] for key in state if where[key] == shard}
+            save_file(part, folder / name / shard)
+        index = folder / name / "model.safetensors.index.json"
+        index.write_text(json.dumps({"weight_map": where}))
+        found[name] = lazy(index)
+    return found
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_what_transformers_saved_is_streamed(kind: str, around, tmp_path) -> None:
+    """Tied, sharded and in bfloat16, as the hub has it."""
+    model = network(kind)
+    checkpoints, files = around(model, "ab", scale=0.05), {}
+    for name, state in checkpoints.items():
+        other = theirs(model).bfloat16()
+        other.load_state_dict({key: value.bfloat16() for key, value in state.items()}, strict=False)
+        other.save_pretrained(tmp_path / name, max_shard_size="9KB")
+        index = tmp_path / name / "model.safetensors.index.json"
+        files[name] = from_transformers(on_meta(model), lazy(index), name)
+        checkpoints[name] = {key: value.bfloat16() for key, value in state.items()}
+    asked, given = ctl.pairs("ab", [0.3]), batches(model, [4, 3])
+    usual = ctl.measure(model, checkpoints, asked, given, stream=False)
+    assert same(ctl.measure(on_meta(model), files, asked, given, stream=True), usual)
+
+
+class Counting(Mapping[str, Tensor]):
+    """A state dict that counts what is read of it."""
+
+    def __init__(self, state: StateDict) -> None:
+        self.state, self.reads = state, Counter()
+        self.meta = {key: value.to("meta") for key, value in state.items()}
+
+    def __getitem__(self, key: str) -> Tensor:
+        self.reads[key] += 1
+        return self.state[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.state)
+
+    def __len__(self) -> int:
+        return len(self.state)
+
+
+def same(left: ctl.Linearity, right: ctl.Linearity) -> bool:
+    """Whether two measurements are equal to the last bit."""
+    return left.values.keys() == right.values.keys() and all(
+        torch.equal(value, right.values[key]) for key, value in left.values.items()
+    )
+
+
+@pytest.mark.parametrize("way", ["memory", "files", "sharded", "sharded bf16"])
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_the_numbers_are_those_of_the_usual_way(kind, way, around, tmp_path) -> None:
+    model = network(kind)
+    checkpoints = around(model, "pab", scale=0.05)
+    if way != "memory":
+        checkpoints = saved(tmp_path, checkpoints, way)
+    streams = {"a": batches(model, [4, 1, 3], 1), "b": batches(model, [5, 2], 2)}
+    asked = [*ctl.pairs("ab", [0.3, 0.5]), *ctl.addition("p", "ab", [0.4])]
+    asked += ctl.negation("p", "ab", [0.4])
+    layers = (*model.feature_layers, *model.norm_layers)
+    usual = ctl.measure(model, checkpoints, asked, streams, layers, stream=False)
+    for architecture in (model, on_meta(model)):
+        found = ctl.measure(architecture, checkpoints, asked, streams, layers, stream=True)
+        assert same(found, usual)
+    table = ctl.compare(model, checkpoints, asked, streams, layers, stream=True)
+    pd.testing.assert_frame_equal(table, usual.table(), check_exact=True)
+    assert usual.table().query("metric == 'distance'")["mean"].max() > 1e-4
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_scores_and_logits_are_those_of_the_usual_way(kind: str, around) -> None:
+    model = network(kind)
+    checkpoints, given = around(model, "ab", scale=0.05), batches(model, [4, 1, 3])
+    heads = {None: lambda output: output[:, 0]}
+    pairs = [(batch, batch["input_ids"][:, -1]) for batch in given]
+    tables, outputs = (
+        [work(stream) for stream in (False, True)]
+        for work in (
+            lambda stream: ctl.evaluate(
+                model,
+                checkpoints,
+                ctl.path("a", "b", [0, 0.3, 1]),
+                pairs,
+                heads=heads,
+                stream=stream,
+            ),
+            lambda stream: ctl.logits(
+                model, checkpoints, [{"a": 1.0}, {"a": 0.5, "b": 0.5}], given, stream=stream
+            )[None],
+        )
+    )
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    assert outputs[0].shape == (2, 8, 2, 50)
+    assert torch.equal(*outputs)
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_each_tensor_is_read_once_a_task_and_stage(kind: str, around) -> None:
+    model = network(kind)
+    streams = {"a": batches(model, [4, 1, 3], 1), "b": batches(model, [5, 2], 2)}
+    checkpoints = {k: Counting(v) for k, v in around(model, "abc", scale=0.05).items()}
+    ctl.compare(model, checkpoints, ctl.pairs("ab", [0.3, 0.5]), streams, stream=True)
+    # No output is looked at, so that neither the head nor the last norm is run.
+    unread = {"t5": {"decoder.final_layer_norm.weight"}}.get(kind, {"model.norm.weight"})
+    unread = unread | {"lm_head.weight"}
+    for name in "ab":
+        assert checkpoints[name].reads == {k: 2 for k in checkpoints[name] if k not in unread}
+    assert not checkpoints["c"].reads
+    ctl.logits(model, checkpoints, [{"c": 1.0}], streams["a"], stream=True)
+    shared = {"t5": "shared.weight", "llama tied": "model.embed_tokens.weight"}.get(kind)
+    # What serves as embedding and as head is read for either.
+    assert checkpoints["c"].reads == {key: 1 + (key == shared) for key in checkpoints["c"]}
+
+
+def test_a_portion_is_as_large_as_the_memory_allows(around) -> None:
+    model = network("t5")
+    plain, given = around(model, "ab", scale=0.05), batches(model, [4] * 12)
+    asked = ctl.pairs("ab", [0.5])
+    usual = ctl.measure(model, plain, asked, given, stream=False)
+    portions = []
+    for memory in (90_000, 100_000, 200_000, 1e9):
+        checkpoints = {k: Counting(v) for k, v in plain.items()}
+        found = ctl.measure(model, checkpoints, asked, given, max_memory=memory, stream=True)
+        assert same(found, usual)
+        portions.append(checkpoints["a"].reads["encoder.final_layer_norm.weight"])
+    assert portions[0] > portions[1] > portions[2] > portions[3] == 1
+    assert portions[0] == len(given)
+
+
+def test_permuted_samples_move_within_their_batch(around) -> None:
+    model = network("llama")
+    checkpoints, given = around(model, "ab", scale=0.05), batches(model, [4, 3])
+    usual, found = (
+        ctl.measure(model, checkpoints, ctl.pairs("ab", [0.5]), given, permuted=True, stream=stream)
+        for stream in (False, True)
+    )
+    assert same(found, usual)
+
+
+def test_half_precision_is_that_of_the_usual_way(around) -> None:
+    model = network("t5")
+    checkpoints, given = around(model, "ab", scale=0.05), batches(model, [4, 3])
+    usual, found, full = (
+        ctl.measure(model, checkpoints, ctl.pairs("ab", [0.5]), given, dtype=dtype, stream=stream)
+        for dtype, stream in ((torch.bfloat16, False), (torch.bfloat16, True), (None, True))
+    )
+    assert same(found, usual)
+    assert not same(found, full)
+
+
+def test_layers_inside_a_block_can_be_tapped(around) -> None:
+    model = network("t5")
+    checkpoints, given = around(model, "ab", scale=0.05), batches(model, [4, 3])
+    layers = ("encoder.block.1.layer.0", "states.decoder.0")
+    usual, found = (
+        ctl.measure(model, checkpoints, ctl.pairs("ab", [0.5]), given[:1], layers, stream=stream)
+        for stream in (False, True)
+    )
+    assert same(found, usual)
+
+
+@pytest.mark.parametrize("place", ["shared", "encoder.block.1", "decoder.final_layer_norm"])
+def test_a_portion_that_runs_out_of_memory_is_halved(place: str, around) -> None:
+    model = network("t5")
+    checkpoints, asked = around(model, "ab", scale=0.05), ctl.pairs("ab", [0.5])
+    given = batches(model, [4, 4, 1, 4])
+    layers = (*model.feature_layers, *model.norm_layers)
+    usual = ctl.measure(model, checkpoints, asked, given, layers)
+    calls = []
+
+    def limited(module: nn.Module, args: tuple[Tensor]) -> None:
+        calls.append(len(args[0]))
+        if len(args[0]) > 2 and len(calls) % 4 == 0:
+            raise torch.OutOfMemoryError
+
+    model.get_submodule(place).register_forward_pre_hook(limited)
+    with pytest.warns(UserWarning, match="at most"):
+        found = ctl.measure(model, checkpoints, asked, given, layers, stream=True)
+    assert found.values.keys() == usual.values.keys()
+    for key, value in usual.values.items():
+        torch.testing.assert_close(found.values[key], value, rtol=1e-4, atol=1e-7)
+
+
+def test_one_sample_that_does_not_fit_is_said(around) -> None:
+    model = network("t5")
+    checkpoints, asked, given = around(model, "ab"), ctl.pairs("ab", [0.5]), batches(model, [4])
+    sentence = r"one sample is too much .*activations take \d+ bytes.*raise max_memory"
+    with pytest.raises(RuntimeError, match=sentence) as caught:
+        ctl.compare(model, checkpoints, asked, given, max_memory=1000, stream=True)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which way the engine went, call by call."""
+    gone: list[str] = []
+    for name in ("Streaming", "Engine"):
+        real = getattr(passes, name)
+
+        def watched(*args, name: str = name, real: type = real) -> object:
+            gone.append(name)
+            return real(*args)
+
+        monkeypatch.setattr(passes, name, watched)
+    return gone
+
+
+def test_what_does_not_fit_is_streamed_by_itself(around, tmp_path, ways, monkeypatch) -> None:
+    model = network("llama")
+    held = around(model, "ab", scale=0.05)
+    files = saved(tmp_path, held, "files")
+    size = sum(value.nbytes for value in held["a"].values())
+    asked, given = ctl.pairs("ab", [0.5]), batches(model, [2])
+
+    def streamed(checkpoints: Mapping[str, StateDict]) -> set[float]:
+        """With how much free memory, in sizes of a model, a comparison is streamed."""
+        gone = {}
+        for free in (0.9, 1.1, 2.9, 3.1):
+            monkeypatch.setattr(passes, "free_memory", lambda device, free=free: free * size)
+            ctl.compare(model, checkpoints, asked, given)
+            gone[free] = ways.pop()
+        return {free for free, way in gone.items() if way == "Streaming"}
+
+    # What is in memory already takes no more of it; a mix does.
+    assert streamed(held) == {0.9}
+    assert streamed(files) == {0.9, 1.1, 2.9}
+    monkeypatch.setattr(passes, "free_memory", lambda device: 0)
+    ctl.compare(model, held, asked, given, stream=False)
+    ctl.compare(model, held, asked, given, max_memory=10 * size)
+    assert ways == ["Engine", "Engine"]
+
+
+def test_a_network_without_stages_is_never_streamed(net, around, inputs, ways, monkeypatch) -> None:
+    monkeypatch.setattr(passes, "free_memory", lambda device: 0)
+    ctl.compare(net, around(net, "ab"), ctl.pairs("ab", [0.5]), [inputs(4)])
+    assert ways == ["Engine"]
+    with pytest.raises(
+        ValueError, match="Sequential has no stages, so its weights cannot"
+    ) as caught:
+        ctl.compare(net, around(net, "ab"), ctl.pairs("ab", [0.5]), [inputs(4)], stream=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tensor_that_is_not_finite_is_named_as_usual(around, tmp_path) -> None:
+    model = network("llama")
+    held = around(model, "ab", scale=0.05)
+    held["b"]["model.layers.2.mlp.up_proj.weight"][3, 4] = torch.nan
+    files = saved(tmp_path, held, "sharded")
+    messages = []
+    for stream in (False, True):
+        with pytest.raises(ValueError, match="NaN") as caught:
+            ctl.compare(model, files, ctl.pairs("ab", [0.5]), batches(model, [2]), stream=stream)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+    assert "checkpoint 'b' has NaN or infinite values at 'model.layers.2.mlp" in messages[0]
+
+
+class Pair(Staged):
+    """Two linear layers in two stages, the second of which forgets its bias."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__()
+        self.one, self.two, self._prefix = nn.Linear(6, 4), nn.Linear(4, 3), prefix
+
+    def begin(self, x: Tensor) -> dict[str, Tensor]:
+        return {"x": x}
+
+    def stages(self) -> list[Stage]:
+        return [
+            Stage("one", ("one.",), "one", lambda state: {"x": self.one(state["x"])}),
+            Stage("two", (self._prefix,), "two", lambda state: {"output": self.two(state["x"])}),
+        ]
+
+
+def test_any_network_of_stages_can_be_streamed(around, inputs) -> None:
+    model = Pair("two.")
+    checkpoints, x = around(model, "ab"), inputs(5).float()
+    usual, found = (
+        ctl.measure(
+            model, checkpoints, ctl.pairs("ab", [0.3]), x.split(2), ["one", "two"], stream=s
+        )
+        for s in (False, True)
+    )
+    assert same(found, usual)
+    with pytest.raises(ValueError, match=r"no stage of Pair reads 'two\.bias'; give its prefix"):
+        ctl.compare(
+            Pair("two.weight"), checkpoints, ctl.pairs("ab", [0.3]), [x], ["one"], stream=True
+        )
+
+
+def test_a_layer_that_does_not_run_is_named(around) -> None:
+    model = network("t5")
+    model.idle = nn.Identity()
+    with pytest.raises(RuntimeError, match="layer 'idle' did not run"):
+        ctl.compare(
+            model,
+            around(model, "ab"),
+            ctl.pairs("ab", [0.5]),
+            batches(model, [2]),
+            ["idle"],
+            stream=True,
+        )
