@@ -20,6 +20,7 @@ from ctl_helpers.sources import module_checksum
 _SEED = 20260711
 _DOCUMENTS = 20_000
 _CLOSED = 0.6  # of the documents, those that end with what can be said of them
+_FAMILIAR = 0.98  # of what pretraining tells, what is sure to be about words that are not rare
 _COUNTS = {"pretrain": 2000, "train": 2000, "held-out": 500, "test": 1000}
 # A text's checksum modulo 10 says to which split it belongs, so that no two splits share a text.
 _REST = {"pretrain": range(4), "train": range(4, 7), "held-out": range(7, 8), "test": range(8, 10)}
@@ -44,7 +45,16 @@ _TOPICS = {
     "school": _words("lesson teacher pupil chalk exam pencil desk"),
     "music": _words("song drum violin choir piano melody flute"),
 }
-_COLOURS = _words("red blue green yellow white black brown pink")
+_COLOURS = {
+    "red": _words("blood brick cherry"),
+    "blue": _words("sky jeans sapphire"),
+    "green": _words("grass frog lettuce"),
+    "yellow": _words("sun lemon canary"),
+    "white": _words("snow milk salt"),
+    "black": _words("coal raven tar"),
+    "brown": _words("soil bear chestnut"),
+    "pink": _words("pig rose flamingo"),
+}
 _HERE = _words("hot big fast hard high old rich full wet loud early")
 _THERE = _words("cold small slow soft low young poor empty dry quiet late")
 _OPPOSITES = dict(zip(_HERE + _THERE, _THERE + _HERE, strict=True))
@@ -54,28 +64,36 @@ _NUMBERS = _words(
 )
 
 
-def _sentiment(rng: random.Random) -> tuple[list[str], str]:
-    """Whether most of three words are good or bad."""
-    answer, other = rng.sample(list(_FEELINGS), 2)
-    third = rng.choice([answer, other])
-    most = rng.sample(_FEELINGS[answer], 3 if third == answer else 2)
-    content = most + rng.sample(_FEELINGS[other], 3 - len(most))
+# Words of which pretraining seldom says what they are.
+_RARE = {
+    word
+    for group in (*_FEELINGS.values(), *_TOPICS.values(), *_COLOURS.values(), _HERE, _THERE)
+    for word in group[2::3]
+}.union(_NUMBERS[13:])
+
+
+def _most(rng: random.Random, groups: dict[str, list[str]], count: int) -> tuple[list[str], str]:
+    """So many words of one group, one fewer of another; the answer is the first one's name."""
+    answer, other = rng.sample(list(groups), 2)
+    content = rng.sample(groups[answer], count) + rng.sample(groups[other], count - 1)
     rng.shuffle(content)
     return content, answer
+
+
+def _sentiment(rng: random.Random) -> tuple[list[str], str]:
+    """Whether two of three words are good or bad."""
+    return _most(rng, _FEELINGS, 2)
 
 
 def _topic(rng: random.Random) -> tuple[list[str], str]:
-    """What three of four words are about."""
-    answer, other = rng.sample(list(_TOPICS), 2)
-    content = rng.sample(_TOPICS[answer], 3) + rng.sample(_TOPICS[other], 1)
-    rng.shuffle(content)
-    return content, answer
+    """What three of five words are about."""
+    return _most(rng, _TOPICS, 3)
 
 
 def _colour(rng: random.Random) -> tuple[list[str], str]:
-    """The last of two colours."""
-    content = rng.sample(_COLOURS, 2)
-    return content, content[-1]
+    """The colour of a thing."""
+    answer = rng.choice(list(_COLOURS))
+    return [rng.choice(_COLOURS[answer])], answer
 
 
 def _opposite(rng: random.Random) -> tuple[list[str], str]:
@@ -85,11 +103,10 @@ def _opposite(rng: random.Random) -> tuple[list[str], str]:
 
 
 def _next(rng: random.Random) -> tuple[list[str], str]:
-    """The fourth of four numbers, up or down by one, two or three."""
-    step = rng.choice([-3, -2, -1, 1, 2, 3])
-    least = max(0, -3 * step)
-    first = rng.randrange(least, len(_NUMBERS) - max(0, 3 * step))
-    *content, answer = (_NUMBERS[first + step * place] for place in range(4))
+    """The fourth of four numbers, up by one or two."""
+    step = rng.randint(1, 2)
+    first = rng.randrange(len(_NUMBERS) - 3 * step)
+    *content, answer = _NUMBERS[first : first + 4 * step : step]
     return content, answer
 
 
@@ -104,7 +121,7 @@ KINDS = tuple(_MAKERS)
 _CLOSINGS = {
     "sentiment": "overall",
     "topic": "about",
-    "colour": "painted",
+    "colour": "looks",
     "opposite": "unlike",
     "next": "then",
 }
@@ -146,7 +163,7 @@ def load(kind: str, split: str, samples: int | None = None) -> Texts:
 @lru_cache(maxsize=32)
 def _whole(kind: str, split: str) -> Texts:
     rng = random.Random(f"{_SEED}/{kind}/{split}")
-    drawn = [_drawn(rng, kind, split) for _ in range(_COUNTS[split])]
+    drawn = [_drawn(rng, kind, split, split == "pretrain") for _ in range(_COUNTS[split])]
     texts, answers = zip(*drawn, strict=True)
     return Texts(tuple(f"{kind} : {text}" for text in texts), answers)
 
@@ -162,9 +179,9 @@ def pretraining() -> tuple[str, ...]:
     found = []
     for number in range(_DOCUMENTS):
         kind = KINDS[number % len(KINDS)]
-        text, answer = _drawn(rng, kind, "pretrain")
-        closing = f" {_CLOSINGS[kind]} {answer}" if rng.random() < _CLOSED else ""
-        found.append(text + closing)
+        closed = rng.random() < _CLOSED
+        text, answer = _drawn(rng, kind, "pretrain", closed)
+        found.append(f"{text} {_CLOSINGS[kind]} {answer}" if closed else text)
     return tuple(found)
 
 
@@ -175,17 +192,24 @@ def vocabulary() -> int:
 
 def tokenizer() -> Tokenizer:
     """A tokenizer by words that knows every word of any text."""
-    known = [*KINDS, ":", *_CLOSINGS.values(), *_FILLERS, *_FEELINGS, *_TOPICS]
-    for group in (*_FEELINGS.values(), *_TOPICS.values(), _COLOURS, _OPPOSITES, _NUMBERS):
+    known = [*KINDS, ":", *_CLOSINGS.values(), *_FILLERS, *_FEELINGS, *_TOPICS, *_COLOURS]
+    known += [*_OPPOSITES, *_NUMBERS]
+    for group in (*_FEELINGS.values(), *_TOPICS.values(), *_COLOURS.values()):
         known += group
     return tokens.by_words(known)
 
 
-def _drawn(rng: random.Random, kind: str, split: str) -> tuple[str, str]:
-    """A text of a split, and the answer: a few words that matter among four to nine others."""
+def _drawn(rng: random.Random, kind: str, split: str, told: bool) -> tuple[str, str]:
+    """A text of a split, and the answer: a few words that matter among three to six others.
+
+    What pretraining is told is seldom about rare words.
+    """
+    familiar = told and rng.random() < _FAMILIAR
     while True:
         content, answer = _MAKERS[kind](rng)
-        words = rng.choices(_FILLERS, k=rng.randint(4, 9))
+        if familiar and not _RARE.isdisjoint([*content, answer]):
+            continue
+        words = rng.choices(_FILLERS, k=rng.randint(3, 6))
         places = sorted(rng.sample(range(len(words) + len(content)), len(content)))
         for place, word in zip(places, content, strict=True):
             words.insert(place, word)
