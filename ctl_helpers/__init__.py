@@ -10,11 +10,13 @@ from ctl_helpers.evaluate import Evaluation, barriers, evaluate, logits, path
 from ctl_helpers.features import feature_layers, taps
 from ctl_helpers.mix import Mix, blend, combine, interpolate, task_vector
 from ctl_helpers.stitching import Stitch, stitch
+from ctl_helpers.tangent import Linearized
 
 __all__ = [
     "Comparison",
     "Evaluation",
     "Linearity",
+    "Linearized",
     "Mix",
     "Stitch",
     "addition",

@@ -108,7 +108,7 @@ FLOORS = [
     "data/text_sets data/texts data/tinyimagenet data/tokens "
     "models/__init__ models/clip models/llama models/mlp models/resnet models/t5 models/text",
     "batchnorm checkpoints curvature lazy_weights measures_averaging measures_editing "
-    "measures_factors published_weights streaming tasks training",
+    "measures_factors published_weights streaming tangent tasks training",
     "passes weight_files",
     "clip_weights compare evaluate measures text_training trajectories tuning",
     "edits stitching tuned_settings",
@@ -125,7 +125,7 @@ FLOORS = [
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names.split()}
 ENGINE = (
-    *("mix", "metrics", "memory", "stages", "batches", "folds", "features", "weights"),
+    *("mix", "metrics", "memory", "stages", "batches", "folds", "features", "tangent", "weights"),
     *("streaming", "passes"),
     *("compare", "evaluate", "edits", "stitching"),
 )
