@@ -99,7 +99,7 @@ def test_every_dependency_has_its_reason() -> None:
 
 FLOORS = [
     "project",
-    "connectivity memory metrics mix regression schema sources stages store",
+    "connectivity memory metrics mix regression schema selection sources stages store",
     "arithmetic batches features folds notebooks samples weights "
     "data/__init__ data/captions data/cifar10 "
     "data/cifar100 data/clip8 data/clip8_files data/digits data/files data/imagenet data/images "
