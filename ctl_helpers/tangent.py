@@ -65,7 +65,9 @@ class Linearized(nn.Module):
             TypeError: a network that gives something other than a tensor.
         """
         base = dict(self._base.named_buffers())
-        direction = {name: value - base[name] for name, value in self.named_parameters()}
+        # All of them: a state dict may hold one tensor under two names.
+        theta = dict(self.named_parameters(remove_duplicate=False))
+        direction = {name: value - base[name] for name, value in theta.items()}
         (network,) = self._function
         ran: list[str] = []
 

@@ -223,6 +223,20 @@ def test_tied_weights_stay_tied() -> None:
     torch.testing.assert_close(linearized.get_parameter("0.weight").grad, network[0].weight.grad)
 
 
+@torch.no_grad()
+def test_one_tensor_may_stand_under_two_names() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, 3)).double()
+    linearized = Linearized(network, network.state_dict())
+    shared = {**network.state_dict(), "0.weight": network[2].weight}
+    copied = {name: value.clone() for name, value in shared.items()}
+    x = torch.randn(2, 3, dtype=torch.float64)
+    found, expected = (
+        functional_call(linearized, state, (x,), tie_weights=False) for state in (shared, copied)
+    )
+    assert torch.equal(found, expected)
+
+
 def test_bad_bases_are_refused(net) -> None:
     good = net.state_dict()
     for change, sentence in (
