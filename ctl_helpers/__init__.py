@@ -5,17 +5,22 @@ runs are modules of their own: ``from ctl_helpers import figures, results, setti
 """
 
 from ctl_helpers.compare import Comparison, Linearity, compare, measure, pairs, triples
+from ctl_helpers.disentangle import Plane, disentanglement, planes
 from ctl_helpers.edits import addition, averaging, disentangled, edit, growing, negation
 from ctl_helpers.evaluate import Evaluation, barriers, evaluate, logits, path
 from ctl_helpers.features import feature_layers, taps
 from ctl_helpers.mix import Mix, blend, combine, interpolate, task_vector
 from ctl_helpers.stitching import Stitch, stitch
+from ctl_helpers.tangent import Linearized
+from ctl_helpers.task_vectors import cosines
 
 __all__ = [
     "Comparison",
     "Evaluation",
     "Linearity",
+    "Linearized",
     "Mix",
+    "Plane",
     "Stitch",
     "addition",
     "averaging",
@@ -23,7 +28,9 @@ __all__ = [
     "blend",
     "combine",
     "compare",
+    "cosines",
     "disentangled",
+    "disentanglement",
     "edit",
     "evaluate",
     "feature_layers",
@@ -34,6 +41,7 @@ __all__ = [
     "negation",
     "pairs",
     "path",
+    "planes",
     "stitch",
     "taps",
     "task_vector",

@@ -29,16 +29,14 @@ def _children(module: nn.Module, prefix: str = "") -> Iterator[str]:
             yield prefix + name
 
 
-def flatten(output: object, layer: str, tokens_first: bool = False) -> Tensor:
-    """One feature vector a sample: shape (samples, everything else), detached and owned.
-
-    A copy, since a later in-place layer (a ReLU, a residual sum) would otherwise change it.
+def samples_first(module: nn.Module, output: object, layer: str) -> Tensor:
+    """The feature in a module's output, a tensor with samples first.
 
     Args:
-        output: a module's output, a tensor (samples, …) or a tuple or list that starts with one.
+        module: whose output it is.
+        output: a tensor (samples, …), or (tokens, samples, …) where the module's own attention
+            takes that order, or a tuple or list that starts with one.
         layer: the module's name, for the error.
-        tokens_first: the tensor is (tokens, samples, …); its feature is tokens × width all the
-            same.
     """
     tensor = output[0] if isinstance(output, (tuple, list)) and output else output
     if not isinstance(tensor, Tensor) or tensor.dim() == 0:
@@ -46,8 +44,7 @@ def flatten(output: object, layer: str, tokens_first: bool = False) -> Tensor:
             f"layer {layer!r} gives a {type(output).__name__}, not a tensor or a tuple that starts "
             "with one; tap a layer inside it"
         )
-    tensor = tensor.detach().transpose(0, 1) if tokens_first else tensor.detach()
-    return tensor.clone(memory_format=torch.contiguous_format).flatten(1)
+    return tensor.transpose(0, 1) if _is_tokens_first(module) else tensor
 
 
 def _is_tokens_first(module: nn.Module) -> bool:
@@ -91,7 +88,10 @@ def taps(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]
                     f"layer {layer!r} ran twice in one pass, so it has no single feature; "
                     "tap a layer that runs once"
                 )
-            seen[layer] = flatten(output, layer, _is_tokens_first(module))
+            feature = samples_first(module, output, layer).detach()
+            # A copy, since a later in-place layer (a ReLU, a residual sum) would otherwise
+            # change it.
+            seen[layer] = feature.clone(memory_format=torch.contiguous_format).flatten(1)
 
         return hook
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ctl_helpers.data.images import Images, floats
+from ctl_helpers.selection import VARIANTS, trainable
 from ctl_helpers.training import Snapshot, kept
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -25,12 +26,14 @@ class StepRecipe:
         steps: updates.
         lr: the highest learning rate.
         batch_size: samples a step, drawn without replacement.
-        weight_decay: AdamW's, on all parameters.
+        weight_decay: AdamW's, on all parameters that train.
         warmup: steps of warm-up.
         clip: the largest norm of the gradient.
+        trainable: which linear layers alone train, one of
+            :data:`ctl_helpers.selection.VARIANTS`; all parameters when None.
 
     Raises:
-        ValueError: a number that is none such, named with what it has to be.
+        ValueError: a number or word that is none such, named with what it has to be.
     """
 
     steps: int
@@ -39,6 +42,7 @@ class StepRecipe:
     weight_decay: float = 0.0
     warmup: int = 0
     clip: float = 1.0
+    trainable: str | None = None
 
     def __post_init__(self) -> None:
         asked = {
@@ -48,6 +52,10 @@ class StepRecipe:
             "weight_decay": (0 <= self.weight_decay < math.inf, "0 or more"),
             "warmup": (0 <= self.warmup <= self.steps, "from 0 to the number of steps"),
             "clip": (self.clip > 0, "positive"),
+            "trainable": (
+                self.trainable in (None, *VARIANTS),
+                f"one of {', '.join(VARIANTS)}, or None",
+            ),
         }
         for name, (fits, wanted) in asked.items():
             if not fits:
@@ -78,7 +86,8 @@ def steps(
     at any snapshot, with the same weights in the end on the same machine.
 
     Args:
-        model: trained in place, all its parameters; on the device where it stands.
+        model: trained in place, on the device where it stands; parameters that the recipe leaves
+            out are frozen.
         loss: of the model on the samples of the given indices.
         samples: how many there are to draw from.
         start: where to begin; its ``epoch`` counts steps.
@@ -87,7 +96,8 @@ def steps(
         every: steps between snapshots.
 
     Raises:
-        ValueError: fewer samples than a batch has; or the loss became NaN or infinite.
+        ValueError: fewer samples than a batch has; no parameter that the recipe trains; or the
+            loss became NaN or infinite.
     """
     if samples < recipe.batch_size:
         raise ValueError(
@@ -96,6 +106,11 @@ def steps(
     model.load_state_dict(start.weights)
     model.train()
     named = dict(model.named_parameters())
+    if recipe.trainable is not None:
+        trains = trainable(named, recipe.trainable)
+        for name, parameter in named.items():
+            parameter.requires_grad_(name in trains)
+        named = {name: named[name] for name in trains}
     optimizer = torch.optim.AdamW(named.values(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     for name, parameter in named.items():
         if start.epoch:

@@ -99,8 +99,8 @@ def test_every_dependency_has_its_reason() -> None:
 
 FLOORS = [
     "project",
-    "connectivity memory metrics mix regression schema sources stages store",
-    "arithmetic batches features folds notebooks samples weights "
+    "connectivity memory metrics mix regression schema selection sources stages store",
+    "arithmetic batches features folds notebooks samples task_vectors weights "
     "data/__init__ data/captions data/cifar10 "
     "data/cifar100 data/clip8 data/clip8_files data/digits data/files data/imagenet data/images "
     "data/instructions data/kinds data/mnist data/nlp6 data/prompts data/real_files "
@@ -108,11 +108,11 @@ FLOORS = [
     "data/text_sets data/texts data/tinyimagenet data/tokens "
     "models/__init__ models/clip models/llama models/mlp models/resnet models/t5 models/text",
     "batchnorm checkpoints curvature lazy_weights measures_averaging measures_editing "
-    "measures_factors published_weights streaming tasks training",
+    "measures_factors published_weights streaming tangent tasks training",
     "passes weight_files",
     "clip_weights compare evaluate measures text_training trajectories tuning",
     "edits stitching tuned_settings",
-    "clip_settings text_settings",
+    "clip_settings disentangle text_settings",
     "published_clip published_text",
     "settings",
     "results book figures/__init__ figures/averaging figures/disentangled figures/drawing "
@@ -125,9 +125,9 @@ FLOORS = [
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names.split()}
 ENGINE = (
-    *("mix", "metrics", "memory", "stages", "batches", "folds", "features", "weights"),
+    *("mix", "metrics", "memory", "stages", "batches", "folds", "features", "tangent", "weights"),
     *("streaming", "passes"),
-    *("compare", "evaluate", "edits", "stitching"),
+    *("compare", "evaluate", "edits", "stitching", "disentangle", "task_vectors"),
 )
 HEAVY = {
     "plotly": {"figures/drawing"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -72,6 +73,41 @@ def test_training_goes_on_from_any_snapshot(fresh: Snapshot) -> None:
     assert not torch.equal(other.weights["0.weight"], whole[-1].weights["0.weight"])
 
 
+class Attention(nn.Module):
+    """Attention in the names of open_clip, with a norm and a head around it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.norm, self.head = nn.LayerNorm(4), nn.Linear(4, 2)
+        self.attn = nn.MultiheadAttention(4, 2, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(x)[None]
+        return self.head(self.attn(x, x, x, need_weights=False)[0][0])
+
+
+def test_only_the_named_parameters_train() -> None:
+    inputs = torch.linspace(-1, 1, 48).view(12, 4)
+
+    def loss(model: nn.Module, chosen: Tensor) -> Tensor:
+        return (model(inputs[chosen] ** 2) - inputs[chosen, :2]).square().mean()
+
+    start = Snapshot(0, dict(copy.deepcopy(Attention().state_dict())))
+    recipe = replace(RECIPE, trainable="attention-weights")
+    model = Attention()
+    whole = list(steps(model, loss, 12, start, recipe, 0, every=3))
+    changed = {n for n, v in whole[-1].weights.items() if not torch.equal(v, start.weights[n])}
+    assert changed == {"attn.in_proj_weight", "attn.out_proj.weight"}
+    assert {name for name, p in model.named_parameters() if p.requires_grad} == changed
+    assert {name.split("/")[0] for name in whole[-1].momentum} == changed
+    assert whole[-1].weights.keys() == start.weights.keys()
+    *_, again = steps(Attention(), loss, 12, whole[0], recipe, 0)
+    assert all(torch.equal(again.weights[n], v) for n, v in whole[-1].weights.items())
+    with pytest.raises(ValueError, match="'attention-weights' chooses none of the 4 parameters"):
+        trained(Snapshot(0, dict(network().state_dict())), recipe)
+
+
 class Pair(nn.Module):
     """A CLIP of two tables: image i and text t are rows."""
 
@@ -120,6 +156,7 @@ def test_classification_is_cross_entropy_under_the_head() -> None:
         ({"warmup": 8}, "warmup is 8 .* from 0 to the number of steps"),
         ({"clip": 0}, "clip is 0 .* positive"),
         ({"weight_decay": math.inf}, "weight_decay is inf"),
+        ({"trainable": "qkv"}, "trainable is 'qkv' .* one of attention-weights, .*, or None"),
     ],
 )
 def test_recipes_name_what_is_wrong(change: dict[str, float], sentence: str) -> None:
