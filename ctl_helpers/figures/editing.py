@@ -296,6 +296,7 @@ def against_baseline(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         "each block and lambda, a colour for each network. Second order would be slope two.",
         rows=["E[1 − cosine] of both sides"],
         height=460,
+        min_width=480,
     )
     return figure.update_xaxes(**LOG_AXIS, title_text="baseline").update_yaxes(**LOG_AXIS)
 
