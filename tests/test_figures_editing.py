@@ -207,3 +207,17 @@ def test_distance_against_baseline_has_a_point_a_block_and_lambda(eq2) -> None:
     excess = np.exp(np.log(means["distance"] / means["baseline"] ** 2).median())
     title = figure.layout.title.text.replace("<br>", " ")
     assert f"is {excess:.2g} (Setting one) and {excess:.2g} (Setting two) times" in title
+
+
+def test_last_blocks_of_networks_of_unequal_depth_share_their_rows() -> None:
+    rows = [("one", "a.0"), ("one", "a.1"), ("one", "a.2"), ("two", "b.0"), ("two", "b.1")]
+    table = pd.DataFrame(rows, columns=["setting", "layer"])
+    found = editing._ends(editing.blocks(table), 2)
+    assert found[["setting", "layer"]].to_numpy().tolist() == [
+        ["one", "last but 1"],
+        ["one", "last block"],
+        ["two", "last but 1"],
+        ["two", "last block"],
+    ]
+    alike = editing._ends(editing.blocks(table.query("setting == 'two'")), 1)
+    assert alike["layer"].tolist() == ["block 2"]

@@ -151,8 +151,9 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str], last: int | None
         last: how many blocks to show, from the last one; all when None.
     """
     table = blocks(histograms[histograms["setting"].isin(list(panels))])
-    names = list(dict.fromkeys(table["layer"]))[-(last or 0) :]
-    table = table[table["layer"].isin(names)]
+    if last is not None:
+        table = _ends(table, last)
+    names = list(dict.fromkeys(table["layer"]))
     seen, ends = in_view(table)
     scalings = sorted(table["lam"].unique())
     edits = by_edit(seen, ["lam", "layer", "low", "high"], panels)
@@ -187,6 +188,23 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str], last: int | None
     )
     length_axes(figure, ends, len(names))
     return start_at(figure, f"λ = {start:g}")
+
+
+def _ends(table: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The rows of each setting's last blocks, called by their place where depths differ."""
+    layers = {
+        setting: list(dict.fromkeys(rows["layer"]))[-count:]
+        for setting, rows in table.groupby("setting", sort=False)
+    }
+    places = ["last block", *(f"last but {n}" for n in range(1, count))][::-1]
+    alike = len(set(map(tuple, layers.values()))) == 1
+    names = {
+        (setting, layer): layer if alike else place
+        for setting, found in layers.items()
+        for layer, place in zip(found, places[-len(found) :], strict=True)
+    }
+    both = zip(table["setting"], table["layer"], strict=True)
+    return table.assign(layer=[names.get(key) for key in both]).dropna(subset="layer")
 
 
 def _where(table: pd.DataFrame, chosen: Mapping[str, object]) -> pd.DataFrame:
