@@ -1,4 +1,4 @@
-"""What Section 4.3's experiments share: scores by role, the λ that they allow, and null vectors."""
+"""What Section 4.3's experiments share: scores by role, the λ that they allow, null controls."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ctl_helpers.batches import Streams
+from ctl_helpers.compare import measure
+from ctl_helpers.edits import addition
 from ctl_helpers.mix import StateDict, described
 
 KEPT = 0.95
@@ -82,6 +85,58 @@ def shuffled(
         made = _Shuffled(start, checkpoints[name], f"{seed}/{name}", factor)
         found[name] = dict(made) if isinstance(checkpoints[name], dict) else made
     return found
+
+
+def controls(
+    model: nn.Module,
+    checkpoints: Mapping[str, StateDict],
+    pretrained: str,
+    names: Sequence[str],
+    lam: float,
+    streams: Streams,
+    seed: int,
+) -> pd.DataFrame:
+    """Equation 2 of task vectors beside what should do worse, if it is about fine-tuning.
+
+    ``other samples``: the left side of a sample against the right side of the next. ``shuffled
+    vectors``: see :func:`shuffled`. They hardly move the features, so ``shuffled vectors,
+    stretched`` are longer by the root of the ratio of mean baselines, which go with the square of
+    the length.
+
+    Args:
+        model, checkpoints, streams: as for :func:`~ctl_helpers.compare.compare`.
+        pretrained: the name of θ_PT.
+        names: the fine-tuned models, whose pairs are compared.
+        lam: the factor λ.
+        seed: of the shuffled entries.
+
+    Returns:
+        A table as :func:`~ctl_helpers.compare.compare`'s, with ``control``, which of the four it
+        is, and ``stretch``, the factor on the vectors.
+    """
+    asked = addition(pretrained, names, [lam])
+
+    def compared(weights: Mapping[str, StateDict], permuted: bool = False) -> pd.DataFrame:
+        return measure(model, weights, asked, streams, permuted=permuted).table()
+
+    def moved(table: pd.DataFrame) -> float:
+        return table.loc[table["metric"] == "baseline", "mean"].mean()
+
+    own = compared(checkpoints)
+    short = compared(shuffled(checkpoints, pretrained, names, seed))
+    stretch = float(np.sqrt(moved(own) / moved(short)))
+    found = {
+        "task vectors": own,
+        "shuffled vectors": short,
+        "other samples": compared(checkpoints, permuted=True),
+        "shuffled vectors, stretched": compared(
+            shuffled(checkpoints, pretrained, names, seed, stretch)
+        ),
+    }
+    factors = {"shuffled vectors, stretched": stretch}
+    return pd.concat(
+        table.assign(control=kind, stretch=factors.get(kind, 1.0)) for kind, table in found.items()
+    )
 
 
 class _Shuffled(Mapping[str, Tensor]):

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
-from ctl_helpers.arithmetic import roles, shuffled, strongest
+import ctl_helpers as ctl
+from ctl_helpers.arithmetic import controls, roles, shuffled, strongest
 
 
 def test_roles_are_the_own_task_and_the_mean_of_the_others_that_stand_for_pretraining() -> None:
@@ -99,3 +100,35 @@ def test_shuffled_vectors_of_lazy_checkpoints_are_made_when_they_are_asked_for()
     plain = shuffled({"PT": start, "a": held}, "PT", ["a"], seed=1)["a"]
     assert torch.equal(found["w"], plain["w"])
     assert lazy.read == ["w"]
+
+
+def test_controls_are_equation_2_of_other_samples_and_of_shuffled_vectors(
+    net, around, inputs
+) -> None:
+    checkpoints = {"PT": net.state_dict(), **around(net, "ab")}
+    streams = {"a": [inputs(20)], "b": [inputs(10)]}
+    table = controls(net, checkpoints, "PT", ["a", "b"], 0.4, streams, seed=1)
+    asked = ctl.addition("PT", ["a", "b"], [0.4])
+
+    def rows(kind: str) -> pd.DataFrame:
+        return table[table["control"] == kind]
+
+    def same(kind: str, expected: pd.DataFrame) -> bool:
+        found = rows(kind).drop(columns=["control", "stretch"]).reset_index(drop=True)
+        return found.equals(expected)
+
+    def moved(found: pd.DataFrame) -> float:
+        return found.loc[found["metric"] == "baseline", "mean"].mean()
+
+    long = rows("shuffled vectors, stretched")
+    (stretch,) = long["stretch"].unique()
+    assert stretch == pytest.approx(
+        (moved(rows("task vectors")) / moved(rows("shuffled vectors"))) ** 0.5
+    )
+    assert (table.loc[table["control"] != "shuffled vectors, stretched", "stretch"] == 1).all()
+    other = ctl.measure(net, checkpoints, asked, streams, permuted=True).table()
+    assert same("task vectors", ctl.compare(net, checkpoints, asked, streams))
+    assert same("other samples", other)
+    for kind, factor in (("shuffled vectors", 1.0), ("shuffled vectors, stretched", stretch)):
+        ends = shuffled(checkpoints, "PT", ["a", "b"], 1, factor)
+        assert same(kind, ctl.compare(net, ends, asked, streams))

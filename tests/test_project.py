@@ -100,7 +100,7 @@ def test_every_dependency_has_its_reason() -> None:
 FLOORS = [
     "project",
     "connectivity memory metrics mix regression schema selection sources stages store",
-    "arithmetic batches features folds notebooks samples task_vectors weights "
+    "batches features folds notebooks samples task_vectors weights "
     "data/__init__ data/captions data/cifar10 "
     "data/cifar100 data/clip8 data/clip8_files data/digits data/files data/imagenet data/images "
     "data/instructions data/kinds data/mnist data/nlp6 data/prompts data/real_files "
@@ -112,7 +112,7 @@ FLOORS = [
     "passes weight_files",
     "clip_weights compare evaluate measures text_training trajectories tuning",
     "edits stitching tuned_settings",
-    "clip_settings disentangle text_settings",
+    "arithmetic clip_settings disentangle text_settings",
     "published_clip published_text",
     "settings",
     "results book figures/__init__ figures/averaging figures/disentangled figures/drawing "
