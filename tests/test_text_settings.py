@@ -158,7 +158,7 @@ def test_accuracy_is_exact_match_of_greedy_decoding(quick: TextSetting) -> None:
         answer = made[1:] if "t5" in quick.name else made[len(prompt) :]
         if number % 3 == 0:
             place = number % len(answer)
-            answer[place] = (answer[place] + 1) % coder.size
+            answer[place] = (answer[place] + 1) % model.config.vocab_size
         hits += number % 3 != 0
         rows.append((prompt, answer))
     batches = [coder.padded(rows[:13]), coder.padded(rows[13:])]

@@ -104,11 +104,6 @@ class Coder:
         self._side = side
         self.pad, self.end = self.number(pad), self.number(end)
 
-    @property
-    def size(self) -> int:
-        """How many tokens there are."""
-        return self._tokenizer.get_vocab_size()
-
     def number(self, token: str) -> int:
         """A token's number.
 
