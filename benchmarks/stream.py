@@ -125,15 +125,15 @@ class Seeded(Mapping[str, Tensor]):
         return torch.randn(like.shape, dtype=like.dtype, device=self._device, generator=generator)
 
 
-def save(model: TextNetwork, dtype: torch.dtype, name: str, folder: Path) -> None:
-    """A checkpoint in a shard a stage, with their index."""
-    state, where = Seeded(model.state_dict(), dtype, name, "cpu"), {}
+def save(model: TextNetwork, dtype: torch.dtype, name: str, folder: Path, device: str) -> None:
+    """A checkpoint in a shard a stage, with their index; its weights are drawn on ``device``."""
+    state, where = Seeded(model.state_dict(), dtype, name, device), {}
     folder.mkdir()
     for stage in model.stages():
         kept = [key for key in state if key.startswith(stage.prefixes) and key not in where]
         if kept:
             shard = f"{stage.name}.safetensors"
-            save_file({key: state[key] for key in kept}, folder / shard)
+            save_file({key: state[key].cpu() for key in kept}, folder / shard)
             where |= dict.fromkeys(kept, shard)
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
 
@@ -223,7 +223,7 @@ def main() -> None:
             if not options.seeded:
                 model, (_, dtype) = network(shape), SHAPES[shape]
                 for name in NAMES:
-                    save(model, dtype, name, Path(folder) / name)
+                    save(model, dtype, name, Path(folder) / name, options.device)
             sizes = {"samples": options.samples, "tokens": options.tokens, "batch": options.batch}
             source = None if options.seeded else folder
             report(
