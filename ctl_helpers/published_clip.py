@@ -22,6 +22,7 @@ from ctl_helpers.schema import PRETRAINED, Checked, SettingError
 from ctl_helpers.sources import module_checksum
 from ctl_helpers.store import digest
 from ctl_helpers.tuned_settings import device
+from ctl_helpers.tuning import StepRecipe
 from ctl_helpers.weight_files import read
 
 _MEAN = (0.48145466, 0.4578275, 0.40821073)  # of the pixels of CLIP's training images
@@ -94,21 +95,26 @@ class PublishedClip(AnyClip):
         return _OnHub(self.model.pretrained)
 
     def checkpoints(
-        self, seed: int, tasks: Sequence[str] | None = None, samples: int | None = None
+        self,
+        seed: int,
+        tasks: Sequence[str] | None = None,
+        samples: int | None = None,
+        recipe: StepRecipe | None = None,
     ) -> dict[str, Mapping[str, Tensor]]:
-        """As :meth:`AnyClip.checkpoints`, published fine-tunes first.
+        """As :meth:`AnyClip.checkpoints`, published fine-tunes first where no recipe is asked for.
 
         Raises:
             MissingDataError: weights are not on this machine and cannot be fetched.
             ValueError: a fine-tune that started from other weights.
         """
         chosen = self.finetune if tasks is None else tasks
-        trained = [task for task in chosen if task not in self.repositories]
-        found = super().checkpoints(seed, trained, samples)
+        published = {} if recipe else self.repositories
+        trained = [task for task in chosen if task not in published]
+        found = super().checkpoints(seed, trained, samples, recipe)
         base = self.pretrained(seed).weights()
         for task in chosen:
-            if task in self.repositories:
-                repo = self.repositories[task]
+            if task in published:
+                repo = published[task]
                 found[task] = clip_weights.image_tower(clip_weights.hub_clip(repo, base))
                 published_weights.check_base(found[task], found[PRETRAINED], repo)
         return found

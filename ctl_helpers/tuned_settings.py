@@ -16,6 +16,7 @@ from ctl_helpers.data.images import MissingDataError
 from ctl_helpers.schema import PRETRAINED, Checked, Described, SettingError
 from ctl_helpers.sources import module_checksum
 from ctl_helpers.store import digest
+from ctl_helpers.tangent import Linearized
 from ctl_helpers.training import Snapshot, initial_weights
 from ctl_helpers.trajectories import Checkpoint, stored
 from ctl_helpers.tuning import StepRecipe, steps
@@ -154,7 +155,11 @@ class Tuned(ByTask):
         }
 
     def checkpoints(
-        self, seed: int, tasks: Sequence[str] | None = None, samples: int | None = None
+        self,
+        seed: int,
+        tasks: Sequence[str] | None = None,
+        samples: int | None = None,
+        recipe: StepRecipe | None = None,
     ) -> dict[str, Mapping[str, Tensor]]:
         """Networks, trained here unless they are in the store.
 
@@ -162,13 +167,24 @@ class Tuned(ByTask):
             seed: decides the initial weights and the order of samples.
             tasks: what to fine-tune on; by default :attr:`finetune`.
             samples: training examples to use for fine-tuning, all when None.
+            recipe: in place of :attr:`finetuning`.
 
         Returns:
             ``"PT"`` and each task's name → state dict.
         """
         chosen = self.finetune if tasks is None else tasks
-        tuned = {task: self.finetuned(seed, task, samples=samples).weights() for task in chosen}
+        tuned = {task: self.finetuned(seed, task, recipe, 0, samples).weights() for task in chosen}
         return {PRETRAINED: self.start_weights(self.pretrained(seed)), **tuned}
+
+    def network(self, paradigm: str, pretrained: Mapping[str, Tensor]) -> nn.Module:
+        """The network that takes the checkpoints of a paradigm, with θ_PT's weights or nobody's.
+
+        Args:
+            paradigm: one of :data:`ctl_helpers.tuning.PARADIGMS`.
+            pretrained: θ_PT, around which the network of ``"tangent"`` is linear.
+        """
+        model = self.build()
+        return Linearized(model, pretrained).to(device()) if paradigm == "tangent" else model
 
     def source_checksum(self) -> str:
         """Digest of the code behind this setting's own network and data set."""
@@ -202,6 +218,8 @@ class Tuned(ByTask):
 
         def train(begin: Snapshot, last: int) -> Iterator[Snapshot]:
             model, loss, samples = job()
+            if recipe.paradigm == "tangent":
+                model = Linearized(model, start()).to(device())
             return steps(model, loss, samples, begin, recipe, seed)
 
         last = recipe.steps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -14,8 +14,20 @@ from ctl_helpers.data.images import Images, floats
 from ctl_helpers.selection import VARIANTS, trainable
 from ctl_helpers.training import Snapshot, kept
 
+PARADIGMS = ("full", "tangent", *VARIANTS)
+"""What trains: all parameters, all of the linearized network, or some linear layers alone."""
+
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _LARGEST_SCALE = 4.0  # of the logarithm; under it the softmax of a small batch stays soft
+
+
+def trained(names: Iterable[str], paradigm: str) -> tuple[str, ...]:
+    """Of a network's parameters, by name, those that a paradigm trains.
+
+    Raises:
+        ValueError: as :func:`ctl_helpers.selection.trainable`.
+    """
+    return trainable(names, paradigm) if paradigm in VARIANTS else tuple(names)
 
 
 @dataclass(frozen=True)
@@ -29,8 +41,9 @@ class StepRecipe:
         weight_decay: AdamW's, on all parameters that train.
         warmup: steps of warm-up.
         clip: the largest norm of the gradient.
-        trainable: which linear layers alone train, one of
-            :data:`ctl_helpers.selection.VARIANTS`; all parameters when None.
+        paradigm: what trains, one of :data:`PARADIGMS`: all parameters (``"full"``); all of the
+            network linearized around where it starts (``"tangent"``); or linear layers alone, a
+            variant of :data:`ctl_helpers.selection.VARIANTS`.
 
     Raises:
         ValueError: a number or word that is none such, named with what it has to be.
@@ -42,7 +55,7 @@ class StepRecipe:
     weight_decay: float = 0.0
     warmup: int = 0
     clip: float = 1.0
-    trainable: str | None = None
+    paradigm: str = "full"
 
     def __post_init__(self) -> None:
         asked = {
@@ -52,10 +65,7 @@ class StepRecipe:
             "weight_decay": (0 <= self.weight_decay < math.inf, "0 or more"),
             "warmup": (0 <= self.warmup <= self.steps, "from 0 to the number of steps"),
             "clip": (self.clip > 0, "positive"),
-            "trainable": (
-                self.trainable in (None, *VARIANTS),
-                f"one of {', '.join(VARIANTS)}, or None",
-            ),
+            "paradigm": (self.paradigm in PARADIGMS, f"one of {', '.join(PARADIGMS)}"),
         }
         for name, (fits, wanted) in asked.items():
             if not fits:
@@ -106,11 +116,10 @@ def steps(
     model.load_state_dict(start.weights)
     model.train()
     named = dict(model.named_parameters())
-    if recipe.trainable is not None:
-        trains = trainable(named, recipe.trainable)
-        for name, parameter in named.items():
-            parameter.requires_grad_(name in trains)
-        named = {name: named[name] for name in trains}
+    trains = trained(named, recipe.paradigm)
+    for name, parameter in named.items():
+        parameter.requires_grad_(name in trains)
+    named = {name: named[name] for name in trains}
     optimizer = torch.optim.AdamW(named.values(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     for name, parameter in named.items():
         if start.epoch:

@@ -94,7 +94,7 @@ def test_only_the_named_parameters_train() -> None:
         return (model(inputs[chosen] ** 2) - inputs[chosen, :2]).square().mean()
 
     start = Snapshot(0, dict(copy.deepcopy(Attention().state_dict())))
-    recipe = replace(RECIPE, trainable="attention-weights")
+    recipe = replace(RECIPE, paradigm="attention-weights")
     model = Attention()
     whole = list(steps(model, loss, 12, start, recipe, 0, every=3))
     changed = {n for n, v in whole[-1].weights.items() if not torch.equal(v, start.weights[n])}
@@ -156,7 +156,7 @@ def test_classification_is_cross_entropy_under_the_head() -> None:
         ({"warmup": 8}, "warmup is 8 .* from 0 to the number of steps"),
         ({"clip": 0}, "clip is 0 .* positive"),
         ({"weight_decay": math.inf}, "weight_decay is inf"),
-        ({"trainable": "qkv"}, "trainable is 'qkv' .* one of attention-weights, .*, or None"),
+        ({"paradigm": "qkv"}, "paradigm is 'qkv' .* one of full, tangent, attention-weights"),
     ],
 )
 def test_recipes_name_what_is_wrong(change: dict[str, float], sentence: str) -> None:
