@@ -14,6 +14,7 @@ import pandas as pd
 from ctl_helpers.measures_averaging import MEASURES_AVERAGING
 from ctl_helpers.measures_editing import MEASURES_EDITING
 from ctl_helpers.measures_factors import MEASURES_FACTORS
+from ctl_helpers.measures_linear import MEASURES_LINEAR
 from ctl_helpers.samples import Sample, Values, cube, long, median, rank
 
 NO_BARRIER = 0.01
@@ -180,7 +181,7 @@ MEASURES: Mapping[str, Callable[..., Sample]] = {
         nonlinear_thirds, premise_rank, share_left, first_barrier, last_rise, last_distance,
         gap_rank, broken_steps,
     )
-} | MEASURES_AVERAGING | MEASURES_EDITING | MEASURES_FACTORS  # fmt: skip
+} | MEASURES_AVERAGING | MEASURES_EDITING | MEASURES_FACTORS | MEASURES_LINEAR  # fmt: skip
 
 
 def _line_median(barriers: pd.DataFrame, name: str) -> Sample:

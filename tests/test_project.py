@@ -108,7 +108,7 @@ FLOORS = [
     "data/text_sets data/texts data/tinyimagenet data/tokens "
     "models/__init__ models/clip models/llama models/mlp models/resnet models/t5 models/text",
     "batchnorm checkpoints curvature lazy_weights measures_averaging measures_editing "
-    "measures_factors published_weights streaming tangent tasks training",
+    "measures_factors measures_linear published_weights streaming tangent tasks training",
     "passes weight_files",
     "clip_weights compare evaluate measures text_training trajectories tuning",
     "edits stitching tuned_settings",
