@@ -116,8 +116,9 @@ FLOORS = [
     "published_clip published_text",
     "settings",
     "results book figures/__init__ figures/averaging figures/disentangled figures/drawing "
-    "figures/editing figures/factors figures/lengths figures/linearity figures/many figures/paths "
-    "figures/phrases figures/spawning figures/statistics figures/stitched figures/theory",
+    "figures/editing figures/factors figures/frame figures/lengths figures/linearity "
+    "figures/many figures/paths figures/phrases figures/spawning figures/statistics "
+    "figures/stitched figures/theory",
     "claims plan",
     "pages runs",
     "site",
@@ -130,7 +131,7 @@ ENGINE = (
     *("compare", "evaluate", "edits", "stitching", "disentangle", "task_vectors"),
 )
 HEAVY = {
-    "plotly": {"figures/drawing"},
+    "plotly": {"figures/drawing", "figures/frame"},
     "papermill": {"runs"},
     "distributed": {"runs"},
     "typer": {"cli"},
