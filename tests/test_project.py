@@ -115,9 +115,11 @@ FLOORS = [
     "arithmetic clip_settings disentangle text_settings",
     "published_clip published_text",
     "settings",
-    "results book figures/__init__ figures/averaging figures/disentangled figures/drawing "
-    "figures/editing figures/factors figures/lengths figures/linearity figures/many figures/paths "
-    "figures/phrases figures/spawning figures/statistics figures/stitched figures/theory",
+    "results book figures/__init__ figures/averaging figures/disentangled figures/dots "
+    "figures/drawing figures/editing figures/factors figures/frame figures/heatmaps "
+    "figures/lengths figures/linearity figures/many figures/paradigms figures/paths "
+    "figures/phrases figures/spawning figures/statistics figures/stitched figures/taylor "
+    "figures/theory",
     "claims plan",
     "pages runs",
     "site",
@@ -130,7 +132,7 @@ ENGINE = (
     *("compare", "evaluate", "edits", "stitching", "disentangle", "task_vectors"),
 )
 HEAVY = {
-    "plotly": {"figures/drawing"},
+    "plotly": {"figures/drawing", "figures/frame", "figures/heatmaps"},
     "papermill": {"runs"},
     "distributed": {"runs"},
     "typer": {"cli"},

@@ -7,8 +7,6 @@ menus, and reads exact values by hovering.
 
 from __future__ import annotations
 
-import math
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,6 +14,8 @@ from itertools import pairwise
 import pandas as pd
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
+
+from ctl_helpers.figures.frame import button, framed
 
 # Okabe and Ito's palette: told apart by colour-blind readers, in light and dark.
 BLUE, GREEN, VERMILION, PURPLE, ORANGE = "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00"
@@ -108,41 +108,8 @@ def draw(
             named[line.name] = None
     menus = [menu for menu in (_choices(lines), _groups(lines, every)) if menu]
     if switches:
-        menus.append([_button(name, change, "relayout") for name, change in switches.items()])
-    if len(menus) > 1:  # side by side, so that none lies over another
-        min_width = max(min_width, 580)
-    wrapped = "<br>".join(textwrap.wrap(title, 64))
-    # The book's pages set the title above the figure, and take its space away.
-    title_height = 30 + 18 * wrapped.count("<br>")
-    controls_height = 84 if menus else 40
-    legend_width = sum(48 + 7 * len(name) for name in named)
-    legend_height = 19 * math.ceil(legend_width / max(min_width, 600))
-    figure.update_layout(
-        title={
-            "text": wrapped,
-            "font": {"size": 15},
-            "x": 0.01,
-            "y": 1,
-            "yanchor": "top",
-            "pad": {"t": 10},
-        },
-        meta={"alt": f"{title}. {alt}", "min_width": min_width, "title_height": title_height},
-        updatemenus=[
-            {"buttons": menu, "x": 0.3 * place, "xanchor": "left", "yanchor": "bottom"}
-            | {"y": 1 + 30 / (height - controls_height - 72), "font": {"size": 12}}
-            for place, menu in enumerate(menus)
-        ],
-        height=height + title_height,
-        margin={
-            "l": 64,
-            "r": 30,
-            "t": title_height + controls_height,
-            "b": 65 + max(legend_height, 19),
-        },
-        legend={"orientation": "h", "yanchor": "bottom", "yref": "container", "y": 0, "x": 0},
-        template="plotly_white",
-    )
-    return figure
+        menus.append([button(name, change, "relayout") for name, change in switches.items()])
+    return framed(figure, title, alt, height=height, min_width=min_width, menus=menus, names=named)
 
 
 def _choices(lines: Sequence[Line]) -> list[dict[str, object]]:
@@ -155,7 +122,7 @@ def _choices(lines: Sequence[Line]) -> list[dict[str, object]]:
     # Where every line moves, plotly needs no list of them.
     chosen = [] if len(places) == len(lines) else [places]
     return [
-        _button(
+        button(
             choice,
             {key: [line.data[choice].get(key) for line in moving] for key in keys},
             "restyle",
@@ -173,13 +140,7 @@ def _groups(lines: Sequence[Line], every: str) -> list[dict[str, object]]:
     shown = {every: [True] * len(lines)} | {
         group: [line.group in ("", group) for line in lines] for group in groups
     }
-    return [_button(name, {"visible": visible}) for name, visible in shown.items()]
-
-
-def _button(
-    label: str, change: Mapping[str, object], method: str = "restyle", *traces: list[int]
-) -> dict[str, object]:
-    return {"label": label, "method": method, "args": [dict(change), *traces]}
+    return [button(name, {"visible": visible}) for name, visible in shown.items()]
 
 
 def _nested(data: Mapping[str, list]) -> dict[str, list]:

@@ -18,10 +18,15 @@ def plain(value: float) -> str:
         return "0"
     mantissa, _, power = f"{value:.1e}".partition("e")
     if int(power) < -4:
-        text = f"{float(mantissa):g}·10{str(int(power)).translate(_SUPERSCRIPTS)}"
+        text = f"{float(mantissa):g}·{power_of_ten(int(power))}"
     else:
         text = f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}"
     return text.replace("-", "−")
+
+
+def power_of_ten(exponent: int) -> str:
+    """Such as 10⁻³."""
+    return f"10{str(exponent).translate(_SUPERSCRIPTS)}"
 
 
 def trend(values: pd.Series, small: float = 0.0) -> str:

@@ -1,0 +1,103 @@
+"""Accuracies on each task as dots, a colour for each kind of network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ctl_helpers.figures.drawing import Figure, Line, draw, over_seeds, significant
+
+MEAN = "mean over tasks"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of network: its name and look, and its accuracies.
+
+    Attributes:
+        rows: ``setting``, ``seed``, ``task`` and ``accuracy``, of each task's own network.
+    """
+
+    name: str
+    colour: str
+    symbol: str
+    rows: pd.DataFrame
+
+
+def dots(kinds: Sequence[Kind], panels: Mapping[str, str], title: str, alt: str) -> Figure:
+    """A row for each task and one for their mean, with a dot for each kind of network.
+
+    Dots are means over seeds, and bars go from the lowest seed to the highest.
+
+    Args:
+        kinds: what is told apart, from the top of a row down.
+        panels: setting → panel title, in order.
+        title: the takeaway.
+        alt: what the figure shows, for those who do not see it.
+    """
+    tasks = {setting: _tasks(kinds, setting) for setting in panels}
+    apart = 0.64 / len(kinds)
+    lines = []
+    for column, setting in enumerate(panels, 1):
+        for number, kind in enumerate(kinds):
+            rows = kind.rows[kind.rows["setting"] == setting]
+            both = pd.concat([rows, rows.assign(task=MEAN)])
+            frame = over_seeds(both, "task", "accuracy").set_index("task")
+            found = {
+                task: place for place, task in enumerate(tasks[setting]) if task in frame.index
+            }
+            frame = frame.loc[list(found)]
+            offset = apart * (number - (len(kinds) - 1) / 2)
+            data = {
+                "x": significant(frame["mean"]),
+                "y": [round(place + offset, 3) for place in found.values()],
+                "text": list(found),
+            }
+            look = {
+                "mode": "markers",
+                "marker_symbol": kind.symbol,
+                "marker_size": 9,
+                "hovertemplate": f"%{{text}}: %{{x:.1%}}<extra>{kind.name}</extra>",
+            }
+            if rows["seed"].nunique() > 1:
+                data["error_x.array"] = significant(frame["high"] - frame["mean"])
+                data["error_x.arrayminus"] = significant(frame["mean"] - frame["low"])
+                look["error_x"] = {"type": "data", "symmetric": False, "thickness": 1.2, "width": 3}
+            lines.append(Line(kind.name, kind.colour, {"": data}, 1, column, look=look))
+    alike = len({tuple(names) for names in tasks.values()}) == 1
+    most = max(len(names) for names in tasks.values())
+    figure = draw(
+        lines,
+        title,
+        alt,
+        columns=list(panels.values()),
+        height=160 + (20 + 9 * len(kinds)) * most,
+        shared_y=alike,
+        gap=0.05 if alike else 0.2,
+        min_width=340 * len(panels),
+    )
+    for column, names in enumerate(tasks.values(), 1):
+        figure.update_yaxes(
+            tickvals=list(range(len(names))),
+            ticktext=names,
+            range=[len(names) - 0.5, -0.5],
+            zeroline=False,
+            showgrid=False,
+            col=column,
+        )
+        for place in range(1, len(names)):
+            bold = place == len(names) - 1
+            figure.add_hline(y=place - 0.5, line_width=1 + bold, opacity=0.4, row=1, col=column)
+    return figure.update_xaxes(title_text="test accuracy", tickformat=".0%")
+
+
+def _tasks(kinds: Sequence[Kind], setting: str) -> list[str]:
+    """A setting's tasks in their order, and their mean."""
+    names = {task: None for kind in kinds for task in _of(kind, setting)}
+    return [*names, MEAN]
+
+
+def _of(kind: Kind, setting: str) -> pd.Series:
+    return kind.rows.loc[kind.rows["setting"] == setting, "task"]

@@ -1,0 +1,218 @@
+"""Heat maps by paradigm: planes of two task vectors, and cosines between task vectors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from plotly.graph_objects import Figure, Heatmap
+from plotly.subplots import make_subplots
+
+from ctl_helpers.figures.drawing import BLUE, VERMILION, by_pair, significant
+from ctl_helpers.figures.frame import button, framed
+from ctl_helpers.figures.paradigms import LOOKS, NAMES, of_three, ranked
+from ctl_helpers.figures.phrases import FLOOR, plain, power_of_ten
+
+CLIP = 0.9
+"""Colours tell errors up to this quantile apart; what is larger looks alike."""
+
+_MEASURES = ("representation", "classification")
+_AROUND_ZERO = "#f4f4f4"
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """How a measure is drawn: as multiples of a unit, in colours up to ``top``."""
+
+    factor: float
+    unit: str
+    top: float
+    clipped: bool
+
+    def written(self, plane: np.ndarray) -> list[list[float]]:
+        """Two significant digits and at most one decimal: what colours show, in few bytes."""
+        return [[_short(value * self.factor) for value in row] for row in plane.tolist()]
+
+
+def maps(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """The disentanglement error on planes of two task vectors (Figures 4 and 7).
+
+    A row for each measure and a column for each paradigm. The menu chooses the pair, and the
+    setting where there are several. A rectangle marks where addition's α is searched.
+
+    Args:
+        table: :func:`ctl_helpers.disentanglement` with columns ``setting``, ``seed`` and
+            ``paradigm``; seeds are averaged.
+        panels: setting → what it is called, in order.
+    """
+    table = of_three(table, panels)
+    scales = {
+        name: _scale(table.loc[table["measure"] == name, "error"], name) for name in _MEASURES
+    }
+    choices = {name: _planes(rows, scales) for name, rows in _choices(table, panels).items()}
+    first = next(iter(choices.values()))
+    figure = _grid(["α<sub>j</sub>"] * 2, spacing=0.1)
+    places = [(row, column) for row in (1, 2) for column in range(1, len(LOOKS) + 1)]
+    for (row, column), z in zip(places, first["z"], strict=True):
+        measure = _MEASURES[row - 1]
+        hover = (
+            "α<sub>i</sub> = %{x}, α<sub>j</sub> = %{y}<br>"
+            f"ξ = %{{z}} {scales[measure].unit}<extra>{measure}</extra>"
+        )
+        trace = Heatmap(x=first["x"][0], y=first["y"][0], z=z, hovertemplate=hover)
+        figure.add_trace(trace.update(coloraxis=f"coloraxis{row}"), row, column)
+    for width, colour in ((4, "white"), (2, "black")):  # seen on any colour
+        line = {"width": width, "color": colour}
+        figure.add_shape(type="rect", x0=0, x1=1, y0=0, y1=1, line=line, row="all", col="all")
+    for row, (measure, scale) in enumerate(scales.items(), 1):
+        bar = _bar(f"{measure}, {scale.unit}", [0, scale.top / 2, scale.top], scale.clipped)
+        place = {"len": 0.5, "y": 0.77 - 0.54 * (row - 1)}
+        axis = {"cmin": 0, "cmax": scale.top, "colorscale": "Viridis", "reversescale": True}
+        figure.update_layout({f"coloraxis{row}": {**axis, "colorbar": {**bar, **place}}})
+    figure.update_xaxes(title_text="α<sub>i</sub>", row=2)
+    figure.update_xaxes(tickvals=[-2, -1, 0, 1, 2], zeroline=False)
+    figure.update_yaxes(tickvals=[-2, -1, 0, 1, 2], zeroline=False)
+    inside = table[table["alpha_i"].between(0, 1) & table["alpha_j"].between(0, 1)]
+    error = inside.groupby(["measure", "paradigm", "setting"])["error"].mean()
+    changed = ranked(panels, error["classification"], "{:.1%}".format)
+    moved = ranked(panels, error["representation"], lambda nats: f"{plain(nats)} nats")
+    return framed(
+        figure,
+        f"For 0 ≤ α ≤ 1 the mean disentanglement error in predictions is {changed}",
+        "Heat maps of the disentanglement error over two task vectors' factors, from minus two "
+        "to two each: above between representations, below in predictions, a column for each "
+        "paradigm. Light is small. A rectangle marks factors from zero to one, where the mean "
+        f"error in representations is {moved}. The menu chooses the pair of tasks.",
+        height=640,
+        min_width=700,
+        menus=[[button(name, change) for name, change in choices.items()]],
+    )
+
+
+def cosines(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """Cosines between task vectors, a map for each paradigm (Figure 5).
+
+    Args:
+        table: rows of ``setting``, ``seed``, ``paradigm``, ``i``, ``j`` and ``cosine``, for ordered
+            pairs, each task with itself too; seeds are averaged.
+        panels: setting → what it is called, in order; each has a row of its own.
+    """
+    table = of_three(table, panels)
+    apart = table[table["i"] != table["j"]]
+    size = apart["cosine"].abs()
+    # Half as much again as any two tasks have: the diagonal stands out, and texts can be read.
+    top = float(f"{1.5 * max(size.max(), 0.01):.2g}")
+    rows = [f"{title}" if len(panels) > 1 else "" for title in panels.values()]
+    figure = _grid(rows, spacing=0.3 / len(panels))
+    most = 0
+    for row, setting in enumerate(panels, 1):
+        chosen = table[table["setting"] == setting]
+        tasks = list(dict.fromkeys(chosen["i"]))
+        most = max(most, len(tasks))
+        for column, paradigm in enumerate(LOOKS, 1):
+            part = chosen[chosen["paradigm"] == paradigm]
+            means = part.pivot_table(index="i", columns="j", values="cosine", sort=False)
+            trace = Heatmap(
+                x=tasks,
+                y=tasks,
+                z=[significant(means.loc[task, tasks], 3) for task in tasks],
+                texttemplate="%{z:.2f}",
+                textfont_size=10,
+                hovertemplate="%{y} and %{x}: %{z}<extra></extra>",
+                coloraxis="coloraxis",
+                xgap=1,
+                ygap=1,
+            )
+            figure.add_trace(trace, row, column)
+    bar = _bar("cosine", [-top, 0, top], clipped=True)
+    shades = [[0, BLUE], [0.5, _AROUND_ZERO], [1, VERMILION]]
+    axis = {"cmin": -top, "cmax": top, "colorscale": shades, "colorbar": bar}
+    figure.update_layout(coloraxis=axis)
+    figure.update_yaxes(autorange="reversed", type="category")
+    figure.update_xaxes(type="category", showgrid=False).update_yaxes(showgrid=False)
+    means = size.groupby([apart["paradigm"], apart["setting"]]).mean()
+    side = 28 * most
+    return framed(
+        figure,
+        f"Between two tasks' vectors the mean |cosine| is {ranked(panels, means, plain)}",
+        "A heat map for each paradigm of the cosines between the vectors of any two tasks, with "
+        "the values written in the cells; the diagonal is one.",
+        height=140 + max(side + 100, 200) * len(panels),
+        min_width=max(700, 200 + 3 * side),
+    )
+
+
+def _grid(rows: Sequence[str], spacing: float) -> Figure:
+    """Empty panels, a column for each paradigm."""
+    figure = make_subplots(
+        len(rows),
+        len(LOOKS),
+        shared_xaxes=False,
+        shared_yaxes=True,
+        horizontal_spacing=0.03,
+        vertical_spacing=spacing,
+        column_titles=[NAMES[name] for name in LOOKS],
+    )
+    for row, label in enumerate(rows, 1):
+        figure.update_yaxes(title_text=label, row=row, col=1)
+    return figure
+
+
+def _bar(title: str, ticks: Sequence[float], clipped: bool) -> dict[str, object]:
+    """A colour bar whose last tick says where colours are clipped."""
+    texts = [f"{tick:g}".replace("-", "−") for tick in ticks]
+    if clipped:
+        texts[-1] = f"≥ {texts[-1]}"
+    return {
+        "title": {"text": title, "side": "right", "font": {"size": 12}},
+        "thickness": 12,
+        "x": 1.04,
+        "outlinewidth": 0,
+        "tickvals": list(ticks),
+        "ticktext": texts,
+    }
+
+
+def _choices(table: pd.DataFrame, panels: Mapping[str, str]) -> dict[str, pd.DataFrame]:
+    """Pair → errors with seeds averaged; with several settings, setting and pair → errors."""
+    keys = ["measure", "paradigm", "alpha_i", "alpha_j"]
+    several = len(panels) > 1
+    return {
+        f"{title}: {pair}" if several else pair: rows
+        for setting, title in panels.items()
+        for pair, rows in by_pair(table[table["setting"] == setting], keys).items()
+    }
+
+
+def _planes(table: pd.DataFrame, scales: Mapping[str, _Scale]) -> dict[str, list]:
+    """What a choice puts into the traces; all share the one grid of α."""
+    wide = table.set_index(["measure", "paradigm", "alpha_j", "alpha_i"])["error"].unstack()
+    found = {
+        "z": [
+            scale.written(wide.loc[measure, paradigm].to_numpy())
+            for measure, scale in scales.items()
+            for paradigm in LOOKS
+        ]
+    }
+    alphas = [round(float(alpha), 3) for alpha in wide.columns]
+    return {"x": [alphas], "y": [alphas], **found}
+
+
+def _scale(errors: pd.Series, measure: str) -> _Scale:
+    highest = max(float(errors.quantile(CLIP)), FLOOR)
+    if measure == "classification":
+        factor, unit = 100.0, "%"
+    else:  # a power of ten that leaves two digits before the point
+        power = max(0, 1 - math.floor(math.log10(highest)))
+        factor = 10.0**power
+        unit = f"{power_of_ten(-power)} nats" if power else "nats"
+    top = float(f"{highest * factor:.2g}")
+    return _Scale(factor, unit, top, clipped=bool(errors.max() * factor > top))
+
+
+def _short(value: float) -> float:
+    rounded = round(float(f"{value:.2g}"), 1)
+    return int(rounded) if rounded == int(rounded) else rounded

@@ -1,0 +1,137 @@
+"""The network's first-order expansion against the network (Appendix A)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ctl_helpers.figures.dots import Kind, dots
+from ctl_helpers.figures.drawing import (
+    BLUE,
+    GREY,
+    VERMILION,
+    Figure,
+    Line,
+    band,
+    draw,
+    log_axis,
+    significant,
+)
+from ctl_helpers.figures.editing import blocks
+from ctl_helpers.figures.phrases import FLOOR, by_panel, plain
+
+_LOOKS = {
+    "Taylor model and network": (VERMILION, "square"),
+    "cross-task linearity": (BLUE, "circle"),
+}
+
+
+def taylor(table: pd.DataFrame, ctl: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """Error of the Taylor model and of Equation 1 by block, each as a share of its baseline.
+
+    Args:
+        table: rows of ``setting``, ``seed``, ``i``, ``layer``, ``metric`` and ``mean``: the mean
+            of 1 − cosine between the features of fine-tuned network ``i`` and of its first-order
+            expansion (``"distance"``) and of the pretrained network (``"baseline"``).
+        ctl: :func:`ctl_helpers.compare` of :func:`ctl_helpers.pairs` at one α, with columns
+            ``setting`` and ``seed``.
+        panels: setting → panel title, in order.
+    """
+    frames = {
+        setting: [_shares(each[each["setting"] == setting]) for each in (table, ctl)]
+        for setting in panels
+    }
+    lines, said = [], {}
+    for column, (setting, both) in enumerate(frames.items(), 1):
+        for (name, (colour, symbol)), frame in zip(_LOOKS.items(), both, strict=True):
+            lines.append(band(name, colour, {"": frame}, "place", (1, column)))
+            data = {"x": significant(frame["place"]), "y": significant(frame["mean"])}
+            look = {
+                "mode": "lines+markers",
+                "marker_symbol": symbol,
+                "marker_size": 9,
+                "text": frame["layer"].tolist(),
+                "hovertemplate": f"%{{text}}: %{{y:.3g}} of the baseline<extra>{name}</extra>",
+            }
+            lines.append(Line(name, colour, {"": data}, 1, column, look=look))
+        said[setting] = _compared(*both)
+    ticks = {setting: both[0] for setting, both in frames.items()}
+    figure = draw(
+        lines,
+        "Against how far the features are apart, linearizing a network errs more than Equation 1 "
+        f"in {by_panel(panels, said)}",
+        "By block on a log scale, one minus cosine as a share of its baseline: between a "
+        "fine-tuned network's features and those of its first-order expansion, against how far "
+        "fine-tuning moved them (squares), and between the features of mixed weights and mixed "
+        "features, against how far the two networks are apart (circles). Medians over networks "
+        "or pairs and seeds, with their range as an area.",
+        rows=["distance / baseline"],
+        columns=list(panels.values()),
+        height=440,
+        min_width=340 * len(panels),
+    )
+    for column, frame in enumerate(ticks.values(), 1):
+        labels = frame["layer"].str.removeprefix("block ").tolist()
+        figure.update_xaxes(tickvals=frame["place"].tolist(), ticktext=labels, col=column)
+    drawn = [value for both in frames.values() for frame in both for value in frame["mean"]]
+    return figure.update_xaxes(title_text="block", zeroline=False).update_yaxes(**log_axis(drawn))
+
+
+def _shares(table: pd.DataFrame) -> pd.DataFrame:
+    """Distance over baseline by block: the median over networks or pairs and seeds, and the range.
+
+    What cannot be told from 0 counts as :data:`FLOOR`; a baseline that cannot be is left out.
+    """
+    keys = [name for name in ("setting", "seed", "i", "j", "layer") if name in table]
+    wide = blocks(table).pivot_table(index=keys, columns="metric", values="mean", sort=False)
+    wide = wide[wide["baseline"] >= FLOOR]
+    share = wide["distance"].clip(lower=FLOOR) / wide["baseline"]
+    found = share.groupby("layer", sort=False).agg(mean="median", low="min", high="max")
+    places = {name: place for place, name in enumerate(dict.fromkeys(blocks(table)["layer"]), 1)}
+    return found.reset_index().assign(place=lambda frame: frame["layer"].map(places))
+
+
+def _compared(linearized: pd.DataFrame, mixed: pd.DataFrame) -> str:
+    """In how many blocks linearization errs more, and by what factor in the median."""
+    factors = (linearized.set_index("layer")["mean"] / mixed.set_index("layer")["mean"]).dropna()
+    more, times = int((factors > 1).sum()), plain(float(factors.median()))
+    return f"{more} of {len(factors)} blocks, and {times} times as much in the median"
+
+
+def taylor_accuracy(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """Accuracy of fine-tuned networks and of their first-order expansions on their own tasks.
+
+    Args:
+        table: rows of ``setting``, ``seed``, ``model`` (``"network"`` or ``"taylor"``),
+            ``network`` (a task, or ``"PT"``, the pretrained network), ``task`` and ``accuracy``.
+        panels: setting → panel title, in order.
+    """
+    own = table[table["network"] == table["task"]]
+    parts = {
+        "pretrained": table[table["network"] == "PT"],
+        "fine-tuned network": own[own["model"] == "network"],
+        "its Taylor model": own[own["model"] == "taylor"],
+    }
+    looks = ((GREY, "x"), (BLUE, "circle"), (VERMILION, "square"))
+    start, tuned, expanded = (
+        rows.groupby("setting")["accuracy"].mean() * 100 for rows in parts.values()
+    )
+    said = {
+        setting: f"{_points(expanded[setting] - start[setting])} of "
+        f"{_points(tuned[setting] - start[setting])} points"
+        for setting in panels
+    }
+    return dots(
+        [Kind(name, *look, rows) for (name, rows), look in zip(parts.items(), looks, strict=True)],
+        panels,
+        f"Of the accuracy that fine-tuning gains, the Taylor model has {by_panel(panels, said)} "
+        "(mean over tasks)",
+        "A row for each task and one for their mean: test accuracy of the pretrained network "
+        "(crosses), the fine-tuned one (circles) and its first-order expansion around the "
+        "pretrained weights (squares); bars from the lowest seed to the highest.",
+    )
+
+
+def _points(value: float) -> str:
+    return f"{value:.1f}".replace("-", "−")
