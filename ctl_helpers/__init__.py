@@ -13,6 +13,7 @@ from ctl_helpers.mix import Mix, blend, combine, interpolate, task_vector
 from ctl_helpers.stitching import Stitch, stitch
 from ctl_helpers.tangent import Linearized
 from ctl_helpers.task_vectors import cosines
+from ctl_helpers.taylor import taylor_errors
 
 __all__ = [
     "Comparison",
@@ -45,5 +46,6 @@ __all__ = [
     "stitch",
     "taps",
     "task_vector",
+    "taylor_errors",
     "triples",
 ]

@@ -111,7 +111,7 @@ FLOORS = [
     "measures_factors measures_linear published_weights streaming tangent tasks training",
     "passes weight_files",
     "clip_weights compare evaluate measures text_training trajectories tuning",
-    "edits stitching tuned_settings",
+    "edits stitching taylor tuned_settings",
     "arithmetic clip_settings disentangle text_settings",
     "published_clip published_text",
     "settings",
@@ -129,7 +129,7 @@ FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names.s
 ENGINE = (
     *("mix", "metrics", "memory", "stages", "batches", "folds", "features", "tangent", "weights"),
     *("streaming", "passes"),
-    *("compare", "evaluate", "edits", "stitching", "disentangle", "task_vectors"),
+    *("compare", "evaluate", "edits", "stitching", "disentangle", "task_vectors", "taylor"),
 )
 HEAVY = {
     "plotly": {"figures/drawing", "figures/frame", "figures/heatmaps"},

@@ -1,0 +1,182 @@
+"""Errors of post-hoc linearizations: against finite differences, where they vanish, bad input."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+import ctl_helpers as ctl
+from ctl_helpers.models.clip import ImageTower, small_clip
+from ctl_helpers.models.mlp import MLP
+
+Case = tuple[nn.Module, Mapping[str, list[Tensor]]]
+Make = Callable[..., dict[str, dict[str, Tensor]]]
+
+
+def mlp() -> Case:
+    torch.manual_seed(3)
+    streams = {"a": (torch.randn(7, 6), 3), "b": (torch.randn(4, 6), 4)}
+    return MLP(6, 8, 2, 3).double(), {n: list(x.double().split(k)) for n, (x, k) in streams.items()}
+
+
+def tower() -> Case:
+    torch.manual_seed(0)
+    sizes = {"image_size": 16, "patch": 8, "width": 16, "layers": 2, "heads": 2, "embedding": 6}
+    text = {"text_width": 8, "text_layers": 1, "text_heads": 1, "context": 4, "vocabulary": 5}
+    visual = small_clip(**sizes, **text).visual
+    network = ImageTower(visual, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)).double()
+    return network, {n: list(torch.rand(5, 3, 16, 16).double().split(2)) for n in "ab"}
+
+
+@pytest.fixture(params=[mlp, tower])
+def case(request: pytest.FixtureRequest) -> Case:
+    return request.param()
+
+
+def naive(network: nn.Module, states, streams, layers) -> pd.DataFrame:
+    """One sample and one layer at a time, the Jacobian by central differences of fourth order."""
+    h, rows = 1e-5, []
+    p = states["p"]
+
+    @torch.no_grad()
+    def feature(state: Mapping[str, Tensor], x: Tensor, layer: str) -> np.ndarray:
+        with ctl.taps(network.eval(), [layer]) as seen:
+            functional_call(network, dict(state), (x[None],))
+        return seen[layer][0].numpy()
+
+    for name, batches in streams.items():
+        for layer in layers:
+            values: dict[str, list[float]] = {"distance": [], "baseline": [], "coef": []}
+            for x in torch.cat(batches):
+
+                def along(s: float, x: Tensor = x, layer: str = layer, name: str = name):
+                    mixed = {key: v + s * (states[name][key] - v) for key, v in p.items()}
+                    return feature(mixed, x, layer)
+
+                slope = (8 * (along(h) - along(-h)) - along(2 * h) + along(-2 * h)) / (12 * h)
+                before, after = feature(p, x, layer), feature(states[name], x, layer)
+                linear = before + slope
+                left, right = np.linalg.norm(linear), np.linalg.norm(after)
+                cos = linear @ after / (left * right)
+                values["distance"].append(1 - cos)
+                values["baseline"].append(
+                    1 - before @ after / np.linalg.norm(before) / np.linalg.norm(after)
+                )
+                values["coef"].append(left * cos / right)
+            for metric, found in values.items():
+                q25, median, q75 = np.quantile(found, (0.25, 0.5, 0.75))
+                rows.append(
+                    {"i": name, "layer": layer, "metric": metric, "n": len(found)}
+                    | {"mean": np.mean(found), "std": np.std(found, ddof=1)}
+                    | {"q25": q25, "median": median, "q75": q75}
+                )
+    return pd.DataFrame(rows)
+
+
+def test_agrees_with_the_oracle(case: Case, around: Make) -> None:
+    network, streams = case
+    states = around(network, "abp", 0.1)
+    table = ctl.taylor_errors(network, states, "p", "ab", streams)
+    expected = naive(network, states, streams, ctl.feature_layers(network))
+    pd.testing.assert_frame_equal(table, expected, rtol=1e-7, atol=1e-10)
+    assert (expected.loc[expected["metric"] == "distance", "mean"] > 1e-5).any()
+
+
+def test_neither_order_nor_batches_matter(case: Case, around: Make) -> None:
+    network, streams = case
+    states = around(network, "abp", 0.1)
+    whole = {name: [torch.cat(batches)] for name, batches in streams.items()}
+    tables = [
+        ctl.taylor_errors(network, states, "p", names, batches).sort_values(
+            ["i", "layer", "metric"], ignore_index=True
+        )
+        for names, batches in (("ab", streams), ("ba", whole))
+    ]
+    pd.testing.assert_frame_equal(*tables, rtol=1e-9, atol=1e-12)
+
+
+def test_one_stream_serves_all_and_is_read_once(net, around: Make, inputs) -> None:
+    states = around(net, "abp")
+    by_task = {name: [inputs(9)] for name in "ab"}
+    shared = ctl.taylor_errors(net, states, "p", "ab", iter(inputs(9).split(4)), ["2", "4"])
+    own = ctl.taylor_errors(net, states, "p", "ab", by_task, ["2", "4"])
+    pd.testing.assert_frame_equal(shared, own, rtol=1e-12, atol=1e-14)
+    assert shared[["i", "layer"]].drop_duplicates().to_numpy().tolist() == [
+        ["a", "2"], ["a", "4"], ["b", "2"], ["b", "4"],
+    ]  # fmt: skip
+
+
+def test_what_is_linear_in_its_weights_has_no_error(around: Make, inputs) -> None:
+    """A linear layer is linear in θ; two of them in a row are not."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 4)).double()
+    found = ctl.taylor_errors(network, around(network, "ap"), "p", "a", {"a": [inputs(8)]})
+    mean = found.set_index(["layer", "metric"])["mean"]
+    assert abs(mean["0", "distance"]) < 1e-14
+    assert mean["0", "coef"] == pytest.approx(1, abs=1e-14)
+    assert mean["0", "baseline"] > 1e-2
+    assert mean["1", "distance"] > 1e-4
+
+
+def test_the_error_is_of_second_order(case: Case, around: Make) -> None:
+    """Half the task vector, an angle of a quarter: a distance of a sixteenth."""
+    network, streams = case
+    states = around(network, "ap", 0.002)
+    states["half"] = ctl.combine(states, {"a": 0.5, "p": 0.5})
+    last = ctl.feature_layers(network)[-1]
+    batches = {name: [torch.cat(streams["a"])[:1]] for name in ("a", "half")}
+    found = ctl.taylor_errors(network, states, "p", ["a", "half"], batches, [last])
+    mean = found.set_index(["i", "metric"])["mean"]
+    assert mean["a", "distance"] / mean["half", "distance"] == pytest.approx(16, rel=0.2)
+    assert mean["a", "baseline"] / mean["half", "baseline"] == pytest.approx(4, rel=0.2)
+
+
+def test_statistics_are_each_sides_own(around: Make, inputs) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5)).double()
+    states = around(network, "ap", 0.1)
+    for state in states.values():
+        state["1.running_var"] = state["1.running_var"].abs() + 0.1
+    network.train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    table = ctl.taylor_errors(network, states, "p", "a", {"a": [inputs(8)]}, ["1"])
+    assert network.training
+    assert all(torch.equal(value, before[n]) for n, value in network.state_dict().items())
+    linearized = ctl.Linearized(network, states["p"])
+    linearized.load_state_dict({name: states["a"][name] for name in linearized.state_dict()})
+    network.eval()
+    left, right = linearized(inputs(8)), functional_call(network, states["a"], (inputs(8),))
+    expected = (1 - torch.cosine_similarity(left, right)).mean().item()
+    assert table.loc[0, "mean"] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "sentence"),
+    [
+        ({"names": "ac"}, KeyError, "no checkpoint named 'c'"),
+        ({"pretrained": "q"}, KeyError, "no checkpoint named 'q'"),
+        ({"names": "aba"}, ValueError, "a name occurs twice in ['a', 'b', 'a']"),
+        ({"names": ""}, ValueError, "no names given"),
+        ({"layers": ["9"]}, KeyError, "the model has no layer '9'"),
+        ({"layers": []}, ValueError, "no layers to compare"),
+        ({"batches": {"a": [torch.ones(2, 6).double()]}}, KeyError, "no batches for task 'b'"),
+        ({"batches": {"a": [], "b": []}}, ValueError, "task 'a' has no samples"),
+        (
+            {"batches": [torch.full((2, 6), math.nan).double()]},
+            ValueError,
+            "the features of layer '0' are not finite for 'a'",
+        ),
+    ],
+)
+def test_bad_input_is_refused(net, around: Make, inputs, change, kind, sentence: str) -> None:
+    given = {"pretrained": "p", "names": "ab", "batches": {name: [inputs(3)] for name in "abc"}}
+    with pytest.raises(kind, match=re.escape(sentence)):
+        ctl.taylor_errors(net, around(net, "abp"), **given | change)
