@@ -81,6 +81,48 @@ class StepRecipe:
         return self.lr * (1 + math.cos(math.pi * done)) / 2
 
 
+def adamw(model: nn.Module, recipe: StepRecipe) -> torch.optim.AdamW:
+    """The optimizer of a model, which is set to train, and frozen where the recipe leaves it out.
+
+    Raises:
+        ValueError: no parameter that the recipe trains.
+    """
+    model.train()
+    named = dict(model.named_parameters())
+    trains = trained(named, recipe.paradigm)
+    for name in named.keys() - set(trains):
+        named[name].requires_grad_(False)
+    parameters = [named[name] for name in trains]
+    return torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
+
+
+def update(
+    model: nn.Module,
+    loss: Callable[[nn.Module, Tensor], Tensor],
+    chosen: Tensor,
+    optimizer: torch.optim.Optimizer,
+    clip: float,
+) -> float:
+    """One step of training, in place.
+
+    Args:
+        model: what is trained.
+        loss: of the model on the samples of the given indices.
+        chosen: the indices of this step's samples.
+        optimizer: of all parameters that train.
+        clip: the largest norm of the gradient.
+
+    Returns:
+        The loss before the step.
+    """
+    optimizer.zero_grad()
+    value = loss(model, chosen)
+    value.backward()
+    nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], clip)
+    optimizer.step()
+    return value.item()
+
+
 def steps(
     model: nn.Module,
     loss: Callable[[nn.Module, Tensor], Tensor],
@@ -114,13 +156,8 @@ def steps(
             f"there are {samples} samples for batches of {recipe.batch_size}; use smaller batches"
         )
     model.load_state_dict(start.weights)
-    model.train()
-    named = dict(model.named_parameters())
-    trains = trained(named, recipe.paradigm)
-    for name, parameter in named.items():
-        parameter.requires_grad_(name in trains)
-    named = {name: named[name] for name in trains}
-    optimizer = torch.optim.AdamW(named.values(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+    optimizer = adamw(model, recipe)
+    named = {name: value for name, value in model.named_parameters() if value.requires_grad}
     for name, parameter in named.items():
         if start.epoch:
             state = {kind: start.momentum[f"{name}/{kind}"].to(parameter) for kind in _MOMENTS}
@@ -131,12 +168,8 @@ def steps(
         optimizer.param_groups[0]["lr"] = recipe.rate(step)
         generator = torch.Generator().manual_seed(seed * 100_003 + step)
         chosen = torch.randperm(samples, generator=generator)[: recipe.batch_size]
-        optimizer.zero_grad()
-        value = loss(model, chosen.to(device))
-        value.backward()
-        nn.utils.clip_grad_norm_(named.values(), recipe.clip)
-        optimizer.step()
-        total, count = total + value.item(), count + 1
+        value = update(model, loss, chosen.to(device), optimizer, recipe.clip)
+        total, count = total + value, count + 1
         if not math.isfinite(total):
             raise ValueError(
                 f"the loss is not finite at step {step + 1}; lower the learning rate from "

@@ -111,7 +111,7 @@ FLOORS = [
     "measures_factors measures_linear published_weights streaming tangent tasks training",
     "passes weight_files",
     "clip_weights compare evaluate measures text_training trajectories tuning",
-    "edits stitching taylor tuned_settings",
+    "cost edits stitching taylor tuned_settings",
     "arithmetic clip_settings disentangle text_settings",
     "published_clip published_text",
     "settings",
