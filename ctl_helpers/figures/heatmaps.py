@@ -181,7 +181,7 @@ def _choices(table: pd.DataFrame, panels: Mapping[str, str]) -> dict[str, pd.Dat
     keys = ["measure", "paradigm", "alpha_i", "alpha_j"]
     several = len(panels) > 1
     return {
-        f"{title}: {pair}" if several else pair: rows
+        f"{title.split(' (')[0]}: {pair}" if several else pair: rows
         for setting, title in panels.items()
         for pair, rows in by_pair(table[table["setting"] == setting], keys).items()
     }
