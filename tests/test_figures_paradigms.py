@@ -94,7 +94,9 @@ def test_single_shows_each_tasks_own_network_and_their_mean() -> None:
 def test_singles_title_has_the_sign_of_the_table(more: float, text: str) -> None:
     table = accuracies({**WAYS, "attention-weights": more}).assign(setting="one", seed=0)
     figure = paradigms.single(table, ONE)
-    assert f"linear layers only is {text} all parameters" in title(figure)
+    assert f"linear layers only is {text}, the tangent space 10.0 points behind all" in title(
+        figure
+    )
     assert all(trace.error_x.array is None for trace in figure.data)
 
 
