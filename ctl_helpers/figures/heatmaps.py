@@ -82,10 +82,10 @@ def maps(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     return framed(
         figure,
         f"For 0 ≤ α ≤ 1 the mean disentanglement error in predictions is {changed}",
-        "Heat maps of the disentanglement error over two task vectors' factors, from minus two "
-        "to two each: above between representations, below in predictions, a column for each "
-        "paradigm. Light is small. A rectangle marks factors from zero to one, where the mean "
-        f"error in representations is {moved}. The menu chooses the pair of tasks.",
+        "Heat maps of the disentanglement error over two task vectors' factors: above between "
+        "representations, below in predictions, a column for each paradigm. Light is small. A "
+        "rectangle marks factors from zero to one, where the mean error in representations is "
+        f"{moved}. The menu chooses the pair of tasks.",
         height=640,
         min_width=700,
         menus=[[button(name, change) for name, change in choices.items()]],
@@ -105,7 +105,7 @@ def cosines(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     size = apart["cosine"].abs()
     # Half as much again as any two tasks have: the diagonal stands out, and texts can be read.
     top = float(f"{1.5 * max(size.max(), 0.01):.2g}")
-    rows = [f"{title}" if len(panels) > 1 else "" for title in panels.values()]
+    rows = list(panels.values()) if len(panels) > 1 else [""]
     figure = _grid(rows, spacing=0.3 / len(panels))
     most = 0
     for row, setting in enumerate(panels, 1):
@@ -181,7 +181,7 @@ def _choices(table: pd.DataFrame, panels: Mapping[str, str]) -> dict[str, pd.Dat
     keys = ["measure", "paradigm", "alpha_i", "alpha_j"]
     several = len(panels) > 1
     return {
-        f"{title}: {pair}" if several else pair: rows
+        f"{title.split(' (')[0]}: {pair}" if several else pair: rows
         for setting, title in panels.items()
         for pair, rows in by_pair(table[table["setting"] == setting], keys).items()
     }

@@ -102,8 +102,8 @@ def single(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     return dots(
         kinds,
         panels,
-        f"Fine-tuning linear layers only is {short} all parameters on a network's own task, the "
-        f"tangent space {tangent} (mean over tasks)",
+        f"On a network's own task, fine-tuning linear layers only is {short}, the tangent space "
+        f"{tangent} all parameters (mean over tasks)",
         "A row for each task and one for their mean: test accuracy of the pretrained network "
         "(crosses) and of the task's own network, fine-tuned in all parameters (circles), in the "
         "tangent space (squares) and in linear layers only (diamonds); bars from the lowest seed "

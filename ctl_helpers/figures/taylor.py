@@ -59,7 +59,7 @@ def taylor(table: pd.DataFrame, ctl: pd.DataFrame, panels: Mapping[str, str]) ->
     ticks = {setting: both[0] for setting, both in frames.items()}
     figure = draw(
         lines,
-        "Against how far the features are apart, linearizing a network errs more than Equation 1 "
+        "As a share of how far features are apart, linearizing a network errs more than Equation 1 "
         f"in {by_panel(panels, said)}",
         "By block on a log scale, one minus cosine as a share of its baseline: between a "
         "fine-tuned network's features and those of its first-order expansion, against how far "
