@@ -215,8 +215,8 @@ def needs_quickgelu(source: str) -> bool:
     but silently wrong.
 
     Args:
-        source: ``openai``, ``fusionbench``, ``task_vectors``, ``model_soups``, or open_clip's
-            ``laion2b_s34b_b79k``.
+        source: ``openai``, ``fusionbench``, ``task_vectors``, ``tangent_task_arithmetic``,
+            ``model_soups``, or open_clip's ``laion2b_s34b_b79k``.
 
     Raises:
         ValueError: a source whose activation is not known here.
