@@ -16,6 +16,7 @@ from ctl_helpers.mix import StateDict, check_compatible
 # The commit of each repository of the paper's settings; None: not known yet, see `commit`.
 COMMITS: Mapping[str, str | None] = {
     "openai/clip-vit-base-patch32": "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268",
+    "openai/clip-vit-base-patch16": "57c216476eefef5ab752ec549e440a49ae4ae5f3",
     "openai/clip-vit-large-patch14": "32bd64288804d66eefd0ccbe215aa642df71cc41",
     "tanganke/clip-vit-base-patch32_sun397": "4628de77c6c97ba178c65a0bdf5ce8f5c3045d63",
     "tanganke/clip-vit-base-patch32_stanford-cars": "0fa3456c60f15e5cec5275c5b88851c1dca503a8",
@@ -53,6 +54,7 @@ _BIN, _WHOLE, _SHARDED = (
 # Where the weights are, as far as it is known; elsewhere the first of the candidates that is there.
 _FILES = {
     "openai/clip-vit-base-patch32": _BIN,  # that commit has no safetensors
+    "openai/clip-vit-base-patch16": _BIN,
     "mrm8488/t5-base-finetuned-question-generation-ap": _BIN,
     "mrm8488/t5-base-finetuned-common_gen": _BIN,
     "meta-llama/Llama-2-13b-hf": _SHARDED,

@@ -39,7 +39,11 @@ _DTYPES = {
     "torch.ByteStorage": torch.uint8,
     "torch.BoolStorage": torch.bool,
 }
-_MODULES = ("src.modeling.", "open_clip.", "torch.nn.modules.", "torchvision.transforms.")
+_MODULES = (
+    *("src.modeling.", "src.linearize."),
+    *("open_clip.", "torch.nn.modules.", "torchvision.transforms."),
+)
+_ARCHITECTURE = "model_name"  # a string that tangent_task_arithmetic writes among the tensors
 
 
 def read(path: str | Path) -> dict[str, Tensor]:
@@ -58,7 +62,8 @@ def lazy(path: str | Path) -> StateDict:
 
     Args:
         path: a ``.safetensors`` file; the ``.index.json`` of a sharded one; or a state dict in a
-            ``.pt``, ``.pth``, ``.bin`` or ``.th`` file, by itself or under ``state_dict``.
+            ``.pt``, ``.pth``, ``.bin`` or ``.th`` file, by itself or under ``state_dict``. A string
+            ``model_name`` in it is left out.
 
     Returns:
         A mapping that serves as a checkpoint wherever a state dict does; the engine asks it for
@@ -78,7 +83,9 @@ def read_module_pickle(path: str | Path) -> dict[str, Tensor]:
     The pickle's classes become inert records, so that neither ``src`` nor an old open_clip is
     needed, and nothing of the file is ever called: tensors are built from the records afterwards.
     Made for ``zeroshot.pt``, ``finetuned.pt`` and ``head_*.pt`` of task_vectors (Ilharco et al.
-    2023).
+    2023), and for a ``LinearizedImageEncoder`` of tangent_task_arithmetic that was saved whole.
+    Its own ``save`` writes a state dict, which :func:`read` reads, since its function is a closure
+    and no pickle holds one.
 
     Args:
         path: a file in the zip format of torch 1.6 and newer.
@@ -161,6 +168,8 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path} holds a {type(held).__name__}; give a file with a state dict")
     if isinstance(held.get("state_dict"), Mapping):
         held = held["state_dict"]
+    if isinstance(held.get(_ARCHITECTURE), str):
+        held = {name: value for name, value in held.items() if name != _ARCHITECTURE}
     if strange := [name for name, value in held.items() if not isinstance(value, Tensor)]:
         raise ValueError(
             f"{path} has {strange[0]!r}, which is no tensor; give a file with a state dict alone"

@@ -10,11 +10,12 @@ import open_clip
 import pandas as pd
 import pytest
 import torch
+from open_clip.transformer import QuickGELU
 from safetensors.torch import save_file
 from test_clip8 import WRITERS, write  # noqa: F401
 from test_clip_weights import cache, published, snapshot  # noqa: F401
 from torch import Tensor
-from transformers import CLIPModel
+from transformers import CLIPConfig, CLIPModel
 
 import ctl_helpers as ctl
 from ctl_helpers import clip_weights, published_weights, settings
@@ -144,6 +145,33 @@ def test_what_no_state_dict_holds_is_as_open_clip_makes_it(
     with torch.no_grad():
         tokens = setting.tokens(["a photo of a cat."])
         assert torch.allclose(made.encode_text(tokens), whole.encode_text(tokens), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "patch", "missing"),
+    [("clip8-vit-b-32", 32, "(17 more of its 18"), ("clip8-vit-b-16", 16, "(9 more of its 10")],
+)
+def test_a_setting_is_the_clip_of_its_repository(
+    cache: Path,  # noqa: F811
+    data: Path,
+    name: str,
+    patch: int,
+    missing: str,
+) -> None:
+    setting = settings.load(name)
+    assert missing in setting.missing()
+    repo, size = setting.model.pretrained, f"patch{patch}"
+    assert all(f"-{size}" in one for one in (repo, *setting.repositories.values()))
+    file = snapshot(cache, repo, published_weights.COMMITS[repo]) / "pytorch_model.bin"
+    torch.save({}, file)
+    assert published_weights.weights_file(repo, local=True) == file
+    with torch.device("meta"):
+        saved = CLIPModel(CLIPConfig(vision_config={"patch_size": patch})).state_dict()
+    built = setting.clip()
+    assert {key: value.shape for key, value in built.state_dict().items()} == {
+        key: value.shape for key, value in clip_weights.from_huggingface(saved).items()
+    }
+    assert isinstance(built.visual.transformer.resblocks[0].mlp.gelu, QuickGELU)
 
 
 def test_cifar10_is_fine_tuned_from_published_weights(
