@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -102,6 +103,7 @@ def _cuda_peak(job: Callable[[], Trainer], device: torch.device) -> int:
 
 
 def _cpu_peak(job: Callable[[], Trainer]) -> int:
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it tells that there is no GPU, and more
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
         step = _begun(job)
         with record_function(_STEP):
