@@ -30,10 +30,11 @@ test: $(READY)
 	$(BIN)/ctl notebooks --check
 	$(BIN)/pytest
 
-## bench: the engine against bare passes and storing every feature, streaming against holding
+## bench: the engine against bare passes and storing every feature, streaming against holding, costs of paradigms
 bench: $(READY)
 	@$(BIN)/python benchmarks/bench.py
 	@$(BIN)/python benchmarks/stream.py
+	@$(BIN)/python benchmarks/cost.py
 
 ## status: every run, stored, stale or missing its data
 status: $(READY)
