@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import torch
@@ -23,7 +23,8 @@ from ctl_helpers.memory import free_memory
 from ctl_helpers.mix import MixKey, StateDict, check_compatible, check_finite, described
 from ctl_helpers.stages import Staged
 from ctl_helpers.streaming import Streaming
-from ctl_helpers.weights import Weights, is_single
+from ctl_helpers.tangent import Linearized
+from ctl_helpers.weights import Weights, is_single, sums_to_one
 
 Found = TypeVar("Found")
 
@@ -76,6 +77,24 @@ class Engine:
             return functional_call(
                 self._model, self._weights[mix], arguments, keywords, tie_weights=False
             )
+
+    def on(self, batch: Inputs, is_tapped: bool) -> Callable[[MixKey], Any]:
+        """Mix → the model's output on a batch.
+
+        A model that is linear in its weights gives for a mix the mix of what it gives for the
+        checkpoints, so that only these run, but where features are looked at.
+        """
+
+        @cache
+        def end(name: str) -> Tensor:
+            return self(((name, 1.0),), *batch.arguments, **batch.keywords)
+
+        def output(mix: MixKey) -> Any:
+            if is_tapped or not isinstance(self._model, Linearized) or not sums_to_one(mix):
+                return self(mix, *batch.arguments, **batch.keywords)
+            return sum(weight * end(name) for name, weight in mix)
+
+        return output
 
     def over(self, task: str | None, work: Callable[[Inputs], Found]) -> Iterator[Found]:
         """What ``work`` makes of each batch of a task, in the order of the samples.
@@ -144,7 +163,7 @@ def _steps(
     engine: Engine, fold: Fold, layers: Sequence[str], seen: dict[str, Tensor], batch: Inputs
 ) -> list[Any]:
     """What a fold makes of one batch, step by step, each pass held until its last step."""
-    last_use = last_uses(fold)
+    last_use, output_of = last_uses(fold), engine.on(batch, bool(layers))
     held: dict[MixKey, Pass] = {}
     found = []
     for step, mixes in enumerate(fold.steps):
@@ -152,7 +171,7 @@ def _steps(
             if mix in held:
                 continue
             seen.clear()
-            output = engine(mix, *batch.arguments, **batch.keywords)
+            output = output_of(mix)
             kept = output if fold.needs_output else None
             held[mix] = Pass(checked(seen, layers, batch.size), kept)
             engine.check_room(held.values())

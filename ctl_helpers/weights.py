@@ -43,14 +43,14 @@ class Mixer:
         """Bytes that holding a mix takes beside the checkpoints."""
         if is_single(mix):
             return 0
-        common = {} if _sums_to_one(mix) else self._common
+        common = {} if sums_to_one(mix) else self._common
         return sum(tensor.nbytes for tensor in (common | self._changing[mix[0][0]]).values())
 
     def _mixed(self, mix: MixKey) -> Mapping[str, Tensor]:
         """The tensors of a mix that differ from the common ones."""
         if is_single(mix):
             return self._changing[mix[0][0]]
-        if _sums_to_one(mix):
+        if sums_to_one(mix):
             return combine(self._changing, dict(mix))
         return combine({name: self._common | self._changing[name] for name, _ in mix}, dict(mix))
 
@@ -101,7 +101,8 @@ def is_single(mix: MixKey) -> bool:
     return len(mix) == 1 and mix[0][1] == 1
 
 
-def _sums_to_one(mix: MixKey) -> bool:
+def sums_to_one(mix: MixKey) -> bool:
+    """Whether a mix is an affine one, as every interpolation and every task arithmetic is."""
     # Weights of a key are rounded to twelve decimals, so that many thirds do not quite add up.
     return abs(sum(weight for _, weight in mix) - 1) < 1e-9
 

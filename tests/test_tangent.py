@@ -138,6 +138,25 @@ def test_the_engine_takes_it_like_any_network(case: Case, states) -> None:
 
 
 @torch.no_grad()
+def test_of_an_affine_mix_the_checkpoints_alone_run(case: Case, states) -> None:
+    network, x = case
+    linearized, calls = Linearized(network, states["p"]), []
+    linearized.register_forward_hook(lambda module, args, output: calls.append(len(args[0])))
+    mixes = [ctl.edit("p", {"a": a, "b": b}) for a in (-2.0, 0.3) for b in (0.5, 1.7)]
+    (found,) = ctl.logits(linearized, states, [*mixes, {"a": 1.0}], [x]).values()
+    assert calls == [len(x)] * 3
+    for mix, logits in zip(mixes, found, strict=False):
+        linearized.load_state_dict(ctl.combine(states, mix))
+        torch.testing.assert_close(logits, linearized(x), rtol=1e-9, atol=1e-9)
+    calls.clear()
+    halves = [{"a": 0.3, "b": 0.3}, {"a": 0.2, "b": 0.2}]  # no affine mixes, so these run
+    (found,) = ctl.logits(linearized, states, halves, [x]).values()
+    assert calls == [len(x)] * 2
+    linearized.load_state_dict(ctl.combine(states, halves[0]))
+    torch.testing.assert_close(found[0], linearized(x))
+
+
+@torch.no_grad()
 def test_a_tapped_layer_gives_its_linearized_feature(case: Case, states) -> None:
     network, x = case
     network.eval()
