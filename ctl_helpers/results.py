@@ -43,7 +43,7 @@ class Recorder:
         self._folder = Path(folder) if folder else Path("results-by-hand") / section / setting.name
         self._folder.mkdir(parents=True, exist_ok=True)
         self._setting, self._section, self._parameters = setting, section, dict(parameters)
-        self._start = time.monotonic()
+        self._code, self._start = _code_version(), time.monotonic()
 
     def save(self, name: str, table: pd.DataFrame) -> None:
         """Write a table as ``<name>.parquet``."""
@@ -58,7 +58,7 @@ class Recorder:
                 "parameters": self._parameters,
                 "data": self._setting.data.set,
                 "data checksum": self._setting.data_checksum(),
-                "code": _code_version(),
+                "code": self._code,
                 "device": _device(),
                 "packages": {name: _package(name) for name in _PACKAGES},
                 "python": platform.python_version(),

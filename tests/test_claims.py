@@ -14,11 +14,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import test_measures_editing as editing
+import test_measures_linear as linear
 from conftest import ROOT, command
 
 from ctl_helpers import claims, cli, pages, results, settings
 from ctl_helpers.measures import MEASURES
 from ctl_helpers.measures_averaging import MEASURES_AVERAGING
+from ctl_helpers.measures_linear import MAIN, MEASURES_LINEAR
 from ctl_helpers.samples import Sample
 from ctl_helpers.schema import Section
 from ctl_helpers.settings import SettingError
@@ -286,7 +288,7 @@ def test_a_measure_gives_the_known_answer_inside_its_interval(
 
 def test_every_measure_has_a_known_answer_and_a_use() -> None:
     used = {condition.measure for row in claims.load().values() for condition in row.conditions}
-    rest = {"explained_more", "explained_more_parameters", *MEASURES_AVERAGING}
+    rest = {"explained_more", "explained_more_parameters", *MEASURES_AVERAGING, *MEASURES_LINEAR}
     assert used == MEASURES.keys() == {name for name, *_ in [*KNOWN, *editing.KNOWN]} | rest
 
 
@@ -420,6 +422,15 @@ def test_a_verdict_that_its_interval_does_not_settle_is_not_clear(store) -> None
     assert "✓ holds, not clearly" in pages.summary_of_claims(found).data
 
 
+def by_label(labels: Sequence[Mapping[str, str]], distance: float, baseline: float) -> pd.DataFrame:
+    return pd.concat(linear.features(distance, baseline, **known) for known in labels)
+
+
+def costs(**of: tuple[float, float]) -> pd.DataFrame:
+    seconds, sizes = ({way: both[part] for way, both in of.items()} for part in (0, 1))
+    return linear.cost("seconds", **seconds).merge(linear.cost("bytes", **sizes))
+
+
 def test_every_claim_can_hold_and_fail(store, monkeypatch) -> None:
     """On one setting that runs all: once with what the paper says, once with the opposite."""
     plain = settings.load("digits-mlp")
@@ -457,6 +468,28 @@ def test_every_claim_can_hold_and_fail(store, monkeypatch) -> None:
                 "to_each_other": factor("replaced", {0.0: 0.1, 1.0: 0.11}),
             },
             "5.curvature": {"regression": regression(lambda table: table["product"])},
+            "A": {
+                "single": linear.taylor_single(),
+                "taylor": by_label([{"i": task} for task in linear.TASKS], 0.1, 0.2),
+                "ctl": by_label(
+                    [{"i": i, "j": j, "alpha": 0.5} for i, j in linear.PAIRS], 0.001, 0.1
+                ),
+            },
+            "linear": {
+                "single": linear.single(full=0.9, tangent=0.8, attention_weights=0.89),
+                "addition": linear.addition(
+                    full=0.7,
+                    tangent=0.76,
+                    attention_weights=0.78,
+                    attention=0.78,
+                    block_weights=0.77,
+                    block=0.79,
+                ),
+                "maps": linear.maps(dict(zip(MAIN, (2, 6, 8), strict=True)), 0.05, 0.5),
+                "cosines": linear.cosines(full=0.2, tangent=0.3, attention_weights=0.1),
+                "interference": linear.moved(full=0.5, tangent=0.3, attention_weights=0.2),
+                "cost": costs(full=(1.0, 1.0), tangent=(2.5, 2.0), attention_weights=(0.9, 0.8)),
+            },
         },
         "fails": {
             "3": {
@@ -482,6 +515,28 @@ def test_every_claim_can_hold_and_fail(store, monkeypatch) -> None:
                 "to_each_other": factor("replaced", near),
             },
             "5.curvature": {"regression": regression(lambda table: table["curvature"] ** 3)},
+            "A": {
+                "single": linear.taylor_single(),
+                "taylor": by_label([{"i": task} for task in linear.TASKS], 0.1, 0.2),
+                "ctl": by_label(
+                    [{"i": i, "j": j, "alpha": 0.5} for i, j in linear.PAIRS], 0.1, 0.1
+                ),
+            },
+            "linear": {
+                "single": linear.single(full=0.9, tangent=0.89, attention_weights=0.7),
+                "addition": linear.addition(
+                    full=0.8,
+                    tangent=0.76,
+                    attention_weights=0.7,
+                    attention=0.7,
+                    block_weights=0.7,
+                    block=0.7,
+                ),
+                "maps": linear.maps(dict(zip(MAIN, (8, 6, 2), strict=True)), 2.0, 0.5),
+                "cosines": linear.cosines(full=0.1, tangent=0.1, attention_weights=0.3),
+                "interference": linear.moved(full=0.2, tangent=0.3, attention_weights=0.5),
+                "cost": costs(full=(1.0, 1.0), tangent=(1.5, 1.2), attention_weights=(1.4, 1.3)),
+            },
         },
     }
     for word, sections in stored.items():
@@ -512,7 +567,9 @@ def test_the_books_claims_are_complete() -> None:
         "avg-ensemble", "avg-direction", "avg-length", "many-models", "add-direction",
         "add-length", "add-stitch", "neg-direction", "neg-length", "neg-stitch",
         "disentangle-theorem", "pretrain-epochs", "finetune-epochs", "similar-to-pretrain",
-        "similar-to-each-other", "curvature-bound", "null",
+        "similar-to-each-other", "curvature-bound", "null", "post-hoc-linear", "llo-single",
+        "llo-addition", "llo-ablation", "llo-disentangle", "llo-representation", "llo-orthogonal",
+        "llo-cost",
     }  # fmt: skip
     text = (ROOT / "book" / "claims.md").read_text(encoding="utf-8")
     assert re.findall(r"^\(claim-(.+)\)=$", text, re.MULTILINE) == list(found)
@@ -530,7 +587,7 @@ BROKEN = [
     (
         "measure: worst_distance",
         "measure: nearness",
-        "no measure 'nearness'; there are ['average_least_nearer'",
+        "no measure 'nearness'; there are ['ablation_share'",
     ),
     ("at_most: 0.1", "at_most: low", "'ctl.conditions.0.at_most': input should be a valid number"),
     ("at_most: 0.1", "at_most: 0.1, at_least: 0", "has at_least or at_most, not both"),
