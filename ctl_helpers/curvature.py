@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from types import MethodType
 
 import numpy as np
 import torch
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ctl_helpers.derivatives import differentiable, without_jit_warning
 from ctl_helpers.mix import StateDict, check_compatible, check_finite
 
-_JIT = ".*torch.jit.* is deprecated"
-with warnings.catch_warnings():
-    # Newer versions of torch warn of what curvlinops, and torch's own jvp, still load.
-    warnings.filterwarnings("ignore", _JIT)
+with without_jit_warning():
     from curvlinops import HessianLinearOperator
 
 Pairs = Iterable[tuple[Tensor, Tensor]]
@@ -64,7 +59,7 @@ def largest_eigenvalue(
     """
     hessian = _hessian(model, state, batches, with_buffers, device)
     operator = hessian.to_scipy()
-    with _differentiable():
+    with differentiable():
         start = operator @ np.random.default_rng(seed).standard_normal(hessian.shape[1])
         if not np.isfinite(start).all():
             raise ValueError(
@@ -126,7 +121,7 @@ def quadratic_form(
     check_finite({"direction": chosen})
     hessian = _hessian(model, state, batches, with_buffers, device)
     vector = [chosen[name].to(hessian.device, hessian.dtype) for name in names]
-    with _differentiable():
+    with differentiable():
         product = hessian @ vector
     return _dot(zip(vector, product, strict=True))
 
@@ -247,14 +242,6 @@ def _normalize(norm: _BatchNorm, inputs: Tensor) -> Tensor:
         shift = shift + norm.bias
     shape = (1, -1, *[1] * (inputs.dim() - 2))
     return inputs * scale.view(shape) + shift.view(shape)
-
-
-@contextmanager
-def _differentiable() -> Iterator[None]:
-    """While open, attention has second derivatives, which its fused kernels lack."""
-    with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", _JIT)
-        yield
 
 
 def _dot(pairs: Iterable[tuple[Tensor, Tensor]]) -> float:

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jvp
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ctl_helpers.derivatives import differentiable
 from ctl_helpers.features import feature_layers, samples_first
 from ctl_helpers.mix import StateDict, check_compatible, check_finite
 
@@ -81,7 +80,7 @@ class Linearized(nn.Module):
                 )
             return [output, *features]
 
-        with _attention_with_jvp():
+        with differentiable():
             point = {name: base[name] for name in direction}
             values, slopes = jvp(function, (point,), (direction,))
         output, *features = (value + slope for value, slope in zip(values, slopes, strict=True))
@@ -144,15 +143,3 @@ def _kept(network: nn.Module, layers: list[str], ran: list[str]) -> Iterator[lis
 
             hooks.enter_context(network.get_submodule(layer).register_forward_hook(keep))
         yield features
-
-
-@contextmanager
-def _attention_with_jvp() -> Iterator[None]:
-    """Attention by kernels that have a forward derivative: the fused ones have none."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)

@@ -99,7 +99,7 @@ def test_every_dependency_has_its_reason() -> None:
 
 FLOORS = [
     "project",
-    "connectivity memory metrics mix regression schema selection sources stages store",
+    "connectivity derivatives memory metrics mix regression schema selection sources stages store",
     "batches features folds notebooks samples task_vectors weights "
     "data/__init__ data/captions data/cifar10 "
     "data/cifar100 data/clip8 data/clip8_files data/digits data/files data/imagenet data/images "
@@ -127,8 +127,8 @@ FLOORS = [
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names.split()}
 ENGINE = (
-    *("mix", "metrics", "memory", "stages", "batches", "folds", "features", "tangent", "weights"),
-    *("streaming", "passes"),
+    *("mix", "metrics", "memory", "stages", "batches", "folds", "features", "derivatives"),
+    *("tangent", "weights", "streaming", "passes"),
     *("compare", "evaluate", "edits", "stitching", "disentangle", "task_vectors", "taylor"),
 )
 HEAVY = {

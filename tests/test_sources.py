@@ -10,8 +10,8 @@ import pytest
 from ctl_helpers import sources
 
 COMPARE = {
-    "batches.py", "compare.py", "features.py", "folds.py", "memory.py", "metrics.py", "mix.py",
-    "passes.py", "stages.py", "streaming.py", "weights.py",
+    "batches.py", "compare.py", "derivatives.py", "features.py", "folds.py", "memory.py",
+    "metrics.py", "mix.py", "passes.py", "stages.py", "streaming.py", "tangent.py", "weights.py",
 }  # fmt: skip
 MNIST = {"data/files.py", "data/mnist.py", "data/images.py", "project.py", "store.py"}
 
