@@ -189,7 +189,13 @@ def _share(table: pd.DataFrame) -> tuple[Values, list[object]]:
 
 
 def _by_paradigm(values: Values, seeds: list[object], unit: str, statistic: Statistic) -> Sample:
-    """A statistic of each paradigm's mean over replicates; values (replicates, paradigms)."""
+    """A statistic of each paradigm's mean over replicates; values (replicates, paradigms).
+
+    Means are over the replicates that every paradigm has, where there are any.
+    """
+    whole = ~np.isnan(values).any(axis=1)
+    if whole.any():
+        values, seeds = values[whole], [seeds[place] for place in np.flatnonzero(whole)]
     return Sample(values, seeds, unit, lambda rows: float(statistic(*np.nanmean(rows, axis=0))))
 
 

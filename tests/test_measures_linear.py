@@ -152,6 +152,9 @@ def test_the_least_of_table_2(measure: str, factor: float) -> None:
     )
     assert effect(measure, table) == pytest.approx(0.05 * factor)
     assert set(table.paradigm) == set(WAYS)
+    three = table[table["paradigm"].isin(MAIN)]
+    other = three.assign(seed=7, accuracy=three["accuracy"] / 2, share=three["share"] / 2)
+    assert effect(measure, pd.concat([table, other])) == pytest.approx(0.05 * factor)
 
 
 def test_how_much_more_of_the_plane_is_disentangled() -> None:

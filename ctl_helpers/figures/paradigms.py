@@ -209,7 +209,7 @@ def linearity(linear: pd.DataFrame, addition: pd.DataFrame, panels: Mapping[str,
         linear: :func:`ctl_helpers.compare` of :func:`ctl_helpers.addition` with columns
             ``setting``, ``seed`` and ``paradigm``; the λ nearest to :data:`LAMBDA` is shown.
             Errors under :data:`FLOOR` are drawn there, as exact.
-        addition: as :func:`addition`'s table.
+        addition: as :func:`addition`'s table; the points are of seeds that both tables have.
         panels: setting → what it is called, in order; each has a row of its own.
     """
     rows = of_three(blocks(linear), panels)
@@ -230,8 +230,9 @@ def linearity(linear: pd.DataFrame, addition: pd.DataFrame, panels: Mapping[str,
         for name, (colour, symbol) in LOOKS.items():
             share = _where(reached, setting, name).set_index("seed")["share"]
             errors = _where(rows, setting, name).query("metric == 'distance'")
-            errors = errors.groupby("seed")["mean"].mean().loc[share.index]
-            data = {"x": significant(share), **_floored(errors)}
+            errors = errors.groupby("seed")["mean"].mean()
+            both = share.index.intersection(errors.index)
+            data = {"x": significant(share[both]), **_floored(errors[both])}
             hover = f"%{{x:.1%}} after addition, error %{{text}}<extra>{NAMES[name]}</extra>"
             look = {"mode": "markers", "marker_symbol": symbol, "marker_size": 12}
             look["hovertemplate"] = hover
