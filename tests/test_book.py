@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pathlib
 import re
-import shutil
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -163,15 +162,6 @@ def test_every_page_names_a_notebook_that_is_there() -> None:
 
 # The built pages, in a browser.
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 DRAWN = """() => [...document.querySelectorAll(".plotly-figure")]
     .every((figure) => figure.querySelector(".main-svg"))"""
 PROBE = """() => {
@@ -240,18 +230,6 @@ def problems(page: Page, address: str, scheme: str) -> Iterator[str]:
     for colour in seen["colours"]:
         if contrast(colour, seen["background"]) < 4.5:
             yield f"figure text in {colour} on {seen['background']}"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.mark.slow
