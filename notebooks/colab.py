@@ -1,5 +1,7 @@
-# On Colab: fetch the book and what is missing there; torch and numpy stay.
+# On Colab: fetch the book and what is missing there; torch, numpy and their kin stay.
+import importlib.metadata
 import importlib.util
+import pathlib
 import subprocess
 import sys
 
@@ -12,29 +14,17 @@ if importlib.util.find_spec("ctl_helpers") is None:
     subprocess.run(
         ["git", "clone", "--depth", "1", repository, "ctl-book"], check=True
     )
-    needed = {
-        "filelock": "filelock",
-        "pyarrow": "pyarrow",
-        "pydantic": "pydantic",
-        "plotly": "plotly",
-        "safetensors": "safetensors",
-        "yaml": "pyyaml",
-        "open_clip": "open-clip-torch",
-        "ftfy": "ftfy",
-        "timm": "timm",
-        "curvlinops": "curvlinops-for-pytorch",
-        "backpack": "backpack-for-pytorch",
-        "einconv": "einconv",
-        "einops": "einops",
-        "linear_operator": "linear-operator",
-        "opt_einsum": "opt-einsum",
-        "unfoldnd": "unfoldnd",
-    }
-    missing = [
-        package
-        for name, package in needed.items()
-        if not importlib.util.find_spec(name)
-    ]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, "--editable", "ctl-book", *missing], check=True)
+    stay = (
+        "torch torchvision numpy pandas scipy scikit-learn pyarrow transformers"
+    )
+    pins = pathlib.Path("ctl-book-stay.txt")
+    pins.write_text(
+        "\n".join(
+            f"{name}=={importlib.metadata.version(name)}"
+            for name in stay.split()
+            if list(importlib.metadata.distributions(name=name))
+        )
+    )
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "-c", pins, "--editable", "ctl-book"], check=True)
     sys.path.insert(0, "ctl-book")

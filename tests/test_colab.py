@@ -1,0 +1,80 @@
+"""On Colab: an environment with little in it, the setup cell, then whole notebooks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import papermill
+import pytest
+from conftest import _LEFT_OUT, ROOT
+
+from ctl_helpers import notebooks, plan
+
+PREINSTALLED = ("torch", "torchvision", "numpy", "pandas", "plotly", "ipykernel", "pip")
+
+
+def git(folder: Path, *arguments: str) -> None:
+    who = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def versions(python: Path) -> dict[str, str]:
+    """What is installed in an environment."""
+    asked = [sys.executable, "-m", "uv", "pip", "list", "--format", "json", "--python", python]
+    found = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
+    return {package["name"]: package["version"] for package in json.loads(found)}
+
+
+@pytest.fixture(scope="module")
+def colab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with notebooks whose setup clones a copy of this checkout, and a bare kernel."""
+    folder = tmp_path_factory.mktemp("colab")
+    repository = Path(shutil.copytree(ROOT, folder / "repository", ignore=_LEFT_OUT))
+    for arguments in (["init"], ["add", "."], ["commit", "-m", "A copy"]):
+        git(repository, *arguments)
+    for source in (repository / "notebooks").glob("*.md"):
+        text = notebooks.twin(source)
+        unset = json.dumps("repository = None\n")[1:-1]
+        assert unset in text
+        address = json.dumps(f"repository = 'file://{repository}'\n")[1:-1]
+        (folder / f"{source.stem}.ipynb").write_text(text.replace(unset, address))
+    uv, python = [sys.executable, "-m", "uv", "--quiet"], folder / "venv" / "bin" / "python"
+    lock = ["--constraint", str(ROOT / "requirements.lock")]
+    subprocess.run([*uv, "venv", "--python", sys.executable, folder / "venv"], check=True)
+    install = [*uv, "pip", "install", "--python", python]
+    subprocess.run([*install, *lock, *PREINSTALLED], check=True)
+    kernel = folder / "jupyter" / "kernels" / "colab"
+    kernel.mkdir(parents=True)
+    start = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": start, "display_name": "Colab", "language": "python"}
+    (kernel / "kernel.json").write_text(json.dumps(spec))
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("section", "setting"), [("4.1", "digits-mlp"), ("4.3.text", "text-t5")])
+def test_a_notebook_runs_from_top_to_bottom(
+    colab: Path, section: str, setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTER_PATH", str(colab / "jupyter"))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    (job, *_) = plan.jobs("fast", section, setting)
+    before = versions(colab / "venv" / "bin" / "python")
+    done = papermill.execute_notebook(
+        str(colab / job.notebook.name),
+        str(colab / f"done-{job.notebook.name}"),
+        parameters=dict(job.parameters),
+        kernel_name="colab",
+        cwd=str(colab),
+        progress_bar=False,
+    )
+    after = versions(colab / "venv" / "bin" / "python")
+    assert {name: after[name] for name in before} == before
+    assert list((colab / "results-by-hand").glob(f"{section}/{setting}/*.parquet"))
+    outputs = [output for cell in done.cells for output in cell.get("outputs", ())]
+    assert any("application/vnd.plotly.v1+json" in output.get("data", {}) for output in outputs)
+    assert [o.text for o in outputs if o.get("name") == "stderr" and "Warning" in o.text] == []
