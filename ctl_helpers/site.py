@@ -14,7 +14,8 @@ from filelock import FileLock
 from jupyter_cache import get_cache
 from jupyter_cache.executors import load_executor
 
-from ctl_helpers import settings
+from ctl_helpers import downloads, live, settings
+from ctl_helpers.book import LIVE
 from ctl_helpers.plan import Job, jobs
 from ctl_helpers.project import root, work_folder
 from ctl_helpers.results import current_folder, folder_name, published_folder
@@ -94,16 +95,20 @@ def build(profile: str) -> Path:
     with FileLock(work_folder() / "site.lock"):
         lay_out(profile)
         stamp, now = output / ".results", _results_digest()
-        if not stamp.is_file() or stamp.read_text() != now:
+        changed = not stamp.is_file() or stamp.read_text() != now
+        if changed:
             # The book tool's caches do not know of results and helpers that pages read.
             for cache in (".jupyter_cache", ".doctrees"):
                 shutil.rmtree(output / cache, ignore_errors=True)
         _execute_pages(output / ".jupyter_cache")
+        live.write(root() / LIVE)
         tool = Path(sys.executable).with_name("jupyter-book")
         strict = ["-n", "-W", "--keep-going", "--quiet"]
         subprocess.run([str(tool), "build", str(root()), *strict], check=True)
         if not (output / "html" / "index.html").is_file():
             raise FileNotFoundError(f"the book tool left no index.html in {output / 'html'}")
+        if changed:
+            downloads.write(output / "html")
         stamp.write_text(now)
     return output / "html"
 

@@ -115,13 +115,13 @@ FLOORS = [
     "arithmetic clip_settings disentangle text_settings",
     "published_clip published_text",
     "settings",
-    "results book figures/__init__ figures/averaging figures/disentangled figures/dots "
+    "results book live figures/__init__ figures/averaging figures/disentangled figures/dots "
     "figures/drawing figures/editing figures/factors figures/frame figures/heatmaps "
     "figures/lengths figures/linearity figures/many figures/paradigms figures/paths "
     "figures/phrases figures/spawning figures/statistics figures/stitched figures/taylor "
     "figures/theory",
-    "claims plan",
-    "pages runs",
+    "claims downloads plan",
+    "pages runs under_figures",
     "site",
     "cli",
 ]
@@ -138,7 +138,7 @@ HEAVY = {
     "typer": {"cli"},
     "rich": {"cli"},
     "curvlinops": {"curvature"},
-    "sphinx": {"book"},
+    "sphinx": {"book", "under_figures"},
 }
 PACKAGE = ROOT / "ctl_helpers"
 MODULES = {

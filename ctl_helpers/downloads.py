@@ -1,0 +1,58 @@
+"""The tables behind the figures as files of the site, for readers who want the numbers."""
+
+from __future__ import annotations
+
+import html
+import shutil
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from ctl_helpers import results, settings
+
+_FOLDER = "data"
+
+
+def known(section: str) -> list[str]:
+    """The tables that stored runs of a section have: ``["4_1/accuracy", …]``."""
+    folder = results.folder_name(section)
+    files = [path for run in results.runs(section) for path in run.folder.glob("*.parquet")]
+    return sorted({f"{folder}/{path.stem}" for path in files})
+
+
+def write(site: Path) -> None:
+    """Write every table of every section, with all its settings and seeds, as CSV and Parquet.
+
+    They stand in ``data/4_1/direction.csv`` and the like; what stood there before goes.
+
+    Args:
+        site: the folder of the built site.
+    """
+    shutil.rmtree(site / _FOLDER, ignore_errors=True)
+    sections = {name for each in settings.names() for name in settings.load(each).sections}
+    for section in sorted(sections):
+        for place in known(section):
+            path = site / _FOLDER / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            table = results.tables(section, path.name)
+            table.to_parquet(path.with_suffix(".parquet"), index=False)
+            table.to_csv(path.with_suffix(".csv"), index=False, float_format="%.7g")
+
+
+def links(tables: Sequence[str], docname: str) -> str:
+    """HTML that links to tables' files.
+
+    Args:
+        tables: such as ``"4_1/direction"``.
+        docname: of the page that links, such as ``"book/4_1"``.
+    """
+    up = "../" * (len(PurePosixPath(docname).parts) - 1)
+    found = []
+    for table in tables:
+        name = html.escape(table.rpartition("/")[2])
+        files = " ".join(
+            f'<a href="{up}{_FOLDER}/{html.escape(table)}.{kind.lower()}" download '
+            f'aria-label="Download {name} as {kind}">{kind}</a>'
+            for kind in ("CSV", "Parquet")
+        )
+        found.append(f"<span><code>{name}</code> {files}</span>")
+    return " ".join(found)
