@@ -225,18 +225,15 @@ def _scatter(panel: _Panel, trace: Json, layout: Json, order: float) -> Line2D |
             "markeredgecolor": colour if symbol != plain else "white",
             "markeredgewidth": 0.8 if symbol != plain else 0.3,
         }
-    whiskers = {}
+    if line.get("shape") == "hvh":
+        look["drawstyle"] = "steps-mid"
     for letter in "xy":
         found = trace.get(f"error_{letter}", {})
         if "array" in found:
-            whiskers[f"{letter}err"] = [found["arrayminus"], found["array"]]
-            look |= {"capsize": found["width"] * _POINT * 0.6, "elinewidth": 0.8, "capthick": 0.8}
-    if trace.get("line", {}).get("shape") == "hvh":
-        look["drawstyle"] = "steps-mid"
-    if whiskers:
-        made, *_ = panel.axes.errorbar(x, y, ecolor=colour, **whiskers, **look)
-    else:
-        (made,) = panel.axes.plot(x, y, **look)
+            ends = {f"{letter}err": [found["arrayminus"], found["array"]]}
+            style = {"capsize": found["width"] * _POINT / 2, "elinewidth": 0.8, "capthick": 0.8}
+            panel.axes.errorbar(x, y, fmt="none", ecolor=colour, zorder=order, **ends, **style)
+    (made,) = panel.axes.plot(x, y, **look)
     return made
 
 
@@ -330,6 +327,10 @@ def _shapes(panels: Collection[_Panel], shapes: Sequence[Json]) -> None:
         }
         colour = _colour(line.get("color", _LINE))
         x0, x1, y0, y1 = (shape[key] for key in ("x0", "x1", "y0", "y1"))
+        inside = {
+            f"update{name[0]}": "domain" not in name for name in (shape["xref"], shape["yref"])
+        }
+        axes.update_datalim([(x0, y0), (x1, y1)], **inside)
         if shape["type"] == "line":
             axes.add_artist(Line2D([x0, x1], [y0, y1], color=colour, **look))
         elif shape["type"] == "rect":
@@ -337,6 +338,8 @@ def _shapes(panels: Collection[_Panel], shapes: Sequence[Json]) -> None:
             axes.add_artist(rectangle)
         else:
             raise ValueError(f"a shape of type {shape['type']!r} has no still image")
+    for panel in panels:
+        panel.axes.autoscale_view()
 
 
 def _axis(panel: _Panel, layout: Json, letter: str) -> None:
@@ -364,7 +367,7 @@ def _axis(panel: _Panel, layout: Json, letter: str) -> None:
         axis.set_ticks(list(places.values()), list(places))
     elif asked.get("tickvals") is not None:
         texts = asked.get("ticktext") or [f"{value:g}" for value in asked["tickvals"]]
-        axis.set_ticks(asked["tickvals"], [_text(text) for text in texts])
+        axis.set_ticks(asked["tickvals"], [_text(text).replace("-", "−") for text in texts])
     elif logarithmic:
         few = asked.get("dtick") == "D2"
         axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if few else (1,), numticks=30))
@@ -372,7 +375,11 @@ def _axis(panel: _Panel, layout: Json, letter: str) -> None:
         axis.set_major_formatter(form if few else ticker.LogFormatterMathtext())
     else:
         step, most = asked.get("dtick"), asked.get("nticks")
-        locator = ticker.MultipleLocator(step) if step else ticker.MaxNLocator(most or 6, steps=[1, 2, 5, 10])
+        locator = (
+            ticker.MultipleLocator(step)
+            if step
+            else ticker.MaxNLocator(most or 6, steps=[1, 2, 5, 10])
+        )
         axis.set_major_locator(locator)
         if asked.get("tickformat", "").endswith("%"):
             axis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%".replace("-", "−"))
