@@ -115,13 +115,13 @@ FLOORS = [
     "arithmetic clip_settings disentangle text_settings",
     "published_clip published_text",
     "settings",
-    "results book figures/__init__ figures/averaging figures/disentangled figures/dots "
+    "results figures/__init__ figures/averaging figures/disentangled figures/dots "
     "figures/drawing figures/editing figures/factors figures/frame figures/heatmaps "
     "figures/lengths figures/linearity figures/many figures/paradigms figures/paths "
     "figures/phrases figures/spawning figures/static figures/statistics figures/stitched "
     "figures/taylor figures/theory",
-    "claims plan",
-    "pages runs",
+    "claims plan stills",
+    "book pages runs",
     "site",
     "cli",
 ]

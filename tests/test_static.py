@@ -37,7 +37,7 @@ def test_an_image_has_every_point_and_word_of_its_figure() -> None:
     image = made(figure)
     # Markers stand in the legend, too.
     assert image.count("<use") == 2 * (3 + 1)
-    assert {"α = 0.5", "baseline", "loss", "λmax", "epochs", "10−1"} <= set(texts(image))
+    assert {"α = 0.5", "baseline", "loss", "λmax", "epochs", "10⁻¹"} <= set(texts(image))
     assert not any("Takeaway" in text for text in texts(image))
     assert image == made(figure)
 

@@ -20,6 +20,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import Transform, blended_transform_factory
 
+from ctl_helpers.figures.phrases import power_of_ten
+
 Json = Mapping[str, Any]
 
 _WIDTH = 6.6  # inches between the outermost axes: with labels, the text's width on a page of A4
@@ -371,8 +373,9 @@ def _axis(panel: _Panel, layout: Json, letter: str) -> None:
     elif logarithmic:
         few = asked.get("dtick") == "D2"
         axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if few else (1,), numticks=30))
-        form = ticker.FuncFormatter(lambda value, _: f"{value:.3g}")
-        axis.set_major_formatter(form if few else ticker.LogFormatterMathtext())
+        axis.set_major_formatter(
+            lambda value, _: f"{value:.3g}" if few else power_of_ten(round(math.log10(value)))
+        )
     else:
         step, most = asked.get("dtick"), asked.get("nticks")
         locator = (
