@@ -100,7 +100,7 @@ def test_every_dependency_has_its_reason() -> None:
 FLOORS = [
     "project",
     "connectivity derivatives memory metrics mix regression schema selection sources stages store",
-    "batches features folds notebooks samples task_vectors weights "
+    "batches features folds gallery notebooks samples task_vectors weights "
     "data/__init__ data/captions data/cifar10 "
     "data/cifar100 data/clip8 data/clip8_files data/digits data/files data/imagenet data/images "
     "data/instructions data/kinds data/mnist data/nlp6 data/prompts data/real_files "
