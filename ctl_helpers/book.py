@@ -1,4 +1,4 @@
-"""Sphinx extension of the book: Plotly figures in its pages, links to Colab and the repository.
+"""Sphinx extension of the book: Plotly figures in its pages, and links to Colab and its source.
 
 Listed in ``_config.yml`` as an extension; :class:`PlotlyRenderer` is found by myst-nb through the
 entry point group ``myst_nb.mime_renderers``.
@@ -18,6 +18,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
+from ctl_helpers import stills
 from ctl_helpers.project import repository
 
 if TYPE_CHECKING:
@@ -167,6 +168,11 @@ def _drop_font_preloads(app: Sphinx, exception: Exception | None) -> None:
                 page.write_text(kept, encoding="utf-8")
 
 
+def _add_stills(app: Sphinx, exception: Exception | None) -> None:
+    if exception is None and app.builder.format == "html":
+        stills.add(Path(app.outdir))
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension with Sphinx."""
     # A config value, so that pages are written anew when the address changes.
@@ -175,4 +181,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     # After the theme has made its own list of header buttons (priority 501).
     app.connect("html-page-context", _add_header_links, priority=502)
     app.connect("build-finished", _drop_font_preloads)
+    app.connect("build-finished", _add_stills)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

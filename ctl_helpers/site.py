@@ -147,9 +147,9 @@ def publish(chosen: Iterable[Job]) -> list[Path]:
 
 
 def _results_digest() -> str:
-    """Digest of what narrative pages read when they are executed: results, claims, helpers."""
+    """Digest of what narrative pages read when they are executed: results, claims, helpers, …"""
     folders = (current_folder(), published_folder(), root() / "settings", root() / "ctl_helpers")
     files = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
-    files.append(root() / "book" / "claims.yml")
+    files += [root() / "book" / name for name in ("claims.yml", "figures.yml")]
     kept = [path for path in files if path.suffix in (".parquet", ".json", ".yaml", ".yml", ".py")]
     return digest({str(path): file_checksum(path) for path in kept})

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
-import yaml
 from docutils import nodes
 from myst_nb.sphinx_ import HideCodeCellNode
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-from ctl_helpers import downloads
+from ctl_helpers import downloads, gallery
 
 _ALL = "data-of-this-section"
 
@@ -64,8 +62,8 @@ def _add(cell: nodes.Element, links: str) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension with Sphinx."""
-    text = (Path(app.srcdir) / "book" / "figures.yml").read_text(encoding="utf-8")
-    tables = {name: entry["tables"] for name, entry in yaml.safe_load(text).items()}
+    figures = gallery.load().figures
+    tables = {name: list(figure.tables) for name, figure in figures.items() if figure.tables}
     # A config value, so that pages are written anew when the registry changes.
     app.add_config_value("ctl_figure_tables", tables, "html")
     app.add_post_transform(UnderFigures)

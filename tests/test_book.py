@@ -259,3 +259,31 @@ def test_pages_in_a_browser(site: pathlib.Path, browser: Browser, scheme: str, w
         page.close()
     context.close()
     assert not found, "\n".join(found)
+
+
+@pytest.mark.slow
+def test_a_still_image_stands_for_each_figure_where_no_script_runs(
+    site: pathlib.Path, browser: Browser
+) -> None:
+    shown = """() => [...document.querySelectorAll(".figure-still")]
+        .map((image) => [image.complete && image.naturalWidth > 0, image.offsetHeight > 0])"""
+    address = (site / "book" / "4_1.html").as_uri()
+    for scripts in (True, False):
+        context = browser.new_context(java_script_enabled=scripts)
+        page = context.new_page()
+        loaded: list[str] = []
+        page.on("request", lambda request, loaded=loaded: loaded.append(request.url))
+        page.goto(address, wait_until="load")
+        figures = page.locator(".plotly-figure").count()
+        images = page.locator(".figure-still")
+        assert images.count() == figures > 3
+        if scripts:
+            page.wait_for_function(DRAWN)
+            assert page.evaluate(shown) == [[False, False]] * figures
+            assert not [url for url in loaded if "_images/figures" in url]
+            page.emulate_media(media="print")
+        for image in images.all():
+            image.scroll_into_view_if_needed()
+            assert image.is_visible()
+        assert page.locator(".plotly-figure:visible").count() == 0
+        context.close()

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 from conftest import ROOT
 
-from ctl_helpers import downloads, results
+from ctl_helpers import downloads, gallery, results
 
-REGISTRY = yaml.safe_load((ROOT / "book" / "figures.yml").read_text(encoding="utf-8"))
+FIGURES = gallery.load().figures
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("*.md")}
 CELLS = re.compile(r"```\{code-cell\} ipython3\n(.*?)```", re.S)
 
@@ -27,12 +26,11 @@ def named_cells() -> dict[str, str]:
 
 def test_every_figure_names_tables_and_shows_its_code() -> None:
     cells = named_cells()
-    assert set(cells) == set(REGISTRY)
+    assert set(cells) == {name for name, figure in FIGURES.items() if figure.tables}
     assert [name for name, cell in cells.items() if "tags: [hide-input]" not in cell] == []
     for name, cell in cells.items():
         asked = re.findall(r'(?:load|late|tables)\((?:"[\w.]+", )?"(\w+)"', cell)
-        tables = REGISTRY[name]["tables"]
-        assert tables
+        tables = FIGURES[name].tables
         assert set(asked) <= {table.rpartition("/")[2] for table in tables}, name
 
 

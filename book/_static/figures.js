@@ -80,7 +80,7 @@
     focusable.observe(figure.parentElement);
   }
 
-  // The rest follows while the browser is idle, so that a print or a screenshot is complete.
+  // The rest follows while the browser is idle, so that a screenshot is complete.
   const idle = window.requestIdleCallback ?? ((callback) => setTimeout(callback, 100));
   const drawNext = () => {
     const figure = figures.find((f) => !drawn.has(f));
@@ -89,7 +89,6 @@
     idle(drawNext);
   };
   addEventListener("load", () => idle(drawNext));
-  addEventListener("beforeprint", () => figures.forEach(draw));
 
   new MutationObserver(() => {
     for (const figure of drawn) {

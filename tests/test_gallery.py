@@ -1,0 +1,97 @@
+"""The registry of figures: it knows every figure, and its gallery leads to each."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from ctl_helpers import gallery
+from ctl_helpers.project import ProjectError
+
+REGISTRY = gallery.load()
+
+
+def test_the_registry_has_exactly_the_figures_of_the_pages() -> None:
+    found = {
+        name: path.stem
+        for path in (ROOT / "book").glob("*.md")
+        for name in re.findall(r"^ *:?name: (fig-[\w-]+)$", path.read_text("utf-8"), re.M)
+    }
+    assert {name: figure.page for name, figure in REGISTRY.figures.items()} == found
+
+
+def test_captions_and_the_registry_name_the_same_figures_of_the_papers() -> None:
+    text = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "book").glob("*.md")))
+    for name, figure in REGISTRY.figures.items():
+        block = re.split(r"^(?:---|```)$", text.split(f"name: {name}\n")[1], maxsplit=1, flags=re.M)
+        if said := re.search(r"Figures? (\d+(?:(?:, | and )\d+)*)", block[0]):
+            numbers = re.findall(r"\d+", said[1])
+            assert [f"Figure {number}" for number in numbers] == list(figure.answers), name
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"answers": ["Figure 9"]}, "answers to 'Figure 9', which p has not"),
+        ({"answers": []}, "needs both"),
+        ({"paper": "other"}, "answers to 'Figure 1', which other has not"),
+        ({"colour": "red"}, "Extra inputs"),
+    ],
+)
+def test_a_registry_that_contradicts_itself_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], complaint: str
+) -> None:
+    figure = {"page": "3", "title": "T", "paper": "p", "answers": ["Figure 1"]}
+    paper = {"title": "P", "cite": "p", "shows": {"Figure 1": {"what": "w"}}}
+    (tmp_path / "book").mkdir()
+    monkeypatch.setattr(gallery, "root", lambda: tmp_path)
+    for each, complaining in ((figure, False), ({**figure, **change}, True)):
+        text = yaml.safe_dump({"papers": {"p": paper}, "figures": {"fig-a": each}})
+        (tmp_path / "book" / "figures.yml").write_text(text)
+        if complaining:
+            with pytest.raises(ProjectError, match=complaint):
+                gallery.load()
+        else:
+            assert list(gallery.load().figures) == ["fig-a"]
+
+
+def test_what_the_book_lacks_has_a_reason() -> None:
+    shown = {"papers": {"p": {"title": "P", "cite": "p", "shows": {"Table 1": {"what": "w"}}}}}
+    with pytest.raises(ValueError, match="Table 1: say where it is, or why it is missing"):
+        gallery.Registry.model_validate({**shown, "figures": {}})
+
+
+def test_a_table_leads_from_each_of_a_papers_figures_to_ours() -> None:
+    lines = gallery.crosswalk("ctl").data.splitlines()[2:]
+    numbers = [line.split("|")[1].strip() for line in lines]
+    assert numbers == [*(f"Figure {n}" for n in range(1, 25)), "Table 1"]
+    assert all("href=" in line for line in lines)
+    assert '<a href="4_2.html#fig-4-2-ensembles">' in lines[3]
+    missing = [line for line in gallery.crosswalk("linear").data.splitlines() if "not here" in line]
+    assert [line.split("|")[1].strip() for line in missing] == ["Figure 1", "Figure 2"]
+
+
+def test_thumbnails_stand_in_the_papers_order() -> None:
+    grid = gallery.thumbnails("ctl").data
+    first = [int(number) for number in re.findall(r"<small>Figures? (\d+)", grid)]
+    assert first == sorted(first)
+    assert len(first) == sum(figure.paper == "ctl" for figure in REGISTRY.figures.values())
+    assert "<small>Figures 5, 6, 17, 18</small>" in grid
+
+
+@pytest.mark.slow
+def test_the_gallery_shows_and_leads_to_every_figure(site: Path) -> None:
+    text = (site / "book" / "gallery.html").read_text("utf-8")
+    thumbnails = re.findall(r'<a href="([^"]+)"><img src="([^"]+)" alt="" loading="lazy">', text)
+    assert len(thumbnails) == len(REGISTRY.figures)
+    assert [source for _, source in thumbnails if not (site / "book" / source).is_file()] == []
+    main = text.split("<main")[1].split("</main>")[0]
+    links = re.findall(r'href="(\w+\.html)#([\w-]+)"', main)
+    assert {f"{page}#{anchor}" for page, anchor in links} >= {link for link, _ in thumbnails}
+    for page, anchor in links:
+        assert f'id="{anchor}"' in (site / "book" / page).read_text("utf-8"), f"{page}#{anchor}"
