@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 
 from ctl_helpers import claims, results, settings
 from ctl_helpers.claims import Check, Verdict
@@ -92,22 +93,71 @@ def _origin(runs: Mapping[str, list[results.Run]], missing: str | None) -> str:
     return f"*Results*: {'; '.join(said)} ({made}, {facts['finished'][:10]}, on {facts['device']})."
 
 
-def summary_of_claims(found: Sequence[Verdict]) -> Markdown:
-    """A table of all claims: which settings say what of each.
+def dashboard(found: Sequence[Verdict]) -> HTML:
+    """Every claim, how many settings say what of it, and on a click each setting's number.
+
+    Counts and filters are for readers with a script; without one all is there, unfiltered.
 
     Args:
         found: :func:`ctl_helpers.claims.verdicts`, of all sections.
     """
-    lines = ["| claim | verdicts |", "|:--|:--|"]
-    for name in claims.load():
-        own = [verdict for verdict in found if verdict.claim == name]
-        said = {
-            mark: [settings.load(each.setting).title for each in own if _word(each) == mark]
-            for mark in dict.fromkeys(map(_word, own))
-        }
-        cell = "; ".join(f"**{mark}**: {', '.join(titles)}" for mark, titles in said.items())
-        lines.append(f"| {_link(f'#claim-{name}', name)} | {cell or _MARKS['not run']} |")
-    return Markdown("\n".join(lines))
+    titles = {name: settings.load(name).title for name in settings.names()}
+    words = [word for word in _MARKS if any(each.verdict == word for each in found)]
+    counts = ", ".join(f"{_count(found, word)} {_MARKS[word]}" for word in words)
+    used = dict.fromkeys(each.setting for each in found)
+    sections = dict.fromkeys(each.section for each in found)
+    menus = [
+        ("section", [(name, name) for name in sections]),
+        ("setting", [(name, titles[name]) for name in used]),
+        ("verdict", [(word, _MARKS[word]) for word in words]),
+    ]
+    rows = [
+        _row(name, row, [each for each in found if each.claim == name], titles)
+        for name, row in claims.load().items()
+    ]
+    return HTML(
+        f'<div class="dashboard"><p><strong>{len(rows)} claims, {len(found)} verdicts</strong>: '
+        f"{counts}.</p><form>{''.join(_menu(*menu) for menu in menus)}</form>"
+        f'<p class="dashboard-shown" aria-live="polite"></p>{"".join(rows)}</div>'
+    )
+
+
+def _count(found: Sequence[Verdict], word: str) -> int:
+    return sum(each.verdict == word for each in found)
+
+
+def _menu(name: str, choices: Sequence[tuple[str, str]]) -> str:
+    options = "".join(
+        f'<option value="{value}">{html.escape(text)}</option>' for value, text in choices
+    )
+    every = '<option value="">all</option>'
+    return f'<label>{name} <select name="{name}">{every}{options}</select></label>'
+
+
+def _row(name: str, row: claims.Claim, own: Sequence[Verdict], titles: Mapping[str, str]) -> str:
+    said = [word for word in _MARKS if _count(own, word)]
+    marks = " ".join(
+        f'<span class="{word.replace(" ", "-")}">{_MARKS[word]}: {_count(own, word)}</span>'
+        for word in said
+    )
+    first = row.conditions[0]
+    unit = f" ({first.unit})" if first.unit else ""
+    cells = "".join(
+        f'<tr data-section="{each.section}" data-setting="{each.setting}" '
+        f'data-verdict="{each.verdict}"><td>{html.escape(titles[each.setting])}</td>'
+        f"<td>{_word(each)}</td><td>{_number(each.checks[0])}</td>"
+        f"<td>{_link(each.evidence, 'figure') if each.effect is not None else '–'}</td></tr>"
+        for each in own
+    )
+    return (
+        f'<details id="row-{name}"><summary><strong>{name}</strong> '
+        f"{html.escape(row.statement)} <span class='marks'>{marks}</span></summary>"
+        f"<p><em>In the paper</em>: {html.escape(row.paper)}</p>"
+        f"<table><thead><tr><th>setting</th><th>verdict</th>"
+        f"<th>{html.escape(first.effect + unit)}: {first.threshold}</th><th>evidence</th></tr>"
+        f"</thead><tbody>{cells}</tbody></table>"
+        f"<p>{_link(f'claims.html#claim-{name}', 'All conditions and the reasons')}</p></details>"
+    )
 
 
 def claim(found: Sequence[Verdict], name: str) -> Markdown:

@@ -419,7 +419,7 @@ def test_a_verdict_that_its_interval_does_not_settle_is_not_clear(store) -> None
     found = claims.verdicts("4.1")
     assert words(found, "digits-mlp")["lmc-fails"] == ("holds", False)
     assert "✓ holds, not clearly" in pages.claim(found, "lmc-fails").data
-    assert "✓ holds, not clearly" in pages.summary_of_claims(found).data
+    assert "<td>✓ holds, not clearly</td>" in pages.dashboard(found).data
 
 
 def by_label(labels: Sequence[Mapping[str, str]], distance: float, baseline: float) -> pd.DataFrame:
@@ -644,9 +644,16 @@ def test_the_page_shows_numbers_with_words_marks_and_evidence(store) -> None:
     ) in text
     assert "| MNIST MLP | **✗ fails** | 2 [2, 2] ✗ |" in text
     assert "| Scenes ResNet | **– not run** | – | – | – | – | – |" in text
-    summary = pages.summary_of_claims(found).data
-    assert '<a href="#claim-null">null</a> | **✓ holds**: Digits MLP; **– not run**:' in summary
-    assert '<a href="#claim-curvature-bound">curvature-bound</a> | – not run |' in summary
+    shown = pages.dashboard(found).data
+    assert f"{len(claims.load())} claims, {len(found)} verdicts" in shown
+    holding = sum(each.verdict == "holds" for each in found)
+    assert f"{holding} ✓ holds, " in shown
+    row = shown.partition('<details id="row-ctl-direction">')[2].partition("</details>")[0]
+    assert "✓ holds: 1" in row
+    assert "✗ fails: 1" in row
+    assert row.count("<tr data-") == sum(each.claim == "ctl-direction" for each in found)
+    assert f"<td>Digits MLP</td><td>✓ holds</td><td>20 [20, 20] ✓</td><td>{link}</td>" in row
+    assert "<td>Scenes ResNet</td><td>– not run</td><td>–</td><td>–</td>" in row
     assert "no setting has this section" in pages.claim(found, "curvature-bound").data
 
 
