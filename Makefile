@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ONLY := $(if $(SECTION),--section $(SECTION))
 
-.PHONY: book site serve test bench status publish lock clean
+.PHONY: book site pdf serve test bench status publish lock clean
 
 ## book: run what is stale (PROFILE=embedded|real|paper|fast, SECTION=4.1), then build the site
 book: $(READY)
@@ -18,6 +18,10 @@ book: $(READY)
 ## site: build the site from the results that are there, running nothing
 site: $(READY)
 	@$(BIN)/ctl site --profile $(PROFILE)
+
+## pdf: build the site, then print it as one PDF (needs Chromium)
+pdf: site
+	@$(BIN)/ctl pdf
 
 ## serve: look at the built site in a browser
 serve:

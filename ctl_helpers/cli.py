@@ -19,7 +19,7 @@ from rich.text import Text
 
 from ctl_helpers import claims, notebooks, plan, settings, trajectories
 from ctl_helpers.data.images import MissingDataError
-from ctl_helpers.project import ProjectError, data_folder, work_folder
+from ctl_helpers.project import ProjectError, data_folder, root, work_folder
 from ctl_helpers.results import folder_name, published_folder
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -171,6 +171,17 @@ def site(profile: Profile = "embedded") -> None:
         console.print("the book tool reported problems, above: mend them, build again", style="red")
         raise typer.Exit(1) from None
     console.print(f"site in {built / 'index.html'}, built in {time.monotonic() - start:.0f} s")
+
+
+@app.command()
+def pdf() -> None:
+    """Print the built site as one PDF."""
+    from ctl_helpers import printed
+
+    start, output = time.monotonic(), root() / "_build"
+    target = output / "cross-task-linearity.pdf"
+    count = printed.make(output / "html", printed.chapters(root() / "_toc.yml"), target)
+    console.print(f"{count} pages in {target}, printed in {time.monotonic() - start:.0f} s")
 
 
 @app.command()

@@ -99,7 +99,8 @@ def test_every_dependency_has_its_reason() -> None:
 
 FLOORS = [
     "project",
-    "connectivity derivatives memory metrics mix regression schema selection sources stages store",
+    "connectivity derivatives memory metrics mix printed regression schema selection sources "
+    "stages store",
     "batches features folds gallery notebooks samples task_vectors weights "
     "data/__init__ data/captions data/cifar10 "
     "data/cifar100 data/clip8 data/clip8_files data/digits data/files data/imagenet data/images "
@@ -138,6 +139,8 @@ HEAVY = {
     "typer": {"cli"},
     "rich": {"cli"},
     "seaborn": {"figures/static"},
+    "playwright": {"printed"},
+    "pypdf": {"printed"},
     "curvlinops": {"curvature"},
     "sphinx": {"book", "under_figures"},
 }
