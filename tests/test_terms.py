@@ -1,0 +1,75 @@
+"""Terms: a page's first use of each leads to the glossary, and its tip can be read by anyone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from docutils import nodes
+from docutils.core import publish_doctree
+
+from ctl_helpers import terms
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+TERMS = {
+    "task vector": ("term-task-vector", "A difference."),
+    "vector": ("term-vector", "Numbers."),
+}
+
+
+def links(page: nodes.document) -> list[tuple[str, str, str]]:
+    found = page.findall(nodes.reference)
+    return [(link.astext(), link["refuri"], link["reftitle"]) for link in found]
+
+
+def test_the_first_use_of_a_term_is_a_link() -> None:
+    page = publish_doctree(
+        "Task vectors\n============\n\n``vector`` *Task vectors* are added. A task vector has a "
+        "length, a vector too; subvector not.\n\nA vector."
+    )
+    before = page.astext()
+    terms.link_first_uses(page, TERMS, "notation.html")
+    assert page.astext() == before
+    assert links(page) == [
+        ("Task vector", "notation.html#term-task-vector", "A difference."),
+        ("vector", "notation.html#term-vector", "Numbers."),
+    ]
+
+
+def test_definitions_are_those_of_the_glossary() -> None:
+    term = nodes.term("", "loss barrier", ids=["term-loss-barrier"])
+    definition = nodes.definition("", nodes.paragraph("", "How far\nit rises."))
+    item = nodes.definition_list_item("", term, definition)
+    page = nodes.document(None, None, "", nodes.definition_list("", item))
+    assert terms.definitions(page) == {"loss barrier": ("term-loss-barrier", "How far it rises.")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 380])
+def test_tips_of_terms_and_citations_show_on_hover_and_focus(
+    site: Path, browser: Browser, width: int
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto((site / "book" / "4_1.html").as_uri())
+    for kind, text in (("a.term.has-tip", None), ("a.has-tip[href^='bibliography']", "2021")):
+        link = page.locator(f"main {kind}").first
+        told = link.get_attribute("data-tip")
+        assert len(told) > 30
+        assert text is None or text in told
+        for act in (link.hover, link.focus):
+            link.scroll_into_view_if_needed()
+            page.wait_for_timeout(200)
+            act()
+            tip = page.locator("#tip")
+            assert tip.is_visible()
+            assert tip.inner_text() == told
+            box = tip.bounding_box()
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+            page.mouse.move(1, 1)
+            page.keyboard.press("Escape")
+            assert not tip.is_visible()
+            page.evaluate("document.activeElement.blur()")
