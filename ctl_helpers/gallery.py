@@ -139,7 +139,7 @@ def crosswalk(paper: str) -> Markdown:
         if row.place:
             links.append(f'<a href="{row.place}">a table</a>')
         here = "; ".join(links) or f"*not here*: {row.missing}"
-        lines.append(f"| {shown} | {row.what} | {here} |")
+        lines.append(f"| {shown.replace(' ', '&nbsp;')} | {row.what} | {here} |")
     return Markdown("\n".join(lines))
 
 

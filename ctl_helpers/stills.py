@@ -14,20 +14,28 @@ from pathlib import Path
 FOLDER = "_images/figures"
 
 _FIGURE = re.compile(
-    r'(<div class="plotly-figure" role="img" aria-label="([^"]*)"[^>]*></div>'
+    r'(<div class="plotly-figure"[^>]*></div>'
     r'<script type="application/json">(.*?)</script></div>)(<img class="figure-still"[^>]*>)?',
     re.DOTALL,
 )
 _NAMED = re.compile(r'<figure [^>]*\bid="(fig-[\w-]+)"[^>]*>(.*?)</figure>', re.DOTALL)
+_THUMBNAIL = re.compile(rf'<img [^>]*\bsrc="[^"]*{FOLDER}/(fig-[\w-]+)\.svg"')
 _SOURCE = re.compile(r'<img [^>]*\bsrc="([^"]+)"')
+
+# Stands for a named figure that pages lead to, where its setting was not run.
+_NOT_RUN = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="400" height="300" viewBox="0 0 400 300">'
+    '<text x="200" y="150" text-anchor="middle" font-family="sans-serif" font-size="24" '
+    'fill="#555">not run yet</text></svg>'
+)
 
 
 def add(site: Path) -> None:
     """Put a still image beside each figure of the built pages, and draw those that are not there.
 
     An image is called after the digest of what it shows, so that a figure is drawn once. A figure
-    with a name has its image under that name, too: ``_images/figures/fig-front.svg``. Images that
-    no page shows any more are taken away.
+    with a name has its image under that name, too: ``_images/figures/fig-front.svg``, which says
+    so where it was not run. Images that no page shows any more are taken away.
 
     Args:
         site: the folder of the built pages, which are changed.
@@ -39,8 +47,10 @@ def add(site: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     figures: dict[str, str] = {}
     named: dict[str, Path] = {}
+    thumbnails: set[str] = set()
     for page in sorted(site.rglob("*.html")):
         text = page.read_text(encoding="utf-8")
+        thumbnails |= set(_THUMBNAIL.findall(text))
         changed, found = beside(text, os.path.relpath(folder, page.parent))
         figures |= found
         for name, inside in _NAMED.findall(changed):
@@ -58,6 +68,8 @@ def add(site: Path) -> None:
             old.unlink()
     for name, image in named.items():
         shutil.copyfile(image, folder / f"{name}{image.suffix}")
+    for name in thumbnails - set(named):
+        (folder / f"{name}.svg").write_text(_NOT_RUN, encoding="utf-8")
 
 
 def beside(page: str, folder: str) -> tuple[str, Mapping[str, str]]:
@@ -70,10 +82,11 @@ def beside(page: str, folder: str) -> tuple[str, Mapping[str, str]]:
     figures = {}
 
     def with_image(found: re.Match[str]) -> str:
-        box, alt, data = found[1], found[2], found[3]
+        box, data = found[1], found[2]
         name = f"{_digest(data)}.svg"
         figures[name] = data
-        return f'{box}<img class="figure-still" loading="lazy" src="{folder}/{name}" alt="{alt}">'
+        # The box has the figure's text alternative.
+        return f'{box}<img class="figure-still" loading="lazy" src="{folder}/{name}" alt="">'
 
     return _FIGURE.sub(with_image, page), figures
 

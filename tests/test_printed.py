@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,12 @@ def small(tmp_path: Path) -> Path:
     return tmp_path / "html"
 
 
+def make(*arguments: object) -> int:
+    """In a thread, since a browser that another test has open holds this one's event loop."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(printed.make, *arguments).result()
+
+
 def titles(outline: list[object], depth: int = 0) -> list[tuple[int, str]]:
     found = []
     for each in outline:
@@ -76,7 +83,7 @@ def test_chapters_are_the_pages_of_the_contents_without_those_of_runs() -> None:
 @needs_chromium
 def test_pages_are_joined_with_an_outline_and_links(small: Path, tmp_path: Path) -> None:
     target = tmp_path / "book.pdf"
-    count = printed.make(small, ["book/one", "book/two"], target)
+    count = make(small, ["book/one", "book/two"], target)
     book = pypdf.PdfReader(target)
     texts = [page.extract_text() for page in book.pages]
     assert count == len(texts)
@@ -89,7 +96,7 @@ def test_pages_are_joined_with_an_outline_and_links(small: Path, tmp_path: Path)
 
 def test_a_site_that_is_not_built_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="make site"):
-        printed.make(tmp_path, ["book/index"], tmp_path / "book.pdf")
+        make(tmp_path, ["book/index"], tmp_path / "book.pdf")
 
 
 def test_without_chromium_a_sentence_says_what_to_install(
@@ -98,14 +105,14 @@ def test_without_chromium_a_sentence_says_what_to_install(
     monkeypatch.setattr(printed, "_BROWSERS", ())
     monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
     with pytest.raises(ProjectError, match=r"needs Chromium.*install"):
-        printed.make(small, ["book/one"], tmp_path / "book.pdf")
+        make(small, ["book/one"], tmp_path / "book.pdf")
 
 
 @pytest.mark.slow
 @needs_chromium
 def test_a_chapter_of_the_site_is_printed_whole(site: Path, tmp_path: Path) -> None:
     names = ["book/4_1", "book/notation"]
-    printed.make(site, names, tmp_path / "book.pdf")
+    make(site, names, tmp_path / "book.pdf")
     book = pypdf.PdfReader(tmp_path / "book.pdf")
     text = " ".join("".join(page.extract_text() for page in book.pages).split())
     assert "4.1 From LMC and LLFC to CTL" in text
