@@ -28,7 +28,18 @@ PLOTLY_MIME = "application/vnd.plotly.v1+json"
 LIVE = "_build/live-data.js"
 DEFAULT_HEIGHT = 450  # what Plotly takes for a figure that names none
 
-FONT_PRELOAD = re.compile(r'\s*<link rel="preload" as="font"[^>]*>')
+MENDED = (
+    # The theme preloads its icon fonts across origins, which browsers refuse on pages opened as
+    # files. The style sheet loads them anyway.
+    (re.compile(r'\s*<link rel="preload" as="font"[^>]*>'), ""),
+    # What opens a section in the sidebar has an icon and no name.
+    (
+        re.compile(r'<summary>(?=<span class="toctree-toggle")'),
+        '<summary aria-label="Show or hide its pages">',
+    ),
+    # A list whose children are no list items.
+    (re.compile(r'<div role="list" class="citation-list">'), '<div class="citation-list">'),
+)
 
 
 def figure_html(figure: Mapping[str, Any]) -> str:
@@ -157,15 +168,15 @@ def _serve_scripts(app: Sphinx, config: Config) -> None:
     config.html_static_path = [*config.html_static_path, *map(str, filter(Path.is_file, scripts))]
 
 
-def _drop_font_preloads(app: Sphinx, exception: Exception | None) -> None:
-    # The theme preloads its icon fonts across origins, which browsers refuse on pages opened as
-    # files. The style sheet loads them anyway.
+def _mend(app: Sphinx, exception: Exception | None) -> None:
+    """Correct what the theme writes, in pages that are built."""
     if exception is None and app.builder.format == "html":
         for page in Path(app.outdir).rglob("*.html"):
-            text = page.read_text(encoding="utf-8")
-            kept = FONT_PRELOAD.sub("", text)
-            if kept != text:
-                page.write_text(kept, encoding="utf-8")
+            text = mended = page.read_text(encoding="utf-8")
+            for pattern, correct in MENDED:
+                mended = pattern.sub(correct, mended)
+            if mended != text:
+                page.write_text(mended, encoding="utf-8")
 
 
 def _add_stills(app: Sphinx, exception: Exception | None) -> None:
@@ -180,6 +191,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", _serve_scripts)
     # After the theme has made its own list of header buttons (priority 501).
     app.connect("html-page-context", _add_header_links, priority=502)
-    app.connect("build-finished", _drop_font_preloads)
+    app.connect("build-finished", _mend)
     app.connect("build-finished", _add_stills)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

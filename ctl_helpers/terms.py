@@ -37,6 +37,8 @@ def link_first_uses(page: nodes.document, terms: dict[str, tuple[str, str]], add
     """
     left = dict(terms)
     for paragraph in list(page.findall(nodes.paragraph)):
+        if any(paragraph.findall(nodes.raw)):  # HTML that may hold a link of its own
+            continue
         for text in list(paragraph.findall(nodes.Text)):
             if any(isinstance(parent, _NO_LINKS) for parent in _parents(text)):
                 continue

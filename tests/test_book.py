@@ -198,6 +198,16 @@ def contrast(one: str, other: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
+def barriers(page: Page) -> Iterator[str]:
+    """What axe-core finds of serious or critical hurdles for readers with disabilities."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    for found in Axe().run(page).response["violations"]:
+        if found["impact"] in ("serious", "critical"):
+            places = [node["target"] for node in found["nodes"]]
+            yield f"{found['id']} ({found['impact']}): {places[:3]}"
+
+
 def problems(page: Page, address: str, scheme: str) -> Iterator[str]:
     """Open a page and name what a reader would stumble over."""
     from playwright.sync_api import TimeoutError as NotInTime
@@ -256,6 +266,9 @@ def test_pages_in_a_browser(site: pathlib.Path, browser: Browser, scheme: str, w
             found.append(f"{name}: {path.stat().st_size} bytes")
         page = context.new_page()
         found += [f"{name}: {problem}" for problem in problems(page, path.as_uri(), scheme)]
+        # Runs' pages are alike, so that one theme is enough for them.
+        if width == 1280 and (scheme == "light" or "runs" not in path.parts):
+            found += [f"{name}: {barrier}" for barrier in barriers(page)]
         page.close()
     context.close()
     assert not found, "\n".join(found)

@@ -184,12 +184,13 @@ def over_seeds(table: pd.DataFrame, column: str, measure: str = "mean") -> pd.Da
 
 
 def points(rows: pd.DataFrame) -> dict[str, list]:
-    """Means with quartiles over samples as error bars."""
+    """Means with quartiles over samples, to a digit less, as error bars."""
+    low, high = (significant(rows[name], 3) for name in ("q25", "q75"))
     return {
         "y": significant(rows["mean"]),
-        "error_y.array": significant((rows["q75"] - rows["mean"]).clip(lower=0)),
-        "error_y.arrayminus": significant((rows["mean"] - rows["q25"]).clip(lower=0)),
-        "customdata": list(zip(significant(rows["q25"]), significant(rows["q75"]), strict=True)),
+        "error_y.array": significant((rows["q75"] - rows["mean"]).clip(lower=0), 3),
+        "error_y.arrayminus": significant((rows["mean"] - rows["q25"]).clip(lower=0), 3),
+        "customdata": list(zip(low, high, strict=True)),
     }
 
 
