@@ -62,8 +62,9 @@ def dots(kinds: Sequence[Kind], panels: Mapping[str, str], title: str, alt: str)
                 "hovertemplate": f"%{{text}}: %{{x:.1%}}<extra>{kind.name}</extra>",
             }
             if rows["seed"].nunique() > 1:
-                data["error_x.array"] = significant(frame["high"] - frame["mean"])
-                data["error_x.arrayminus"] = significant(frame["mean"] - frame["low"])
+                high, low = frame["high"] - frame["mean"], frame["mean"] - frame["low"]
+                data["error_x.array"] = significant(high.clip(lower=0))  # rounding may go under
+                data["error_x.arrayminus"] = significant(low.clip(lower=0))
                 look["error_x"] = {"type": "data", "symmetric": False, "thickness": 1.2, "width": 3}
             lines.append(Line(kind.name, kind.colour, {"": data}, 1, column, look=look))
     alike = len({tuple(names) for names in tasks.values()}) == 1
