@@ -28,6 +28,9 @@ PLOTLY_MIME = "application/vnd.plotly.v1+json"
 LIVE = "_build/live-data.js"
 DEFAULT_HEIGHT = 450  # what Plotly takes for a figure that names none
 
+# Plots other than those on two straight axes, and scales of colours, which figures bring along.
+_OTHERS = ("colorscale", "geo", "mapbox", "polar", "scene", "smith", "ternary")
+
 FONT_PRELOAD = re.compile(r'\s*<link rel="preload" as="font"[^>]*>')
 
 
@@ -52,10 +55,11 @@ def figure_html(figure: Mapping[str, Any]) -> str:
         margin = layout.get("margin", {})
         layout["margin"] = {**margin, "t": max(margin.get("t", 0) - freed, 0)}
     if template := layout.get("template"):
-        # Most of a template is the look of traces that the figure does not have.
+        # Most of a template is the look of traces and plots that the figure does not have.
         kinds = {trace.get("type", "scatter") for trace in figure.get("data", [])}
         looks = {kind: look for kind, look in template.get("data", {}).items() if kind in kinds}
-        layout["template"] = {**template, "data": looks}
+        flat = {key: look for key, look in template.get("layout", {}).items() if key not in _OTHERS}
+        layout["template"] = {**template, "data": looks, "layout": flat}
     style = f"height:{layout.get('height', DEFAULT_HEIGHT)}px"
     if "min_width" in meta:
         style += f";min-width:{meta['min_width']}px"
