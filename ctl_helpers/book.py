@@ -41,6 +41,9 @@ MENDED = (
     (re.compile(r'<div role="list" class="citation-list">'), '<div class="citation-list">'),
 )
 
+# Plots other than those on two straight axes, and scales of colours, which figures bring along.
+_OTHERS = ("colorscale", "geo", "mapbox", "polar", "scene", "smith", "ternary")
+
 
 def figure_html(figure: Mapping[str, Any]) -> str:
     """The HTML of one figure: an empty box for ``figures.js`` to draw in, then its JSON.
@@ -63,10 +66,11 @@ def figure_html(figure: Mapping[str, Any]) -> str:
         margin = layout.get("margin", {})
         layout["margin"] = {**margin, "t": max(margin.get("t", 0) - freed, 0)}
     if template := layout.get("template"):
-        # Most of a template is the look of traces that the figure does not have.
+        # Most of a template is the look of traces and plots that the figure does not have.
         kinds = {trace.get("type", "scatter") for trace in figure.get("data", [])}
         looks = {kind: look for kind, look in template.get("data", {}).items() if kind in kinds}
-        layout["template"] = {**template, "data": looks}
+        flat = {key: look for key, look in template.get("layout", {}).items() if key not in _OTHERS}
+        layout["template"] = {**template, "data": looks, "layout": flat}
     style = f"height:{layout.get('height', DEFAULT_HEIGHT)}px"
     if "min_width" in meta:
         style += f";min-width:{meta['min_width']}px"

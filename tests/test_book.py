@@ -79,7 +79,9 @@ def test_a_template_keeps_the_looks_that_its_figure_has() -> None:
     whole = json.loads(figure.to_json())
     (text,) = re.findall(r'<script type="application/json">(.*?)</script>', book.figure_html(whole))
     kept, given = json.loads(text)["layout"]["template"], whole["layout"]["template"]
-    assert kept["layout"] == given["layout"]
+    assert kept["layout"].items() <= given["layout"].items()
+    assert {"xaxis", "yaxis", "font", "colorway"} <= kept["layout"].keys()
+    assert {"scene", "polar"} <= given["layout"].keys() - kept["layout"].keys()
     assert kept["data"] == {"scatter": given["data"]["scatter"]}
 
 
@@ -272,6 +274,16 @@ def test_pages_in_a_browser(site: pathlib.Path, browser: Browser, scheme: str, w
         page.close()
     context.close()
     assert not found, "\n".join(found)
+
+
+def test_the_style_sheet_closes_what_it_opens() -> None:
+    text = (ROOT / "book" / "_static" / "custom.css").read_text("utf-8")
+    depth = 0
+    for line in re.sub(r"/\*.*?\*/", "", text, flags=re.S).splitlines():
+        # A rule that begins while another is open would be lost with all that follow.
+        assert depth == 0 or not line.startswith((".", "@", "#")), line
+        depth += line.count("{") - line.count("}")
+    assert depth == 0
 
 
 @pytest.mark.slow

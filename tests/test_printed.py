@@ -118,6 +118,8 @@ def test_a_chapter_of_the_site_is_printed_whole(site: Path, tmp_path: Path) -> N
     assert "4.1 From LMC and LLFC to CTL" in text
     assert "What was seen, and its limits" in text
     assert "Shown: mean over pairs, every α" in text
+    assert "View code" not in text
+    assert "Contents Settings" not in text
     tops = [title for depth, title in titles(book.outline) if depth == 0]
     assert tops == ["4.1 From LMC and LLFC to CTL", "Notation"]
     assert not [target for _, target in links(book) if str(target).startswith("file:")]

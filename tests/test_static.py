@@ -58,7 +58,12 @@ def test_error_bars_and_areas_are_drawn() -> None:
     area = drawing.band("a", BLUE, {"": frame}, "x", (1, 1))
     assert "fill-opacity: 0.18" in made(drawing.draw([area, line("a", BLUE, "")], "T", "A."))
     whiskers = {
-        "error_y": {"array": [1, 1, 1], "arrayminus": [0, 0, 0], "width": 4, "symmetric": False}
+        "error_y": {
+            "array": [1, 1, 1],
+            "arrayminus": [0, -1e-17, 0],
+            "width": 4,
+            "symmetric": False,
+        }
     }
     with_bars = made(drawing.draw([line("a", BLUE, "", **whiskers)], "T", "A."))
     assert with_bars.count("<use") == plain.count("<use") + 2 * 3  # their caps

@@ -232,9 +232,15 @@ def _scatter(panel: _Panel, trace: Json, layout: Json, order: float) -> Line2D |
     for letter in "xy":
         found = trace.get(f"error_{letter}", {})
         if "array" in found:
-            ends = {f"{letter}err": [found["arrayminus"], found["array"]]}
-            style = {"capsize": found["width"] * _POINT / 2, "elinewidth": 0.8, "capthick": 0.8}
-            panel.axes.errorbar(x, y, fmt="none", ecolor=colour, zorder=order, **ends, **style)
+            # Rounding may leave an end a hair inside its point.
+            lengths = [[max(end, 0) for end in found[side]] for side in ("arrayminus", "array")]
+            style = {
+                f"{letter}err": lengths,
+                "capsize": found["width"] * _POINT / 2,
+                "elinewidth": 0.8,
+                "capthick": 0.8,
+            }
+            panel.axes.errorbar(x, y, fmt="none", ecolor=colour, zorder=order, **style)
     (made,) = panel.axes.plot(x, y, **look)
     return made
 
