@@ -7,9 +7,11 @@ it holds. Nothing there or here says whether it does.
 from __future__ import annotations
 
 import inspect
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -21,10 +23,12 @@ from ctl_helpers import results, settings
 from ctl_helpers.measures import MEASURES
 from ctl_helpers.project import root
 from ctl_helpers.settings import SettingError
+from ctl_helpers.sources import module_checksum
+from ctl_helpers.store import Store, digest, file_checksum
 
 Word = Literal["holds", "fails", "not run"]
 
-_FILE = "claims.yml"
+_FILE, _STORED = "claims.yml", "verdicts.json"
 
 
 class _Checked(BaseModel):
@@ -216,14 +220,32 @@ def verdicts(section: str | None = None) -> list[Verdict]:
         stored = results.runs(number)
         for name in settings.names():
             if number in settings.load(name).sections:
-                tables = _Tables([run for run in stored if run.facts["setting"] == name])
-                found += [
-                    _verdict(key, claim, number, name, tables)
-                    for key, claim in claims.items()
-                    if number in claim.sections
-                ]
+                own = {key: claim for key, claim in claims.items() if number in claim.sections}
+                runs = [run for run in stored if run.facts["setting"] == name]
+                found += _kept(own, number, name, runs)
     order = list(claims)
     return sorted(found, key=lambda verdict: order.index(verdict.claim))
+
+
+def _kept(
+    own: Mapping[str, Claim], section: str, setting: str, runs: Sequence[results.Run]
+) -> list[Verdict]:
+    """One setting's verdicts, from the store where they have been computed: several pages ask."""
+
+    def build(folder: Path) -> None:
+        tables = _Tables(runs)
+        made = [_verdict(key, claim, section, setting, tables) for key, claim in own.items()]
+        (folder / _STORED).write_text(json.dumps([asdict(each) for each in made]))
+
+    files = sorted(path for run in runs for path in run.folder.glob("*.parquet"))
+    key = {
+        "claims": {name: claim.model_dump() for name, claim in own.items()},
+        "setting": [section, setting],
+        "tables": [[path.parent.name, path.name, file_checksum(path)] for path in files],
+        "code": module_checksum("claims"),
+    }
+    stored = Store().make("verdicts", digest(key), build) / _STORED
+    return TypeAdapter(list[Verdict]).validate_python(json.loads(stored.read_text()))
 
 
 class _Tables:
