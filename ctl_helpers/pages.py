@@ -160,6 +160,24 @@ def _row(name: str, row: claims.Claim, own: Sequence[Verdict], titles: Mapping[s
     )
 
 
+def failures(found: Sequence[Verdict]) -> Markdown:
+    """A table of the claims that fail somewhere: the first condition missed, and where to look.
+
+    Args:
+        found: :func:`ctl_helpers.claims.verdicts`.
+    """
+    lines = ["| claim | setting | what was missed | number | evidence |", "|:--|:--|:--|:--|:--|"]
+    for each in found:
+        if each.verdict == "fails":
+            missed = next(check for check in each.checks if check.holds is False)
+            asked = f"{missed.effect}: {missed.threshold}".replace("|", "\\|")
+            link = _link(f"claims.html#claim-{each.claim}", each.claim)
+            cells = [link, settings.load(each.setting).title, asked, _number(missed)]
+            cells.append(_link(each.evidence, "figure"))
+            lines.append(f"| {' | '.join(cells)} |")
+    return Markdown("\n".join(lines))
+
+
 def claim(found: Sequence[Verdict], name: str) -> Markdown:
     """All about one claim: what is asked, why, what the paper has, and every setting's numbers.
 

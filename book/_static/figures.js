@@ -5,7 +5,7 @@
   const specs = new Map(
     figures.map((figure) => [figure, JSON.parse(figure.nextElementSibling.textContent)]),
   );
-  const drawn = new Set();
+  const drawn = new Map();
 
   // The page's look goes in as template values: what a figure sets itself still wins.
   const themed = ({ template = {}, title }) => {
@@ -51,17 +51,68 @@
   });
 
   const draw = (figure) => {
-    if (drawn.has(figure)) return;
-    drawn.add(figure);
+    if (drawn.has(figure)) return drawn.get(figure);
     const { data, layout } = specs.get(figure);
-    const fluid = { ...layout, autosize: true, template: themed(layout) };
+    const { updatemenus, ...rest } = layout; // stand above the figure instead
+    const fluid = { ...rest, autosize: true, template: themed(layout) };
     delete fluid.width;
     // Under a finger, dragging scrolls the page; a figure that zoomed instead would trap it.
     if (matchMedia("(pointer: coarse)").matches) fluid.dragmode = false;
-    Plotly.newPlot(figure, data, fluid, { displayModeBar: false }).then(() => {
+    const done = Plotly.newPlot(figure, data, fluid, { displayModeBar: false }).then(() => {
       resized.observe(figure);
     });
+    drawn.set(figure, done);
+    return done;
   };
+
+  const make = (tag, attributes, ...children) => {
+    const element = Object.assign(document.createElement(tag), attributes);
+    element.append(...children);
+    return element;
+  };
+
+  // Native controls in place of Plotly's menus, which neither keys nor screen readers reach.
+  const control = (figure, { buttons }, id) => {
+    const labels = buttons.map(({ label }) => label);
+    const apply = async (number) => {
+      await draw(figure);
+      const { method, args } = buttons[number];
+      await Plotly[method](figure, ...structuredClone(args));
+    };
+    const [, every] = labels[0].match(/^every (.+)$/) ?? [];
+    const [, unit] = labels[0].match(/mean over (.+)s$/) ?? [];
+    const label = make("label", { htmlFor: id }, every ?? unit ?? "show");
+    if (every) {
+      const shown = make("output", { htmlFor: id }, labels[0]);
+      const range = make("input", { type: "range", id, min: 0, max: labels.length - 1, value: 0 });
+      const tell = () => {
+        shown.textContent = labels[range.value];
+        range.setAttribute("aria-valuetext", labels[range.value]);
+      };
+      range.addEventListener("input", () => {
+        tell();
+        apply(range.value);
+      });
+      tell();
+      return make("span", {}, label, " ", range, " ", shown);
+    }
+    const options = labels.map((text, number) => make("option", { value: number }, text));
+    const select = make("select", { id }, ...options);
+    select.addEventListener("input", () => apply(select.value));
+    return make("span", {}, label, " ", select);
+  };
+
+  figures.forEach((figure, place) => {
+    const { layout } = specs.get(figure);
+    const menus = layout.updatemenus ?? [];
+    if (!menus.length) return;
+    const freed = layout.meta?.menus_height ?? 0;
+    layout.height -= freed;
+    layout.margin = { ...layout.margin, t: Math.max(layout.margin.t - freed, 0) };
+    figure.style.height = `${layout.height}px`;
+    const controls = menus.map((menu, n) => control(figure, menu, `figure-${place}-${n}`));
+    figure.parentElement.before(make("div", { className: "figure-controls" }, ...controls));
+  });
 
   // Keyboard users must be able to reach what scrolls sideways.
   const focusable = new ResizeObserver((entries) => {
@@ -91,7 +142,7 @@
   addEventListener("load", () => idle(drawNext));
 
   new MutationObserver(() => {
-    for (const figure of drawn) {
+    for (const figure of drawn.keys()) {
       Plotly.relayout(figure, { template: themed(specs.get(figure).layout) });
     }
   }).observe(root, { attributeFilter: ["data-theme"] });

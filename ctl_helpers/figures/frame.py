@@ -45,7 +45,8 @@ def framed(
     wrapped = "<br>".join(textwrap.wrap(title, 64))
     # The book's pages set the title above the figure, and take its space away.
     title_height = 30 + 18 * wrapped.count("<br>")
-    controls_height = 84 if menus else 40
+    menus_height = 44 if menus else 0  # which the pages take away, too: their menus stand above
+    controls_height = 40 + menus_height
     legend_width = sum(48 + 7 * len(name) for name in names)
     legend_height = 19 * math.ceil(legend_width / max(min_width, 600))
     return figure.update_layout(
@@ -57,7 +58,12 @@ def framed(
             "yanchor": "top",
             "pad": {"t": 10},
         },
-        meta={"alt": f"{title}. {alt}", "min_width": min_width, "title_height": title_height},
+        meta={
+            "alt": f"{title}. {alt}",
+            "min_width": min_width,
+            "title_height": title_height,
+            "menus_height": menus_height,
+        },
         updatemenus=[
             {"buttons": menu, "x": 0.3 * place, "xanchor": "left", "yanchor": "bottom"}
             | {"y": 1 + 30 / (height - controls_height - 72), "font": {"size": 12}}

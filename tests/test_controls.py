@@ -1,0 +1,68 @@
+"""Menus and sliders above the figures of the built pages, by keyboard and by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator
+
+VALUES = """(figure) => figure.data.filter((trace) => trace.visible !== false)
+    .map((trace) => JSON.stringify([trace.y, trace.z ?? null]))"""
+
+
+def settled(figure: Locator, before: list[str]) -> list[str]:
+    """What a figure shows once that is another thing than before."""
+    for _ in range(50):
+        now = figure.evaluate(VALUES)
+        if now != before:
+            return now
+        figure.page.wait_for_timeout(100)
+    raise AssertionError("the figure stayed as it was")
+
+
+@pytest.mark.slow
+def test_a_slider_and_a_menu_change_what_a_figure_shows(site: Path, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto((site / "book" / "4_1.html").as_uri())
+    whole = page.locator("#fig-4-1-direction")
+    figure = whole.locator(".plotly-figure")
+    whole.scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelectorAll('.plotly-figure .main-svg').length > 0")
+    page.wait_for_function(
+        "document.querySelector('#fig-4-1-direction .plotly-figure').data !== undefined"
+    )
+    everything = figure.evaluate(VALUES)
+    slider = whole.get_by_label("α", exact=True)
+    assert slider.get_attribute("aria-valuetext") == "every α"
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    one = settled(figure, everything)
+    assert 0 < len(one) < len(everything)
+    assert slider.get_attribute("aria-valuetext").startswith("α = ")
+    assert whole.locator("output").inner_text() == slider.get_attribute("aria-valuetext")
+    menu = whole.get_by_label("pair", exact=True)
+    menu.focus()
+    page.keyboard.press("ArrowDown")
+    other = settled(figure, one)
+    assert len(other) == len(one)
+    assert figure.locator(".updatemenu-header").count() == 0
+
+
+@pytest.mark.slow
+def test_a_menu_changes_a_heat_map(site: Path, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto((site / "book" / "linear.html").as_uri())
+    whole = page.locator("#fig-linear-maps")
+    figure = whole.locator(".plotly-figure")
+    whole.scroll_into_view_if_needed()
+    page.wait_for_function(
+        "document.querySelector('#fig-linear-maps .plotly-figure').data !== undefined"
+    )
+    before = figure.evaluate(VALUES)
+    menu = whole.locator("select")
+    menu.select_option(index=menu.locator("option").count() - 1)
+    settled(figure, before)
