@@ -53,6 +53,28 @@ def test_a_slider_and_a_menu_change_what_a_figure_shows(site: Path, browser: Bro
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("name", "figure"), [("4_1", "fig-4-1-direction"), ("4_3", "fig-4-3-eq2")])
+def test_a_cell_of_the_heat_map_chooses_its_pair(
+    site: Path, browser: Browser, name: str, figure: str
+) -> None:
+    page = browser.new_page()
+    page.goto((site / "book" / f"{name}.html").as_uri())
+    whole = page.locator(f"#{figure}")
+    whole.scroll_into_view_if_needed()
+    page.wait_for_function(f"document.querySelector('#{figure} .plotly-figure').data !== undefined")
+    drawn = whole.locator(".plotly-figure")
+    before = drawn.evaluate(VALUES)
+    whole.locator(".figure-pairs summary").click()
+    cells = whole.locator(".figure-pairs button")
+    tasks = whole.locator(".figure-pairs tbody tr").count() + 1
+    assert cells.count() == tasks * (tasks - 1) // 2
+    pair = cells.last.get_attribute("aria-label").removeprefix("Show ").partition(":")[0]
+    cells.last.click()
+    settled(drawn, before)
+    assert whole.get_by_label("pair", exact=True).locator("option:checked").inner_text() == pair
+
+
+@pytest.mark.slow
 def test_a_menu_changes_a_heat_map(site: Path, browser: Browser) -> None:
     page = browser.new_page()
     page.goto((site / "book" / "linear.html").as_uri())

@@ -72,7 +72,7 @@
   };
 
   // Native controls in place of Plotly's menus, which neither keys nor screen readers reach.
-  const control = (figure, { buttons }, id) => {
+  const control = (figure, { buttons, active = 0 }, id) => {
     const labels = buttons.map(({ label }) => label);
     const apply = async (number) => {
       await draw(figure);
@@ -83,8 +83,9 @@
     const [, unit] = labels[0].match(/mean over (.+)s$/) ?? [];
     const label = make("label", { htmlFor: id }, every ?? unit ?? "show");
     if (every) {
-      const shown = make("output", { htmlFor: id }, labels[0]);
-      const range = make("input", { type: "range", id, min: 0, max: labels.length - 1, value: 0 });
+      const shown = make("output", {});
+      const range = make("input", { type: "range", id, min: 0, max: labels.length - 1 });
+      range.value = active;
       const tell = () => {
         shown.textContent = labels[range.value];
         range.setAttribute("aria-valuetext", labels[range.value]);
@@ -98,8 +99,37 @@
     }
     const options = labels.map((text, number) => make("option", { value: number }, text));
     const select = make("select", { id }, ...options);
+    select.selectedIndex = active;
     select.addEventListener("input", () => apply(select.value));
     return make("span", {}, label, " ", select);
+  };
+
+  // A heat map of pairs, whose cells choose a pair in the menu.
+  const grid = ({ pairs, joint }, select) => {
+    const names = [...new Set(Object.keys(pairs).flatMap((pair) => pair.split(joint)))];
+    const most = Math.max(...Object.values(pairs));
+    const labels = [...select.options].map((option) => option.text);
+    const cell = (row, column) => {
+      const pair = [`${row}${joint}${column}`, `${column}${joint}${row}`].find((p) => p in pairs);
+      if (!pair || !labels.includes(pair)) return make("td", {});
+      const button = make("button", { type: "button" }, String(pairs[pair]));
+      button.setAttribute("aria-label", `Show ${pair}: ${pairs[pair]}`);
+      button.style.setProperty("--share", pairs[pair] / most);
+      button.addEventListener("click", () => {
+        select.selectedIndex = labels.indexOf(pair);
+        select.dispatchEvent(new Event("input"));
+      });
+      return make("td", {}, button);
+    };
+    const heading = (text, scope) => make("th", { scope }, text);
+    const rows = names.slice(1).map((row, n) =>
+      make("tr", {}, heading(row, "row"), ...names.slice(0, n + 1).map((column) => cell(row, column))),
+    );
+    const head = make("tr", {}, make("td", {}), ...names.slice(0, -1).map((n) => heading(n, "col")));
+    const caption = make("caption", {}, "Mean over layers, each pair; choose one");
+    const table = make("table", {}, caption, make("thead", {}, head), make("tbody", {}, ...rows));
+    const opened = make("summary", {}, "Choose a pair in a heat map");
+    return make("details", { className: "figure-pairs" }, opened, table);
   };
 
   figures.forEach((figure, place) => {
@@ -111,6 +141,8 @@
     layout.margin = { ...layout.margin, t: Math.max(layout.margin.t - freed, 0) };
     figure.style.height = `${layout.height}px`;
     const controls = menus.map((menu, n) => control(figure, menu, `figure-${place}-${n}`));
+    const { pairs } = layout.meta ?? {};
+    if (pairs) controls.push(grid(layout.meta, controls[0].querySelector("select")));
     figure.parentElement.before(make("div", { className: "figure-controls" }, ...controls));
   });
 

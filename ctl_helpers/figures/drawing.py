@@ -168,6 +168,20 @@ def by_pair(table: pd.DataFrame, keys: Sequence[str]) -> dict[str, pd.DataFrame]
     return {ALL: averaged(named)} | pairs
 
 
+def offer_pairs(figure: Figure, table: pd.DataFrame, joint: str) -> Figure:
+    """Have the pages set a small heat map of pairs above a figure, which chooses one in its menu.
+
+    Args:
+        figure: a figure with a menu of pairs; it is changed.
+        table: rows of ``i``, ``j`` and ``mean``: what is told of a pair is the mean over them.
+        joint: what stands between two names in the menu.
+    """
+    pairs = (table["i"] + joint + table["j"]).rename("pair")
+    means = table.groupby(pairs, sort=False)["mean"].mean()
+    told = dict(zip(means.index, significant(means, 2), strict=True))
+    return figure.update_layout(meta={**figure.layout.meta, "pairs": told, "joint": joint})
+
+
 def over_seeds(table: pd.DataFrame, column: str, measure: str = "mean") -> pd.DataFrame:
     """A measure against a numeric column: its mean, and its range over seeds.
 

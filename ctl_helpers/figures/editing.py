@@ -17,6 +17,7 @@ from ctl_helpers.figures.drawing import (
     Figure,
     Line,
     draw,
+    offer_pairs,
     over_seeds,
     point_look,
     points,
@@ -138,6 +139,8 @@ def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         every="every λ",
     )
     figure.update_xaxes(title_text="block", type="category")
+    if "j" in table:
+        offer_pairs(figure, middle[middle["metric"] == "distance"], " + ")
     return start_at(figure.update_yaxes(**LOG_AXIS), f"λ = {start:g}")
 
 

@@ -18,6 +18,7 @@ from ctl_helpers.figures.drawing import (
     by_pair,
     contrast,
     draw,
+    offer_pairs,
     point_look,
     points,
     significant,
@@ -70,6 +71,7 @@ def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         height=460,
         min_width=340 * len(panels),
     )
+    offer_pairs(figure, middle[middle["metric"] == "distance"], " – ")
     return figure.update_yaxes(**LOG_AXIS)
 
 
