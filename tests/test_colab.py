@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -53,6 +55,21 @@ def colab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = {"argv": start, "display_name": "Colab", "language": "python"}
     (kernel / "kernel.json").write_text(json.dumps(spec))
     return folder
+
+
+def test_a_notebook_says_how_to_have_a_first_look() -> None:
+    jobs = {job.section: job for job in plan.jobs("fast")}
+    for job in jobs.values():
+        text = job.notebook.with_suffix(".md").read_text(encoding="utf-8")
+        (said,) = re.findall(r"^\*For a first look, .*: `(.*)`\.\*$", text, re.M)
+        call = ast.parse(f"dict({said})", mode="eval").body
+        given = {each.arg: ast.literal_eval(each.value) for each in call.keywords}
+        assert given == {name: job.parameters[name] for name in given}
+        fast = {"setting_name", "seed", *given}
+        usual = plan.jobs("embedded", job.section, job.setting)[0].parameters
+        assert all(
+            usual.get(name) == job.parameters[name] for name in job.parameters if name not in fast
+        )
 
 
 @pytest.mark.slow
