@@ -121,7 +121,7 @@ def test_a_chapter_of_the_site_is_printed_whole(site: Path, tmp_path: Path) -> N
     assert "View code" not in text
     assert "Contents Settings" not in text
     tops = [title for depth, title in titles(book.outline) if depth == 0]
-    assert tops == ["4.1 From LMC and LLFC to CTL", "Notation"]
+    assert tops == ["4.1 From LMC and LLFC to CTL", "Notation and terms"]
     assert not [target for _, target in links(book) if str(target).startswith("file:")]
     heights = {round(float(page.mediabox.height)) for page in book.pages}
     assert heights == {842}  # points of A4
