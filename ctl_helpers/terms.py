@@ -64,7 +64,7 @@ def _first(terms: dict[str, tuple[str, str]], text: str) -> tuple[str, int, int]
     found = [
         (match.start(), -len(name), name, match.end())
         for name in terms
-        if (match := re.search(rf"(?<![\w-]){re.escape(name)}(?=s?(?![\w-]))", text, re.I))
+        if (match := re.search(rf"(?<![\w-]){re.escape(name)}s?(?![\w-])", text, re.I))
     ]
     if not found:
         return None

@@ -34,7 +34,7 @@ def test_the_first_use_of_a_term_is_a_link() -> None:
     terms.link_first_uses(page, TERMS, "notation.html")
     assert page.astext() == before
     assert links(page) == [
-        ("Task vector", "notation.html#term-task-vector", "A difference."),
+        ("Task vectors", "notation.html#term-task-vector", "A difference."),
         ("vector", "notation.html#term-vector", "Numbers."),
     ]
 
