@@ -16,7 +16,8 @@ from conftest import _LEFT_OUT, ROOT
 
 from ctl_helpers import notebooks, plan
 
-PREINSTALLED = ("torch", "torchvision", "numpy", "pandas", "plotly", "ipykernel", "pip")
+NOTEBOOK = ("ipykernel", "nbformat", "pip")  # what any machine that opens notebooks has
+PREINSTALLED = ("torch", "torchvision", "numpy", "pandas", "plotly", *NOTEBOOK)
 
 
 def git(folder: Path, *arguments: str) -> None:
