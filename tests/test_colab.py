@@ -16,7 +16,8 @@ from conftest import _LEFT_OUT, ROOT
 
 from ctl_helpers import notebooks, plan
 
-NOTEBOOK = ("ipykernel", "nbformat", "pip")  # what any machine that opens notebooks has
+# What a machine that opens notebooks has.
+NOTEBOOK = ("ipykernel", "ipywidgets", "nbformat", "pip")
 PREINSTALLED = ("torch", "torchvision", "numpy", "pandas", "plotly", *NOTEBOOK)
 
 
