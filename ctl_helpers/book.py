@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from myst_nb.core.render import MimeData, NbElementRenderer
 
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
-LIVE = "_build/live-data.js"
 DEFAULT_HEIGHT = 450  # what Plotly takes for a figure that names none
 
 MENDED = (
@@ -164,12 +163,10 @@ def _add_header_links(
     context["header_buttons"][:0] = links
 
 
-def _serve_scripts(app: Sphinx, config: Config) -> None:
+def _serve_plotly(app: Sphinx, config: Config) -> None:
     # Plotly's script comes from the installed package, so that it always fits the figures' JSON.
     plotly = files("plotly").joinpath("package_data", "plotly.min.js")
-    # The live network's weights, which `ctl site` writes.
-    scripts = [Path(str(plotly)), Path(app.srcdir) / LIVE]
-    config.html_static_path = [*config.html_static_path, *map(str, filter(Path.is_file, scripts))]
+    config.html_static_path = [*config.html_static_path, str(plotly)]
 
 
 def _mend(app: Sphinx, exception: Exception | None) -> None:
@@ -192,7 +189,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension with Sphinx."""
     # A config value, so that pages are written anew when the address changes.
     app.add_config_value("ctl_repository", repository(Path(app.srcdir)), "html")
-    app.connect("config-inited", _serve_scripts)
+    app.add_js_file("scrolling.js", loading_method="defer")
+    app.connect("config-inited", _serve_plotly)
     # After the theme has made its own list of header buttons (priority 501).
     app.connect("html-page-context", _add_header_links, priority=502)
     app.connect("build-finished", _mend)

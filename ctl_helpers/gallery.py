@@ -28,12 +28,10 @@ class Shown(Checked):
     Attributes:
         what: what it shows, in a few words.
         place: where in the book its content stands, if in no figure: ``page.html#anchor``.
-        missing: why the book does not have it.
     """
 
     what: Text
     place: str = ""
-    missing: str = ""
 
 
 class Paper(Checked):
@@ -78,9 +76,8 @@ class Registry(Checked):
                 raise ValueError(f"{name} answers to {unknown[0]!r}, which {figure.paper} has not")
         for name, paper in self.papers.items():
             for shown, row in paper.shows.items():
-                said = (bool(self.of(name, shown) or row.place), bool(row.missing))
-                if sum(said) != 1:
-                    raise ValueError(f"{name}, {shown}: say where it is, or why it is missing")
+                if not (self.of(name, shown) or row.place):
+                    raise ValueError(f"{name}, {shown}: say where in the book it is")
         return self
 
     def of(self, paper: str, shown: str) -> dict[str, Figure]:
@@ -138,8 +135,7 @@ def crosswalk(paper: str) -> Markdown:
         ]
         if row.place:
             links.append(f'<a href="{row.place}">a table</a>')
-        here = "; ".join(links) or f"*not here*: {row.missing}"
-        lines.append(f"| {shown.replace(' ', '&nbsp;')} | {row.what} | {here} |")
+        lines.append(f"| {shown.replace(' ', '&nbsp;')} | {row.what} | {'; '.join(links)} |")
     return Markdown("\n".join(lines))
 
 

@@ -56,12 +56,14 @@ def numbered(table: pd.DataFrame) -> pd.DataFrame:
 def state_of_settings(*sections: str, networks: str = "") -> Markdown:
     """A list of some sections' settings: what each is, and where its results come from.
 
+    Those that were not run are named, and folded up with what they need.
+
     Args:
         sections: such as ``"4.1"``.
         networks: a part of the architecture's name.
     """
     stored = {section: results.runs(section) for section in sections}
-    lines = []
+    lines, waiting = [], {}
     for name in settings.names():
         setting = settings.load(name)
         own = [section for section in sections if section in setting.sections]
@@ -72,7 +74,15 @@ def state_of_settings(*sections: str, networks: str = "") -> Markdown:
             }
             origin = _origin(runs, setting.missing())
             kind = _SORTS[setting.kind]
-            lines.append(f"- **{setting.title}** (`{name}`), *{kind}*. {setting.about} {origin}")
+            line = f"- **{setting.title}** (`{name}`), *{kind}*. {setting.about} {origin}"
+            if any(runs.values()):
+                lines.append(line)
+            else:
+                waiting[setting.title] = line
+    if waiting:
+        summary = f"<summary>Not run: {', '.join(waiting)}. What they need</summary>"
+        # Markdown between tags wants empty lines around it.
+        lines += ["", f"<details>{summary}", "", *waiting.values(), "", "</details>"]
     return Markdown("\n".join(lines))
 
 
@@ -229,7 +239,8 @@ def _number(check: Check) -> str:
 
 
 def _digits(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")
+    # What rounding alone leaves of a difference is nothing.
+    return f"{round(value, 12) + 0.0:.3g}".replace("-", "−")
 
 
 def _link(address: str, text: str) -> str:

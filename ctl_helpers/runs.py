@@ -149,7 +149,9 @@ def execute(job: Job, threads: int | None) -> Outcome:
         threads: for torch in the notebook's kernel, which inherits this process's environment.
     """
     if threads is not None:
-        os.environ["OMP_NUM_THREADS"] = str(threads)
+        # Dask sets each of these to 1 in its workers, and torch takes the least.
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ[name] = str(threads)
     # On Linux, memory of freed tensors goes back to the system at once and is asked for again;
     # keeping it takes a quarter off a forward pass over small images.
     for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"):

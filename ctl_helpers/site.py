@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from filelock import FileLock
-from jupyter_cache import get_cache
-from jupyter_cache.executors import load_executor
 
 from ctl_helpers import downloads, live, settings
-from ctl_helpers.book import LIVE
+from ctl_helpers.execution import execute_pages
 from ctl_helpers.plan import Job, jobs
 from ctl_helpers.project import root, work_folder
 from ctl_helpers.results import current_folder, folder_name, published_folder
 from ctl_helpers.runs import NOTEBOOK, TABLES, silence_kernels
 from ctl_helpers.store import digest, file_checksum
 
-_PAGE_SECONDS = 1800  # as in `_config.yml`
+_LIVE = "live-data.js"  # asked for by `book/live.md`
 
 
 def pages_folder() -> Path:
@@ -100,37 +98,22 @@ def build(profile: str) -> Path:
             # The book tool's caches do not know of results and helpers that pages read.
             for cache in (".jupyter_cache", ".doctrees"):
                 shutil.rmtree(output / cache, ignore_errors=True)
-        _execute_pages(output / ".jupyter_cache")
-        live.write(root() / LIVE)
+        execute_pages(root() / "book", output / ".jupyter_cache")
+        html = output / "html"
         tool = Path(sys.executable).with_name("jupyter-book")
         strict = ["-n", "-W", "--keep-going", "--quiet"]
-        subprocess.run([str(tool), "build", str(root()), *strict], check=True)
-        if not (output / "html" / "index.html").is_file():
-            raise FileNotFoundError(f"the book tool left no index.html in {output / 'html'}")
-        if changed:
-            downloads.write(output / "html")
+        # The book tool uses one core and leaves alone what it did not write.
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            beside = [pool.submit(live.write, html / "_static" / _LIVE)]
+            if changed:
+                beside.append(pool.submit(downloads.write, html))
+            subprocess.run([str(tool), "build", str(root()), *strict], check=True)
+        for each in beside:
+            each.result()
+        if not (html / "index.html").is_file():
+            raise FileNotFoundError(f"the book tool left no index.html in {html}")
         stamp.write_text(now)
-    return output / "html"
-
-
-def _execute_pages(cache_folder: Path) -> None:
-    """Execute what is stale of the narrative pages, side by side, into the book tool's cache.
-
-    The book tool would take one after another. It finds them in its cache and leaves them alone,
-    all but a page that failed, which it executes again to report it.
-    """
-    pages = sorted(path for path in (root() / "book").glob("*.md") if _is_executed(path))
-    cache = get_cache(str(cache_folder))
-    for page in pages:
-        cache.add_nb_to_project(str(page), read_data={"name": "myst_nb_md", "type": "plugin"})
-    quiet = logging.getLogger(__name__)
-    quiet.setLevel(logging.CRITICAL)
-    executor = load_executor("local-parallel", cache, quiet)
-    executor.run_and_cache(filter_uris=[str(page) for page in pages], timeout=_PAGE_SECONDS)
-
-
-def _is_executed(page: Path) -> bool:
-    return page.read_text(encoding="utf-8").startswith("---\njupytext:")
+    return html
 
 
 def publish(chosen: Iterable[Job]) -> list[Path]:

@@ -71,7 +71,45 @@ def test_a_cell_of_the_heat_map_chooses_its_pair(
     pair = cells.last.get_attribute("aria-label").removeprefix("Show ").partition(":")[0]
     cells.last.click()
     settled(drawn, before)
-    assert whole.get_by_label("pair", exact=True).locator("option:checked").inner_text() == pair
+    menu = whole.get_by_label("pair", exact=True)
+    assert menu.locator("option:checked").inner_text() == pair
+    pressed = whole.locator(".figure-pairs button[aria-pressed=true]")
+    assert pressed.get_attribute("aria-label").startswith(f"Show {pair}:")
+    menu.select_option(index=0)
+    assert pressed.count() == 0
+
+
+@pytest.mark.slow
+def test_the_tab_key_leads_from_a_figures_menu_to_a_cell_of_its_heat_map(
+    site: Path, browser: Browser
+) -> None:
+    page = browser.new_page(viewport={"width": 380, "height": 900})
+    page.goto((site / "book" / "4_1.html").as_uri())
+    whole = page.locator("#fig-4-1-direction")
+    takeaway = whole.locator(".figure-takeaway").inner_text()
+    controls = whole.get_by_role("group", name=takeaway, exact=True)
+    drawn = whole.locator(".plotly-figure")
+    controls.get_by_label("pair", exact=True).focus()
+    page.wait_for_function(
+        "document.querySelector('#fig-4-1-direction .plotly-figure').data !== undefined"
+    )
+    before = drawn.evaluate(VALUES)
+    for key in ("Tab", "Tab", "Enter", "Tab", "Enter"):  # slider, heat map, open, cell, choose
+        page.keyboard.press(key)
+    settled(drawn, before)
+    assert controls.locator("button").first.get_attribute("aria-pressed") == "true"
+
+
+@pytest.mark.slow
+def test_what_scrolls_can_be_reached_by_keys_and_the_rest_is_passed_over(
+    site: Path, browser: Browser
+) -> None:
+    page = browser.new_page(viewport={"width": 380, "height": 900})
+    page.goto((site / "book" / "3.html").as_uri())
+    drawing = page.locator("figure.wide-drawing")
+    assert drawing.evaluate("(box) => box.scrollWidth > box.clientWidth && box.tabIndex") == 0
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.wait_for_function("document.querySelector('figure.wide-drawing').tabIndex === -1")
 
 
 @pytest.mark.slow

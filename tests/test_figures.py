@@ -73,6 +73,13 @@ def test_a_figure_of_pairs_offers_them_with_their_mean(measured) -> None:
     }
 
 
+def test_two_menus_do_not_widen_a_figure_of_one_panel(measured) -> None:
+    setting = next(iter(PANELS))
+    figure = linearity.direction(measured.table().assign(setting=setting, seed=0), {setting: ""})
+    assert len(figure.layout.updatemenus) == 2
+    assert figure.layout.meta["min_width"] == 340
+
+
 def test_the_first_choice_is_the_mean_over_pairs(measured) -> None:
     table = measured.table()
     figure = linearity.direction(everywhere(table), PANELS)

@@ -44,21 +44,28 @@ def broken(site: Path) -> list[str]:
                 continue
             file = (path.parent / unquote(address.partition("?")[0])).resolve() if address else path
             ids = pages[file].ids if file in pages else {unquote(fragment)}
-            if not file.exists() or (fragment and unquote(fragment) not in ids):
+            inside = file.is_file() and file.is_relative_to(site.resolve())
+            if not inside or (fragment and unquote(fragment) not in ids):
                 found.append(name)
     return found
 
 
 def test_a_broken_link_is_found(tmp_path: Path) -> None:
-    (tmp_path / "a.html").write_text(
+    site = tmp_path / "site"
+    site.mkdir()
+    (tmp_path / "outside.html").touch()
+    (site / "a.html").write_text(
         '<p id="here"></p><a href="#here"></a><a href="b.html#there"></a><a href="b.html?x#no"></a>'
         '<img src="c.png"><a href="http://example.org"></a><a href="https://example.org"></a>'
+        '<a href="../outside.html"></a><a href="."></a>'
     )
-    (tmp_path / "b.html").write_text('<p id="there"></p>')
-    assert broken(tmp_path) == [
+    (site / "b.html").write_text('<p id="there"></p>')
+    assert broken(site) == [
         "a.html: b.html?x#no",
         "a.html: c.png",
         "a.html: http://example.org",
+        "a.html: ../outside.html",
+        "a.html: .",
     ]
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 import ctl_helpers as ctl
 from ctl_helpers import live, settings
@@ -42,6 +47,43 @@ def test_a_network_survives_the_script() -> None:
     )
 
 
+@pytest.mark.slow
+def test_the_script_is_written_anew_for_new_weights_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = settings.load(live.SETTING).shortened(0)
+    monkeypatch.setattr(settings, "load", lambda name: setting)
+    path = tmp_path / "site" / "live-data.js"
+    live.write(path)
+    os.utime(path, (1, 1))
+    live.write(path)
+    assert path.stat().st_mtime == 1
+    before = parsed(path.read_text(encoding="utf-8"))
+    longer = replace(setting.finetuning, epochs=2)
+    setting = setting.model_copy(update={"finetuning": longer})
+    live.write(path)
+    after = parsed(path.read_text(encoding="utf-8"))
+    changed = {name for name, text in before["networks"].items() if after["networks"][name] != text}
+    assert changed == set(setting.finetune)
+    assert after["digits"] == before["digits"]
+
+
+@pytest.mark.slow
+def test_the_book_tool_leaves_the_weights_that_are_in_the_site(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[project]\n")
+    (tmp_path / "conf.py").write_text('extensions = ["ctl_helpers.book"]\nroot_doc = "page"\n')
+    weights = tmp_path / "_build" / "html" / "_static" / "live-data.js"
+    weights.parent.mkdir(parents=True)
+    for text in ("old", "new"):
+        (tmp_path / "page.rst").write_text(f"{text.title()}\n====\n")
+        weights.write_text(text)
+        done = [sys.executable, "-m", "sphinx", "-q", "-D", "exclude_patterns=_build"]
+        site = weights.parents[1]
+        subprocess.run([*done, str(tmp_path), str(site)], check=True, timeout=120)
+        assert "<title>" + text.title() in (site / "page.html").read_text()
+        assert weights.read_text() == text
+
+
 def rounded(data: dict[str, Any]) -> dict[str, dict[str, Tensor]]:
     """The networks of the page as state dicts in float64."""
     names = settings.load(live.SETTING).build().state_dict()
@@ -64,19 +106,25 @@ def choose(page: Page, label: str, value: str) -> None:
     page.get_by_label(label, exact=True).select_option(value)
 
 
+def opened(site: Path, browser: Browser) -> tuple[Page, list[str]]:
+    """The page, and a list to which its errors and requests to elsewhere are added."""
+    page = browser.new_page()
+    noise: list[str] = []
+    page.on("console", lambda m: noise.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: noise.append(str(error)))
+    local = ("file:", "data:")
+    page.on("request", lambda r: None if r.url.startswith(local) else noise.append(r.url))
+    page.goto((site / "book" / "live.html").as_uri())
+    page.wait_for_function("window.ctlLive")
+    return page, noise
+
+
 @pytest.mark.slow
 def test_the_browser_computes_what_pytorch_does(site: Path, browser: Browser) -> None:
     data = parsed((site / "_static" / "live-data.js").read_text(encoding="utf-8"))
     networks = rounded(data)
     model = settings.load(live.SETTING).build().double()
-    page = browser.new_page()
-    noise: list[str] = []
-    page.on("pageerror", lambda error: noise.append(str(error)))
-    page.on(
-        "request", lambda r: None if r.url.startswith(("file:", "data:")) else noise.append(r.url)
-    )
-    page.goto((site / "book" / "live.html").as_uri())
-    page.wait_for_function("window.ctlLive")
+    page, noise = opened(site, browser)
     seen = set()
     for mode, i, j, factor, turned, digit in (
         ("alpha", "22.5°", "90°", 0.5, "0°", 3),
@@ -110,19 +158,57 @@ def test_the_browser_computes_what_pytorch_does(site: Path, browser: Browser) ->
 
 
 @pytest.mark.slow
-def test_a_drawing_is_read(site: Path, browser: Browser) -> None:
-    page = browser.new_page()
-    page.goto((site / "book" / "live.html").as_uri())
-    page.wait_for_function("window.ctlLive")
-    page.get_by_role("button", name="Clear the drawing").click()
-    assert max(page.evaluate("window.ctlLive.image")) == 0
-    page.locator(".live-drawing").scroll_into_view_if_needed()
-    box = page.locator(".live-drawing").bounding_box()
+def test_what_the_page_says_follows_the_keys(site: Path, browser: Browser) -> None:
+    page, noise = opened(site, browser)
+    words = [page.locator(f".live-{part}") for part in ("summary", "layers", "classes")]
+    strips = "() => [...document.querySelectorAll('.live-strip path')].map((p) => p.outerHTML)"
+    before, drawn = [part.inner_text() for part in words], page.evaluate(strips)
+    page.get_by_label("α", exact=True).focus()
+    page.keyboard.press("End")
+    assert all(part.inner_text() != old for part, old in zip(words, before, strict=True))
+    assert page.evaluate(strips) != drawn
+    assert words[0].inner_text().startswith("At α = 1.00 the two sides differ by at most 0 ")
+    page.get_by_role("button", name="Digit 8").focus()
+    page.keyboard.press("Enter")
+    chosen = page.locator("#live button[aria-pressed=true]")
+    assert chosen.count() == 1
+    assert chosen.get_attribute("aria-label") == "Digit 8"
+    assert "This 8 is read as" in words[0].inner_text()
+    choose(page, "Walk", "lambda")
+    assert page.get_by_label("λ", exact=True).get_attribute("aria-valuetext") == "λ = 1"
+    assert page.locator(".live-strip:not([aria-label])").count() == 0
+    assert not noise
+
+
+@pytest.mark.slow
+def test_a_drawing_is_made_as_the_data_set_was(site: Path, browser: Browser) -> None:
+    page, noise = opened(site, browser)
+    drawing = page.locator(".live-drawing")
+    drawing.scroll_into_view_if_needed()
+    box = drawing.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + 20
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x, y + 120, steps=4)
-    page.mouse.up()
-    image = np.array(page.evaluate("window.ctlLive.image")).reshape(28, 28)
-    assert image.max() > 0.9
-    assert image[4:23, 12:16].mean() > 5 * image[:, :6].mean() + 0.1
+
+    def line(*points: tuple[float, float]) -> None:
+        page.mouse.move(*points[0])
+        page.mouse.down()
+        for point in points[1:]:
+            page.mouse.move(*point, steps=4)
+        page.mouse.up()
+
+    line((x, y), (x, y + 120))
+    ink = torch.tensor(page.evaluate("window.ctlLive.ink"), dtype=torch.float64).view(1, 1, 32, 32)
+    assert ink[..., 4:26, 15:17].mean() == 1
+    assert ink[..., :12].sum() == 0
+    line((x - 40, y), (x + 40, y + 60))
+    assert page.evaluate("window.ctlLive.digit") is None
+    ink = torch.tensor(page.evaluate("window.ctlLive.ink"), dtype=torch.float64).view(1, 1, 32, 32)
+    assert ink[..., 4:26, 15:17].mean() == 1, "a second line is added to the first"
+    counts = ink.unfold(2, 4, 4).unfold(3, 4, 4).sum((-1, -2))
+    expected = interpolate(counts / 16, size=(28, 28), mode="bicubic", align_corners=False)
+    image = torch.tensor(page.evaluate("window.ctlLive.image"), dtype=torch.float64)
+    torch.testing.assert_close(image, expected.clamp(0, 1).flatten(), atol=1e-9, rtol=0)
+    assert page.locator(".live-summary").inner_text().count("Your drawing is read as") == 1
+    page.get_by_role("button", name="Digit 3").click()
+    page.get_by_role("button", name="Clear and draw").click()
+    assert max(page.evaluate("window.ctlLive.image")) == 0
+    assert not noise

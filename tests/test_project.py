@@ -99,8 +99,8 @@ def test_every_dependency_has_its_reason() -> None:
 
 FLOORS = [
     "project",
-    "connectivity derivatives memory metrics mix printed regression schema selection sources "
-    "stages store terms",
+    "connectivity derivatives execution memory metrics mix printed regression schema selection "
+    "sources stages store terms",
     "batches features folds gallery notebooks samples task_vectors weights "
     "data/__init__ data/captions data/cifar10 "
     "data/cifar100 data/clip8 data/clip8_files data/digits data/files data/imagenet data/images "

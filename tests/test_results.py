@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -86,5 +87,7 @@ def test_a_setting_without_data_is_shown_as_not_run(
     tasks._whole.cache_clear()
     tasks._images.cache_clear()
     text = pages.state_of_settings("4.1").data
+    (names,) = re.findall(r"<summary>Not run: (.*)\. What they need</summary>", text)
+    assert "MNIST MLP" in names.split(", ")
     assert "**Not run**: MNIST is not in" in text
     assert "ctl data mnist-mlp" in text

@@ -205,15 +205,16 @@ def test_trainings_that_go_on_are_shown_and_dead_ones_are_not(work_folder: Path)
 # Running, on a notebook that takes no time.
 
 CELLS = [
-    """import os, pathlib, time
+    """import json, os, pathlib, time
 with open("log.txt", "a") as log:
     log.write(f"{seed} {os.getpid()} {os.getppid()}\\n")
+threads = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
+pathlib.Path("threads.json").write_text(json.dumps(threads))
 if pathlib.Path("sleep").exists():
     time.sleep(600)
 if pathlib.Path(f"broken-{seed}").exists():
     raise RuntimeError(f"seed {seed} is broken")""",
-    """import json
-import pandas as pd
+    """import pandas as pd
 tables = pathlib.Path(results_folder)
 tables.mkdir()
 pd.DataFrame({"seed": [seed]}).to_parquet(tables / "table.parquet")
@@ -314,6 +315,15 @@ def test_two_commands_at_once_run_each_once_and_a_third_nothing(tiny: Path, ctl)
 
 
 @pytest.mark.slow
+def test_a_run_alone_has_every_core(tiny: Path, ctl) -> None:
+    assert ctl("run", "--profile", "fast")[0] == 0
+    # torch takes the least of these, and Dask's workers begin with 1 for each.
+    given = json.loads((tiny / "threads.json").read_text())
+    assert {"OMP_NUM_THREADS", "MKL_NUM_THREADS"} <= given.keys()
+    assert set(given.values()) == {str(os.cpu_count())}
+
+
+@pytest.mark.slow
 def test_a_run_that_fails_leaves_the_others_and_is_told_in_one_screen(tiny: Path, ctl) -> None:
     (tiny / "broken-1").touch()
     process = start("run", "--setting", "digits-mlp")
@@ -323,7 +333,7 @@ def test_a_run_that_fails_leaves_the_others_and_is_told_in_one_screen(tiny: Path
     kept = tiny / ".ctl" / "failed" / "4.1-digits-mlp-seed-1.ipynb"
     for part in (
         "failed 4.1 digits-mlp seed=1",
-        "    import os, pathlib, time",
+        '    raise RuntimeError(f"seed {seed} is broken")',
         "RuntimeError: seed 1 is broken",
         f"The notebook as far as it got: {kept}",
         "2 runs done, 1 failed",

@@ -115,6 +115,9 @@
       const button = make("button", { type: "button" }, String(pairs[pair]));
       button.setAttribute("aria-label", `Show ${pair}: ${pairs[pair]}`);
       button.style.setProperty("--share", pairs[pair] / most);
+      const mark = () => button.setAttribute("aria-pressed", labels[select.selectedIndex] === pair);
+      select.addEventListener("input", mark);
+      mark();
       button.addEventListener("click", () => {
         select.selectedIndex = labels.indexOf(pair);
         select.dispatchEvent(new Event("input"));
@@ -143,25 +146,19 @@
     const controls = menus.map((menu, n) => control(figure, menu, `figure-${place}-${n}`));
     const { pairs } = layout.meta ?? {};
     if (pairs) controls.push(grid(layout.meta, controls[0].querySelector("select")));
-    figure.parentElement.before(make("div", { className: "figure-controls" }, ...controls));
-  });
-
-  // Keyboard users must be able to reach what scrolls sideways.
-  const focusable = new ResizeObserver((entries) => {
-    for (const { target } of entries) {
-      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
-      else target.removeAttribute("tabindex");
-    }
+    const group = make("div", { className: "figure-controls" }, ...controls);
+    const takeaway = figure.parentElement.previousElementSibling;
+    // A page has many menus of pairs: whose is this?
+    group.setAttribute("role", "group");
+    group.setAttribute("aria-label", takeaway?.textContent ?? "Figure");
+    figure.parentElement.before(group);
   });
 
   const near = new IntersectionObserver(
     (entries) => entries.filter((e) => e.isIntersecting).forEach((e) => draw(e.target)),
     { rootMargin: "400px" },
   );
-  for (const figure of figures) {
-    near.observe(figure);
-    focusable.observe(figure.parentElement);
-  }
+  figures.forEach((figure) => near.observe(figure));
 
   // The rest follows while the browser is idle, so that a screenshot is complete.
   const idle = window.requestIdleCallback ?? ((callback) => setTimeout(callback, 100));

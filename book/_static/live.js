@@ -5,6 +5,10 @@
   if (!root || !data) return;
   const SIDE = 28;
   const LAYERS = ["relu1", "relu2", "relu3", "head"];
+  const TITLES = [
+    ...[1, 2, 3].map((n) => `relu${n}: hidden layer ${n}, after its ReLU`),
+    "head: the logits of the digits 0 to 9",
+  ];
 
   const halves = (text) => {
     const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -64,6 +68,38 @@
     return powers.map((value) => value / sum);
   };
 
+  // A drawing becomes an image as the data set's did: ink on 32×32 points is counted in blocks of
+  // 4×4, and those 8×8 pixels are enlarged as `data/digits.py` does, by PyTorch's bicubic kernel.
+  const INK = 32;
+  const SMALL = 8;
+  const cubic = (x) => {
+    const [far, a] = [Math.abs(x), -0.75];
+    if (far <= 1) return ((a + 2) * far - (a + 3)) * far * far + 1;
+    return far < 2 ? (((far - 5) * far + 8) * far - 4) * a : 0;
+  };
+  const enlarging = Array.from({ length: SIDE }, (_, n) => {
+    const weights = new Float64Array(SMALL);
+    const at = ((n + 0.5) * SMALL) / SIDE - 0.5;
+    for (let tap = Math.floor(at) - 1; tap <= Math.floor(at) + 2; tap++) {
+      weights[Math.min(Math.max(tap, 0), SMALL - 1)] += cubic(at - tap);
+    }
+    return weights;
+  });
+  const read = (ink) => {
+    const small = new Float64Array(SMALL * SMALL);
+    ink.forEach((dot, n) => {
+      small[Math.floor(n / INK / 4) * SMALL + Math.floor((n % INK) / 4)] += dot / 16;
+    });
+    return Float64Array.from({ length: SIDE * SIDE }, (_, n) => {
+      const [down, across] = [enlarging[Math.floor(n / SIDE)], enlarging[n % SIDE]];
+      let sum = 0;
+      small.forEach((value, m) => {
+        sum += down[Math.floor(m / SMALL)] * across[m % SMALL] * value;
+      });
+      return Math.min(Math.max(sum, 0), 1);
+    });
+  };
+
   // What stands on the two sides, in either mode.
   const sides = ({ mode, i, j, factor }) =>
     mode === "alpha"
@@ -118,21 +154,23 @@
   const first = select(tasks, tasks[0]);
   const second = select(tasks, tasks.at(-1));
   const slider = make("input", { type: "range", min: 0, max: 1, step: 0.05, value: 0.5 });
-  const shown = make("output");
+  const shown = make("span");
   slider.id = "live-factor";
   const sliderLabel = make("label", { for: slider.id });
   const turn = select(Object.keys(digits), Object.keys(digits)[2]);
-  const strip = make("div", { class: "live-digits", role: "group", "aria-label": "Test images" });
+  const strip = make("div", { class: "live-digits", role: "group", "aria-label": "Test images, one of each digit" });
   const drawing = make("canvas", {
     width: SIDE, height: SIDE, class: "live-drawing", role: "img",
     "aria-label": "The image that the networks see; draw here with a mouse or a finger",
   });
-  const clear = make("button", { type: "button" }, "Clear the drawing");
+  const clear = make("button", { type: "button" }, "Clear and draw");
   const summary = make("p", { class: "live-summary", "aria-live": "polite" });
   const table = make("div", { class: "live-layers" });
   const outcome = make("div", { class: "live-classes" });
 
-  let image = new Float64Array(SIDE * SIDE);
+  let image;
+  let digit; // of the test image, or null for a drawing
+  const ink = new Uint8Array(INK * INK);
 
   const paint = (canvas, values) => {
     const context = canvas.getContext("2d");
@@ -143,21 +181,31 @@
     context.putImageData(pixels, 0, 0);
   };
 
-  const stripOf = (values, most, label) => {
-    const canvas = make("canvas", {
-      width: values.length, height: 1, class: "live-strip", role: "img", "aria-label": label,
+  // A bar a unit, upwards for positive and downwards for negative, on the scale of its layer.
+  const stripOf = (values, low, high, label) => {
+    const span = high - low || 1;
+    const bars = [...values].map((value, n) => {
+      const height = ((100 * value) / span).toFixed(1);
+      return `M${n} 0h.8v${-height}h-.8z`;
     });
-    const context = canvas.getContext("2d");
-    values.forEach((value, n) => {
-      const depth = Math.min(Math.abs(value) / most, 1);
-      context.fillStyle = value < 0 ? `rgba(213,94,0,${depth})` : `rgba(0,114,178,${depth})`;
-      context.fillRect(n, 0, 1, 1);
-    });
-    return canvas;
+    const box = `0 ${(-100 * high) / span} ${values.length} 100`;
+    const strip = make("div", { class: "live-strip", role: "img", "aria-label": label });
+    strip.innerHTML =
+      `<svg viewBox="${box}" preserveAspectRatio="none">` +
+      `<path class="zero" d="M0 0H${values.length}"/><path d="${bars.join("")}"/></svg>`;
+    return strip;
   };
 
-  const short = (value) =>
-    Math.abs(value) < 5e-5 ? "0" : Number(value.toPrecision(2)).toString().replace("-", "−");
+  const signed = (text) => text.replace("-", "−");
+  const short = (value) => {
+    if (Number.isNaN(value)) return "not defined (a feature is zero)";
+    return Math.abs(value) < 5e-5 ? "0" : signed(Number(value.toPrecision(2)).toString());
+  };
+  const percent = (share) => `${(100 * share).toFixed(0)}%`;
+  const named = (shares) => {
+    const most = Math.max(...shares);
+    return `${shares.indexOf(most)} (${percent(most)})`;
+  };
 
   const choice = () => ({
     mode: mode.value, i: first.value, j: second.value, factor: Number(slider.value),
@@ -172,116 +220,126 @@
     slider.setAttribute("aria-valuetext", `${symbol} = ${now.factor}`);
     const names = between
       ? [`network ${now.i}`, `network ${now.j}`]
-      : [`θPT + 2λτ, ${now.i}`, `θPT + 2λτ, ${now.j}`];
+      : [`PT + 2λτ, ${now.i}`, `PT + 2λτ, ${now.j}`];
     const labels = [...names, "mixed weights", "mixed features"];
     const found = compare(now, image);
     table.replaceChildren(
-      ...found.layers.map((layer) => {
-        const most = Math.max(...layer.strips.flatMap((values) => [...values].map(Math.abs)), 1e-9);
-        const rows = layer.strips.map((values, n) =>
+      ...found.layers.map((layer, depth) => {
+        const values = layer.strips.flatMap((strip) => [...strip]);
+        const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
+        const rows = layer.strips.map((strip, n) =>
           make(
             "div",
-            { class: "live-row" },
+            { class: n < 2 ? "live-row" : "live-row live-side" },
             make("span", {}, labels[n]),
-            stripOf(values, most, `${layer.name}: features of ${labels[n]}`),
+            stripOf(strip, low, high, `${layer.name}, ${labels[n]}`),
           ),
         );
-        const numbers = `1 − cosine ${short(layer.distance)} (the two networks: ` +
-          `${short(layer.baseline)}), coef ${short(layer.coef)}`;
-        return make("section", {}, make("h3", {}, layer.name), make("p", {}, numbers), ...rows);
+        const length = Number.isNaN(layer.coef) ? short(NaN) : signed(layer.coef.toFixed(3));
+        const numbers = `1 − cosine ${short(layer.distance)} (baseline ` +
+          `${short(layer.baseline)}), coef ${length}`;
+        return make("section", {}, make("h3", {}, TITLES[depth]), make("p", {}, numbers), ...rows);
       }),
     );
     const [own, mean] = [softmax(found.logits), softmax(found.mean)];
     outcome.replaceChildren(
-      make("h3", {}, "What it says"),
-      ...own.map((share, digit) =>
+      make("h3", {}, "What it reads"),
+      ...own.map((share, label) =>
         make(
           "div",
           { class: "live-row" },
-          make("span", {}, `${digit}: ${(100 * share).toFixed(0)}% (${(100 * mean[digit]).toFixed(0)}%)`),
-          make("div", { class: "live-bar", style: `--share:${share}; --mean:${mean[digit]}` }),
+          make("span", {}, `${label}: ${percent(share)} (${percent(mean[label])})`),
+          make("div", { class: "live-bar", style: `--share:${share}; --mean:${mean[label]}` }),
         ),
       ),
     );
-    const best = own.indexOf(Math.max(...own));
     const worst = Math.max(...found.layers.map((layer) => layer.distance));
     const apart = Math.max(...found.layers.map((layer) => layer.baseline));
+    const ends = found.layers.at(-1).strips.slice(0, 2).map((logits) => named(softmax(logits)));
     summary.textContent =
-      `At ${symbol} = ${now.factor.toFixed(2)} both sides differ by at most ${short(worst)} ` +
-      `(1 − cosine, over layers); the two networks by up to ${short(apart)}. The mixed network ` +
-      `reads the image as ${best} (${(100 * own[best]).toFixed(0)}%).`;
-    window.ctlLive = { ...now, image: [...image], ...found };
+      `At ${symbol} = ${now.factor.toFixed(2)} the two sides differ by at most ${short(worst)} ` +
+      `(1 − cosine, over layers), the two networks by up to ${short(apart)}. ` +
+      `${digit === null ? "Your drawing" : `This ${digit}`} is read as ${named(own)} by the mixed ` +
+      `weights and as ${named(mean)} by the mixed features; the two networks read ` +
+      `${ends.join(" and ")}.`;
+    window.ctlLive = { ...now, digit, ink: [...ink], image: [...image], ...found };
   };
 
-  const show = (values) => {
+  const show = (values, label = null) => {
     image = values;
+    digit = label;
     paint(drawing, image);
+    [...strip.children].forEach((button, n) => button.setAttribute("aria-pressed", n === digit));
     update();
   };
 
   const offer = () => {
     const all = digits[turn.value];
     strip.replaceChildren(
-      ...Array.from({ length: all.length / SIDE ** 2 }, (_, digit) => {
-        const values = all.slice(digit * SIDE ** 2, (digit + 1) * SIDE ** 2);
+      ...Array.from({ length: all.length / SIDE ** 2 }, (_, label) => {
+        const values = all.slice(label * SIDE ** 2, (label + 1) * SIDE ** 2);
         const canvas = make("canvas", { width: SIDE, height: SIDE, "aria-hidden": "true" });
         paint(canvas, values);
-        const button = make("button", { type: "button", "aria-label": `Digit ${digit}` }, canvas);
-        button.addEventListener("click", () => show(values));
+        const button = make("button", { type: "button", "aria-label": `Digit ${label}` }, canvas);
+        button.addEventListener("click", () => show(values, label));
         return button;
       }),
     );
-    strip.children[3].click();
+    strip.children[digit ?? 3].click();
   };
 
-  // A soft brush, since the training images are 8×8 pixels made larger.
+  const BRUSH = 2.2; // in points of ink: strokes as wide as most in the data set
   let pen = null;
   const stroke = (event) => {
     const box = drawing.getBoundingClientRect();
     const [x, y] = [
-      ((event.clientX - box.left) / box.width) * SIDE,
-      ((event.clientY - box.top) / box.height) * SIDE,
+      ((event.clientX - box.left) / box.width) * INK,
+      ((event.clientY - box.top) / box.height) * INK,
     ];
     const steps = pen ? Math.ceil(Math.hypot(x - pen[0], y - pen[1])) || 1 : 1;
-    const next = Float64Array.from(image);
     for (let step = 1; step <= steps; step++) {
       const part = step / steps;
       const [px, py] = pen ? [pen[0] + part * (x - pen[0]), pen[1] + part * (y - pen[1])] : [x, y];
-      for (let n = 0; n < next.length; n++) {
-        const far = Math.hypot((n % SIDE) + 0.5 - px, Math.floor(n / SIDE) + 0.5 - py);
-        next[n] = Math.max(next[n], Math.exp(-((far / 2.2) ** 2)));
-      }
+      ink.forEach((_, n) => {
+        const far = Math.hypot((n % INK) + 0.5 - px, Math.floor(n / INK) + 0.5 - py);
+        if (far < BRUSH) ink[n] = 1;
+      });
     }
     pen = [x, y];
-    show(next);
+    show(read(ink));
+  };
+  const erase = () => {
+    ink.fill(0);
+    show(read(ink));
   };
   drawing.addEventListener("pointerdown", (event) => {
     drawing.setPointerCapture(event.pointerId);
     pen = null;
+    if (digit !== null) ink.fill(0);
     stroke(event);
   });
   drawing.addEventListener("pointermove", (event) => {
     if (event.buttons) stroke(event);
   });
-  clear.addEventListener("click", () => show(new Float64Array(SIDE * SIDE)));
+  clear.addEventListener("click", erase);
   for (const control of [mode, first, second, slider]) control.addEventListener("input", update);
   turn.addEventListener("input", offer);
 
   root.replaceChildren(
     make(
       "div",
-      { class: "live-controls" },
-      labelled("Walk", mode),
-      labelled("Network i", first),
-      labelled("Network j", second),
-      make("span", {}, sliderLabel, " = ", shown, " ", slider),
-    ),
-    make(
-      "div",
       { class: "live-image" },
       drawing,
       make("div", {}, labelled("Test images turned by", turn), strip, clear),
     ),
+    make(
+      "div",
+      { class: "live-controls" },
+      labelled("Walk", mode),
+      labelled("Network i", first),
+      labelled("Network j", second),
+    ),
+    make("div", { class: "live-controls live-slider" }, sliderLabel, "=", shown, slider),
     summary,
     table,
     outcome,

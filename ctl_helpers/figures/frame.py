@@ -40,8 +40,6 @@ def framed(
         menus: side by side.
         names: what the legend lists.
     """
-    if len(menus) > 1:  # side by side, so that none lies over another
-        min_width = max(min_width, 580)
     wrapped = "<br>".join(textwrap.wrap(title, 64))
     # The book's pages set the title above the figure, and take its space away.
     title_height = 30 + 18 * wrapped.count("<br>")
