@@ -14,7 +14,7 @@ import ctl_helpers as ctl
 from ctl_helpers import batchnorm, checkpoints, settings
 from ctl_helpers.data.images import MissingDataError
 from ctl_helpers.models import build
-from ctl_helpers.models.resnet import Subsample
+from ctl_helpers.models.resnet import Projection, Subsample
 from ctl_helpers.store import file_checksum
 
 REAL_DATA = os.environ.get("CTL_DATA_DIR")
@@ -51,6 +51,25 @@ def test_imagenet_resnet18_is_torchvisions_with_its_normalization() -> None:
     assert (
         ctl.feature_layers(ours)[1:9] == build("resnet18", width=4, classes=2).feature_layers[1:9]
     )
+
+
+@pytest.mark.parametrize("channels", [3, 4, 8, 20])
+def test_a_projection_is_the_strided_convolution_with_gradients_in_any_layout(
+    channels: int,
+) -> None:
+    torch.manual_seed(0)
+    ours = Projection(channels, 2 * channels, 1, 2, bias=False)
+    exact = nn.Conv2d(channels, 2 * channels, 1, 2, bias=False).double()
+    exact.load_state_dict(ours.state_dict())
+    x = torch.randn(4, channels, 8, 8)
+    ours.to(memory_format=torch.channels_last)
+    found, expected = ours(x.contiguous(memory_format=torch.channels_last)), exact(x.double())
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+    for output in (found, expected):
+        output.square().sum().backward()
+    assert ours.weight.grad is not None
+    assert exact.weight.grad is not None
+    torch.testing.assert_close(ours.weight.grad.double(), exact.weight.grad, rtol=1e-4, atol=1e-3)
 
 
 def test_option_a_takes_every_second_pixel_and_adds_zeros() -> None:

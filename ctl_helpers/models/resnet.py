@@ -44,11 +44,26 @@ class Block(nn.Module):
         return F.relu(inner + self.shortcut(x))
 
 
+class Projection(nn.Conv2d):
+    """A 1×1 convolution that takes its pixels, one in each stride, before it mixes channels.
+
+    The same function as the strided one. With channels last on a CPU, that one gives wrong
+    gradients or crashes where its input has fewer channels than a register holds numbers, 8 or 16
+    (uxlfoundation/oneDNN#6035).
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        down, right = self.stride
+        return F.conv2d(input[:, :, ::down, ::right], self.weight)
+
+
 def _projection(inputs: int, outputs: int, stride: int) -> nn.Module:
     """Shortcut "option B": a 1×1 convolution with BatchNorm where the shape changes."""
     if stride == 1 and inputs == outputs:
         return nn.Sequential()
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+    return nn.Sequential(
+        Projection(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+    )
 
 
 def _subsample(inputs: int, outputs: int, stride: int) -> nn.Module:
