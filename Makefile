@@ -63,6 +63,6 @@ $(READY): requirements.lock pyproject.toml
 	@echo "making the environment in $(VENV) (6 GB, most of it torch)"; date +%s > .venv-start
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
-	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --requirement requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@echo "environment made in $$(( $$(date +%s) - $$(cat .venv-start) )) s"; rm .venv-start; touch $@
