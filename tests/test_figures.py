@@ -20,6 +20,7 @@ from ctl_helpers.figures import (
     statistics,
     theory,
 )
+from ctl_helpers.figures.frame import PANEL
 
 PANELS = {"one": "Setting one", "two": "Setting two"}
 
@@ -77,7 +78,7 @@ def test_two_menus_do_not_widen_a_figure_of_one_panel(measured) -> None:
     setting = next(iter(PANELS))
     figure = linearity.direction(measured.table().assign(setting=setting, seed=0), {setting: ""})
     assert len(figure.layout.updatemenus) == 2
-    assert figure.layout.meta["min_width"] == 340
+    assert figure.layout.meta["min_width"] == PANEL
 
 
 def test_the_first_choice_is_the_mean_over_pairs(measured) -> None:
@@ -417,7 +418,7 @@ def test_every_figure_speaks() -> None:
     ):
         meta, title = figure.layout.meta, figure.layout.title.text.replace("<br>", " ")
         assert meta["alt"].startswith(f"{title}. ")
-        assert meta["min_width"] >= 340
+        assert meta["min_width"] >= PANEL
         assert figure.layout.height > meta["title_height"]
 
 

@@ -14,6 +14,7 @@ from ctl_helpers.book import figure_html
 from ctl_helpers.disentangle import GRID
 from ctl_helpers.figures import heatmaps, paradigms, taylor
 from ctl_helpers.figures.drawing import Figure
+from ctl_helpers.figures.frame import PANEL
 from ctl_helpers.selection import VARIANTS
 
 PANELS = {"one": "Setting one", "two": "Setting two"}
@@ -32,7 +33,7 @@ def title(figure: Figure) -> str:
     meta = figure.layout.meta
     assert meta["alt"].startswith(f"{text}. ")
     assert figure.layout.height > meta["title_height"]
-    assert meta["min_width"] >= 340
+    assert meta["min_width"] >= PANEL
     return text
 
 

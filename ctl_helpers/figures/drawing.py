@@ -15,7 +15,7 @@ import pandas as pd
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
-from ctl_helpers.figures.frame import button, framed
+from ctl_helpers.figures.frame import PANEL, button, framed
 
 # Okabe and Ito's palette: told apart by colour-blind readers, in light and dark.
 BLUE, GREEN, VERMILION, PURPLE, ORANGE = "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00"
@@ -346,6 +346,6 @@ def contrast(
         columns=list(panels.values()),
         height=600,
         shared_y="rows",
-        min_width=320 * len(panels),
+        min_width=PANEL * len(panels),
     )
     return figure.update_yaxes(**LOG_AXIS, row=1)

@@ -12,7 +12,7 @@ from plotly.graph_objects import Figure, Heatmap
 from plotly.subplots import make_subplots
 
 from ctl_helpers.figures.drawing import BLUE, VERMILION, by_pair, significant
-from ctl_helpers.figures.frame import button, framed
+from ctl_helpers.figures.frame import PANEL, button, framed
 from ctl_helpers.figures.paradigms import LOOKS, NAMES, of_three, ranked
 from ctl_helpers.figures.phrases import FLOOR, plain, power_of_ten
 
@@ -87,7 +87,7 @@ def maps(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         "rectangle marks factors from zero to one, where the mean error in representations is "
         f"{moved}. The menu chooses the pair of tasks.",
         height=640,
-        min_width=700,
+        min_width=3 * PANEL,
         menus=[[button(name, change) for name, change in choices.items()]],
     )
 
@@ -141,7 +141,7 @@ def cosines(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         "A heat map for each paradigm of the cosines between the vectors of any two tasks, with "
         "the values written in the cells; the diagonal is one.",
         height=140 + max(side + 100, 200) * len(panels),
-        min_width=max(700, 200 + 3 * side),
+        min_width=max(3 * PANEL, 150 + 3 * side),
     )
 
 

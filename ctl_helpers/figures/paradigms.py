@@ -27,6 +27,7 @@ from ctl_helpers.figures.drawing import (
     significant,
 )
 from ctl_helpers.figures.editing import LAMBDA, blocks, nearest_to
+from ctl_helpers.figures.frame import PANEL
 from ctl_helpers.figures.phrases import FLOOR, by_panel, plain, power_of_ten
 
 NAMES = {
@@ -168,7 +169,7 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         rows=["mean over tasks"],
         columns=list(panels.values()),
         height=460,
-        min_width=340 * len(panels),
+        min_width=PANEL * len(panels),
     )
     for column, setting in enumerate(panels, 1):
         values = table.loc[table["setting"] == setting, "alpha"]
