@@ -11,7 +11,7 @@ from plotly.graph_objects import Figure
 Menu = Sequence[Mapping[str, object]]
 """The buttons of a menu, the first of which is the figure as it is."""
 
-PANEL = 220
+PANEL = 200
 """What a panel needs at least, in pixels: three stand side by side in a page's column."""
 
 
