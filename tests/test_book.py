@@ -175,6 +175,12 @@ PROBE = """() => {
     return {
         theme: root.dataset.theme,
         overflow: root.scrollWidth - root.clientWidth,
+        crowded: [...document.querySelectorAll(".plotly-figure")].filter((figure) => {
+            const box = figure.closest(".plotly-scroll");
+            const axes = Object.entries(figure.layout ?? {}).filter(([key]) => /^xaxis/.test(key));
+            const columns = new Set(axes.map(([, axis]) => (axis.domain ?? [0])[0].toFixed(2)));
+            return columns.size <= 3 && box.scrollWidth > box.clientWidth;
+        }).length,
         unlabelled: document.querySelectorAll(".plotly-figure:not([aria-label]), "
             + ".plotly-figure[aria-label='']").length,
         mathErrors: document.querySelectorAll("mjx-merror, mjx-mtext[style*='red']").length,
@@ -252,6 +258,8 @@ def problems(page: Page, address: str, scheme: str) -> Iterator[str]:
         yield f"theme is {seen['theme']!r}"
     if seen["overflow"] > 0:
         yield f"{seen['overflow']} px wider than the screen"
+    if seen["crowded"] and page.viewport_size["width"] > 1000:
+        yield f"{seen['crowded']} figures of up to three panels have to be scrolled sideways"
     if seen["unlabelled"]:
         yield f"{seen['unlabelled']} figures without a label"
     if seen["mathErrors"]:
