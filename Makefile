@@ -4,6 +4,8 @@ SECTION ?=
 PORT ?= 8000
 PYTHON ?= python3
 VENV := .venv
+# What is imported is compiled once. Some machines forbid that, and each kernel would compile it anew.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ONLY := $(if $(SECTION),--section $(SECTION))
