@@ -18,7 +18,6 @@ from ctl_helpers.figures.drawing import (
     points,
     significant,
 )
-from ctl_helpers.figures.frame import PANEL
 from ctl_helpers.figures.phrases import FLOOR, by_panel
 
 
@@ -65,7 +64,6 @@ def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         height=460,
         shared_y=False,
         gap=0.12,
-        min_width=PANEL * len(panels),
     )
     figure.update_xaxes(title_text="accuracy, ensemble", tickformat=".0%")
     return figure.update_yaxes(tickformat=".0%")
@@ -117,7 +115,6 @@ def blocks(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         columns=list(panels.values()),
         height=560,
         shared_y="rows",
-        min_width=PANEL * len(panels),
     )
     figure.add_hline(y=1, line_dash="dot", line_color=GREY, row=2, col="all")
     figure.update_xaxes(title_text="block", dtick=1, row=2)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ctl_helpers.figures.drawing import Figure, Line, draw, over_seeds, significant
-from ctl_helpers.figures.frame import PANEL
 
 MEAN = "mean over tasks"
 
@@ -78,7 +77,6 @@ def dots(kinds: Sequence[Kind], panels: Mapping[str, str], title: str, alt: str)
         height=160 + (20 + 9 * len(kinds)) * most,
         shared_y=alike,
         gap=0.05 if alike else 0.2,
-        min_width=PANEL * len(panels),
     )
     for column, names in enumerate(tasks.values(), 1):
         figure.update_yaxes(

@@ -58,7 +58,6 @@ def draw(
     shared_y: str | bool = True,
     spacing: float = 0.06,
     gap: float = 0.05,
-    min_width: int = 0,
     every: str = "every α",
     switches: Mapping[str, Mapping[str, object]] | None = None,
 ) -> Figure:
@@ -76,7 +75,6 @@ def draw(
         shared_y: the same for vertical axes, as in plotly's ``make_subplots``.
         spacing: between rows, as a share of the height.
         gap: between columns, as a share of the width.
-        min_width: in pixels; on narrower screens the figure scrolls sideways.
         every: the second menu's label for all groups at once.
         switches: a further menu, label → change to the layout, the first one being the figure as
             it is.
@@ -109,7 +107,8 @@ def draw(
     menus = [menu for menu in (_choices(lines), _groups(lines, every)) if menu]
     if switches:
         menus.append([button(name, change, "relayout") for name, change in switches.items()])
-    return framed(figure, title, alt, height=height, min_width=min_width, menus=menus, names=named)
+    width = PANEL * len(columns)
+    return framed(figure, title, alt, height=height, min_width=width, menus=menus, names=named)
 
 
 def _choices(lines: Sequence[Line]) -> list[dict[str, object]]:
@@ -346,6 +345,5 @@ def contrast(
         columns=list(panels.values()),
         height=600,
         shared_y="rows",
-        min_width=PANEL * len(panels),
     )
     return figure.update_yaxes(**LOG_AXIS, row=1)

@@ -24,7 +24,6 @@ from ctl_helpers.figures.drawing import (
     significant,
 )
 from ctl_helpers.figures.factors import layer_choices
-from ctl_helpers.figures.frame import PANEL
 from ctl_helpers.figures.lengths import in_view, length_axes, mean_length, step_look
 from ctl_helpers.figures.linearity import times_nearer
 from ctl_helpers.figures.phrases import FLOOR, by_panel
@@ -136,7 +135,6 @@ def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         rows=["E[1 − cosine]"],
         columns=list(panels.values()),
         height=460,
-        min_width=PANEL * len(panels),
         every="every λ",
     )
     figure.update_xaxes(title_text="block", type="category")
@@ -187,7 +185,6 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str], last: int | None
         columns=list(panels.values()),
         height=190 + 110 * len(names),
         shared_y=False,
-        min_width=PANEL * len(panels),
         every="every λ",
     )
     length_axes(figure, ends, len(names))
@@ -271,7 +268,6 @@ def against_lambda(eq2: pd.DataFrame, eq3: pd.DataFrame, panels: Mapping[str, st
         columns=list(panels.values()),
         height=620,
         shared_y="rows",
-        min_width=PANEL * len(panels),
     )
     ticks = {"type": "log", "tickvals": sorted(set(eq2["lam"]) | set(eq3["lam"]))}
     figure.update_xaxes(**ticks)
@@ -318,7 +314,6 @@ def against_baseline(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         "each block and lambda, a colour for each network. Second order would be slope two.",
         rows=["E[1 − cosine] of both sides"],
         height=460,
-        min_width=480,
     )
     return figure.update_xaxes(**LOG_AXIS, title_text="baseline").update_yaxes(**LOG_AXIS)
 

@@ -22,7 +22,6 @@ from ctl_helpers.figures.drawing import (
     points,
     significant,
 )
-from ctl_helpers.figures.frame import PANEL
 from ctl_helpers.figures.phrases import FLOOR, by_panel, extent, plain, trend
 
 _MEAN = "mean over layers"
@@ -95,7 +94,6 @@ def factor(table: pd.DataFrame, panels: Mapping[str, str], column: str, label: s
         columns=list(panels.values()),
         height=600,
         shared_y="rows",
-        min_width=PANEL * len(panels),
     )
     for place, setting in enumerate(panels, 1):
         values = table.loc[table["setting"] == setting, column]

@@ -28,7 +28,7 @@ def framed(
     alt: str,
     *,
     height: int,
-    min_width: int = 0,
+    min_width: int,
     menus: Sequence[Menu] = (),
     names: Collection[str] = (),
 ) -> Figure:

@@ -23,7 +23,6 @@ from ctl_helpers.figures.drawing import (
     points,
     significant,
 )
-from ctl_helpers.figures.frame import PANEL
 from ctl_helpers.figures.lengths import in_view, length_axes, mean_length, step_look
 from ctl_helpers.figures.phrases import by_panel
 
@@ -70,7 +69,6 @@ def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         rows=["E[1 − cosine]"],
         columns=list(panels.values()),
         height=460,
-        min_width=PANEL * len(panels),
     )
     offer_pairs(figure, middle[middle["metric"] == "distance"], " – ")
     return figure.update_yaxes(**LOG_AXIS)
@@ -107,7 +105,6 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         columns=list(panels.values()),
         height=170 + 130 * len(layers),
         shared_y=False,
-        min_width=PANEL * len(panels),
     )
     return length_axes(figure, ends, len(layers))
 
@@ -178,7 +175,6 @@ def transitivity(triples: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         rows=["error of (i, k)"],
         columns=list(panels.values()),
         height=480,
-        min_width=PANEL * len(panels),
     )
     figure.update_xaxes(title_text="larger error of (i, j), (j, k)")
     figure.update_xaxes(**LOG_AXIS)

@@ -20,7 +20,6 @@ from ctl_helpers.figures.drawing import (
     points,
 )
 from ctl_helpers.figures.factors import layer_choices
-from ctl_helpers.figures.frame import PANEL
 from ctl_helpers.figures.phrases import FLOOR, by_panel, extent, trend
 
 _LOOKS = ((BLUE, "circle"), (VERMILION, "square"))
@@ -112,7 +111,6 @@ def growing(
         columns=list(panels.values()),
         height=600,
         shared_y="rows",
-        min_width=PANEL * len(panels),
     )
     for column, setting in enumerate(panels, 1):
         values = table.loc[table["setting"] == setting, "k"]

@@ -27,7 +27,6 @@ from ctl_helpers.figures.drawing import (
     significant,
 )
 from ctl_helpers.figures.editing import LAMBDA, blocks, nearest_to
-from ctl_helpers.figures.frame import PANEL
 from ctl_helpers.figures.phrases import FLOOR, by_panel, plain, power_of_ten
 
 NAMES = {
@@ -169,7 +168,6 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         rows=["mean over tasks"],
         columns=list(panels.values()),
         height=460,
-        min_width=PANEL * len(panels),
     )
     for column, setting in enumerate(panels, 1):
         values = table.loc[table["setting"] == setting, "alpha"]
@@ -256,7 +254,6 @@ def linearity(linear: pd.DataFrame, addition: pd.DataFrame, panels: Mapping[str,
         shared_x=False,
         shared_y="rows",
         spacing=0.3 / len(panels),
-        min_width=640,
     )
     figure.update_xaxes(title_text="block", type="category", col=1)
     figure.update_xaxes(title_text="normalized accuracy", tickformat=".0%", col=2)

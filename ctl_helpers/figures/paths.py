@@ -15,7 +15,6 @@ from ctl_helpers.figures.drawing import (
     draw,
     significant,
 )
-from ctl_helpers.figures.frame import PANEL
 from ctl_helpers.figures.phrases import by_panel
 
 
@@ -53,7 +52,6 @@ def paths(curves: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         columns=list(panels.values()),
         height=560,
         shared_y="rows",
-        min_width=PANEL * len(panels),
     )
     figure.update_yaxes(tickformat=".0%", row=2)
     return figure.update_xaxes(title_text="α (weight of network i)", row=2)

@@ -21,7 +21,6 @@ from ctl_helpers.figures.drawing import (
     sequence,
     significant,
 )
-from ctl_helpers.figures.frame import PANEL
 from ctl_helpers.figures.phrases import FLOOR, by_panel, extent, plain, trend
 
 
@@ -84,7 +83,6 @@ def spawning(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         columns=list(panels.values()),
         height=560,
         shared_y="rows",
-        min_width=PANEL * len(panels),
     )
     for column, setting in enumerate(panels, 1):
         values = table.loc[table["setting"] == setting, "k"]
@@ -134,7 +132,6 @@ def curves(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         rows=["loss (nats)"],
         columns=list(panels.values()),
         height=460,
-        min_width=PANEL * len(panels),
         every="every k",
     )
     return figure.update_xaxes(title_text="α", zeroline=False)
@@ -191,7 +188,6 @@ def induced(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         rows=["gap in loss (nats)"],
         columns=list(panels.values()),
         height=480,
-        min_width=PANEL * len(panels),
         every="every k",
     )
     figure.update_xaxes(title_text="error of the logits", **log_axis(shown["error"]))

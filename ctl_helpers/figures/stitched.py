@@ -19,7 +19,6 @@ from ctl_helpers.figures.drawing import (
     significant,
 )
 from ctl_helpers.figures.editing import by_edit, nearest_to
-from ctl_helpers.figures.frame import PANEL
 from ctl_helpers.figures.phrases import by_panel
 
 ENDS = 0.5
@@ -62,7 +61,6 @@ def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         rows=["accuracy"],
         columns=list(panels.values()),
         height=440,
-        min_width=PANEL * len(panels),
     )
     for column, places in marks.items():
         for place in places:
@@ -129,7 +127,6 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         height=500,
         shared_y=False,
         gap=0.12,
-        min_width=PANEL * len(panels),
     )
     figure.update_xaxes(title_text="accuracy on D_i", tickformat=".0%")
     return figure.update_yaxes(tickformat=".0%")
@@ -186,7 +183,6 @@ def negation(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         rows=["accuracy"],
         columns=list(panels.values()),
         height=460,
-        min_width=PANEL * len(panels),
     )
     for column, setting in enumerate(panels, 1):
         values = table.loc[table["setting"] == setting, "lam"]

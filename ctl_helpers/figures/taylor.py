@@ -19,7 +19,6 @@ from ctl_helpers.figures.drawing import (
     significant,
 )
 from ctl_helpers.figures.editing import blocks
-from ctl_helpers.figures.frame import PANEL
 from ctl_helpers.figures.phrases import FLOOR, by_panel, plain
 
 _LOOKS = {
@@ -70,7 +69,6 @@ def taylor(table: pd.DataFrame, ctl: pd.DataFrame, panels: Mapping[str, str]) ->
         rows=["distance / baseline"],
         columns=list(panels.values()),
         height=440,
-        min_width=PANEL * len(panels),
     )
     for column, frame in enumerate(ticks.values(), 1):
         labels = frame["layer"].str.removeprefix("block ").tolist()

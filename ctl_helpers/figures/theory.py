@@ -20,7 +20,6 @@ from ctl_helpers.figures.drawing import (
     scales,
     significant,
 )
-from ctl_helpers.figures.frame import PANEL
 from ctl_helpers.figures.phrases import by_panel
 
 # Column → its name in a sentence and on an axis.
@@ -80,7 +79,6 @@ def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         shared_x=False,
         shared_y="rows",
         spacing=0.32 / len(panels),
-        min_width=3 * PANEL,
         switches=scales(axes),
     )
     for column, (_, axis) in enumerate(_REGRESSORS.values(), 1):
@@ -140,7 +138,6 @@ def inequality(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         rows=["δ, second-order term"],
         columns=list(panels.values()),
         height=480,
-        min_width=PANEL * len(panels),
     )
     drawn = table[["delta", "second_order"]].to_numpy()
     figure.update_xaxes(title_text=_REGRESSORS["product"][1], **log_axis(table["product"]))
