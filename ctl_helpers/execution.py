@@ -52,7 +52,14 @@ def _executed(waiting: SimpleQueue[ProjectNb], folder: Path) -> list[ProjectNb]:
     forget = v4.new_notebook(cells=[v4.new_code_cell("%reset -f")])
     path = {"metadata": {"path": str(folder)}}
     # A record of times would be part of what the cache knows a page by.
-    client = NotebookClient(forget, resources=path, timeout=_CELL_SECONDS, record_timing=False)
+    client = NotebookClient(
+        forget,
+        resources=path,
+        timeout=_CELL_SECONDS,
+        record_timing=False,
+        # At each start a kernel warns that it listens, to this machine alone, without encryption.
+        extra_arguments=["--log-level=ERROR"],
+    )
     with client.setup_kernel():
         try:
             while True:
