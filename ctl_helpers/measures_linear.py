@@ -114,13 +114,12 @@ def representation_beyond(maps: pd.DataFrame) -> Sample:
 def heads_degrade(maps: pd.DataFrame) -> Sample:
     """Error of classification less Pinsker's bound on the representation's, there.
 
-    ``√(ξ/2)`` with ξ in nats bounds the total variation, which is a probability as the error of
-    classification is.
+    On a task's images ``√(ξ_t/2)`` with ξ_t in nats bounds the mean total variation of the two
+    softmaxes, a probability as the share of changed classes is. Summed over both tasks, as both
+    errors are, the bound is at most ``√ξ``.
     """
     values, seeds = _beyond(maps)
-    return Sample(
-        values, seeds, "pairs", lambda rows: np.nanmean(rows[:, 1] - np.sqrt(rows[:, 0] / 2))
-    )
+    return Sample(values, seeds, "pairs", lambda rows: np.nanmean(rows[:, 1] - np.sqrt(rows[:, 0])))
 
 
 def nearer_orthogonal_than_full(cosines: pd.DataFrame) -> Sample:

@@ -166,7 +166,7 @@ def test_how_much_more_of_the_plane_is_disentangled() -> None:
 def test_representation_and_heads_where_both_alphas_are_over_one() -> None:
     table = maps(dict.fromkeys(MAIN, 3), 0.02, 0.45)
     assert effect("representation_beyond", table) == pytest.approx(0.02)
-    assert effect("heads_degrade", table) == pytest.approx(0.45 - np.sqrt(0.01))
+    assert effect("heads_degrade", table) == pytest.approx(0.45 - np.sqrt(0.02))
 
 
 def test_angles_regardless_of_their_sign() -> None:
