@@ -11,6 +11,7 @@ from IPython.display import HTML, Markdown
 
 from ctl_helpers import claims, results, settings
 from ctl_helpers.claims import Check, Verdict
+from ctl_helpers.figures.phrases import by_panel
 
 _SORTS = {
     "embedded": "stand-in, needs no download",
@@ -94,13 +95,33 @@ def _origin(runs: Mapping[str, list[results.Run]], missing: str | None) -> str:
         return f"**Not run**: {(missing or 'run it').replace(str(Path.home()), '~')}."
     said = []
     for section, part in runs.items():
-        seeds = sorted({str(dict(run.facts["parameters"]).get("seed")) for run in part})
-        plural = "s" * (len(seeds) > 1)
-        text = f"seed{plural} {', '.join(seeds)}" if seeds else "not run"
+        text = _seeds(part) if part else "not run"
         said.append(f"{section}: {text}" if len(runs) > 1 else text)
-    facts = max((run.facts for run in found), key=lambda facts: facts["finished"])
     made = "published with the book" if found[0].published else "run with this build"
-    return f"*Results*: {'; '.join(said)} ({made}, {facts['finished'][:10]}, on {facts['device']})."
+    day = max(str(run.facts["finished"]) for run in found)[:10]
+    devices = _by_fact(found, "device")
+    where = " and ".join(
+        f"{device} ({_seeds(own)})" if len(devices) > 1 else device
+        for device, own in devices.items()
+    )
+    parts = [f"{_seeds(own)} {text}" for text, own in _by_fact(found, "partial").items()]
+    partial = f" In part: {'; '.join(parts)}." if parts else ""
+    return f"*Results*: {'; '.join(said)} ({made}, {day}, on {where}).{partial}"
+
+
+def _seeds(runs: Sequence[results.Run]) -> str:
+    """Such as "seeds 0, 1"."""
+    seeds = sorted({str(dict(run.facts["parameters"]).get("seed")) for run in runs})
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}"
+
+
+def _by_fact(runs: Sequence[results.Run], fact: str) -> dict[str, list[results.Run]]:
+    """A fact of provenance → the runs that have it so; runs without it are left out."""
+    found: dict[str, list[results.Run]] = {}
+    for run in runs:
+        if fact in run.facts:
+            found.setdefault(str(run.facts[fact]), []).append(run)
+    return found
 
 
 def dashboard(found: Sequence[Verdict]) -> HTML:
@@ -186,6 +207,25 @@ def failures(found: Sequence[Verdict]) -> Markdown:
             cells.append(_link(each.evidence, "figure"))
             lines.append(f"| {' | '.join(cells)} |")
     return Markdown("\n".join(lines))
+
+
+def verdicts(panels: Mapping[str, str], *sections: str) -> Markdown:
+    """A line a claim: what it came to in each setting that a page shows and that was run.
+
+    Args:
+        panels: setting → panel title.
+        sections: whose claims, such as ``"4.1"``.
+    """
+    said: dict[str, dict[str, str]] = {}
+    for section in sections:
+        for each in claims.verdicts(section):
+            if each.setting in panels and each.verdict != "not run":
+                said.setdefault(each.claim, {})[each.setting] = _word(each)
+    lines = [
+        f"- {_link(f'claims.html#claim-{name}', name)}: {by_panel(panels, words)}."
+        for name, words in said.items()
+    ]
+    return Markdown("\n".join(lines) or "*Not run yet.*")
 
 
 def claim(found: Sequence[Verdict], name: str) -> Markdown:
