@@ -657,6 +657,18 @@ def test_the_page_shows_numbers_with_words_marks_and_evidence(store) -> None:
     assert "no setting has this section" in pages.claim(found, "curvature-bound").data
 
 
+def test_a_page_closes_with_the_verdicts_of_its_own_settings(store) -> None:
+    store("4.1", "digits-mlp", {**GOOD, "barriers": barriers(0.06)})
+    store("4.1", "mnist-mlp", BAD)
+    link = '<a href="claims.html#claim-lmc-fails">lmc-fails</a>'
+    both = pages.verdicts({"digits-mlp": "Digits MLP", "mnist-mlp": "MNIST MLP"}, "4.1").data
+    assert f"- {link}: ✓ holds, not clearly (Digits MLP) and ✗ fails (MNIST MLP)." in both
+    one = pages.verdicts({"digits-mlp": "Digits MLP", "scenes-resnet": "Scenes ResNet"}, "4.1").data
+    assert f"- {link}: ✓ holds, not clearly (Digits MLP)." in one
+    assert "MNIST" not in one
+    assert pages.verdicts({"scenes-resnet": "Scenes ResNet"}, "4.1").data == "*Not run yet.*"
+
+
 def test_the_command_prints_json_and_nothing_else(checkout: Path) -> None:
     done = command(checkout, "claims", "--section", "4.1", "--json")
     assert done.returncode == 0, done.stderr

@@ -75,6 +75,25 @@ def test_panels_are_chosen_by_network_and_tasks_numbered(published: Path) -> Non
     assert table.i[0] == "classes 6–10"
 
 
+def test_the_list_of_settings_says_which_seeds_ran_where_and_which_in_part(
+    published: Path,
+) -> None:
+    given = {0: {"device": "GPU"}, 1: {"device": "GPU"}, 2: {"device": "CPU", "partial": "no maps"}}
+    for seed, facts in given.items():
+        folder = published / "4_1" / f"digits-mlp-seed-{seed}"
+        write(folder, "digits-mlp", seed, 1.0)
+        stored = json.loads((folder / "provenance.json").read_text())
+        stored |= facts | {"finished": f"2026-01-0{seed + 1}T00:00:00+00:00"}
+        (folder / "provenance.json").write_text(json.dumps(stored))
+    (line,) = [
+        line for line in pages.state_of_settings("4.1").data.splitlines() if "`digits-mlp`" in line
+    ]
+    assert line.endswith(
+        "*Results*: seeds 0, 1, 2 (published with the book, 2026-01-03, on GPU (seeds 0, 1) and "
+        "CPU (seed 2)). In part: seed 2 no maps."
+    )
+
+
 def test_a_section_without_results_says_how_to_get_them(published: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"make book SECTION=9\.9"):
         results.tables("9.9", "numbers")
