@@ -110,10 +110,22 @@ def build(profile: str) -> Path:
             subprocess.run([str(tool), "build", str(root()), *strict], check=True)
         for each in beside:
             each.result()
+        sweep(html / "book" / "runs")
         if not (html / "index.html").is_file():
             raise FileNotFoundError(f"the book tool left no index.html in {html}")
         stamp.write_text(now)
     return html
+
+
+def sweep(built: Path) -> None:
+    """Take away the built pages of runs that are laid out no more, which the book tool leaves.
+
+    Args:
+        built: the folder of the built pages of runs.
+    """
+    for page in built.rglob("*.html"):
+        if not (pages_folder() / page.relative_to(built)).with_suffix(".ipynb").is_file():
+            page.unlink()
 
 
 def publish(chosen: Iterable[Job]) -> list[Path]:
