@@ -75,7 +75,9 @@ def test_a_notebook_says_how_to_have_a_first_look() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("section", "setting"), [("4.1", "digits-mlp"), ("4.3.text", "text-t5")])
+@pytest.mark.parametrize(
+    ("section", "setting"), [("4.1", "digits-mlp"), ("4.2", "scenes-clip"), ("4.3.text", "text-t5")]
+)
 def test_a_notebook_runs_from_top_to_bottom(
     colab: Path, section: str, setting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

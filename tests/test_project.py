@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -212,6 +213,21 @@ def test_importing_the_engine_loads_no_tool() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_a_notebook_needs_no_more_than_is_installed_for_it() -> None:
+    """Colab has what the package itself asks for, and none of what makes the book."""
+    installed = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    providers = packages_distributions() | {"tomli": ["tomli"]}
+    makes_the_book = {"execution", "figures/static", "gallery", "notebooks", "printed", "terms"}
+    lacking = {
+        f"{module} imports {library}"
+        for module, floor in FLOOR.items()
+        if floor <= FLOOR["results"] and module not in makes_the_book
+        for library in outer(module)
+        if not installed & set(map(canonicalize_name, providers[library]))
+    }
+    assert lacking == set()
 
 
 # Notebooks and files.
