@@ -266,12 +266,13 @@ def _verdict(key: str, claim: Claim, section: str, setting: str, stored: _Tables
     measured = [_measured(condition, stored) for condition in claim.conditions]
     checks, replicates = zip(*measured, strict=True)
     deciding = [check for check in checks if check.threshold is not None]
-    if any(check.holds is None for check in deciding):
+    missed = [check for check in deciding if check.holds is False]
+    if missed:
+        word, clear = "fails", any(check.clear for check in missed)
+    elif any(check.holds is None for check in deciding):
         word, clear = "not run", False
-    elif all(check.holds for check in deciding):
-        word, clear = "holds", all(check.clear for check in deciding)
     else:
-        word, clear = "fails", any(check.clear for check in deciding if not check.holds)
+        word, clear = "holds", all(check.clear for check in deciding)
     first = checks[0]
     return Verdict(
         claim=key,
@@ -301,7 +302,7 @@ def _measured(condition: Condition, stored: _Tables) -> tuple[Check, str | None]
         sample = MEASURES[condition.measure](*tables)
     value = sample.effect
     if math.isnan(value):
-        return Check(*texts), sample.replicates
+        return Check(*texts), sample.replicates if len(sample.values) else None
     interval, holds = sample.interval(), condition.holds(value)
     clear = interval is not None and all(condition.holds(end) == holds for end in interval)
     return Check(*texts, value, interval, holds, clear), sample.replicates

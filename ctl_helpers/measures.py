@@ -15,7 +15,7 @@ from ctl_helpers.measures_averaging import MEASURES_AVERAGING
 from ctl_helpers.measures_editing import MEASURES_EDITING
 from ctl_helpers.measures_factors import MEASURES_FACTORS
 from ctl_helpers.measures_linear import MEASURES_LINEAR
-from ctl_helpers.samples import Sample, Values, cube, long, median, rank
+from ctl_helpers.samples import Sample, Values, cube, ends, long, median, rank, whole
 
 NO_BARRIER = 0.01
 """Nats; a barrier under it counts as none, and so does a gap between losses."""
@@ -56,9 +56,9 @@ def least_nearer(direction: pd.DataFrame) -> Sample:
 
 
 def worst_distance(direction: pd.DataFrame) -> Sample:
-    """Mean 1 − cosine at the layer where it is largest: each layer's median over pairs and α."""
+    """Mean 1 − cosine at the layer and α where its median over pairs is largest."""
     values, seeds = cube(direction, ["i", "j"], metric=["distance"], alpha=None, layer=None)
-    return Sample(values, seeds, "pairs", lambda rows: median(rows, axis=(0, 1, 2)).max())
+    return Sample(values, seeds, "pairs", lambda rows: median(rows, axis=0).max())
 
 
 def length_error(direction: pd.DataFrame) -> Sample:
@@ -67,8 +67,8 @@ def length_error(direction: pd.DataFrame) -> Sample:
 
 
 def worst_length(direction: pd.DataFrame) -> Sample:
-    """The same at the layer where it is largest."""
-    return _off_length(direction, lambda rows: np.nanmean(rows, axis=(0, 1, 2)).max())
+    """The same at the layer and α where its mean over pairs is largest."""
+    return _off_length(direction, lambda rows: np.nanmean(rows, axis=0).max())
 
 
 def times_farther(controls: pd.DataFrame) -> Sample:
@@ -126,9 +126,9 @@ def share_left(spawning: pd.DataFrame) -> Sample:
     """
 
     def larger(rows: Values) -> float:
-        barrier, apart = np.nanmean(rows, axis=0)
-        left = barrier[-1] / barrier[0] if barrier[-1] >= NO_BARRIER else 0.0
-        return max(left, apart[-1] / apart[0])
+        barrier, apart = np.mean(rows, axis=0)
+        left = ends(barrier) if barrier[-1] >= NO_BARRIER else 0.0
+        return float(np.max([left, ends(apart)]))
 
     return _spawned(spawning, ["barrier", "distance"], larger)
 
@@ -225,9 +225,9 @@ def _smallest_median(rows: Values) -> float:
 def _spawned(
     spawning: pd.DataFrame, names: Sequence[str], statistic: Callable[[Values], float]
 ) -> Sample:
-    """Shape (seeds, names, k)."""
+    """Shape (seeds, names, k), of the seeds that have every k."""
     values, seeds = cube(long(spawning, ["seed", "k"], names), [], name=names, k=None)
-    return Sample(values, seeds, "seeds", statistic)
+    return whole(values, seeds, "seeds", statistic)
 
 
 def _induced(induced: pd.DataFrame, statistic: Callable[[Values], float]) -> Sample:

@@ -6,12 +6,13 @@ As in :mod:`ctl_helpers.measures`, a measure takes stored tables of one setting 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
 
-from ctl_helpers.samples import Sample, Values, cube, ends, median
+from ctl_helpers.samples import Sample, Values, cube, ends, median, whole
 
 
 def ensemble_correlation(ensembles: pd.DataFrame) -> Sample:
@@ -58,14 +59,20 @@ def growth(many: pd.DataFrame) -> Sample:
     """Equal weights: the distance at the largest k over that at the smallest, mean over layers."""
     rows = many[(many["weights"] == "equal") & (many["metric"] == "distance")]
     values, seeds = cube(rows, ["draw"], k=None)
-    return Sample(values, seeds, "draws", lambda rows: ends(np.nanmean(rows, axis=0)))
+    return whole(values, seeds, "draws", lambda rows: ends(np.mean(rows, axis=0)))
 
 
 def largest_mix(many: pd.DataFrame) -> Sample:
-    """The distance at the largest k, mean over layers and over equal and unequal weights."""
-    rows = many[(many["k"] == many["k"].max()) & (many["metric"] == "distance")]
-    values, seeds = cube(rows, ["draw"], weights=None)
-    return Sample(values, seeds, "draws", np.nanmean)
+    """The distance at the largest k and the layer where it is largest, equal or random weights."""
+    values, seeds = _largest(many, "distance")
+    return Sample(values, seeds, "draws", lambda rows: np.nanmean(rows, axis=0).max())
+
+
+def largest_mix_length(many: pd.DataFrame) -> Sample:
+    """|1 − coef| of the mean coefficient there, where it is largest."""
+    values, seeds = _largest(many, "coef")
+    off = abs(1 - values)
+    return Sample(off, seeds, "draws", lambda rows: np.nanmean(rows, axis=0).max())
 
 
 MEASURES_AVERAGING: Mapping[str, Callable[..., Sample]] = {
@@ -78,14 +85,22 @@ MEASURES_AVERAGING: Mapping[str, Callable[..., Sample]] = {
         average_worst_length,
         growth,
         largest_mix,
+        largest_mix_length,
     )
 }
+
+
+def _largest(many: pd.DataFrame, metric: str) -> tuple[Values, list[object]]:
+    """A metric of the mixes of most networks, shape (draws, (equal, random weights), layers)."""
+    rows = many[(many["k"] == many["k"].max()) & (many["metric"] == metric)]
+    return cube(rows, ["draw"], weights=None, layer=None)
 
 
 def _by_network(ensembles: pd.DataFrame, statistic: Callable[[Values, Values], float]) -> Sample:
     """Networks are drawn again, not triples, which share them.
 
-    A triple then counts as often as its three networks were drawn, multiplied.
+    A triple then counts as often as its three networks were drawn, multiplied, in each drawing
+    of its seed.
 
     Args:
         ensembles: columns ``seed``, ``models`` (names joined by ``"; "``), ``averaged``,
@@ -101,9 +116,15 @@ def _by_network(ensembles: pd.DataFrame, statistic: Callable[[Values, Values], f
     place = {network: number for number, network in enumerate(networks)}
     triples = np.array([[place[network] for network in triple] for triple in members])
 
+    of_seed = Counter(seed for seed, _ in networks)
+
     def drawn(numbers: Values) -> float:
-        times = np.bincount(numbers.astype(int), minlength=len(networks))
-        weights = times[triples].prod(axis=1).astype(float)
+        left, weights = numbers.astype(int), np.zeros(len(triples))
+        while len(left):
+            # Each drawing of a seed comes in a row.
+            size = of_seed[networks[left[0]][0]]
+            times = np.bincount(left[:size], minlength=len(networks))
+            weights, left = weights + times[triples].prod(axis=1), left[size:]
         kept = weights > 0
         return statistic(both[kept], weights[kept]) if kept.sum() > 2 else float("nan")
 

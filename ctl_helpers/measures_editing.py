@@ -114,23 +114,28 @@ def negation_agreement(stitched: pd.DataFrame) -> Sample:
 
 
 def theorem_distance(theorem: pd.DataFrame) -> Sample:
-    """1 − cosine with the most task vectors, mean over blocks, the larger of both schemes of α."""
+    """1 − cosine with the most task vectors, at the block and scheme of α where it is largest."""
     values, seeds = _last(theorem, "distance")
-    return Sample(values, seeds, "seeds", lambda rows: np.nanmean(rows, axis=(0, 2)).max())
+    return Sample(values, seeds, "seeds", lambda rows: np.nanmean(rows, axis=0).max())
 
 
 def theorem_length(theorem: pd.DataFrame) -> Sample:
-    """|1 − coef| with the most task vectors, mean over blocks, the larger of both schemes."""
+    """|1 − coef| with the most task vectors, at the block and scheme where it is largest."""
     values, seeds = _last(theorem, "coef")
     off = abs(1 - values)
-    return Sample(off, seeds, "seeds", lambda rows: np.nanmean(rows, axis=(0, 2)).max())
+    return Sample(off, seeds, "seeds", lambda rows: np.nanmean(rows, axis=0).max())
 
 
 def theorem_nearer(theorem: pd.DataFrame) -> Sample:
-    """Baseline over distance with the most task vectors, median over blocks, the smaller one."""
+    """Baseline over distance with the most task vectors, median over blocks, the smaller one.
+
+    In units of k + 1. If ``θ_PT``'s feature were taken for the left side, and the parts on the
+    right differed from it by equally long vectors, orthogonal to each other, baseline over distance
+    would be k + 1: the baseline goes with k / (k + 1), the distance with k / (k + 1)².
+    """
     baseline, seeds = _last(theorem, "baseline")
     distance, _ = _last(theorem, "distance")
-    ratio = baseline / distance
+    ratio = baseline / distance / (theorem["k"].max() + 1)
     return Sample(ratio, seeds, "seeds", lambda rows: median(rows, axis=(0, 2)).min())
 
 

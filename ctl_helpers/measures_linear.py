@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ctl_helpers.samples import Sample, Values, cube, median
+from ctl_helpers.samples import Sample, Values, cube, median, whole
 
 LOW = 0.1
 """Disentangled: at most so large an error ξ, a twentieth of the images of each task."""
@@ -188,14 +188,11 @@ def _share(table: pd.DataFrame) -> tuple[Values, list[object]]:
 
 
 def _by_paradigm(values: Values, seeds: list[object], unit: str, statistic: Statistic) -> Sample:
-    """A statistic of each paradigm's mean over replicates; values (replicates, paradigms).
+    """A statistic of each paradigm's mean over the replicates that every paradigm has.
 
-    Means are over the replicates that every paradigm has, where there are any.
+    Values have shape (replicates, paradigms).
     """
-    whole = ~np.isnan(values).any(axis=1)
-    if whole.any():
-        values, seeds = values[whole], [seeds[place] for place in np.flatnonzero(whole)]
-    return Sample(values, seeds, unit, lambda rows: float(statistic(*np.nanmean(rows, axis=0))))
+    return whole(values, seeds, unit, lambda rows: statistic(*np.mean(rows, axis=0)))
 
 
 def _single(single: pd.DataFrame, statistic: Statistic) -> Sample:

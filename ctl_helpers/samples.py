@@ -64,6 +64,21 @@ class Sample:
         return counted if self.unit == "seeds" else f"{len(self.values)} {self.unit} of {counted}"
 
 
+def whole(
+    values: Values, seeds: Sequence[object], unit: str, statistic: Callable[[Values], float]
+) -> Sample:
+    """A sample of the replicates that lack no value; NaN where each of them lacks one.
+
+    A ratio of two means would otherwise be of one seed's number over another's.
+    """
+    kept = np.flatnonzero(~np.isnan(values).reshape(len(values), -1).any(axis=1))
+
+    def found(rows: Values) -> float:
+        return float(statistic(rows)) if len(rows) else float("nan")
+
+    return Sample(values[kept], [seeds[place] for place in kept], unit, found)
+
+
 def cube(
     table: pd.DataFrame, unit: Sequence[str], value: str = "mean", **axes: Sequence[object] | None
 ) -> tuple[Values, list[object]]:

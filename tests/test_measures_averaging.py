@@ -52,6 +52,16 @@ def test_networks_of_two_seeds_are_told_apart() -> None:
     assert sample.replicates == "10 networks of 2 seeds"
 
 
+def test_a_seed_that_is_drawn_twice_counts_twice() -> None:
+    parts = [
+        triples([gap] * 10, [0] * 10, seed=seed) for seed, gap in enumerate([0.01, 0.04, 0.04])
+    ]
+    sample = measures.ensemble_gap(pd.concat(parts))
+    first, second = np.arange(5.0), np.arange(5.0, 10.0)
+    drawn = np.concatenate([first, first, second])
+    assert sample.statistic(drawn) == pytest.approx((0.01 + 0.01 + 0.04) / 3)
+
+
 def blocks(values: dict[str, dict[str, list[float]]]) -> pd.DataFrame:
     rows = [
         {"seed": 0, "models": models, "layer": f"block {n}", "metric": metric, "mean": value}

@@ -113,9 +113,9 @@ KNOWN = [
     ("negation_kept", negated(0.2, 0.72), 0.9),
     ("negation_left_at_last", negated(0.2, 0.72), 0.125),
     ("negation_agreement", negated(0.2, 0.72, apart=-0.04), 0.04),
-    ("theorem_distance", theorem(), 0.12),
+    ("theorem_distance", theorem(), 0.18),
     ("theorem_length", theorem(), 0.03),
-    ("theorem_nearer", theorem(), (5 + 5 / 3) / 2),
+    ("theorem_nearer", theorem(), (5 + 5 / 3) / 2 / 4),
 ]
 
 

@@ -157,6 +157,12 @@ def test_the_least_of_table_2(measure: str, factor: float) -> None:
     assert effect(measure, pd.concat([table, other])) == pytest.approx(0.05 * factor)
 
 
+def test_an_ablation_without_its_rows_gives_no_number() -> None:
+    sample = MEASURES_LINEAR["ablation_sum"](addition(full=0.1, tangent=0.6, attention_weights=0.7))
+    assert np.isnan(sample.effect)
+    assert sample.interval() is None
+
+
 def test_how_much_more_of_the_plane_is_disentangled() -> None:
     table = maps({"full": 2, "tangent": 6, "attention-weights": 4}, 0.3, 0.5)
     assert effect("region_tangent", table) == pytest.approx(4 / 16)
