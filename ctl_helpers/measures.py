@@ -15,7 +15,7 @@ from ctl_helpers.measures_averaging import MEASURES_AVERAGING
 from ctl_helpers.measures_editing import MEASURES_EDITING
 from ctl_helpers.measures_factors import MEASURES_FACTORS
 from ctl_helpers.measures_linear import MEASURES_LINEAR
-from ctl_helpers.samples import Sample, Values, cube, ends, long, median, rank, whole
+from ctl_helpers.samples import Sample, Values, cube, ends, largest_mean, long, median, rank, whole
 
 NO_BARRIER = 0.01
 """Nats; a barrier under it counts as none, and so does a gap between losses."""
@@ -68,7 +68,7 @@ def length_error(direction: pd.DataFrame) -> Sample:
 
 def worst_length(direction: pd.DataFrame) -> Sample:
     """The same at the layer and α where its mean over pairs is largest."""
-    return _off_length(direction, lambda rows: np.nanmean(rows, axis=0).max())
+    return _off_length(direction, largest_mean)
 
 
 def times_farther(controls: pd.DataFrame) -> Sample:
@@ -135,17 +135,17 @@ def share_left(spawning: pd.DataFrame) -> Sample:
 
 def first_barrier(spawning: pd.DataFrame) -> Sample:
     """The barrier at the smallest k (nats)."""
-    return _spawned(spawning, ["barrier"], lambda rows: np.nanmean(rows[:, 0, 0]))
+    return _spawned(spawning, ["barrier"], lambda rows: rows[:, 0, 0].mean())
 
 
 def last_rise(spawning: pd.DataFrame) -> Sample:
     """The rise of the loss over its better end at the largest k (nats)."""
-    return _spawned(spawning, ["rise"], lambda rows: np.nanmean(rows[:, 0, -1]))
+    return _spawned(spawning, ["rise"], lambda rows: rows[:, 0, -1].mean())
 
 
 def last_distance(spawning: pd.DataFrame) -> Sample:
     """The features' distance at the largest k, mean over layers."""
-    return _spawned(spawning, ["distance"], lambda rows: np.nanmean(rows[:, 0, -1]))
+    return _spawned(spawning, ["distance"], lambda rows: rows[:, 0, -1].mean())
 
 
 def gap_rank(induced: pd.DataFrame) -> Sample:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from ctl_helpers.samples import Sample, Values, cube, ends, median, whole
+from ctl_helpers.samples import Sample, Values, cube, ends, largest_mean, median, whole
 
 
 def ensemble_correlation(ensembles: pd.DataFrame) -> Sample:
@@ -52,7 +52,7 @@ def average_worst_length(averaging: pd.DataFrame) -> Sample:
     """|1 − coef|, each block's mean over averages, where it is largest."""
     values, seeds = cube(averaging, ["models"], metric=["coef"], layer=None)
     off = abs(1 - values)
-    return Sample(off, seeds, "averages", lambda rows: np.nanmean(rows, axis=(0, 1)).max())
+    return Sample(off, seeds, "averages", largest_mean)
 
 
 def growth(many: pd.DataFrame) -> Sample:
@@ -65,14 +65,14 @@ def growth(many: pd.DataFrame) -> Sample:
 def largest_mix(many: pd.DataFrame) -> Sample:
     """The distance at the largest k and the layer where it is largest, equal or random weights."""
     values, seeds = _largest(many, "distance")
-    return Sample(values, seeds, "draws", lambda rows: np.nanmean(rows, axis=0).max())
+    return Sample(values, seeds, "draws", largest_mean)
 
 
 def largest_mix_length(many: pd.DataFrame) -> Sample:
     """|1 − coef| of the mean coefficient there, where it is largest."""
     values, seeds = _largest(many, "coef")
     off = abs(1 - values)
-    return Sample(off, seeds, "draws", lambda rows: np.nanmean(rows, axis=0).max())
+    return Sample(off, seeds, "draws", largest_mean)
 
 
 MEASURES_AVERAGING: Mapping[str, Callable[..., Sample]] = {

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from ctl_helpers.samples import Sample, Values, cube, median
+from ctl_helpers.samples import Sample, Values, cube, largest_mean, median, whole
 
 LAMBDA = 0.4
 """Where Equations 2 and 3 are judged: λ of the paper's Figures 7 and 8."""
@@ -48,7 +48,7 @@ def edit_worst_length(table: pd.DataFrame) -> Sample:
     """|1 − coef| at λ = 0.4, each block's mean over edits, where it is largest."""
     values, seeds = cube(_at(table), _unit(table), metric=["coef"], layer=None)
     off = abs(1 - values)
-    return _edits(table, off, seeds, lambda rows: np.nanmean(rows, axis=(0, 1)).max())
+    return _edits(table, off, seeds, largest_mean)
 
 
 # Stitching.
@@ -116,14 +116,14 @@ def negation_agreement(stitched: pd.DataFrame) -> Sample:
 def theorem_distance(theorem: pd.DataFrame) -> Sample:
     """1 − cosine with the most task vectors, at the block and scheme of α where it is largest."""
     values, seeds = _last(theorem, "distance")
-    return Sample(values, seeds, "seeds", lambda rows: np.nanmean(rows, axis=0).max())
+    return Sample(values, seeds, "seeds", largest_mean)
 
 
 def theorem_length(theorem: pd.DataFrame) -> Sample:
     """|1 − coef| with the most task vectors, at the block and scheme where it is largest."""
     values, seeds = _last(theorem, "coef")
     off = abs(1 - values)
-    return Sample(off, seeds, "seeds", lambda rows: np.nanmean(rows, axis=0).max())
+    return Sample(off, seeds, "seeds", largest_mean)
 
 
 def theorem_nearer(theorem: pd.DataFrame) -> Sample:
@@ -212,10 +212,10 @@ def _left(stitched: pd.DataFrame, role: str, lam: float) -> Sample:
     values, seeds = cube(stitched[chosen], ["i"], "accuracy", lam=ends)
 
     def share(rows: Values) -> float:
-        first, last = np.nanmean(rows, axis=0)
+        first, last = np.mean(rows, axis=0)
         return float(last / first)
 
-    return Sample(values, seeds, "task vectors", share)
+    return whole(values, seeds, "task vectors", share)
 
 
 def _last(theorem: pd.DataFrame, metric: str) -> tuple[Values, list[object]]:

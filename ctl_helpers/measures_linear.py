@@ -31,10 +31,10 @@ def taylor_lost(single: pd.DataFrame) -> Sample:
     )
 
     def lost(rows: Values) -> float:
-        (start, _), (tuned, taylor) = np.nanmean(rows, axis=0)
+        (start, _), (tuned, taylor) = np.mean(rows, axis=0)
         return float((tuned - taylor) / (tuned - start))
 
-    return Sample(values, seeds, "tasks", lost)
+    return whole(values, seeds, "tasks", lost)
 
 
 def taylor_times_farther(taylor: pd.DataFrame, ctl: pd.DataFrame) -> Sample:

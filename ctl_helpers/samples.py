@@ -115,6 +115,11 @@ def median(values: Values, axis: int | tuple[int, ...] | None = None) -> Values:
     return np.nanmedian(values, axis) if np.isnan(found).any() else found
 
 
+def largest_mean(rows: Values) -> float:
+    """The mean over replicates, NaN left out, where it is largest."""
+    return float(np.nanmean(rows, axis=0).max())
+
+
 def ends(curve: Values) -> float:
     """The last value over the first; NaN for a single point."""
     return float(curve[-1] / curve[0]) if len(curve) > 1 else float("nan")
