@@ -15,10 +15,10 @@ import open_clip
 import torch
 from torch import Tensor, nn
 
-from ctl_helpers.cost import step_costs, trainer
+from ctl_helpers.engine.linearized import Linearized
 from ctl_helpers.models.clip import ImageTower
-from ctl_helpers.tangent import Linearized
-from ctl_helpers.tuning import StepRecipe
+from ctl_helpers.training.step_cost import step_costs, trainer
+from ctl_helpers.training.steps import StepRecipe
 
 PARADIGMS = ("full", "tangent", "attention-weights")
 _GREY = (0.5, 0.5, 0.5)

@@ -32,11 +32,11 @@ from torch import Tensor
 from transformers import LlamaConfig, T5Config
 
 import ctl_helpers as ctl
-from ctl_helpers.mix import StateDict
+from ctl_helpers.engine.mix import StateDict
 from ctl_helpers.models.llama import Llama
 from ctl_helpers.models.t5 import T5
 from ctl_helpers.models.text import TextNetwork
-from ctl_helpers.weight_files import lazy
+from ctl_helpers.weights.files import lazy
 
 NAMES = ("p", "a", "b")
 

@@ -1,51 +1,27 @@
 """Measure Cross-Task Linearity on any PyTorch models: ``import ctl_helpers as ctl``.
 
-The names below are the engine, which needs torch, numpy and pandas alone. Settings, figures and
-runs are modules of their own: ``from ctl_helpers import figures, results, settings``.
+The names of ``__init__.pyi`` are the library's, loaded when they are first asked for.
+
+The library, which needs torch, numpy and pandas, and imports nothing of the book:
+
+- ``engine``: hooks, interpolation and every measurement on features, outputs and losses.
+- ``analysis``: what is computed from weights, derivatives or finished tables.
+- ``weights``: reading other people's checkpoints, from files and from the hub.
+- ``models``: the networks of the settings.
+
+The book, floor by floor from the lowest:
+
+- ``store``: artifacts that are made once, and the keys that say when to make them again.
+- ``data``: data sets, and texts and images as batches.
+- ``training``: recipes, losses and loops, whose checkpoints are artifacts.
+- ``settings``: an architecture, its tasks and recipes, each read from one YAML file.
+- ``results``: the declared tables of a run, written with their provenance and read for pages.
+- ``runs``: which notebook runs on which setting, and its execution.
+- ``findings``: each number of the book once, with its interval, and the verdicts on the claims.
+- ``figures``: interactive figures of tables, whose words are findings'.
+- ``site``: the pages of the book around all of it.
 """
 
-from ctl_helpers.compare import Comparison, Linearity, compare, measure, pairs, triples
-from ctl_helpers.disentangle import Plane, disentanglement, planes
-from ctl_helpers.edits import addition, averaging, disentangled, edit, growing, negation
-from ctl_helpers.evaluate import Evaluation, barriers, evaluate, logits, path
-from ctl_helpers.features import feature_layers, taps
-from ctl_helpers.mix import Mix, blend, combine, interpolate, task_vector
-from ctl_helpers.stitching import Stitch, stitch
-from ctl_helpers.tangent import Linearized
-from ctl_helpers.task_vectors import cosines
-from ctl_helpers.taylor import taylor_errors
+import lazy_loader
 
-__all__ = [
-    "Comparison",
-    "Evaluation",
-    "Linearity",
-    "Linearized",
-    "Mix",
-    "Plane",
-    "Stitch",
-    "addition",
-    "averaging",
-    "barriers",
-    "blend",
-    "combine",
-    "compare",
-    "cosines",
-    "disentangled",
-    "disentanglement",
-    "edit",
-    "evaluate",
-    "feature_layers",
-    "growing",
-    "interpolate",
-    "logits",
-    "measure",
-    "negation",
-    "pairs",
-    "path",
-    "planes",
-    "stitch",
-    "taps",
-    "task_vector",
-    "taylor_errors",
-    "triples",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

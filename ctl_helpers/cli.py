@@ -17,10 +17,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from ctl_helpers import claims, notebooks, plan, settings, trajectories
-from ctl_helpers.data.images import MissingDataError
-from ctl_helpers.project import ProjectError, data_folder, root, work_folder
+from ctl_helpers import settings
+from ctl_helpers.findings import verdicts as claims
+from ctl_helpers.project import MissingDataError, ProjectError, data_folder, root, work_folder
 from ctl_helpers.results import folder_name, published_folder
+from ctl_helpers.runs import notebook_pairs, plan
+from ctl_helpers.training import checkpoints
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -42,11 +44,11 @@ def run(
     ] = None,
 ) -> None:
     """Execute every run of a profile whose inputs have changed since it was stored."""
-    from ctl_helpers import runs  # Dask and papermill take seconds to import
+    from ctl_helpers.runs import execute  # Dask and papermill take seconds to import
 
     chosen = plan.jobs(profile, section, setting)
     for job in chosen:
-        runs.check_parameters(job)
+        execute.check_parameters(job)
     skip = settings.profile(profile).skip_missing and setting is None
     missing = {
         name: sentence
@@ -59,7 +61,7 @@ def run(
     todo = [job for job in at_hand if job.artifact() is None]
     if done := len(at_hand) - len(todo):
         console.print(f"{done} of {len(at_hand)} runs are stored and up to date")
-    failed = _execute(runs, todo, scheduler) if todo else 0
+    failed = _execute(execute, todo, scheduler) if todo else 0
     if failed or (missing and not skip):
         raise typer.Exit(1)
 
@@ -75,14 +77,14 @@ class _ProgressWithTraining(Progress):
 def _training() -> list[str]:
     """What each process on this machine that trains says of itself."""
     lines = []
-    for path in sorted(trajectories.status_folder().glob("*.txt")):
+    for path in sorted(checkpoints.status_folder().glob("*.txt")):
         with suppress(OSError):  # the process or its file has just ended
             os.kill(int(path.stem), 0)
             lines.append(path.read_text(encoding="utf-8"))
     return lines
 
 
-def _execute(runs: object, todo: list[plan.Job], scheduler: str | None) -> int:
+def _execute(execute: object, todo: list[plan.Job], scheduler: str | None) -> int:
     """Run with a bar a run on a terminal and a line a run anywhere; how many failed."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     start = time.monotonic()
@@ -95,7 +97,7 @@ def _execute(runs: object, todo: list[plan.Job], scheduler: str | None) -> int:
         def on_cell(label: str, cell: int, cells: int) -> None:
             progress.update(bars[label], total=cells, completed=cell - 1)
 
-        def on_end(outcome: runs.Outcome) -> None:
+        def on_end(outcome: execute.Outcome) -> None:
             progress.remove_task(bars[outcome.job.label])
             state, style = ("failed", "red") if outcome.error else ("done", "green")
             console.print(f"{state} {outcome.job.label} in {outcome.seconds:.0f} s", style=style)
@@ -103,7 +105,7 @@ def _execute(runs: object, todo: list[plan.Job], scheduler: str | None) -> int:
                 console.print(outcome.error)
 
         try:
-            outcomes = runs.run(todo, scheduler=scheduler, on_cell=on_cell, on_end=on_end)
+            outcomes = execute.run(todo, scheduler=scheduler, on_cell=on_cell, on_end=on_end)
         except KeyboardInterrupt:
             progress.stop()
             console.print("interrupted: what is done is kept, and the same command goes on")
@@ -162,7 +164,7 @@ def data(
 @app.command()
 def site(profile: Profile = "embedded") -> None:
     """Build the book from stored and published results."""
-    from ctl_helpers import site as pages
+    from ctl_helpers.site import build as pages
 
     start = time.monotonic()
     try:
@@ -176,7 +178,7 @@ def site(profile: Profile = "embedded") -> None:
 @app.command()
 def pdf() -> None:
     """Print the built site as one PDF."""
-    from ctl_helpers import printed
+    from ctl_helpers.site import printed
 
     start, output = time.monotonic(), root() / "_build"
     target = output / "cross-task-linearity.pdf"
@@ -189,7 +191,7 @@ def publish(
     profile: Profile = "embedded", section: Section = None, setting: OneSetting = None
 ) -> None:
     """Copy stored results into results/, to be committed with the book."""
-    from ctl_helpers import site as pages
+    from ctl_helpers.site import build as pages
 
     written = pages.publish(plan.jobs(profile, section, setting))
     console.print("\n".join(map(str, written)) or "nothing is stored; `ctl run` first")
@@ -223,7 +225,7 @@ def verdicts(
 @app.command(name="notebooks")
 def twins(check: Annotated[bool, typer.Option(help="Only say which differ.")] = False) -> None:
     """Write the .ipynb twins of the notebooks' .md sources."""
-    stale = notebooks.sync(write=not check)
+    stale = notebook_pairs.sync(write=not check)
     for path in stale:
         console.print(f"{path.name} {'differs from' if check else 'written from'} its .md source")
     if check and stale:
@@ -234,6 +236,6 @@ def main() -> None:
     """Run the command; a user's mistake is one sentence, not a traceback."""
     try:
         app()
-    except (settings.SettingError, MissingDataError, ProjectError) as error:
+    except (MissingDataError, ProjectError) as error:
         console.print(f"ctl: {error}", style="red")
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""Where the book's files are: the checkout that holds settings, notebooks and results."""
+"""Where the book's files are, and the errors that every wing raises at a user."""
 
 from __future__ import annotations
 
@@ -15,6 +15,14 @@ else:
 
 class ProjectError(ValueError):
     """The project's own files are not as they should be; the message says so in one sentence."""
+
+
+class SettingError(ProjectError):
+    """A setting or profile that does not exist or is not written right, in one sentence."""
+
+
+class MissingDataError(RuntimeError):
+    """A data set is not on this machine; the message says in one sentence how to get it."""
 
 
 _GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(\.git)?/?")

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ctl_helpers import tasks
+from ctl_helpers.settings import tasks
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

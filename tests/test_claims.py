@@ -13,17 +13,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import test_measures_editing as editing
-import test_measures_linear as linear
+import test_findings_editing as editing
+import test_findings_paradigms as linear
 from conftest import ROOT, command
 
-from ctl_helpers import claims, cli, pages, results, settings
-from ctl_helpers.measures import MEASURES
-from ctl_helpers.measures_averaging import MEASURES_AVERAGING
-from ctl_helpers.measures_linear import MAIN, MEASURES_LINEAR
-from ctl_helpers.samples import Sample
-from ctl_helpers.schema import Section
-from ctl_helpers.settings import SettingError
+from ctl_helpers import cli, results, settings
+from ctl_helpers.findings import verdicts as claims
+from ctl_helpers.findings.averaging import MEASURES_AVERAGING
+from ctl_helpers.findings.cross_task import MEASURES
+from ctl_helpers.findings.paradigms import MAIN, MEASURES_LINEAR
+from ctl_helpers.findings.replicates import Sample
+from ctl_helpers.project import SettingError
+from ctl_helpers.settings.schema import Section
+from ctl_helpers.site import pages
 
 SEEDS = (0, 1, 2)
 PAIRS = list(combinations("abc", 2))

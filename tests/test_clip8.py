@@ -21,9 +21,11 @@ from scipy.io import savemat
 from torch.utils.data import random_split
 from torchvision import datasets
 
-from ctl_helpers.data import clip8, clip8_files, mnist, prompts
-from ctl_helpers.data.images import Images, MissingDataError
-from ctl_helpers.store import file_checksum
+from ctl_helpers.data import prompts
+from ctl_helpers.data.images import Images
+from ctl_helpers.data.sets import clip8, clip8_files, mnist
+from ctl_helpers.project import MissingDataError
+from ctl_helpers.weights.checksums import file_checksum
 
 REAL_DATA = os.environ.get("CTL_DATA_DIR")  # before a test sets its own
 SIZE = 24

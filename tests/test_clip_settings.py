@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 import ctl_helpers as ctl
-from ctl_helpers import settings, tuned_settings
-from ctl_helpers.clip_settings import ClipSetting
-from ctl_helpers.schema import SettingError
-from ctl_helpers.tuning import StepRecipe, steps
+from ctl_helpers import settings
+from ctl_helpers.project import SettingError
+from ctl_helpers.settings import tuned
+from ctl_helpers.settings.clip import ClipSetting
+from ctl_helpers.training.steps import StepRecipe, steps
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         runs.append(recipe.steps - start.epoch)
         return steps(model, loss, samples, start, recipe, seed)
 
-    monkeypatch.setattr(tuned_settings, "steps", counting)
+    monkeypatch.setattr(tuned, "steps", counting)
     return runs
 
 

@@ -14,7 +14,8 @@ import papermill
 import pytest
 from conftest import _LEFT_OUT, ROOT
 
-from ctl_helpers import notebooks, plan
+# What a machine that opens notebooks has.
+from ctl_helpers.runs import notebook_pairs, plan
 
 # What a machine that opens notebooks has.
 NOTEBOOK = ("ipykernel", "ipywidgets", "nbformat", "pip")
@@ -41,7 +42,7 @@ def colab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for arguments in (["init"], ["add", "."], ["commit", "-m", "A copy"]):
         git(repository, *arguments)
     for source in (repository / "notebooks").glob("*.md"):
-        text = notebooks.twin(source)
+        text = notebook_pairs.twin(source)
         unset = json.dumps("repository = None\n")[1:-1]
         assert unset in text
         address = json.dumps(f"repository = 'file://{repository}'\n")[1:-1]

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 import ctl_helpers as ctl
-from ctl_helpers import weights
-from ctl_helpers.features import taps
+from ctl_helpers.engine import mixed_weights
+from ctl_helpers.engine.hooks import taps
 
 ALPHAS = (0.25, 0.5, 0.75)
 LAYERS = ("1", "3", "4")
@@ -336,7 +336,7 @@ def test_what_all_checkpoints_share_is_not_mixed(net, around, inputs, monkeypatc
         mixed.append((round(sum(mix.values()), 9), len(next(iter(states.values())))))
         return ctl.combine(states, mix)
 
-    monkeypatch.setattr(weights, "combine", watched)
+    monkeypatch.setattr(mixed_weights, "combine", watched)
     table = ctl.compare(net, checkpoints, asked, streams, LAYERS)
     assert sorted(mixed) == [(1.0, 4), (1.0, 4), (1.0, 4), (1.2, 6), (2.0, 6)]
     expected = oracle(net, checkpoints, asked, streams, LAYERS)

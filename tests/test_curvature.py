@@ -11,8 +11,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ctl_helpers import Evaluation, curvature, evaluate, task_vector
-from ctl_helpers.curvature import coordinates, largest_eigenvalue, quadratic_form, squared_distance
+from ctl_helpers import Evaluation, task_vector
+from ctl_helpers.analysis import curvature
+from ctl_helpers.analysis.curvature import (
+    coordinates,
+    largest_eigenvalue,
+    quadratic_form,
+    squared_distance,
+)
+from ctl_helpers.engine import evaluate
 
 SAMPLES, CLASSES = 12, 3
 

@@ -18,10 +18,11 @@ from torchvision import datasets
 from torchvision.datasets import mnist as torchvision_mnist
 
 from ctl_helpers import settings
-from ctl_helpers.data import cifar10, cifar100, digits, imagenet, mnist, tinyimagenet
-from ctl_helpers.data.images import Images, MissingDataError, floats
-from ctl_helpers.settings import Setting
-from ctl_helpers.store import file_checksum
+from ctl_helpers.data.images import Images, floats
+from ctl_helpers.data.sets import cifar10, cifar100, digits, imagenet, mnist, tinyimagenet
+from ctl_helpers.project import MissingDataError
+from ctl_helpers.settings.scratch import Setting
+from ctl_helpers.weights.checksums import file_checksum
 
 REAL_DATA = os.environ.get("CTL_DATA_DIR")  # before a test sets its own
 

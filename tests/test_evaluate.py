@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import ctl_helpers as ctl
-from ctl_helpers.evaluate import PADDING, Scorer
+from ctl_helpers.engine.evaluate import PADDING, Scorer
 
 MIXES = [{"a": 1.0}, {"a": 0.3, "b": 0.7}, {"p": -1.0, "a": 1.0, "b": 1.0}]
 

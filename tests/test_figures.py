@@ -15,12 +15,12 @@ from ctl_helpers.figures import (
     linearity,
     many,
     paths,
-    phrases,
     spawning,
     statistics,
     theory,
 )
 from ctl_helpers.figures.frame import PANEL
+from ctl_helpers.findings import words
 
 PANELS = {"one": "Setting one", "two": "Setting two"}
 
@@ -433,7 +433,7 @@ def test_every_figure_speaks() -> None:
     ],
 )  # fmt: skip
 def test_numbers_in_sentences(value: float, text: str) -> None:
-    assert phrases.plain(value) == text
+    assert words.plain(value) == text
 
 
 @pytest.mark.parametrize(
@@ -447,7 +447,7 @@ def test_numbers_in_sentences(value: float, text: str) -> None:
     ],
 )
 def test_a_trend_in_words(values: list[float], text: str) -> None:
-    assert phrases.trend(pd.Series(values), small=0.02) == text
+    assert words.trend(pd.Series(values), small=0.02) == text
 
 
 @pytest.mark.parametrize(
@@ -460,8 +460,8 @@ def test_a_trend_in_words(values: list[float], text: str) -> None:
 )
 def test_one_phrase_for_all_panels(values: dict[str, float], text: str) -> None:
     titles = {"one": "A", "two": "B (stand-in)", "three": "C"}
-    assert phrases.by_panel(titles, values, "{:.1f}") == text
-    assert phrases.by_panel({"two": "B"}, {"two": 0.5}, "{:.1f}") == "0.5"
+    assert words.by_panel(titles, values, "{:.1f}") == text
+    assert words.by_panel({"two": "B"}, {"two": 0.5}, "{:.1f}") == "0.5"
 
 
 def test_a_sequence_of_colours_starts_and_ends_in_the_palette() -> None:

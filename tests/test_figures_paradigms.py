@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ctl_helpers.book import figure_html
-from ctl_helpers.disentangle import GRID
+from ctl_helpers.engine.disentangle import GRID
 from ctl_helpers.figures import heatmaps, paradigms, taylor
 from ctl_helpers.figures.drawing import Figure
 from ctl_helpers.figures.frame import PANEL
-from ctl_helpers.selection import VARIANTS
+from ctl_helpers.site.sphinx_figures import figure_html
+from ctl_helpers.training.trainable import VARIANTS
 
 PANELS = {"one": "Setting one", "two": "Setting two"}
 ONE = {"one": "Setting one"}

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from ctl_helpers import gallery
 from ctl_helpers.project import ProjectError
+from ctl_helpers.site import gallery
 
 REGISTRY = gallery.load()
 

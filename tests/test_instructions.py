@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from test_text_sets import one_line
 
-from ctl_helpers.data import instructions
-from ctl_helpers.data.images import MissingDataError
+from ctl_helpers.data.sets import instructions
+from ctl_helpers.project import MissingDataError
 
 START = "Below is an instruction that describes a task"
 REST = "Write a response that appropriately completes the request.\n\n### Instruction:\n"

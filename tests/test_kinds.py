@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ctl_helpers.data import kinds, sketches
+from ctl_helpers.data import sketches
+from ctl_helpers.data.sets import kinds
 
 
 @pytest.mark.parametrize("kind", kinds.KINDS)

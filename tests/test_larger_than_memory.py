@@ -21,7 +21,7 @@ import torch
 from conftest import ROOT
 from transformers import LlamaConfig, T5Config
 
-from ctl_helpers.mix import StateDict
+from ctl_helpers.engine.mix import StateDict
 from ctl_helpers.models.llama import Llama
 from ctl_helpers.models.t5 import T5
 
@@ -49,7 +49,7 @@ import transformers
 import ctl_helpers as ctl
 from ctl_helpers.models.llama import Llama
 from ctl_helpers.models.t5 import T5
-from ctl_helpers.weight_files import lazy
+from ctl_helpers.weights.files import lazy
 
 kind, config, files, limit, stream = json.loads(sys.argv[1])
 with torch.device("meta"):

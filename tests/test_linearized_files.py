@@ -10,16 +10,16 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
-from test_weight_files import LinearizedImageEncoder, clip, encoder, same, saved
+from test_files import LinearizedImageEncoder, clip, encoder, same, saved
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import ctl_helpers as ctl
-from ctl_helpers.clip_weights import architecture, from_tangent_task_arithmetic
+from ctl_helpers.engine.linearized import Linearized
 from ctl_helpers.models.clip import ImageTower
-from ctl_helpers.tangent import Linearized
-from ctl_helpers.weight_files import read, read_module_pickle
+from ctl_helpers.weights.files import read, read_module_pickle
+from ctl_helpers.weights.names import architecture, from_tangent_task_arithmetic
 
 pytestmark = pytest.mark.filterwarnings("ignore:We've integrated functorch")
 State = dict[str, Tensor]

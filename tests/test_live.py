@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 import ctl_helpers as ctl
-from ctl_helpers import live, settings
+from ctl_helpers import settings
+from ctl_helpers.site import live
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -71,7 +72,9 @@ def test_the_script_is_written_anew_for_new_weights_alone(
 @pytest.mark.slow
 def test_the_book_tool_leaves_the_weights_that_are_in_the_site(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[project]\n")
-    (tmp_path / "conf.py").write_text('extensions = ["ctl_helpers.book"]\nroot_doc = "page"\n')
+    (tmp_path / "conf.py").write_text(
+        'extensions = ["ctl_helpers.site.sphinx_figures"]\nroot_doc = "page"\n'
+    )
     weights = tmp_path / "_build" / "html" / "_static" / "live-data.js"
     weights.parent.mkdir(parents=True)
     for text in ("old", "new"):

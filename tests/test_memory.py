@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ctl_helpers import memory
+from ctl_helpers.engine import memory
 
 CPU = torch.device("cpu")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from ctl_helpers.mix import (
+from ctl_helpers.engine.mix import (
     blend,
     check_compatible,
     check_finite,

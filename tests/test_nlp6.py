@@ -13,8 +13,8 @@ import pytest
 from test_text_sets import QASC, RACE, SCENES, SQUAD, one_line
 from torchvision.datasets import utils
 
-from ctl_helpers.data import nlp6
-from ctl_helpers.data.images import MissingDataError
+from ctl_helpers.data.sets import nlp6
+from ctl_helpers.project import MissingDataError
 
 COUNTS = {"train": 12, "test": 8}
 

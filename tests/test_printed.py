@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-printed = pytest.importorskip("ctl_helpers.printed", reason="playwright or pypdf is missing")
+printed = pytest.importorskip("ctl_helpers.site.printed", reason="playwright or pypdf is missing")
 pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
 
 from ctl_helpers.project import ProjectError  # noqa: E402

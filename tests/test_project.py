@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from conftest import ROOT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from ctl_helpers import notebooks
+from ctl_helpers.runs import notebook_pairs
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -91,118 +90,30 @@ def test_conda_installs_what_the_lock_pins() -> None:
 
 
 def test_every_dependency_has_its_reason() -> None:
-    lines = [line for line in PYPROJECT.splitlines() if re.match(r'\s+"[\w.-]+[^"]*",', line)]
+    lines = [
+        line
+        for line in PYPROJECT.partition("[tool")[0].splitlines()
+        if re.match(r'\s+"[\w.-]+[^"]*",', line)
+    ]
     assert len(lines) >= len(DIRECT)
     assert [line for line in lines if not re.search(r'",\s+# \w', line)] == []
 
 
 # Who imports whom.
 
-FLOORS = [
-    "project",
-    "connectivity derivatives execution memory metrics mix printed regression schema selection "
-    "sources stages store terms",
-    "batches features folds gallery notebooks samples task_vectors weights "
-    "data/__init__ data/captions data/cifar10 "
-    "data/cifar100 data/clip8 data/clip8_files data/digits data/files data/imagenet data/images "
-    "data/instructions data/kinds data/mnist data/nlp6 data/prompts data/real_files "
-    "data/real_kinds data/real_texts data/scenes data/sentences data/sketches data/text_files "
-    "data/text_sets data/texts data/tinyimagenet data/tokens "
-    "models/__init__ models/clip models/llama models/mlp models/resnet models/t5 models/text",
-    "batchnorm checkpoints curvature lazy_weights measures_averaging measures_editing "
-    "measures_factors measures_linear published_weights streaming tangent tasks training",
-    "passes weight_files",
-    "clip_weights compare evaluate measures text_training trajectories tuning",
-    "cost edits stitching taylor tuned_settings",
-    "arithmetic clip_settings disentangle text_settings",
-    "published_clip published_text",
-    "settings",
-    "results live figures/__init__ figures/averaging figures/disentangled figures/dots "
-    "figures/drawing figures/editing figures/factors figures/frame figures/heatmaps "
-    "figures/lengths figures/linearity figures/many figures/paradigms figures/paths "
-    "figures/phrases figures/spawning figures/static figures/statistics figures/stitched "
-    "figures/taylor figures/theory",
-    "claims downloads plan stills",
-    "book pages runs under_figures",
-    "site",
-    "cli",
-]
-FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names.split()}
-ENGINE = (
-    *("mix", "metrics", "memory", "stages", "batches", "folds", "features", "derivatives"),
-    *("tangent", "weights", "streaming", "passes"),
-    *("compare", "evaluate", "edits", "stitching", "disentangle", "task_vectors", "taylor"),
-)
-HEAVY = {
-    "plotly": {"figures/drawing", "figures/frame", "figures/heatmaps"},
-    "papermill": {"runs"},
-    "distributed": {"runs"},
-    "typer": {"cli"},
-    "rich": {"cli"},
-    "seaborn": {"figures/static"},
-    "playwright": {"printed"},
-    "pypdf": {"printed"},
-    "curvlinops": {"curvature"},
-    "sphinx": {"book", "terms", "under_figures"},
-}
 PACKAGE = ROOT / "ctl_helpers"
-MODULES = {
-    path.relative_to(PACKAGE).with_suffix("").as_posix(): ast.parse(path.read_text("utf-8"))
-    for path in sorted(PACKAGE.rglob("*.py"))
-}
 
 
-def imported(tree: ast.AST) -> Iterator[str]:
-    """Dotted names that a module imports, at any depth: ``ctl_helpers.data.mnist``."""
-    for node in ast.walk(tree):
+def imported(path: Path) -> set[str]:
+    """The packages that a module imports at any depth, but for the standard library."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
+            names |= {name.name.split(".")[0] for name in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            for name in node.names:
-                inner = f"{node.module}.{name.name}"
-                place = inner.removeprefix("ctl_helpers.").replace(".", "/")
-                if f"{place}/__init__" in MODULES:
-                    yield f"{inner}.__init__"
-                else:
-                    yield inner if place in MODULES else str(node.module)
-
-
-def inner(module: str) -> set[str]:
-    """The modules of the package that one of them imports."""
-    names = {n for n in imported(MODULES[module]) if n.split(".")[0] == "ctl_helpers"}
-    return {name.removeprefix("ctl_helpers.").replace(".", "/") for name in names}
-
-
-def outer(module: str) -> set[str]:
-    """The other packages that it imports, but for the standard library."""
-    names = {name.split(".")[0] for name in imported(MODULES[module])}
+            names.add(str(node.module).split(".")[0])
     return names - {"ctl_helpers"} - sys.stdlib_module_names
-
-
-def test_every_module_has_its_floor() -> None:
-    assert MODULES.keys() - FLOOR.keys() == {"__init__"}
-    assert FLOOR.keys() <= MODULES.keys()
-
-
-@pytest.mark.parametrize("module", sorted(FLOOR))
-def test_a_module_imports_only_from_floors_under_its_own(module: str) -> None:
-    for other in inner(module):
-        folder = module.rpartition("/")[0]
-        beside = folder in ("data", "models", "figures") and other.startswith(f"{folder}/")
-        assert beside or FLOOR[other] < FLOOR[module], f"{module} imports {other}"
-
-
-def test_the_engine_stands_alone() -> None:
-    assert inner("__init__") <= set(ENGINE)
-    for module in ENGINE:
-        assert inner(module) <= set(ENGINE)
-        assert outer(module) <= {"torch", "numpy", "pandas"}, module
-
-
-@pytest.mark.parametrize("library", sorted(HEAVY))
-def test_a_tool_is_imported_where_its_job_is(library: str) -> None:
-    assert {module for module in MODULES if library in outer(module)} == HEAVY[library]
 
 
 def test_importing_the_engine_loads_no_tool() -> None:
@@ -219,12 +130,12 @@ def test_a_notebook_needs_no_more_than_is_installed_for_it() -> None:
     """Colab has what the package itself asks for, and none of what makes the book."""
     installed = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
     providers = packages_distributions() | {"tomli": ["tomli"]}
-    makes_the_book = {"execution", "figures/static", "gallery", "notebooks", "printed", "terms"}
+    asked = ("runs", "site", "cli.py", "figures/static.py")  # what makes the book, not notebooks
     lacking = {
-        f"{module} imports {library}"
-        for module, floor in FLOOR.items()
-        if floor <= FLOOR["results"] and module not in makes_the_book
-        for library in outer(module)
+        f"{path.name} imports {library}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if not path.relative_to(PACKAGE).as_posix().startswith(asked)
+        for library in imported(path)
         if not installed & set(map(canonicalize_name, providers[library]))
     }
     assert lacking == set()
@@ -243,7 +154,7 @@ def test_twins_agree_with_their_sources_and_hold_no_outputs() -> None:
     twins = sorted((ROOT / "notebooks").glob("*.ipynb"))
     sources = [path.with_suffix(".ipynb") for path in sorted((ROOT / "notebooks").glob("*.md"))]
     assert twins == sources != []
-    assert notebooks.sync(write=False) == []
+    assert notebook_pairs.sync(write=False) == []
     for path in twins:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
@@ -256,8 +167,8 @@ def test_the_setup_cell_knows_the_repository(checkout: Path, monkeypatch, addres
     line = f'[project.urls]\nRepository = "{address}"' if address else "[project.urls]"
     (checkout / "pyproject.toml").write_text(text.replace("[project.urls]", line))
     (checkout / "notebooks" / "4_1.ipynb").unlink()
-    assert checkout / "notebooks" / "4_1.ipynb" in notebooks.sync()
-    assert notebooks.sync(write=False) == []
+    assert checkout / "notebooks" / "4_1.ipynb" in notebook_pairs.sync()
+    assert notebook_pairs.sync(write=False) == []
     assert f"\nrepository = {address!r}\n" in setup_cell(checkout / "notebooks" / "4_1.ipynb")
 
 

@@ -13,17 +13,19 @@ import torch
 from open_clip.transformer import QuickGELU
 from safetensors.torch import save_file
 from test_clip8 import WRITERS, write  # noqa: F401
-from test_clip_weights import cache, published, snapshot  # noqa: F401
+from test_names import cache, published, snapshot  # noqa: F401
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel
 
 import ctl_helpers as ctl
-from ctl_helpers import clip_weights, published_weights, settings
-from ctl_helpers.data import clip8, prompts
-from ctl_helpers.data.images import Images, MissingDataError
-from ctl_helpers.published_clip import ModelSoup, PublishedClip
-from ctl_helpers.schema import SettingError
-from ctl_helpers.tuning import StepRecipe
+from ctl_helpers import settings
+from ctl_helpers.data import prompts
+from ctl_helpers.data.images import Images
+from ctl_helpers.data.sets import clip8
+from ctl_helpers.project import MissingDataError, SettingError
+from ctl_helpers.settings.published_clip import ModelSoup, PublishedClip
+from ctl_helpers.training.steps import StepRecipe
+from ctl_helpers.weights import hub, names
 
 ROOT = Path(__file__).resolve().parents[1]
 State = dict[str, Tensor]
@@ -43,7 +45,7 @@ def pretrained(published: CLIPModel, cache: Path) -> State:  # noqa: F811
     """OpenAI's ViT-B/32 in the hub's cache, with random weights."""
     repo = "openai/clip-vit-base-patch32"
     state = published.state_dict()
-    torch.save(state, snapshot(cache, repo, published_weights.COMMITS[repo]) / "pytorch_model.bin")
+    torch.save(state, snapshot(cache, repo, hub.COMMITS[repo]) / "pytorch_model.bin")
     return state
 
 
@@ -92,17 +94,15 @@ def test_eight_sets_go_the_whole_way(
     assert "patch32_stanford-cars is not on this machine" in setting.missing()
     tower = {name: part for name, part in pretrained.items() if name.startswith("vision_model.")}
     for number, (task, repo) in enumerate(setting.repositories.items()):
-        revision = published_weights.COMMITS[repo] or f"{number:040x}"
-        monkeypatch.setitem(published_weights.COMMITS, repo, revision)
+        revision = hub.COMMITS[repo] or f"{number:040x}"
+        monkeypatch.setitem(hub.COMMITS, repo, revision)
         assert task in setting.finetune
         save_file(near(tower, number), snapshot(cache, repo, revision) / "model.safetensors")
     assert setting.missing() is None
     one_class(monkeypatch)
     found = setting.checkpoints(0)
     assert list(found) == ["PT", *clip8.KINDS]
-    assert all(
-        0 < published_weights.relative_distance(found[k], found["PT"]) < 1 for k in clip8.KINDS
-    )
+    assert all(0 < hub.relative_distance(found[k], found["PT"]) < 1 for k in clip8.KINDS)
     # Pairs and mixes of all eight would take minutes.
     few = setting.model_copy(update={"finetune": ["DTD", "GTSRB", "SUN397"]})
     monkeypatch.setattr(settings, "load", lambda name: few)
@@ -162,14 +162,14 @@ def test_a_setting_is_the_clip_of_its_repository(
     assert missing in setting.missing()
     repo, size = setting.model.pretrained, f"patch{patch}"
     assert all(f"-{size}" in one for one in (repo, *setting.repositories.values()))
-    file = snapshot(cache, repo, published_weights.COMMITS[repo]) / "pytorch_model.bin"
+    file = snapshot(cache, repo, hub.COMMITS[repo]) / "pytorch_model.bin"
     torch.save({}, file)
-    assert published_weights.weights_file(repo, local=True) == file
+    assert hub.weights_file(repo, local=True) == file
     with torch.device("meta"):
         saved = CLIPModel(CLIPConfig(vision_config={"patch_size": patch})).state_dict()
     built = setting.clip()
     assert {key: value.shape for key, value in built.state_dict().items()} == {
-        key: value.shape for key, value in clip_weights.from_huggingface(saved).items()
+        key: value.shape for key, value in names.from_huggingface(saved).items()
     }
     assert isinstance(built.visual.transformer.resblocks[0].mlp.gelu, QuickGELU)
 
@@ -186,8 +186,8 @@ def test_cifar10_is_fine_tuned_from_published_weights(
     setting = setting.model_copy(update={"finetuning": StepRecipe(1, 1e-5, 2)})
     assert setting.missing() is None
     found = setting.variants(0, "CIFAR10", [1e-5, 1e-3], [0])
-    start = clip_weights.image_tower(setting.pretrained(0).weights())
-    far = [published_weights.relative_distance(state, start) for state in found.values()]
+    start = names.image_tower(setting.pretrained(0).weights())
+    far = [hub.relative_distance(state, start) for state in found.values()]
     assert 0 < far[0] < far[1]
     assert found.keys() == {"rate 1e-05, order 0", "rate 0.001, order 0"}
 
@@ -195,7 +195,7 @@ def test_cifar10_is_fine_tuned_from_published_weights(
 @pytest.fixture
 def soup(published: CLIPModel, data: Path) -> ModelSoup:  # noqa: F811
     """Three models in the format of model soups."""
-    base = clip_weights.from_huggingface(published.state_dict())
+    base = names.from_huggingface(published.state_dict())
     tower = {f"model.{n}": part for n, part in base.items() if n.startswith("visual.")}
     head = {
         "classification_head.weight": torch.randn(1000, 512),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_clip_weights import cache, snapshot  # noqa: F401
+from test_names import cache, snapshot  # noqa: F401
 from test_instructions import made  # noqa: F401
 from test_nlp6 import WRITERS, small  # noqa: F401
 from test_published_clip import run
@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
 
 import ctl_helpers as ctl
-from ctl_helpers import published_weights, settings
+from ctl_helpers import settings
 from ctl_helpers.data import tokens
-from ctl_helpers.data.images import MissingDataError
-from ctl_helpers.lazy_weights import LazyFile
-from ctl_helpers.mix import described
-from ctl_helpers.published_text import PublishedText
-from ctl_helpers.schema import SettingError
+from ctl_helpers.engine.mix import described
+from ctl_helpers.project import MissingDataError, SettingError
+from ctl_helpers.settings.published_text import PublishedText
+from ctl_helpers.weights import hub
+from ctl_helpers.weights.lazy import LazyFile
 
 WORDS = ["the", "film", "a", "dog", "answers", "question", "context", "field", "look", "test"]
 T5_SIZES = {
@@ -87,9 +87,9 @@ def save(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Saver:  # noqa: F811
     """Puts a network into the hub's cache as transformers saves it."""
 
     def into_cache(model: nn.Module, repo: str, **options: object) -> Path:
-        revision = published_weights.COMMITS.get(repo) or f"{len(repo):040x}"
-        monkeypatch.setitem(published_weights.COMMITS, repo, revision)
-        monkeypatch.delitem(published_weights._FILES, repo, raising=False)
+        revision = hub.COMMITS.get(repo) or f"{len(repo):040x}"
+        monkeypatch.setitem(hub.COMMITS, repo, revision)
+        monkeypatch.delitem(hub._FILES, repo, raising=False)
         folder = snapshot(cache, repo, revision)
         if options.pop("form", "safetensors") == "bin":
             torch.save(model.state_dict(), folder / "pytorch_model.bin")
@@ -282,16 +282,16 @@ def test_nothing_is_missing_where_all_is_there(t5, small: Path) -> None:  # noqa
 def test_a_missing_shard_is_named(t5) -> None:
     setting, _ = t5
     repo = setting.repositories["IMDB"]
-    index = published_weights.weights_file(repo, local=True)
+    index = hub.weights_file(repo, local=True)
     shard = sorted(set(json.loads(index.read_text())["weight_map"].values()))[1]
     (index.parent / shard).unlink()
     with pytest.raises(MissingDataError, match=f"{shard} of {repo} is not on this machine"):
-        published_weights.weights_file(repo, local=True)
+        hub.weights_file(repo, local=True)
 
 
 def test_a_damaged_index_is_named(t5) -> None:
     setting, _ = t5
-    index = published_weights.weights_file(setting.repositories["IMDB"], local=True)
+    index = hub.weights_file(setting.repositories["IMDB"], local=True)
     index.write_text(index.read_text()[:-9])
     with pytest.raises(MissingDataError, match=r"index\.json is damaged or incomplete"):
         setting.checkpoints(0)
@@ -299,7 +299,7 @@ def test_a_damaged_index_is_named(t5) -> None:
 
 def test_a_damaged_tokenizer_is_named(t5) -> None:
     setting, _ = t5
-    path = published_weights.weights_file(setting.model.pretrained, local=True)
+    path = hub.weights_file(setting.model.pretrained, local=True)
     path = path.with_name("tokenizer.json")
     path.write_text(path.read_text()[:-9])
     with pytest.raises(MissingDataError, match=r"tokenizer\.json is damaged or incomplete"):

@@ -16,9 +16,11 @@ import pytest
 import torch
 from PIL import Image
 
-from ctl_helpers.data import cifar10, mnist, real_files, real_kinds, tinyimagenet
-from ctl_helpers.data.images import Images, MissingDataError
-from ctl_helpers.store import file_checksum
+from ctl_helpers.data import image_files
+from ctl_helpers.data.images import Images
+from ctl_helpers.data.sets import cifar10, mnist, real_kinds, tinyimagenet
+from ctl_helpers.project import MissingDataError
+from ctl_helpers.weights.checksums import file_checksum
 
 REAL_DATA = os.environ.get("CTL_DATA_DIR")  # before a test sets its own
 FILES = ("GTSRB", "EuroSAT", "Omniglot")
@@ -109,9 +111,9 @@ def made(data: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Made]:
     for kind, write in zip(FILES, (gtsrb, eurosat, omniglot), strict=True):
         (data / kind).mkdir(parents=True)
         held[kind] = write(data / kind)
-        names = getattr(real_files, kind.upper())
+        names = getattr(image_files, kind.upper())
         pinned = {name: file_checksum(data / name) for name in names}
-        monkeypatch.setattr(real_files, kind.upper(), pinned)
+        monkeypatch.setattr(image_files, kind.upper(), pinned)
     monkeypatch.setattr(mnist, "load", lambda split: small(28, split))
     monkeypatch.setattr(cifar10, "load", lambda split: small(32, split))
     monkeypatch.setattr(tinyimagenet, "load", lambda split: small(32, "test"))
@@ -125,7 +127,7 @@ def made(data: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Made]:
 def test_files_are_read_right_and_each_image_once(kind: str, made: dict[str, Made]) -> None:
     seen: list[int] = []
     for split in ("train", "test"):
-        images, groups = getattr(real_files, kind.lower())(split)
+        images, groups = getattr(image_files, kind.lower())(split)
         seen += (numbers := made[kind].found(images))
         labels, own, parts = zip(*(made[kind].rows[n] for n in numbers), strict=True)
         assert images.targets.tolist() == list(labels)

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from ctl_helpers import settings
-from ctl_helpers.data import real_texts, tokens
-from ctl_helpers.data.images import MissingDataError
-from ctl_helpers.store import file_checksum
+from ctl_helpers.data import tokens
+from ctl_helpers.data.sets import real_texts
+from ctl_helpers.project import MissingDataError
+from ctl_helpers.weights.checksums import file_checksum
 
 REAL_DATA = os.environ.get("CTL_DATA_DIR")  # before a test sets its own
 WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in "lmnrs"]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ctl_helpers.regression import bootstrap, explained, r_squared
+from ctl_helpers.analysis.regression import bootstrap, explained, r_squared
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.1, 1.0, 100.0])

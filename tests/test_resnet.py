@@ -11,11 +11,13 @@ import torchvision
 from torch import Tensor, nn
 
 import ctl_helpers as ctl
-from ctl_helpers import batchnorm, checkpoints, settings
-from ctl_helpers.data.images import MissingDataError
+from ctl_helpers import settings
+from ctl_helpers.analysis import batchnorm
 from ctl_helpers.models import build
 from ctl_helpers.models.resnet import Projection, Subsample
-from ctl_helpers.store import file_checksum
+from ctl_helpers.project import MissingDataError
+from ctl_helpers.weights import resnet as checkpoints
+from ctl_helpers.weights.checksums import file_checksum
 
 REAL_DATA = os.environ.get("CTL_DATA_DIR")
 

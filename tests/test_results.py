@@ -9,7 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ctl_helpers import pages, results, settings, tasks
+from ctl_helpers import results, settings
+from ctl_helpers.settings import tasks
+from ctl_helpers.site import pages
 
 
 def write(folder: Path, setting: str, seed: int, value: float) -> None:

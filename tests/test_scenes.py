@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ctl_helpers.data import scenes
 from ctl_helpers.data.images import Images
+from ctl_helpers.data.sets import scenes
 
 
 @pytest.fixture(scope="module")

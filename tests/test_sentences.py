@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ctl_helpers.data import sentences
+from ctl_helpers.data.sets import sentences
 from ctl_helpers.data.texts import Texts, majority
 from ctl_helpers.data.tokens import Coder
 

@@ -12,10 +12,11 @@ from conftest import ROOT
 from torch import Tensor
 
 import ctl_helpers as ctl
-from ctl_helpers import settings, trajectories
-from ctl_helpers.data.images import MissingDataError
-from ctl_helpers.settings import Setting, SettingError
-from ctl_helpers.training import Recipe, epochs, initial_weights
+from ctl_helpers import settings
+from ctl_helpers.project import MissingDataError, SettingError
+from ctl_helpers.settings.scratch import Setting
+from ctl_helpers.training import checkpoints as trajectories
+from ctl_helpers.training.loop import Recipe, epochs, initial_weights
 
 NAMES = sorted(path.stem for path in (ROOT / "settings").glob("*.yaml"))
 PROFILES = sorted(yaml.safe_load((ROOT / "settings" / "profiles.yaml").read_text()))

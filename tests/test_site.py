@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from ctl_helpers import site
+from ctl_helpers.site import build
 
 
 def test_pages_of_runs_that_are_laid_out_no_more_are_taken_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pages, built = tmp_path / "pages", tmp_path / "built"
-    monkeypatch.setattr(site, "pages_folder", lambda: pages)
+    monkeypatch.setattr(build, "pages_folder", lambda: pages)
     for path in (pages / "3" / "a-0.5.ipynb", built / "3" / "a-0.5.html", built / "3" / "b.html"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    site.sweep(built)
+    build.sweep(built)
     assert [path.name for path in built.rglob("*.html")] == ["a-0.5.html"]
-    site.sweep(tmp_path / "never built")
+    build.sweep(tmp_path / "never built")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ctl_helpers import book, stills
 from ctl_helpers.figures import drawing
+from ctl_helpers.site import sphinx_figures, stills
 
 JSON = {
     colour: json.loads(
@@ -19,7 +19,7 @@ JSON = {
     )
     for colour in (drawing.BLUE, drawing.GREEN)
 }
-BLUE, GREEN = map(book.figure_html, JSON.values())
+BLUE, GREEN = map(sphinx_figures.figure_html, JSON.values())
 
 
 def images(page: Path) -> list[Path]:
@@ -68,6 +68,6 @@ def test_a_figure_that_was_not_run_has_an_image_that_says_so(tmp_path: Path) -> 
 
 def test_a_figure_that_cannot_be_drawn_is_no_quiet_gap(tmp_path: Path) -> None:
     figure = {**JSON[drawing.BLUE], "data": [{"type": "pie"}]}
-    (tmp_path / "index.html").write_text(book.figure_html(figure), "utf-8")
+    (tmp_path / "index.html").write_text(sphinx_figures.figure_html(figure), "utf-8")
     with pytest.raises(ValueError, match="pie"):
         stills.add(tmp_path)

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from transformers import LlamaForCausalLM, T5ForConditionalGeneration
 
 import ctl_helpers as ctl
-from ctl_helpers import passes
-from ctl_helpers.mix import StateDict
+from ctl_helpers.engine import passes
+from ctl_helpers.engine.mix import StateDict
+from ctl_helpers.engine.stages import Stage, Staged
 from ctl_helpers.models.llama import Llama, small_llama
 from ctl_helpers.models.t5 import small_t5
 from ctl_helpers.models.text import TextNetwork, from_transformers
-from ctl_helpers.stages import Stage, Staged
-from ctl_helpers.weight_files import lazy
+from ctl_helpers.weights.files import lazy
 
 T5_SIZES = {"vocabulary": 50, "width": 16, "head_width": 4, "inner": 24, "layers": 2}
 T5_SIZES |= {"decoder_layers": 3, "heads": 4, "buckets": 8, "distance": 20}

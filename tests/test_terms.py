@@ -9,7 +9,7 @@ import pytest
 from docutils import nodes
 from docutils.core import publish_doctree
 
-from ctl_helpers import terms
+from ctl_helpers.site import terms
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import LlamaForCausalLM, T5Config, T5ForConditionalGeneration
 
 import ctl_helpers as ctl
-from ctl_helpers.features import evaluating, taps
+from ctl_helpers.engine.hooks import evaluating, taps
 from ctl_helpers.models.llama import Llama, small_llama
 from ctl_helpers.models.t5 import T5, small_t5
 from ctl_helpers.models.text import TextNetwork, from_transformers

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from ctl_helpers.data import text_sets
-from ctl_helpers.data.images import MissingDataError
-from ctl_helpers.data.text_files import json_lines, lines, table
+from ctl_helpers.data.readers import json_lines, lines, table
 from ctl_helpers.data.texts import Texts
+from ctl_helpers.project import MissingDataError
 
 REAL_DATA = os.environ.get("CTL_DATA_DIR")  # before a test sets its own
 REMEDY = "get it from its authors"

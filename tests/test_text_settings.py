@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 import ctl_helpers as ctl
-from ctl_helpers import settings, tuned_settings
-from ctl_helpers.data.images import MissingDataError
+from ctl_helpers import settings
 from ctl_helpers.data.tokens import END, Coder
-from ctl_helpers.schema import SettingError
-from ctl_helpers.text_settings import TextSetting
-from ctl_helpers.text_training import Corruption
-from ctl_helpers.tuning import StepRecipe, steps
+from ctl_helpers.project import MissingDataError, SettingError
+from ctl_helpers.settings import tuned
+from ctl_helpers.settings.text import TextSetting
+from ctl_helpers.training.steps import StepRecipe, steps
+from ctl_helpers.training.text_losses import Corruption
 
 NAMES = ["text-t5", "text-llama"]
 
@@ -43,7 +43,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         runs.append(recipe.steps - start.epoch)
         return steps(model, loss, samples, start, recipe, seed)
 
-    monkeypatch.setattr(tuned_settings, "steps", counting)
+    monkeypatch.setattr(tuned, "steps", counting)
     return runs
 
 

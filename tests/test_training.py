@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ctl_helpers import trajectories
 from ctl_helpers.data.images import Images
 from ctl_helpers.models import build
-from ctl_helpers.training import Recipe, Snapshot, epochs, initial_weights
-from ctl_helpers.trajectories import Checkpoint, status_folder, trajectory
+from ctl_helpers.training import checkpoints as trajectories
+from ctl_helpers.training.checkpoints import Checkpoint, status_folder, trajectory
+from ctl_helpers.training.loop import Recipe, Snapshot, epochs, initial_weights
 
 PLAIN = Recipe(epochs=3, lr=0.1, batch_size=4)
 MOMENTUM = replace(PLAIN, momentum=0.9, weight_decay=0.01, lr_step=2)

@@ -9,10 +9,6 @@ import torch
 from torch import Tensor
 
 
-class MissingDataError(RuntimeError):
-    """A data set is not on this machine; the message says in one sentence how to get it."""
-
-
 def floats(inputs: Tensor) -> Tensor:
     """Pixels in [0, 1]: bytes are divided by 255, floats are left as they are."""
     return inputs if inputs.is_floating_point() else inputs.float() / 255

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from ctl_helpers.store import file_checksum
+from ctl_helpers.weights.checksums import file_checksum
 
 _FILE = Path(__file__).with_name("prompts.yaml")
 

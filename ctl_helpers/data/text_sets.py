@@ -15,9 +15,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ctl_helpers.data.images import MissingDataError
-from ctl_helpers.data.text_files import damaged, json_file, json_lines, lines, table
+from ctl_helpers.data.readers import damaged, json_file, json_lines, lines, table
 from ctl_helpers.data.texts import Texts
+from ctl_helpers.project import MissingDataError
 
 SENTIMENT = ("negative", "positive")
 ACCEPTABILITY = ("unacceptable", "acceptable")

@@ -18,7 +18,7 @@ from ctl_helpers.figures.drawing import (
     points,
     significant,
 )
-from ctl_helpers.figures.phrases import FLOOR, by_panel
+from ctl_helpers.findings.words import FLOOR, by_panel
 
 
 def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:

@@ -9,7 +9,7 @@ import pandas as pd
 from ctl_helpers.figures.drawing import Figure
 from ctl_helpers.figures.editing import blocks
 from ctl_helpers.figures.many import growing, trends
-from ctl_helpers.figures.phrases import by_panel, extent
+from ctl_helpers.findings.words import by_panel, extent
 
 _SCHEMES = ("α = 0.1", "(k+1)α = 0.8")
 

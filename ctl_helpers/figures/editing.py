@@ -26,7 +26,7 @@ from ctl_helpers.figures.drawing import (
 from ctl_helpers.figures.factors import layer_choices
 from ctl_helpers.figures.lengths import in_view, length_axes, mean_length, step_look
 from ctl_helpers.figures.linearity import times_nearer
-from ctl_helpers.figures.phrases import FLOOR, by_panel
+from ctl_helpers.findings.words import FLOOR, by_panel
 
 LAMBDA = 0.4
 """Where the paper reads its figures; figures start there, or at the nearest λ that they have."""

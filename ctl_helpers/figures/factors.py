@@ -22,7 +22,7 @@ from ctl_helpers.figures.drawing import (
     points,
     significant,
 )
-from ctl_helpers.figures.phrases import FLOOR, by_panel, extent, plain, trend
+from ctl_helpers.findings.words import FLOOR, by_panel, extent, plain, trend
 
 _MEAN = "mean over layers"
 _SERIES = (

@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 from ctl_helpers.figures.drawing import BLUE, VERMILION, by_pair, significant
 from ctl_helpers.figures.frame import PANEL, button, framed
 from ctl_helpers.figures.paradigms import LOOKS, NAMES, of_three, ranked
-from ctl_helpers.figures.phrases import FLOOR, plain, power_of_ten
+from ctl_helpers.findings.words import FLOOR, plain, power_of_ten
 
 CLIP = 0.9
 """Colours tell errors up to this quantile apart; what is larger looks alike."""

@@ -24,7 +24,7 @@ from ctl_helpers.figures.drawing import (
     significant,
 )
 from ctl_helpers.figures.lengths import in_view, length_axes, mean_length, step_look
-from ctl_helpers.figures.phrases import by_panel
+from ctl_helpers.findings.words import by_panel
 
 
 def times_nearer(table: pd.DataFrame) -> float:

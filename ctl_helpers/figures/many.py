@@ -20,7 +20,7 @@ from ctl_helpers.figures.drawing import (
     points,
 )
 from ctl_helpers.figures.factors import layer_choices
-from ctl_helpers.figures.phrases import FLOOR, by_panel, extent, trend
+from ctl_helpers.findings.words import FLOOR, by_panel, extent, trend
 
 _LOOKS = ((BLUE, "circle"), (VERMILION, "square"))
 

@@ -27,7 +27,7 @@ from ctl_helpers.figures.drawing import (
     significant,
 )
 from ctl_helpers.figures.editing import LAMBDA, blocks, nearest_to
-from ctl_helpers.figures.phrases import FLOOR, by_panel, plain, power_of_ten
+from ctl_helpers.findings.words import FLOOR, by_panel, plain, power_of_ten
 
 NAMES = {
     "full": "all parameters",

@@ -15,7 +15,7 @@ from ctl_helpers.figures.drawing import (
     draw,
     significant,
 )
-from ctl_helpers.figures.phrases import by_panel
+from ctl_helpers.findings.words import by_panel
 
 
 def paths(curves: pd.DataFrame, panels: Mapping[str, str]) -> Figure:

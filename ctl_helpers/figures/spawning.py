@@ -21,7 +21,7 @@ from ctl_helpers.figures.drawing import (
     sequence,
     significant,
 )
-from ctl_helpers.figures.phrases import FLOOR, by_panel, extent, plain, trend
+from ctl_helpers.findings.words import FLOOR, by_panel, extent, plain, trend
 
 
 def spawning(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:

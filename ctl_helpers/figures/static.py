@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import Transform, blended_transform_factory
 
-from ctl_helpers.figures.phrases import power_of_ten
+from ctl_helpers.findings.words import power_of_ten
 
 Json = Mapping[str, Any]
 

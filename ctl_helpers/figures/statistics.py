@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ctl_helpers.figures.drawing import Figure, contrast
-from ctl_helpers.figures.phrases import by_panel
+from ctl_helpers.findings.words import by_panel
 
 
 def statistics(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:

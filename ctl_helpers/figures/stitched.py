@@ -19,7 +19,7 @@ from ctl_helpers.figures.drawing import (
     significant,
 )
 from ctl_helpers.figures.editing import by_edit, nearest_to
-from ctl_helpers.figures.phrases import by_panel
+from ctl_helpers.findings.words import by_panel
 
 ENDS = 0.5
 """The λ where the single networks of Figure 9 are the fine-tuned ones: 2λ = 1."""

@@ -19,7 +19,7 @@ from ctl_helpers.figures.drawing import (
     significant,
 )
 from ctl_helpers.figures.editing import blocks
-from ctl_helpers.figures.phrases import FLOOR, by_panel, plain
+from ctl_helpers.findings.words import FLOOR, by_panel, plain
 
 _LOOKS = {
     "Taylor model and network": (VERMILION, "square"),

@@ -20,7 +20,7 @@ from ctl_helpers.figures.drawing import (
     scales,
     significant,
 )
-from ctl_helpers.figures.phrases import by_panel
+from ctl_helpers.findings.words import by_panel
 
 # Column → its name in a sentence and on an axis.
 _REGRESSORS = {

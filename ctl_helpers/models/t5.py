@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ctl_helpers.engine.stages import Stage, State
 from ctl_helpers.models.text import TextNetwork, mean_over, taps_for
-from ctl_helpers.stages import Stage, State
 
 if TYPE_CHECKING:
     from transformers import T5Config

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from ctl_helpers.mix import StateDict, check_compatible, described
-from ctl_helpers.stages import Staged
+from ctl_helpers.engine.mix import StateDict, check_compatible, described
+from ctl_helpers.engine.stages import Staged
 
 
 class TextNetwork(Staged):

@@ -1,0 +1,10 @@
+"""What is computed from weights, derivatives or finished tables.
+
+- ``vector_angles``: cosines between task vectors.
+- ``taylor``: how far networks are from their first-order expansion.
+- ``curvature``: the largest eigenvalue of the loss's Hessian, and Theorem 5.1's terms.
+- ``loss_chord``: what features have to do with loss (Theorem 3.3).
+- ``batchnorm``: running statistics, recomputed on data.
+- ``task_arithmetic``: scores of edited networks by role, the λ they allow, shuffled vectors.
+- ``regression``: least squares with intervals.
+"""

@@ -1,0 +1,169 @@
+"""What Section 4.3's experiments share: scores by role, the λ that they allow, null controls."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from ctl_helpers.engine.batches import Streams
+from ctl_helpers.engine.compare import measure
+from ctl_helpers.engine.mix import StateDict, described
+from ctl_helpers.engine.questions import addition
+
+KEPT = 0.95
+"""The rule of task arithmetic: what negation has to leave of the control's accuracy."""
+
+
+def roles(scores: pd.DataFrame, control: Collection[str]) -> pd.DataFrame:
+    """Mean accuracy of negated networks on the vector's own task and on the pretraining task.
+
+    Args:
+        scores: a row an edit × task, with columns ``i`` (whose vector is subtracted), ``task``,
+            ``accuracy``, and any of ``split``, ``block``, ``model`` and ``lam``.
+        control: the tasks that stand for the pretraining task, but for ``i`` itself.
+
+    Returns:
+        A row an edit × ``role``, which is ``"D_i"`` or ``"D_PT"``, with its ``accuracy``.
+    """
+    own = scores["i"] == scores["task"]
+    kept = scores[own | scores["task"].isin(list(control))]
+    role = np.where(kept["i"] == kept["task"], "D_i", "D_PT")
+    keys = [key for key in ("split", "block", "model", "i", "lam") if key in kept]
+    grouped = kept.assign(role=role).groupby([*keys, "role"], sort=False)
+    return grouped["accuracy"].mean().reset_index()
+
+
+def strongest(scores: pd.DataFrame, share: float = KEPT) -> dict[str, float]:
+    """The largest λ up to which negation keeps a share of the control's accuracy.
+
+    That is task arithmetic's rule (Ilharco et al. 2023), here without gaps: no smaller λ that was
+    tried may fall short.
+
+    Args:
+        scores: :func:`roles` with λ = 0 among the λ of each ``i``; held-out data, to be honest.
+        share: how much of the accuracy at λ = 0 has to stay.
+
+    Returns:
+        ``i`` → λ, 0 where not even the smallest one keeps enough.
+    """
+    right = scores[scores["role"] == "D_PT"].set_index("lam")
+    found = {}
+    for i, rows in right.groupby("i", sort=False):
+        accuracy = rows["accuracy"].sort_index()
+        enough = accuracy >= share * accuracy[0.0]
+        found[i] = float(enough.index[enough.cummin()].max())
+    return found
+
+
+def shuffled(
+    checkpoints: Mapping[str, StateDict],
+    pretrained: str,
+    names: Sequence[str],
+    seed: int,
+    factor: float = 1.0,
+) -> dict[str, StateDict]:
+    """Networks at the ends of shuffled task vectors: a null control for Equations 2 and 3.
+
+    Args:
+        checkpoints: name → state dict.
+        pretrained: the name of θ_PT, which stays as it is.
+        names: whose task vectors to shuffle, each within every tensor.
+        seed: of the order of entries, the same for any ``factor``.
+        factor: how many times as long the vectors are made.
+
+    Returns:
+        ``pretrained`` and ``names`` → state dict; where the checkpoint is read when it is asked
+        for, so is what is made of it.
+    """
+    start, found = checkpoints[pretrained], {pretrained: checkpoints[pretrained]}
+    for name in names:
+        made = _Shuffled(start, checkpoints[name], f"{seed}/{name}", factor)
+        found[name] = dict(made) if isinstance(checkpoints[name], dict) else made
+    return found
+
+
+def controls(
+    model: nn.Module,
+    checkpoints: Mapping[str, StateDict],
+    pretrained: str,
+    names: Sequence[str],
+    lam: float,
+    streams: Streams,
+    seed: int,
+) -> pd.DataFrame:
+    """Equation 2 of task vectors beside what should do worse, if it is about fine-tuning.
+
+    ``other samples``: the left side of a sample against the right side of the next. ``shuffled
+    vectors``: see :func:`shuffled`. They hardly move the features, so ``shuffled vectors,
+    stretched`` are longer by the root of the ratio of mean baselines, which go with the square of
+    the length.
+
+    Args:
+        model, checkpoints, streams: as for :func:`~ctl_helpers.compare`.
+        pretrained: the name of θ_PT.
+        names: the fine-tuned models, whose pairs are compared.
+        lam: the factor λ.
+        seed: of the shuffled entries.
+
+    Returns:
+        A table as :func:`~ctl_helpers.compare`'s, with ``control``, which of the four it
+        is, and ``stretch``, the factor on the vectors.
+    """
+    asked = addition(pretrained, names, [lam])
+
+    def compared(weights: Mapping[str, StateDict], permuted: bool = False) -> pd.DataFrame:
+        return measure(model, weights, asked, streams, permuted=permuted).table()
+
+    def moved(table: pd.DataFrame) -> float:
+        return table.loc[table["metric"] == "baseline", "mean"].mean()
+
+    own = compared(checkpoints)
+    short = compared(shuffled(checkpoints, pretrained, names, seed))
+    stretch = float(np.sqrt(moved(own) / moved(short)))
+    found = {
+        "task vectors": own,
+        "shuffled vectors": short,
+        "other samples": compared(checkpoints, permuted=True),
+        "shuffled vectors, stretched": compared(
+            shuffled(checkpoints, pretrained, names, seed, stretch)
+        ),
+    }
+    factors = {"shuffled vectors, stretched": stretch}
+    return pd.concat(
+        table.assign(control=kind, stretch=factors.get(kind, 1.0)) for kind, table in found.items()
+    )
+
+
+class _Shuffled(Mapping[str, Tensor]):
+    """The end of a shuffled task vector, made tensor by tensor."""
+
+    def __init__(self, start: StateDict, end: StateDict, seed: str, factor: float) -> None:
+        self._start, self._end, self._seed, self._factor = start, end, seed, factor
+
+    def __getitem__(self, name: str) -> Tensor:
+        start = self._start[name]
+        if not start.is_floating_point():
+            return start
+        generator = torch.Generator().manual_seed(zlib.crc32(f"{self._seed}/{name}".encode()))
+        vector = (self._end[name] - start).flatten()
+        order = torch.randperm(vector.numel(), generator=generator)
+        return start + self._factor * vector[order].view_as(start)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._start)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._start  # without making it
+
+    def __len__(self) -> int:
+        return len(self._start)
+
+    @property
+    def meta(self) -> dict[str, Tensor]:
+        """Name → a tensor of that shape and type on the meta device."""
+        return described(self._start)

@@ -1,0 +1,1 @@
+"""The data sets that a setting's ``data.set`` may name, a module each."""

@@ -1,0 +1,178 @@
+"""Weight disentanglement: whether a task vector leaves the other task's outputs alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ctl_helpers.engine.batches import Streams, named_streams
+from ctl_helpers.engine.evaluate import Heads, head_of
+from ctl_helpers.engine.folds import Pass
+from ctl_helpers.engine.mix import MixKey, StateDict, mix_key
+from ctl_helpers.engine.passes import run
+from ctl_helpers.engine.questions import edit
+
+GRID = tuple(np.linspace(-2, 2, 15).tolist())
+"""The papers' coefficients, 0 among them, so that the grid holds the models of one task vector."""
+
+MEASURES = ("representation", "classification")
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The models ``θ_PT + α_i τ_i + α_j τ_j`` at every pair of coefficients.
+
+    Attributes:
+        pretrained: the name of θ_PT.
+        i, j: the fine-tuned models, and the streams on which each counts.
+        alphas: the coefficients, the same for both.
+    """
+
+    pretrained: str
+    i: str
+    j: str
+    alphas: Sequence[float] = GRID
+
+    def mix(self, alpha_i: float, alpha_j: float) -> MixKey:
+        """The model at a point."""
+        return mix_key(edit(self.pretrained, {self.i: alpha_i, self.j: alpha_j}))
+
+    def alone(self, task: str, alpha_i: float, alpha_j: float) -> MixKey:
+        """The model with a task's own vector alone, at a point."""
+        return self.mix(*((alpha_i, 0.0) if task == self.i else (0.0, alpha_j)))
+
+
+def planes(pretrained: str, names: Sequence[str], alphas: Sequence[float] = GRID) -> list[Plane]:
+    """A :class:`Plane` for each pair of task vectors, in the order of the names.
+
+    Raises:
+        ValueError: a name or a coefficient that occurs twice.
+    """
+    for given in (names, alphas):
+        if len(set(given)) < len(given):
+            raise ValueError(f"something occurs twice in {list(given)}; name each once")
+    return [Plane(pretrained, i, j, tuple(alphas)) for i, j in combinations(names, 2)]
+
+
+def disentanglement(
+    model: nn.Module,
+    checkpoints: Mapping[str, StateDict],
+    planes: Sequence[Plane],
+    batches: Streams,
+    heads: Heads | None = None,
+    device: torch.device | str | None = None,
+) -> pd.DataFrame:
+    """The disentanglement error ξ on planes of two task vectors (Ortiz-Jimenez et al. 2023).
+
+    ``ξ(α_i, α_j) = Σ_{t ∈ {i, j}} mean_{x ∈ D_t} dist[f(x; θ_PT + α_t τ_t),
+    f(x; θ_PT + α_i τ_i + α_j τ_j)]``, as two measures (Jin et al. 2024, Section 4, Figures 4, 7):
+
+    - ``"classification"``: dist is 1 where the two models predict different classes, else 0.
+    - ``"representation"``: with p and q the softmax of the two models' outputs over their
+      coordinates, such as those of an embedding as it leaves the image tower, dist is
+      ``½ KL(p ‖ q) + ½ KL(q ‖ p)`` in nats. The paper says KL divergence alone; softmax and the
+      mean of both directions are its published code's.
+
+    A mean is over all samples of a task's stream. Each distinct model runs once on a batch: on
+    the 15 × 15 points of :data:`GRID`, 225 a plane and task, and planes of one task share the
+    models that have only its vector. Outputs of those are held, no others.
+
+    Args:
+        model: an architecture whose output is (samples, width); its weights are not used.
+        checkpoints: name → state dict.
+        planes: where to measure, as from :func:`planes`.
+        batches: task → iterable of batches, for every task of a plane; targets are not used.
+        heads: task → a function from the output to logits (samples, classes), such as CLIP's
+            zero-shot heads; by default the output is the logits.
+        device: where to run; by default where the model's parameters are.
+
+    Returns:
+        A row a plane × point × measure: ``i``, ``j``, ``alpha_i``, ``alpha_j``, ``measure``, the
+        means on the two tasks ``error_i`` and ``error_j``, and their sum ``error``, which is ξ.
+
+    Raises:
+        ValueError: an output of another shape, or one that is not finite; and as
+            :func:`~ctl_helpers.engine.passes.run`.
+        KeyError: a task without batches or head; an unknown checkpoint.
+    """
+    streams = named_streams(batches)
+    tasks = dict.fromkeys(task for plane in planes for task in (plane.i, plane.j))
+    folds = {
+        task: _Fold(task, [p for p in planes if task in (p.i, p.j)], head_of(heads, task))
+        for task in tasks
+    }
+    run(model, checkpoints, folds, streams, device=device)
+    means = {task: fold.means() for task, fold in folds.items()}
+    rows = []
+    for plane in planes:
+        for a, b in product(plane.alphas, repeat=2):
+            on_i, on_j = (
+                means[task][plane.mix(a, b), plane.alone(task, a, b)] for task in (plane.i, plane.j)
+            )
+            for measure, error_i, error_j in zip(MEASURES, on_i, on_j, strict=True):
+                point = {"i": plane.i, "j": plane.j, "alpha_i": a, "alpha_j": b}
+                errors = {"error_i": error_i, "error_j": error_j, "error": error_i + error_j}
+                rows.append({**point, "measure": measure, **errors})
+    return pd.DataFrame(rows)
+
+
+class _Fold:
+    """Summed distances between models with a task's vector alone and with another one beside it."""
+
+    needs_output = True
+
+    def __init__(
+        self, task: str, planes: Sequence[Plane], head: Callable[[Tensor], Tensor]
+    ) -> None:
+        self._task, self._head = task, head
+        # Sorted, so that all that is compared with one model comes in a row and it is held for
+        # no longer than that.
+        self._pairs = sorted(
+            {
+                (plane.alone(task, a, b), plane.mix(a, b))
+                for plane in planes
+                for a, b in product(plane.alphas, repeat=2)
+            }
+        )
+        self.steps = [tuple(dict.fromkeys(pair)) for pair in self._pairs]
+        self._sums: Tensor | float = 0.0
+        self._samples = 0
+
+    def reduce(
+        self, step: int, targets: Tensor | None, passes: Mapping[MixKey, Pass]
+    ) -> tuple[int, Tensor]:
+        alone, both = (self._checked(passes[mix].output, mix) for mix in self._pairs[step])
+        log_p, log_q = (F.log_softmax(output.double(), -1) for output in (alone, both))
+        divergence = ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum() / 2
+        disagree = self._head(alone).argmax(-1) != self._head(both).argmax(-1)
+        return len(alone), torch.stack([divergence, disagree.sum().double()])
+
+    def keep(self, found: Sequence[tuple[int, Tensor]]) -> None:
+        self._samples += found[0][0]
+        self._sums = self._sums + torch.stack([sums for _, sums in found])
+
+    def means(self) -> dict[tuple[MixKey, MixKey], list[float]]:
+        """(model, model with the task's vector alone) → the mean of each measure."""
+        means = (self._sums / self._samples).tolist()
+        return {(both, alone): mean for (alone, both), mean in zip(self._pairs, means, strict=True)}
+
+    def _checked(self, output: object, mix: MixKey) -> Tensor:
+        if not isinstance(output, Tensor) or output.dim() != 2:
+            given = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise ValueError(
+                f"the model gives {given} on task {self._task!r}; disentanglement is measured on "
+                "outputs (samples, width), so let it give one vector a sample"
+            )
+        if not output.isfinite().all():
+            raise ValueError(
+                f"the output of the mix {dict(mix)} on task {self._task!r} is not finite; check "
+                "the inputs or take smaller coefficients"
+            )
+        return output

@@ -1,0 +1,62 @@
+"""What a forward pass gives, and what is kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from ctl_helpers.engine.mix import MixKey
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one forward pass gives: layer → feature (samples, width), and the model's output.
+
+    The output is None for a fold that does not need it.
+    """
+
+    features: Mapping[str, Tensor]
+    output: Any
+
+
+class Fold(Protocol):
+    """Keeps a few numbers a sample of the passes over one task.
+
+    ``steps`` are the groups of mixes whose passes are looked at together, in the order in which
+    the engine should reach them. ``reduce`` gives the numbers of one step and changes nothing,
+    since a batch that does not fit in memory is begun again in halves; ``keep`` takes in those of
+    all steps, once for each batch or part of one. ``needs_output`` says whether ``reduce`` looks
+    at the model's output or at features alone.
+    """
+
+    steps: Sequence[Sequence[MixKey]]
+    needs_output: bool
+
+    def reduce(self, step: int, targets: Tensor | None, passes: Mapping[MixKey, Pass]) -> Any:
+        """The numbers of one step."""
+
+    def keep(self, found: Sequence[Any]) -> None:
+        """Take in what ``reduce`` gave, step by step."""
+
+
+def last_uses(fold: Fold) -> dict[MixKey, int]:
+    """Mix → the last step that looks at it."""
+    return {mix: step for step, mixes in enumerate(fold.steps) for mix in mixes}
+
+
+def checked(seen: Mapping[str, Tensor], layers: Sequence[str], size: int) -> dict[str, Tensor]:
+    """The tapped features of one pass, refused where a layer did not run once a sample."""
+    for layer in layers:
+        if layer not in seen:
+            raise RuntimeError(
+                f"layer {layer!r} did not run in the forward pass; choose layers that do"
+            )
+        if len(seen[layer]) != size:
+            raise RuntimeError(
+                f"layer {layer!r} gives {len(seen[layer])} rows for {size} samples: its first "
+                "dimension is not the batch; tap a layer that keeps samples first"
+            )
+    return {layer: seen[layer] for layer in layers}

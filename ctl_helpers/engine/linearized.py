@@ -1,0 +1,145 @@
+"""A network linearized around given weights: the first-order Taylor expansion in its parameters."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from torch.func import functional_call, jvp
+
+from ctl_helpers.engine.derivatives import differentiable
+from ctl_helpers.engine.hooks import feature_layers, samples_first
+from ctl_helpers.engine.mix import StateDict, check_compatible, check_finite
+
+
+class Linearized(nn.Module):
+    """``f_lin(x; θ) = f(x; θ_0) + J(x; θ_0)(θ − θ_0)``, with the Jacobian J by the parameters.
+
+    It is trained, stored, mixed and measured like any other network: its parameters are θ, under
+    the network's own names, and it is linear in them. Trained, it is fine-tuning in the tangent
+    space (Ortiz-Jimenez et al. 2023; the "NTK linearization" of Jin et al. 2024); at weights that
+    were fine-tuned without it, it is their *post-hoc* linearization (CTL paper, Appendix A).
+
+    A tapped layer gives its linearized feature, ``f^(ℓ)(x; θ_0) + J^(ℓ)(x; θ_0)(θ − θ_0)``. The
+    network is always run in evaluation mode, and its buffers stay those of θ_0, so that they are
+    no part of the state dict.
+
+    Args:
+        network: the architecture; it is neither kept nor changed.
+        base: θ_0 with its buffers, a state dict of the network; also the first value of θ.
+
+    Raises:
+        ValueError: a base that does not fit the network or is not finite.
+
+    Example:
+        >>> model = Linearized(tower, pretrained)
+        >>> ctl.evaluate(model, {"a": finetuned}, [Evaluation({"a": 1.0})], batches)
+    """
+
+    def __init__(self, network: nn.Module, base: StateDict) -> None:
+        super().__init__()
+        check_compatible({"base": base}, network.state_dict(), "the network")
+        check_finite({"base": base})
+        self.feature_layers = feature_layers(network)
+        places = [name for name, _ in network.named_modules() if name]
+        # In a tuple, so that what serves as a function is no part of the model.
+        self._function = (_without_values(network).eval(),)
+        _grow(self, places)
+        for name, _ in network.named_parameters():
+            place, leaf = self._place(name)
+            place.register_parameter(leaf, nn.Parameter(base[name].detach().clone()))
+        self._base = _grow(_Place(), places)
+        for name, value in (*network.named_parameters(), *network.named_buffers()):
+            place, leaf = self._place(f"_base.{name}")
+            kept = base.get(name, value).detach().clone()
+            place.register_buffer(leaf, kept, persistent=False)
+
+    def forward(self, *arguments: Any, **keywords: Any) -> Tensor:
+        """``f_lin`` for the arguments of the network.
+
+        Raises:
+            TypeError: a network that gives something other than a tensor.
+        """
+        base = dict(self._base.named_buffers())
+        # All of them: a state dict may hold one tensor under two names.
+        theta = dict(self.named_parameters(remove_duplicate=False))
+        direction = {name: value - base[name] for name, value in theta.items()}
+        (network,) = self._function
+        ran: list[str] = []
+
+        def function(weights: Mapping[str, Tensor]) -> list[Tensor]:
+            with _kept(network, self._tapped(), ran) as features:
+                output = functional_call(network, {**base, **weights}, arguments, keywords)
+            if not isinstance(output, Tensor):
+                raise TypeError(
+                    f"{type(network).__name__} gives a {type(output).__name__}, which cannot be "
+                    "linearized; wrap it so that it gives one tensor"
+                )
+            return [output, *features]
+
+        with differentiable():
+            point = {name: base[name] for name in direction}
+            values, slopes = jvp(function, (point,), (direction,))
+        output, *features = (value + slope for value, slope in zip(values, slopes, strict=True))
+        for layer, feature in zip(ran, features, strict=True):
+            self.get_submodule(layer)(feature)
+        return output
+
+    def _place(self, name: str) -> tuple[nn.Module, str]:
+        where, _, leaf = name.rpartition(".")
+        return self.get_submodule(where), leaf
+
+    def _tapped(self) -> list[str]:
+        return [
+            name
+            for name, place in self.named_modules()
+            if isinstance(place, _Place) and place.is_tapped
+        ]
+
+
+class _Place(nn.Module):
+    """Stands where a module of the network does: holds its θ, and its feature passes through."""
+
+    @property
+    def is_tapped(self) -> bool:
+        return bool(self._forward_hooks)
+
+    def forward(self, feature: Tensor) -> Tensor:
+        return feature
+
+
+def _grow(root: nn.Module, places: list[str]) -> nn.Module:
+    """The root, with a place under it for each name; a module comes before those in it."""
+    for name in places:
+        where, _, leaf = name.rpartition(".")
+        root.get_submodule(where).add_module(leaf, _Place())
+    return root
+
+
+def _without_values(network: nn.Module) -> nn.Module:
+    """A copy that takes no memory for tensors; tied ones stay tied."""
+    memo: dict[int, Tensor] = {
+        id(value): nn.Parameter(value.detach().to("meta"), requires_grad=False)
+        for value in network.parameters()
+    }
+    memo |= {id(value): value.detach().to("meta") for value in network.buffers()}
+    return copy.deepcopy(network, memo)
+
+
+@contextmanager
+def _kept(network: nn.Module, layers: list[str], ran: list[str]) -> Iterator[list[Tensor]]:
+    """While open, the features of some layers are kept, and their names in ``ran``."""
+    features: list[Tensor] = []
+    with ExitStack() as hooks:
+        for layer in layers:
+
+            def keep(module: nn.Module, _: object, output: object, layer: str = layer) -> None:
+                ran.append(layer)
+                # A copy, since a later in-place layer would otherwise change it.
+                features.append(samples_first(module, output, layer).clone())
+
+            hooks.enter_context(network.get_submodule(layer).register_forward_hook(keep))
+        yield features

@@ -1,0 +1,239 @@
+"""The engine: each distinct (mix, task) runs once over the task's batches, and folds keep numbers.
+
+Batches are the outer loop and mixes the inner one. Features therefore live for one batch at most,
+until the last step that needs them, and memory does not grow with the number of samples. A network
+larger than the memory goes the way of :mod:`ctl_helpers.engine.streaming`, with the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from functools import cache, partial
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ctl_helpers.engine.batches import Batch, Inputs, Portion, Portions
+from ctl_helpers.engine.folds import Fold, Pass, checked, last_uses
+from ctl_helpers.engine.hooks import evaluating, taps
+from ctl_helpers.engine.linearized import Linearized
+from ctl_helpers.engine.memory import free_memory
+from ctl_helpers.engine.mix import MixKey, StateDict, check_compatible, check_finite, described
+from ctl_helpers.engine.mixed_weights import Weights, is_single, sums_to_one
+from ctl_helpers.engine.stages import Staged
+from ctl_helpers.engine.streaming import Streaming
+
+Found = TypeVar("Found")
+
+_HALF_TYPES = (torch.bfloat16, torch.float16)
+
+
+class Engine:
+    """Forward passes of mixes of checkpoints that are in memory, over batches in parts that fit.
+
+    Args:
+        model: the architecture; its own weights are neither used nor changed.
+        checkpoints: name → state dict; one that reads its tensors when asked is read whole.
+        mixes: task → every mix that will be run on it.
+        batches: task → iterable of tensors, of ``(inputs, targets)`` pairs or of dicts of keyword
+            inputs. Each iterable is read once.
+        device: where to run; by default where the model's parameters are; for the meta device a
+            GPU if there is one.
+        max_memory: bytes that mixed weights and held features may take together. Mixes are held
+            where they take at most half of it, and mixed again at each use where not; by default
+            where they take at most half of the free memory.
+        dtype: ``torch.bfloat16`` or ``torch.float16`` for passes under autocast.
+
+    Raises:
+        KeyError: an unknown task or checkpoint.
+        ValueError: checkpoints that do not fit the model or are not finite; another dtype.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        checkpoints: Mapping[str, StateDict],
+        mixes: Mapping[str | None, Iterable[MixKey]],
+        batches: Mapping[str | None, Iterable[Batch]],
+        device: torch.device | str | None = None,
+        max_memory: float | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        chosen = _chosen(model, checkpoints, mixes, batches, dtype)
+        chosen = {name: dict(state) for name, state in chosen.items()}
+        check_finite(chosen)
+        self._model, self._batches, self._dtype = model, batches, dtype
+        self._device = _device(model, device)
+        self._weights = Weights(model, chosen, _distinct(mixes), self._device, max_memory)
+        self._portions = Portions(self._device)
+
+    def __call__(self, mix: MixKey, *arguments: Any, **keywords: Any) -> Any:
+        """The model's output with the weights of a mix."""
+        half = self._dtype is not None
+        with torch.autocast(self._device.type, self._dtype) if half else nullcontext():
+            return functional_call(
+                self._model, self._weights[mix], arguments, keywords, tie_weights=False
+            )
+
+    def on(self, batch: Inputs, is_tapped: bool) -> Callable[[MixKey], Any]:
+        """Mix → the model's output on a batch.
+
+        A model that is linear in its weights gives for a mix the mix of what it gives for the
+        checkpoints, so that only these run, but where features are looked at.
+        """
+
+        @cache
+        def end(name: str) -> Tensor:
+            return self(((name, 1.0),), *batch.arguments, **batch.keywords)
+
+        def output(mix: MixKey) -> Any:
+            if is_tapped or not isinstance(self._model, Linearized) or not sums_to_one(mix):
+                return self(mix, *batch.arguments, **batch.keywords)
+            return sum(weight * end(name) for name, weight in mix)
+
+        return output
+
+    def over(self, task: str | None, work: Callable[[Inputs], Found]) -> Iterator[Found]:
+        """What ``work`` makes of each batch of a task, in the order of the samples.
+
+        A batch that runs out of memory is worked on again in parts, as
+        :class:`~ctl_helpers.engine.batches.Portions` does.
+        """
+
+        def first(portion: Portion) -> Found:
+            return work(portion.take())
+
+        return self._portions.over(self._batches[task], task, first)
+
+    def check_room(self, held: Iterable[Pass]) -> None:
+        """Act as if memory were out where these features take more than is left for them."""
+        taken = sum(feature.nbytes for one in held for feature in one.features.values())
+        if taken > self._weights.room:
+            raise MemoryError(f"held features take {taken} bytes, more than max_memory allows")
+
+
+def run(
+    model: nn.Module,
+    checkpoints: Mapping[str, StateDict],
+    folds: Mapping[str | None, Fold],
+    batches: Mapping[str | None, Iterable[Batch]],
+    layers: Sequence[str] = (),
+    device: torch.device | str | None = None,
+    max_memory: float | None = None,
+    dtype: torch.dtype | None = None,
+    stream: bool | None = None,
+) -> None:
+    """Run every distinct mix of each task's fold once over that task's batches.
+
+    Args:
+        folds: task → fold, filled in place.
+        layers: names of the modules to tap.
+        model, checkpoints, batches, device, max_memory, dtype: as for :class:`Engine`.
+        stream: whether to read, mix and run the weights stage by stage; by default where
+            checkpoints that are not yet on the device and a mix take more than ``max_memory``, or
+            than the free memory, and the network has stages.
+
+    Raises:
+        KeyError: an unknown task, checkpoint or layer.
+        ValueError: checkpoints that do not fit the model, or a task without samples; ``stream``
+            for a network without stages.
+    """
+    mixes = {task: [mix for step in fold.steps for mix in step] for task, fold in folds.items()}
+    chosen = _chosen(model, checkpoints, mixes, batches, dtype)
+    device = _device(model, device)
+    if _to_stream(model, chosen, _distinct(mixes), device, max_memory, stream):
+        way = Streaming(model, chosen, device, max_memory, dtype)
+        with evaluating(model), taps(model, layers) as seen:
+            for task, fold in folds.items():
+                for founds in way.over(batches[task], task, fold, layers, seen):
+                    for found in founds:
+                        fold.keep(found)
+        return
+    engine = Engine(model, chosen, mixes, batches, device, max_memory, dtype)
+    with evaluating(model), taps(model, layers) as seen:
+        for task, fold in folds.items():
+            for found in engine.over(task, partial(_steps, engine, fold, layers, seen)):
+                fold.keep(found)
+
+
+def _steps(
+    engine: Engine, fold: Fold, layers: Sequence[str], seen: dict[str, Tensor], batch: Inputs
+) -> list[Any]:
+    """What a fold makes of one batch, step by step, each pass held until its last step."""
+    last_use, output_of = last_uses(fold), engine.on(batch, bool(layers))
+    held: dict[MixKey, Pass] = {}
+    found = []
+    for step, mixes in enumerate(fold.steps):
+        for mix in mixes:
+            if mix in held:
+                continue
+            seen.clear()
+            output = output_of(mix)
+            kept = output if fold.needs_output else None
+            held[mix] = Pass(checked(seen, layers, batch.size), kept)
+            engine.check_room(held.values())
+        found.append(fold.reduce(step, batch.targets, held))
+        held = {mix: kept for mix, kept in held.items() if last_use[mix] > step}
+    return found
+
+
+def _distinct(mixes: Mapping[str | None, Iterable[MixKey]]) -> set[MixKey]:
+    return {mix for asked in mixes.values() for mix in asked}
+
+
+def _chosen(
+    model: nn.Module,
+    checkpoints: Mapping[str, StateDict],
+    mixes: Mapping[str | None, Iterable[MixKey]],
+    batches: Mapping[str | None, Iterable[Batch]],
+    dtype: torch.dtype | None,
+) -> dict[str, StateDict]:
+    """The checkpoints that the mixes name, once everything that was asked for is there."""
+    used = {name for mix in _distinct(mixes) for name, _ in mix}
+    if unknown := sorted(used - checkpoints.keys()):
+        raise KeyError(f"no checkpoint named {unknown[0]!r}; there are {sorted(checkpoints)}")
+    if unknown := [task for task in mixes if task not in batches]:
+        raise KeyError(f"no batches for task {unknown[0]!r}; there are {list(batches)}")
+    if dtype not in (None, *_HALF_TYPES):
+        raise ValueError(f"dtype is {dtype}; choose torch.bfloat16, torch.float16 or None")
+    chosen = {name: checkpoints[name] for name in sorted(used)}
+    check_compatible(chosen, model.state_dict())
+    return chosen
+
+
+def _to_stream(
+    model: nn.Module,
+    checkpoints: Mapping[str, StateDict],
+    mixes: Iterable[MixKey],
+    device: torch.device,
+    max_memory: float | None,
+    stream: bool | None,
+) -> bool:
+    if not isinstance(model, Staged):
+        if stream:
+            raise ValueError(
+                f"{type(model).__name__} has no stages, so its weights cannot be streamed; leave "
+                "stream out, or make it a ctl_helpers.engine.stages.Staged as models.t5 does"
+            )
+        return False
+    if stream is not None:
+        return stream
+    known = [described(state) for state in checkpoints.values()]
+    needed = sum(
+        t.nbytes for state in known for t in state.values() if t.device.type != device.type
+    )
+    if not all(map(is_single, mixes)):
+        needed += sum(t.nbytes for t in known[0].values())
+    return needed > (free_memory(device) if max_memory is None else max_memory)
+
+
+def _device(model: nn.Module, device: torch.device | str | None) -> torch.device:
+    if device is not None:
+        return torch.device(device)
+    parameter = next(model.parameters(), None)
+    if parameter is not None and parameter.device.type != "meta":
+        return parameter.device
+    return torch.device("cuda" if parameter is not None and torch.cuda.is_available() else "cpu")

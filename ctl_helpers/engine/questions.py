@@ -1,0 +1,230 @@
+"""What Sections 4.2 and 4.3 compare: averages, and models edited by adding task vectors.
+
+Each builder gives :class:`~ctl_helpers.engine.compare.Comparison` objects for
+:func:`~ctl_helpers.compare`, as :func:`~ctl_helpers.engine.compare.pairs` does for Section 4.1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from ctl_helpers.engine.compare import Comparison
+from ctl_helpers.engine.mix import Mix, mix_key
+
+
+def edit(pretrained: str, coefficients: Mapping[str, float]) -> dict[str, float]:
+    """The edited model ``θ_PT + Σ_i c_i τ_i`` as a mix: ``τ_i = θ_i − θ_PT`` (Ilharco et al. 2023).
+
+    Args:
+        pretrained: the name of θ_PT.
+        coefficients: name of θ_i → c_i, negative to forget.
+
+    Returns:
+        ``{pretrained: 1 − Σ_i c_i, i: c_i}``, without zeros.
+
+    Raises:
+        ValueError: the pretrained model among those with a task vector, since its own is zero.
+    """
+    if pretrained in coefficients:
+        raise ValueError(
+            f"{pretrained!r} is the pretrained model, whose task vector is zero; leave it out of "
+            "the coefficients"
+        )
+    rest = 1 - math.fsum(coefficients.values())
+    return dict(mix_key({pretrained: rest, **coefficients}))
+
+
+def averaging(
+    names: Sequence[str],
+    sets: Iterable[Sequence[str] | Mix] | None = None,
+    tasks: Sequence[str] | None = None,
+    params: Mapping[str, object] | None = None,
+) -> list[Comparison]:
+    """Averages of many models: ``f(Σ_i α_i θ_i)`` against ``Σ_i α_i f(θ_i)``.
+
+    With α_i = 1/k that is Eq. 1 of the CTL paper (Figures 5 and 6), with unequal weights
+    Theorem 4.2. The baseline is the mean over the k models of ``cos[f(Σ_j α_j θ_j), f(θ_i)]``.
+
+    Args:
+        names: the models that may be averaged.
+        sets: which of them to average: names for equal weights, or name → α_i; by default one
+            set of all.
+        tasks: the streams to measure on; by default all.
+        params: more labels for these comparisons.
+
+    Returns:
+        A comparison a set, with ``params`` ``{"k": …, "models": "a, b", "weights": "equal" or
+        "unequal"}`` and those given.
+
+    Raises:
+        ValueError: a set with an unknown or repeated name, or with weights that are negative or
+            do not sum to 1.
+    """
+    found = []
+    for chosen in [names] if sets is None else sets:
+        mix = _average(chosen, names)
+        labels = {"k": len(mix), "models": ", ".join(mix)}
+        kind = "equal" if len(set(mix.values())) == 1 else "unequal"
+        right = [(weight, {name: 1.0}) for name, weight in mix.items()]
+        baseline = [(mix, one) for _, one in right]
+        labels |= {"weights": kind, **(params or {})}
+        found.append(Comparison(mix, right, baseline, tasks, labels))
+    return found
+
+
+def growing(names: Sequence[str], draws: int, seed: int) -> list[Comparison]:
+    """Averages of more and more models, with equal weights and with random ones (Theorem 4.2).
+
+    Args:
+        names: the models, which join one by one in a drawn order; all are measured on all streams.
+        draws: how many orders; the random weights are uniform on those that sum to 1.
+        seed: of orders and weights.
+
+    Returns:
+        :func:`averaging` of 2, 3, … models, each twice a draw, with ``draw`` among the params.
+    """
+    generator = np.random.default_rng(seed)
+    found = []
+    for draw in range(draws):
+        order = generator.permutation(list(names)).tolist()
+        for k in range(2, len(names) + 1):
+            for alphas in (np.full(k, 1 / k), generator.dirichlet(np.ones(k))):
+                mix = dict(zip(order[:k], map(float, alphas), strict=True))
+                found += averaging(names, [mix], params={"draw": draw})
+    return found
+
+
+def _average(chosen: Sequence[str] | Mix, names: Sequence[str]) -> dict[str, float]:
+    """Name → α_i of one set, checked."""
+    if unknown := [name for name in _distinct(chosen) if name not in names]:
+        raise ValueError(f"{unknown[0]!r} is none of the models {list(names)}; name those")
+    weights = chosen if isinstance(chosen, Mapping) else dict.fromkeys(chosen, 1 / len(chosen))
+    if min(weights.values()) < 0 or not math.isclose(math.fsum(weights.values()), 1):
+        raise ValueError(
+            f"the weights {dict(weights)} are no average; give weights from 0 to 1 that sum to 1"
+        )
+    return dict(mix_key(weights))
+
+
+def addition(
+    pretrained: str,
+    names: Sequence[str],
+    lambdas: Sequence[float],
+    tasks: Sequence[str] | None = None,
+) -> list[Comparison]:
+    """All pairs of task vectors added, at every λ (CTL paper, Eq. 2, Figures 7 and 8).
+
+    ``f(θ_PT + λ(τ_i + τ_j))`` against ``½f(θ_PT + 2λτ_i) + ½f(θ_PT + 2λτ_j)``; the baseline is the
+    cosine between the latter two. The paper's captions say λ for the factor on each τ of the left
+    side, as here.
+
+    Args:
+        pretrained: the name of θ_PT.
+        names: the fine-tuned models; pairs come in this order.
+        lambdas: the factors λ.
+        tasks: the streams to measure every pair on; by default those that bear its two names.
+
+    Returns:
+        Comparisons with ``params`` ``{"i": …, "j": …, "lam": …}``.
+    """
+    found = []
+    for i, j in combinations(_distinct(names), 2):
+        for lam in lambdas:
+            alone = [edit(pretrained, {name: 2 * lam}) for name in (i, j)]
+            found.append(
+                Comparison(
+                    left=edit(pretrained, {i: lam, j: lam}),
+                    right=[(0.5, mix) for mix in alone],
+                    baseline=[(alone[0], alone[1])],
+                    tasks=(i, j) if tasks is None else tuple(tasks),
+                    params={"i": i, "j": j, "lam": lam},
+                )
+            )
+    return found
+
+
+def negation(
+    pretrained: str,
+    names: Sequence[str],
+    lambdas: Sequence[float],
+    tasks: Sequence[str] | None = None,
+) -> list[Comparison]:
+    """Each task vector added and subtracted, at every λ (CTL paper, Eq. 3, Figures 7 and 8).
+
+    ``f(θ_PT)`` against ``½f(θ_PT + λτ_i) + ½f(θ_PT − λτ_i)``; the baseline is the cosine between
+    the latter two.
+
+    Args:
+        pretrained: the name of θ_PT.
+        names: the fine-tuned models.
+        lambdas: the factors λ.
+        tasks: the streams to measure on; by default the one that bears the model's name.
+
+    Returns:
+        Comparisons with ``params`` ``{"i": …, "lam": …}``.
+    """
+    found = []
+    for i in _distinct(names):
+        for lam in lambdas:
+            plus, minus = (edit(pretrained, {i: factor}) for factor in (lam, -lam))
+            found.append(
+                Comparison(
+                    left={pretrained: 1.0},
+                    right=[(0.5, plus), (0.5, minus)],
+                    baseline=[(plus, minus)],
+                    tasks=(i,) if tasks is None else tuple(tasks),
+                    params={"i": i, "lam": lam},
+                )
+            )
+    return found
+
+
+def disentangled(
+    pretrained: str,
+    names: Sequence[str],
+    alphas: Mapping[int, float],
+    tasks: Sequence[str] | None = None,
+    params: Mapping[str, object] | None = None,
+) -> list[Comparison]:
+    """More and more task vectors added, against one at a time (CTL paper, Theorem 4.3).
+
+    ``f(θ_PT + α Σ_i τ_i)`` against ``g_0 + Σ_i g_i`` with ``g_0 = f(θ_PT)/(k+1)`` and
+    ``g_i = f(θ_PT + (k+1)ατ_i)/(k+1)``, i = 1 … k. The paper gives no baseline; here it is the
+    mean cosine between the left model and each right one.
+
+    Args:
+        pretrained: the name of θ_PT.
+        names: the fine-tuned models, in the order in which they join.
+        alphas: k → α, such as ``{k: 0.8 / (k + 1) for k in range(1, len(names) + 1)}``.
+        tasks: the streams to measure on; by default those that bear the first k names.
+        params: more labels for these comparisons.
+
+    Returns:
+        A comparison a k, with ``params`` ``{"k": …, "models": "a, b", "alpha": …}`` and those
+        given.
+
+    Raises:
+        ValueError: a k that is not from 1 to the number of names.
+    """
+    found = []
+    for k, alpha in alphas.items():
+        if not 1 <= k <= len(_distinct(names)):
+            raise ValueError(f"there are no {k} of the {len(names)} models {list(names)}")
+        joined = names[:k]
+        alone = [edit(pretrained, {name: (k + 1) * alpha}) for name in joined]
+        right = [(1 / (k + 1), mix) for mix in ({pretrained: 1.0}, *alone)]
+        left = edit(pretrained, dict.fromkeys(joined, alpha))
+        labels = {"k": k, "models": ", ".join(joined), "alpha": alpha, **(params or {})}
+        measured = tuple(joined if tasks is None else tasks)
+        found.append(Comparison(left, right, [(left, mix) for _, mix in right], measured, labels))
+    return found
+
+
+def _distinct(names: Collection[str]) -> Collection[str]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"a name occurs twice in {list(names)}; name each model once")
+    return names

@@ -1,0 +1,11 @@
+"""Each number of the book once, with what it is drawn from.
+
+- ``cross_task``: Sections 3 and 4.1.
+- ``averaging``: Section 4.2.
+- ``editing``: Section 4.3.
+- ``factors``: Section 5.
+- ``paradigms``: Appendix A and linear layers only.
+- ``replicates``: a number with the replicates that its interval draws from.
+- ``verdicts``: what stored results say of each claim.
+- ``words``: numbers in sentences.
+"""

@@ -1,0 +1,165 @@
+"""The numbers that Section 5's claims are judged by: what linearity depends on.
+
+As in :mod:`ctl_helpers.findings.cross_task`, a measure takes stored tables of one setting and
+gives a :class:`~ctl_helpers.findings.replicates.Sample`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from ctl_helpers.analysis.regression import r_squared
+from ctl_helpers.findings.replicates import Sample, Values, cube, ends, long, rank
+
+_FACTORS = ("pretrain_epochs", "finetune_epochs", "replaced")
+_REGRESSORS = ("product", "curvature", "squared_distance")
+
+
+def kept(table: pd.DataFrame) -> Sample:
+    """The distance at the factor's last value over that at its first, mean over layers."""
+    return _curves([table], lambda rows: ends(np.nanmean(rows, axis=0)))
+
+
+def kept_of_baseline(table: pd.DataFrame) -> Sample:
+    """The same for distance over baseline: is it more than networks being alike?"""
+    apart, base = (_curves([table], np.nanmean, name) for name in ("distance", "baseline"))
+    both = np.stack([apart.values, base.values], axis=1)
+
+    def ratio(rows: Values) -> float:
+        one, other = np.nanmean(rows, axis=0)
+        return ends(one / other)
+
+    return Sample(both, apart.seeds, apart.unit, ratio)
+
+
+def trend(table: pd.DataFrame) -> Sample:
+    """Rank correlation of the factor and the distance, mean over layers."""
+
+    def correlation(rows: Values) -> float:
+        curve = np.nanmean(rows, axis=0)
+        return rank(np.arange(len(curve)), curve)
+
+    return _curves([table], correlation)
+
+
+def change(table: pd.DataFrame) -> Sample:
+    """Doublings from the factor's value of least distance to that of most."""
+    return _curves([table], lambda rows: _doublings(np.nanmean(rows, axis=0)))
+
+
+def change_against(table: pd.DataFrame, other: pd.DataFrame) -> Sample:
+    """:func:`change` of one table over that of another."""
+    first = _points(table)
+
+    def share(rows: Values) -> float:
+        curve = np.nanmean(rows, axis=0)
+        return _doublings(curve[:first]) / _doublings(curve[first:])
+
+    return _curves([table, other], share)
+
+
+def explained(regression: pd.DataFrame) -> Sample:
+    """R² of a line through the product; negative where the line falls."""
+    return _regressed(regression, "", lambda rows: _explained(rows, 0))
+
+
+def explained_parameters(regression: pd.DataFrame) -> Sample:
+    """The same with θ read as the parameters alone, without running statistics."""
+    return _regressed(regression, "_parameters", lambda rows: _explained(rows, 0))
+
+
+def explained_more(regression: pd.DataFrame) -> Sample:
+    """R² of the product, as above, less the larger of R² of the curvature and of the distance.
+
+    NaN for a single start, whose curvature is one number and makes the product the distance.
+    """
+    return _regressed(regression, "", _more)
+
+
+def explained_more_parameters(regression: pd.DataFrame) -> Sample:
+    """The same with θ read as the parameters alone."""
+    return _regressed(regression, "_parameters", _more)
+
+
+MEASURES_FACTORS: Mapping[str, Callable[..., Sample]] = {
+    measure.__name__: measure
+    for measure in (
+        kept,
+        kept_of_baseline,
+        trend,
+        change,
+        change_against,
+        explained,
+        explained_parameters,
+        explained_more,
+        explained_more_parameters,
+    )
+}
+
+
+def _factor(table: pd.DataFrame) -> str:
+    return next(name for name in _FACTORS if name in table)
+
+
+def _points(table: pd.DataFrame) -> int:
+    """How many values of its factor a table has, but for 0 epochs of fine-tuning.
+
+    There both networks are the pretrained one, and the distance is 0 by definition.
+    """
+    name = _factor(table)
+    return table.loc[(table[name] > 0) | (name != "finetune_epochs"), name].nunique()
+
+
+def _curves(
+    tables: Sequence[pd.DataFrame],
+    statistic: Callable[[Values], float],
+    metric: str = "distance",
+) -> Sample:
+    """A metric against the factors of some tables, side by side: shape (seeds, points).
+
+    The mean over the layers where it is defined at every point.
+    """
+    parts = []
+    for number, table in enumerate(tables):
+        rows = table[table["metric"] == metric].assign(factor=table[_factor(table)], table=number)
+        points = sorted(rows["factor"].unique())[-_points(table) :]
+        parts.append(rows[rows["factor"].isin(points)])
+    both = pd.concat(parts)
+    wide = both.pivot_table(
+        index=["seed", "layer"], columns=["table", "factor"], values="mean", observed=True
+    ).sort_index(axis=1)
+    curves = wide.dropna().groupby("seed").mean()
+    return Sample(curves.to_numpy(float), curves.index.tolist(), "seeds", statistic)
+
+
+def _doublings(curve: Values) -> np.float64:
+    return np.log2(curve.max() / curve.min()) if len(curve) > 1 else np.float64("nan")
+
+
+def _regressed(table: pd.DataFrame, reading: str, statistic: Callable[[Values], float]) -> Sample:
+    """Shape (starts, (δ and regressors), pairs), regressors being columns that end in a reading."""
+    names = ("delta", *(name + reading for name in _REGRESSORS))
+    keys = ["seed", "start", "pair"]
+    numbered = table.assign(pair=table.groupby(["seed", "start"]).cumcount())
+    values, seeds = cube(long(numbered, keys, names), ["start"], name=names, pair=None)
+    return Sample(values, seeds, "starts", statistic)
+
+
+def _more(rows: Values) -> float:
+    curvature = rows[:, 1 + _REGRESSORS.index("curvature")]
+    if np.nanmin(curvature) == np.nanmax(curvature):
+        return float("nan")
+    return _explained(rows, 0) - max(abs(_explained(rows, number)) for number in (1, 2))
+
+
+def _explained(rows: Values, number: int) -> float:
+    delta, x = rows[:, 0].ravel(), rows[:, number + 1].ravel()
+    known = ~(np.isnan(delta) | np.isnan(x))
+    # Through two points there is always a line.
+    if known.sum() < 3:
+        return float("nan")
+    slope = np.sum((x[known] - x[known].mean()) * (delta[known] - delta[known].mean()))
+    return float(np.sign(slope) * r_squared(x[known], delta[known]))

@@ -1,0 +1,141 @@
+"""Stored tables as replicates, from which a number and its interval are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ctl_helpers.analysis.regression import percentiles
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A number of stored results, and the replicates that it is computed from.
+
+    Attributes:
+        values: shape (replicates, …); NaN where a replicate lacks a value.
+        seeds: the seed of each replicate.
+        unit: what the replicates within a seed are, in the plural; ``"seeds"`` if each has one.
+        statistic: the number of values such as ``values``.
+    """
+
+    values: Values
+    seeds: Sequence[object]
+    unit: str
+    statistic: Callable[[Values], float]
+
+    @property
+    def effect(self) -> float:
+        """The number; NaN where the results are too few to give one."""
+        with np.errstate(all="ignore"):
+            return float(self.statistic(self.values))
+
+    def interval(self, resamples: int = 1000) -> tuple[float, float] | None:
+        """Its 95% interval: draw seeds again, and within each drawn seed its replicates.
+
+        Returns:
+            Lower and upper end, the same at every call; None for a single replicate.
+        """
+        if len(self.values) < 2:
+            return None
+        groups = list(pd.Series(range(len(self.values))).groupby(list(self.seeds)).indices.values())
+        generator = np.random.default_rng(0)
+
+        def again() -> float:
+            drawn = generator.integers(len(groups), size=len(groups))
+            chosen = [groups[number] for number in drawn]
+            rows = [rows[generator.integers(len(rows), size=len(rows))] for rows in chosen]
+            return float(self.statistic(self.values[np.concatenate(rows)]))
+
+        with np.errstate(all="ignore"):
+            return percentiles([again() for _ in range(resamples)])
+
+    @property
+    def replicates(self) -> str:
+        """How many replicates there are: “18 pairs of 3 seeds”."""
+        seeds = len(set(self.seeds))
+        counted = f"{seeds} seed{'s' * (seeds > 1)}"
+        return counted if self.unit == "seeds" else f"{len(self.values)} {self.unit} of {counted}"
+
+
+def whole(
+    values: Values, seeds: Sequence[object], unit: str, statistic: Callable[[Values], float]
+) -> Sample:
+    """A sample of the replicates that lack no value; NaN where each of them lacks one.
+
+    A ratio of two means would otherwise be of one seed's number over another's.
+    """
+    kept = np.flatnonzero(~np.isnan(values).reshape(len(values), -1).any(axis=1))
+
+    def found(rows: Values) -> float:
+        return float(statistic(rows)) if len(rows) else float("nan")
+
+    return Sample(values[kept], [seeds[place] for place in kept], unit, found)
+
+
+def cube(
+    table: pd.DataFrame, unit: Sequence[str], value: str = "mean", **axes: Sequence[object] | None
+) -> tuple[Values, list[object]]:
+    """A table's values as (replicates, *axes), averaged over all other columns, and the seeds.
+
+    Args:
+        unit: the columns that tell a seed's replicates apart.
+        axes: column → its values in order; None for all, sorted.
+    """
+    levels = {
+        name: list(known) if known is not None else sorted(table[name].unique())
+        for name, known in axes.items()
+    }
+    wide = table.pivot_table(
+        index=["seed", *unit], columns=list(axes), values=value, aggfunc="mean", observed=True
+    )
+    if len(axes) > 1:
+        names = pd.MultiIndex.from_product(levels.values())
+    else:
+        (names,) = levels.values()
+    values = wide.reindex(columns=names).to_numpy(float)
+    seeds = wide.index.get_level_values("seed").tolist()
+    return values.reshape(len(wide), *map(len, levels.values())), seeds
+
+
+def long(table: pd.DataFrame, keys: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
+    return table.melt([*keys], [*names], var_name="name", value_name="mean")
+
+
+def median(values: Values, axis: int | tuple[int, ...] | None = None) -> Values:
+    """The median along ``axis``, NaN left out."""
+    found = np.median(values, axis)
+    # numpy's own way of leaving NaN out takes ten times as long.
+    return np.nanmedian(values, axis) if np.isnan(found).any() else found
+
+
+def largest_mean(rows: Values) -> float:
+    """The mean over replicates, NaN left out, where it is largest."""
+    return float(np.nanmean(rows, axis=0).max())
+
+
+def ends(curve: Values) -> float:
+    """The last value over the first; NaN for a single point."""
+    return float(curve[-1] / curve[0]) if len(curve) > 1 else float("nan")
+
+
+def rank(x: Values, y: Values) -> float:
+    """Spearman's correlation; NaN where one of them does not vary."""
+    known = ~(np.isnan(x) | np.isnan(y))
+    ranks = [_ranks(part[known]) for part in (x, y)]
+    if any(len(rank) < 2 or np.ptp(rank) == 0 for rank in ranks):
+        return float("nan")
+    # Ranks are few: without the last digits, −1/2 is −1/2.
+    return round(float(np.corrcoef(*ranks)[0, 1]), 12)
+
+
+def _ranks(values: Values) -> Values:
+    """From smallest to largest; equal values share the mean of their ranks."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[place]

@@ -1,0 +1,128 @@
+"""A notebook's tables on disk, with where they come from."""
+
+from __future__ import annotations
+
+import html
+import json
+import platform
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pandas as pd
+
+from ctl_helpers.project import root
+from ctl_helpers.settings.schema import Described
+
+PROVENANCE = "provenance.json"
+_PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn")
+
+
+class Recorder:
+    """Collects a run's tables and says where they come from.
+
+    Args:
+        setting: what is run.
+        section: the paper's section, such as ``"4.1"``.
+        parameters: the notebook's parameters.
+        folder: where to write; a folder beside the notebook when it is run by hand.
+    """
+
+    def __init__(
+        self,
+        setting: Described,
+        section: str,
+        parameters: Mapping[str, object],
+        folder: str | None = None,
+    ) -> None:
+        self._folder = Path(folder) if folder else Path("results-by-hand") / section / setting.name
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._setting, self._section, self._parameters = setting, section, dict(parameters)
+        self._code, self._start = _code_version(), time.monotonic()
+
+    def save(self, name: str, table: pd.DataFrame) -> None:
+        """Write a table as ``<name>.parquet``."""
+        table.to_parquet(self._folder / f"{name}.parquet", index=False)
+
+    def finish(self) -> Provenance:
+        """Write the provenance beside the tables, and return it for display."""
+        provenance = Provenance(
+            {
+                "setting": self._setting.name,
+                "section": self._section,
+                "parameters": self._parameters,
+                "data": self._setting.data.set,
+                "data checksum": self._setting.data_checksum(),
+                "code": self._code,
+                "device": _device(),
+                "packages": {name: _package(name) for name in _PACKAGES},
+                "python": platform.python_version(),
+                "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                "seconds": round(time.monotonic() - self._start, 1),
+            }
+        )
+        text = json.dumps(provenance.facts, indent=1, ensure_ascii=False)
+        (self._folder / PROVENANCE).write_text(text, encoding="utf-8")
+        return provenance
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a result: fact → value."""
+
+    facts: Mapping[str, object]
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th scope='row'>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>"
+            for name, text in self._lines()
+        )
+        return f"<table class='provenance'><tbody>{rows}</tbody></table>"
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}: {text}" for name, text in self._lines())
+
+    def _lines(self) -> list[tuple[str, str]]:
+        return [(name, _plain(value)) for name, value in self.facts.items()]
+
+
+def _code_version() -> str:
+    """The commit of this checkout, with a note where code or settings differ from it."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root()), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", "ctl_helpers", "notebooks", "settings")
+        return git("rev-parse", "--short=12", "HEAD") + (" with changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return f"ctl-helpers {_package('ctl-helpers')}"
+
+
+def _device() -> str:
+    import torch  # reading results takes none
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _package(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_plain, value)) + "]"
+    return str(value)

@@ -1,0 +1,6 @@
+"""Runs of notebooks.
+
+- ``plan``: which notebook runs on which setting and grid point, under which key.
+- ``execute``: papermill on a Dask cluster; each run kept once it is whole.
+- ``notebook_pairs``: the .md source of each notebook and its .ipynb twin.
+"""

@@ -1,0 +1,231 @@
+"""Executing runs: papermill notebooks as tasks of a Dask cluster, each kept once it is whole."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from multiprocessing import active_children
+from pathlib import Path
+from typing import Any
+
+import papermill
+from distributed import Client, LocalCluster, as_completed, get_worker
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+
+from ctl_helpers import results
+from ctl_helpers.project import SettingError, root, work_folder
+from ctl_helpers.runs.plan import Job
+from ctl_helpers.store.artifacts import Store
+
+NOTEBOOK, TABLES = "notebook.ipynb", "tables"
+_TOPIC = "ctl-cells"
+# Workers whose kernel has just ended are slow to stop; Dask says so on the terminal.
+logging.getLogger("distributed").setLevel(logging.ERROR)
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: ``error`` is None, or what to tell a person, within one screen."""
+
+    job: Job
+    error: str | None
+    seconds: float
+
+
+def check_parameters(job: Job) -> None:
+    """Refuse a parameter that the notebook does not have; papermill itself would only warn.
+
+    Raises:
+        SettingError: an unknown parameter, or a section without a notebook.
+    """
+    if not job.notebook.is_file():
+        raise SettingError(f"{job.setting}: section {job.section} has no {job.notebook.name}")
+    known = papermill.inspect_notebook(str(job.notebook))
+    for name in job.parameters:
+        if name not in known:
+            raise SettingError(
+                f"{job.setting}: section {job.section} is given a parameter {name!r}, which "
+                f"{job.notebook.name} does not have; it has {sorted(known)}"
+            )
+
+
+def run(
+    todo: Sequence[Job],
+    *,
+    scheduler: str | None = None,
+    on_cell: Callable[[str, int, int], None],
+    on_end: Callable[[Outcome], None],
+) -> list[Outcome]:
+    """Execute runs; one that fails leaves the others going.
+
+    Args:
+        todo: the runs. One whose result is stored, or is being made by another process, is not
+            made again.
+        scheduler: address of a Dask scheduler, whose workers must see this checkout and its work
+            folder under the same paths; by default a local cluster, with as many workers as runs
+            and cores allow and torch's threads divided among them.
+        on_cell: told a run's label, the cell that starts and the number of cells.
+        on_end: told of each outcome as it comes.
+
+    Raises:
+        KeyboardInterrupt: the workers are dead and the cluster is left open; the process should
+            end at once.
+    """
+    cores = os.cpu_count() or 1
+    workers = min(len(todo), cores)
+    # The memory is the kernels', which Dask does not see, so it is not to limit any.
+    local = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": 0}
+    local |= {"dashboard_address": ":0"}  # a free port; None would take 8787 and warn when taken
+    threads = max(1, cores // workers) if scheduler is None else None
+    outcomes = []
+    with ExitStack() as opened:
+        cluster = scheduler or opened.enter_context(LocalCluster(**local))
+        client = opened.enter_context(_connected(cluster))
+        client.subscribe_topic(_TOPIC, lambda event: on_cell(*event[1]))
+        ordered = _in_order(todo, workers)
+        running = {client.submit(execute, job, threads, pure=False): job for job in ordered}
+        try:
+            for future in as_completed(running):
+                failed = future.exception()
+                outcome = Outcome(running[future], repr(failed), 0.0) if failed else future.result()
+                outcomes.append(outcome)
+                on_end(outcome)
+        except KeyboardInterrupt:
+            # A terminal interrupts the workers as well: nothing is left to be ended in order.
+            opened.pop_all()
+            for worker in active_children():
+                worker.kill()
+            raise
+    return outcomes
+
+
+def _in_order(todo: Sequence[Job], workers: int) -> list[Job]:
+    """By the time that each took when it was last stored, so that no long run is left for the end.
+
+    One whose time is not known may be long, too. The first to start are of different settings,
+    since runs of one wait for each other's training.
+    """
+    took = {
+        (section, run.folder.name): run.facts["seconds"]
+        for section in {job.section for job in todo}
+        for run in results.runs(section)
+    }
+    ordered = sorted(todo, key=lambda job: -took.get((job.section, job.name), math.inf))
+    longest = {job.setting: job for job in reversed(ordered)}
+    first = [job for job in ordered if job is longest[job.setting]][:workers]
+    return first + [job for job in ordered if job not in first]
+
+
+def _connected(cluster: LocalCluster | str) -> Client:
+    try:
+        return Client(cluster)
+    except (OSError, ValueError) as error:
+        raise SettingError(
+            f"no Dask scheduler answers at {cluster!r} ({type(error).__name__}); start one there, "
+            "or leave --scheduler out"
+        ) from None
+
+
+def silence_kernels() -> None:
+    """Keep tqdm, which libraries import, from asking for widgets on a page that has none."""
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
+
+
+def execute(job: Job, threads: int | None) -> Outcome:
+    """Make one run, in a Dask worker, and put it in the store.
+
+    Args:
+        job: the run.
+        threads: for torch in the notebook's kernel, which inherits this process's environment.
+    """
+    if threads is not None:
+        # Dask sets each of these to 1 in its workers, and torch takes the least.
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ[name] = str(threads)
+    # On Linux, memory of freed tensors goes back to the system at once and is asked for again;
+    # keeping it takes a quarter off a forward pass over small images.
+    for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"):
+        os.environ.setdefault(name, str(2**30))
+    silence_kernels()
+    start = time.monotonic()
+    error = None
+    try:
+        Store().make("runs", job.key(), lambda folder: _execute(job, folder))
+    except PapermillExecutionError as failure:
+        error = _screen(job, failure)
+    except Exception as failure:  # a kernel that died, a disk that is full: the others go on
+        error = f"{type(failure).__name__}: {failure}"
+    return Outcome(job, error, time.monotonic() - start)
+
+
+def _execute(job: Job, folder: Path) -> None:
+    try:
+        papermill.execute_notebook(
+            str(job.notebook),
+            str(folder / NOTEBOOK),
+            {**job.parameters, "results_folder": str(folder / TABLES)},
+            engine_name=_ReportingEngine.name,
+            report=lambda cell, cells: _report(job.label, cell, cells),
+            kernel_name="python3",
+            # Or each kernel tells the terminal how it talks to this process and when it stops.
+            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
+            cwd=str(root()),
+            progress_bar=False,
+        )
+    except Exception:
+        kept = failed_notebook(job)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        if (folder / NOTEBOOK).is_file():
+            shutil.copyfile(folder / NOTEBOOK, kept)
+        raise
+
+
+def failed_notebook(job: Job) -> Path:
+    """Where the notebook of a failed run is kept, as far as it got."""
+    return work_folder() / "failed" / f"{job.section}-{job.name}.ipynb"
+
+
+def _screen(job: Job, failure: PapermillExecutionError) -> str:
+    """A failed cell and the end of its error, within one screen."""
+    source = failure.source.strip().splitlines()
+    trace = _ANSI.sub("", "\n".join(failure.traceback)).splitlines()
+    shown = [f"cell {failure.cell_index}:", *(f"    {line}" for line in source[:12])]
+    shown += ["    …"] if len(source) > 12 else []
+    shown += ["", *trace[-16:], f"{failure.ename}: {failure.evalue}", ""]
+    lines = [line if len(line) < 160 else f"{line[:160]} …" for line in shown]
+    return "\n".join([*lines, f"The notebook as far as it got: {failed_notebook(job)}"])
+
+
+def _report(label: str, cell: int, cells: int) -> None:
+    get_worker().log_event(_TOPIC, (label, cell, cells))
+
+
+class _ReportingEngine(NBClientEngine):
+    """Papermill's own engine, which also tells each cell that it starts."""
+
+    name = "ctl"
+
+    @classmethod
+    def execute_managed_notebook(
+        cls, nb_man: Any, kernel_name: str, *, report: Callable[[int, int], None], **options: Any
+    ) -> Mapping[str, Any]:
+        begin = nb_man.cell_start
+
+        def cell_start(cell: Any, cell_index: int | None = None, **more: Any) -> None:
+            report((cell_index or 0) + 1, len(nb_man.nb.cells))
+            begin(cell, cell_index, **more)
+
+        nb_man.cell_start = cell_start
+        return super().execute_managed_notebook(nb_man, kernel_name, **options)
+
+
+papermill_engines.register(_ReportingEngine.name, _ReportingEngine)

@@ -1,0 +1,110 @@
+"""The plan of a profile: which notebook runs on which setting and grid point, under which key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from ctl_helpers import settings
+from ctl_helpers.project import SettingError, root
+from ctl_helpers.results import folder_name
+from ctl_helpers.store import code_keys
+from ctl_helpers.store.artifacts import Store, digest
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to make: a section's notebook with its parameters.
+
+    Attributes:
+        section: the paper's section, such as ``"4.1"``.
+        setting: the setting's name.
+        parameters: all that the notebook gets, but for the folder to write to.
+        point: the part of them that comes from the grid.
+    """
+
+    section: str
+    setting: str
+    parameters: Mapping[str, Any]
+    point: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """A file name: the setting and the grid point."""
+        return "-".join([self.setting, *(f"{key}-{value}" for key, value in self.point.items())])
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+        point = [f"{key}={value}" for key, value in self.point.items()]
+        return " ".join([self.section, self.setting, *point])
+
+    @property
+    def title(self) -> str:
+        """The heading of its page."""
+        point = [f"{key} {value}" for key, value in self.point.items()]
+        return ", ".join([settings.load(self.setting).title, *point])
+
+    @property
+    def notebook(self) -> Path:
+        """The notebook to run."""
+        return root() / "notebooks" / f"{folder_name(self.section)}.ipynb"
+
+    def key(self) -> str:
+        """Digest of all that the result depends on, the helpers that the notebook uses included."""
+        setting = settings.load(self.setting)
+        if not self.notebook.is_file():
+            raise SettingError(
+                f"{self.setting}: section {self.section} has no notebook {self.notebook.name}"
+            )
+        cells = json.loads(self.notebook.read_text(encoding="utf-8"))["cells"]
+        code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+        return digest(
+            {
+                "parameters": dict(self.parameters),
+                "setting": setting.model_dump(mode="json", exclude={"sections"}),
+                "data": setting.data_checksum(),
+                "kind": code_keys.module_checksum(type(setting).__module__.split(".", 1)[1]),
+                "network and data": setting.source_checksum(),
+                "notebook": cells,
+                "helpers": code_keys.checksum("\n".join(code)),
+            }
+        )
+
+    def artifact(self) -> Path | None:
+        """The folder of the stored run, if it is there and whole."""
+        return Store().get("runs", self.key())
+
+
+def jobs(profile: str, section: str | None = None, setting: str | None = None) -> list[Job]:
+    """The runs of a profile, all of them or those of one section or setting.
+
+    A setting that is named is run whatever kinds the profile lists.
+
+    Raises:
+        SettingError: an unknown profile, setting or section.
+    """
+    chosen = settings.profile(profile)
+    loaded = [settings.load(name) for name in ([setting] if setting else settings.names())]
+    loaded = [each for each in loaded if setting or each.kind in chosen.kinds]
+    found = [job for each in loaded for job in _expand(each, chosen)]
+    known = sorted({job.section for job in found})
+    if section is not None and section not in known:
+        raise SettingError(
+            f"no setting of profile {profile!r} has a section {section!r}; there are {known}"
+        )
+    return [job for job in found if section in (None, job.section)]
+
+
+def _expand(setting: settings.Setting, profile: settings.Profile) -> Iterable[Job]:
+    for number, section in setting.sections.items():
+        replaced = profile.parameters | profile.sections.get(number, {})
+        grid = section.grid | {k: v for k, v in profile.grid.items() if k in section.grid}
+        for values in product(*grid.values()):
+            point = dict(zip(grid, values, strict=True))
+            named = {"setting_name": setting.name}
+            yield Job(number, setting.name, named | section.parameters | replaced | point, point)

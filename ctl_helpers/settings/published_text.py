@@ -1,0 +1,251 @@
+"""Settings of published text networks: T5-base and Llama 2 with their fine-tunes, from the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from ctl_helpers.data.texts import majority
+from ctl_helpers.data.tokens import END, PAD, Coder, TextBatches
+from ctl_helpers.engine.mix import StateDict, described
+from ctl_helpers.models.text import TextNetwork, from_transformers
+from ctl_helpers.project import MissingDataError
+from ctl_helpers.settings.schema import PRETRAINED, Checked
+from ctl_helpers.settings.text import OnTexts
+from ctl_helpers.store.artifacts import digest
+from ctl_helpers.store.code_keys import module_checksum
+from ctl_helpers.weights.files import lazy
+from ctl_helpers.weights.hub import check_base, commit, first_missing, hub, weights_file
+
+_TOKENIZER = "tokenizer.json"
+_BY_TOKEN = ("shared.weight", "embed_tokens.weight", "lm_head.weight")
+
+
+class HubT5(Checked):
+    """A T5 v1.0 of the hub; sizes have the names of its ``config.json``.
+
+    Attributes:
+        pretrained: the repository of the pretrained network and of the tokenizer.
+    """
+
+    architecture: Literal["t5-published"]
+    pretrained: str
+    vocab_size: int
+    d_model: int
+    d_kv: int
+    d_ff: int
+    num_layers: int
+    num_heads: int
+
+    def build(self) -> TextNetwork:
+        """The network, with weights that nobody should use."""
+        from transformers import T5Config  # takes seconds
+
+        from ctl_helpers.models.t5 import T5
+
+        sizes = self.model_dump(exclude={"architecture", "pretrained"})
+        return T5(T5Config(**sizes, pad_token_id=0, eos_token_id=1, decoder_start_token_id=0))
+
+    def coder(self, tokenizer: Tokenizer, longest: int | None) -> Coder:
+        """The tokenizer ends a prompt itself."""
+        return Coder(tokenizer, "right", longest, PAD, END)
+
+
+class HubLlama(Checked):
+    """A Llama 2 of the hub; sizes have the names of its ``config.json``.
+
+    Attributes:
+        pretrained: the repository of the pretrained network and of the tokenizer.
+        pool: what becomes a feature, as for :class:`ctl_helpers.models.llama.Llama`.
+    """
+
+    architecture: Literal["llama-published"]
+    pretrained: str
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    max_position_embeddings: int
+    rms_norm_eps: float
+    pool: Literal["last", "answer"] = "last"
+
+    def build(self) -> TextNetwork:
+        """The network, with weights that nobody should use."""
+        from transformers import LlamaConfig  # takes seconds
+
+        from ctl_helpers.models.llama import Llama
+
+        sizes = self.model_dump(exclude={"architecture", "pretrained", "pool"})
+        return Llama(LlamaConfig(**sizes), self.pool)
+
+    def coder(self, tokenizer: Tokenizer, longest: int | None) -> Coder:
+        """The tokenizer starts a prompt itself; it has no padding, and any token will do."""
+        return Coder(tokenizer, "left", longest, "<unk>", END)
+
+
+class PublishedText(OnTexts):
+    """A setting whose network and its fine-tunes are on the hub.
+
+    Their weights are read when they are asked for, so that a network larger than the memory can
+    be run block by block.
+
+    Attributes:
+        model: the architecture.
+        repositories: task → the repository of its fine-tune.
+        longest: tokens of a prompt, marks included; longer ones are cut.
+    """
+
+    model: Annotated[HubT5 | HubLlama, Field(discriminator="architecture")]
+    repositories: dict[str, str]
+    longest: int
+
+    def shortened(self, share: float) -> PublishedText:
+        """The same: nothing is trained."""
+        return self
+
+    def missing(self) -> str | None:
+        """What is not on this machine and how to get it, in one sentence; None if all is here."""
+        return first_missing(
+            *(lambda task=task: self.texts(task, "test", 0) for task in self._tasks()),
+            *(lambda repo=repo: weights_file(repo, local=True) for repo in self._repositories()),
+            lambda: _tokenizer_file(self.model.pretrained, local=True),
+        )
+
+    def fetch(self) -> None:
+        """Download texts, weights and the tokenizer, all that can be downloaded.
+
+        Raises:
+            MissingDataError: some cannot.
+        """
+        sentence = first_missing(
+            *(lambda task=task: self.data.module.fetch(task) for task in self._tasks()),
+            *(lambda repo=repo: weights_file(repo) for repo in self._repositories()),
+            lambda: _tokenizer_file(self.model.pretrained),
+        )
+        if sentence:
+            raise MissingDataError(sentence)
+
+    def streams(
+        self,
+        tasks: Sequence[str],
+        samples: int | None = None,
+        batch_size: int = 16,
+        split: str = "test",
+    ) -> dict[str, TextBatches]:
+        """Batches by task, as :meth:`OnTexts.streams`; smaller ones, since texts are long."""
+        return super().streams(tasks, samples, batch_size, split)
+
+    def majority(self, task: str, samples: int | None = None) -> float:
+        """As :meth:`OnTexts.majority`, of held-out answers: nothing is trained here."""
+        return majority(self.texts(task, "held-out"), self.texts(task, "test", samples))
+
+    def coder(self) -> Coder:
+        """The published tokenizer, as the network takes it.
+
+        Raises:
+            MissingDataError: it is not on this machine and cannot be fetched.
+        """
+        tokenizer = _tokenizer(_tokenizer_file(self.model.pretrained))
+        return self.model.coder(tokenizer, self.longest)
+
+    def build(self) -> TextNetwork:
+        """The architecture on the meta device, where weights take no memory."""
+        with torch.device("meta"):
+            return self.model.build()
+
+    def checkpoints(
+        self, seed: int, tasks: Sequence[str] | None = None, samples: int | None = None
+    ) -> dict[str, Mapping[str, Tensor]]:
+        """Published weights, the same for every seed, each tensor read when it is asked for.
+
+        Args:
+            seed, samples: not used.
+            tasks: whose fine-tunes; by default :attr:`finetune`.
+
+        Returns:
+            ``"PT"`` and each task's name → state dict.
+
+        Raises:
+            MissingDataError: weights are not on this machine and cannot be fetched.
+            ValueError: another architecture, or a fine-tune that started from other weights.
+        """
+        model = self.build()
+        base = _read(model, self.model.pretrained)
+        found = {PRETRAINED: base}
+        for task in self.finetune if tasks is None else tasks:
+            repo = self.repositories[task]
+            found[task] = _read(model, repo)
+            check_base(*(_ends(model, state) for state in (found[task], base)), repo)
+        return found
+
+    def source_checksum(self) -> str:
+        """Digest of the code behind this setting's own network and data set, and of the commits."""
+        network = self.model.architecture.removesuffix("-published")
+        parts = (f"models.{network}", f"data.sets.{self.data.set}", "settings.published_text")
+        return digest([module_checksum(part) for part in parts])
+
+    def _tasks(self) -> list[str]:
+        return list(dict.fromkeys([*self.finetune, *self.control]))
+
+    def _repositories(self) -> list[str]:
+        return [self.model.pretrained, *self.repositories.values()]
+
+
+class _FirstRows(Mapping[str, Tensor]):
+    """A state dict without the rows of tokens that a fine-tune has added, which come last."""
+
+    def __init__(self, state: StateDict, rows: int) -> None:
+        self._state, self._rows = state, rows
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._cut(name, self._state[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._state)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._state  # without reading it
+
+    def __len__(self) -> int:
+        return len(self._state)
+
+    @property
+    def meta(self) -> dict[str, Tensor]:
+        return {name: self._cut(name, value) for name, value in described(self._state).items()}
+
+    def _cut(self, name: str, value: Tensor) -> Tensor:
+        return value[: self._rows] if name.endswith(_BY_TOKEN) else value
+
+
+def _read(model: TextNetwork, repo: str) -> StateDict:
+    state = _FirstRows(lazy(weights_file(repo)), model.config.vocab_size)
+    return from_transformers(model, state, repo)
+
+
+def _ends(model: TextNetwork, state: StateDict) -> dict[str, Tensor]:
+    """The weights of the first and the last block: enough to know a base by, and soon read."""
+    _, first, *_, last, _, _ = model.stages()
+    prefixes = (*first.prefixes, *last.prefixes)
+    return {name: state[name] for name in state if name.startswith(prefixes)}
+
+
+def _tokenizer_file(repo: str, local: bool = False) -> str:
+    (path,) = hub(repo, commit(repo), _TOKENIZER, local=local)
+    return str(path)
+
+
+@lru_cache(maxsize=2)
+def _tokenizer(path: str) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(path)
+    except Exception as error:  # the library's own is no narrower
+        raise MissingDataError(
+            f"{path} is damaged or incomplete ({error}): fetch it again"
+        ) from None

@@ -1,0 +1,105 @@
+"""Settings and profiles by name; the module of a kind is imported when a setting is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import import_module
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from ctl_helpers.project import SettingError, root
+from ctl_helpers.settings.schema import Checked, Described
+
+# Looked up by name, so that a run's key leaves out the kinds that it does not use.
+_KINDS = {
+    "clip": ("clip", "ClipSetting"),
+    "t5": ("text", "T5Setting"),
+    "llama": ("text", "LlamaSetting"),
+    "clip-published": ("published_clip", "PublishedClip"),
+    "t5-published": ("published_text", "PublishedText"),
+    "llama-published": ("published_text", "PublishedText"),
+}
+
+
+def load(name: str) -> Described:
+    """The setting ``settings/<name>.yaml``.
+
+    Raises:
+        SettingError: there is no such file, or a key in it is unknown, missing or of a wrong type.
+    """
+    path = root() / "settings" / f"{name}.yaml"
+    if name not in _stems():
+        raise SettingError(f"there is no setting {name!r}; there are {_stems()}")
+    return _parsed(path.name, path.read_text(encoding="utf-8"))
+
+
+# Plans ask for every setting again and again.
+@lru_cache(maxsize=64)
+def _parsed(file: str, text: str) -> Described:
+    name = file.removesuffix(".yaml")
+    return _read(file, text, lambda content: _sort(content)(name=name, **content))
+
+
+def _sort(content: object) -> type[Described]:
+    model = content.get("model") if isinstance(content, Mapping) else None
+    architecture = model.get("architecture") if isinstance(model, Mapping) else None
+    module, name = _KINDS.get(str(architecture), ("scratch", "Setting"))
+    if isinstance(content, Mapping) and "ingredients" in content:
+        name = "ModelSoup"
+    return getattr(import_module(f"ctl_helpers.settings.{module}"), name)
+
+
+def names() -> list[str]:
+    """The names of all settings, embedded ones first."""
+    return sorted(_stems(), key=lambda name: (load(name).kind != "embedded", name))
+
+
+def _stems() -> list[str]:
+    files = sorted((root() / "settings").glob("*.yaml"))
+    return [path.stem for path in files if path.stem != _PROFILES]
+
+
+class Profile(Checked):
+    """Which kinds of setting to run, and parameters that replace the settings' own.
+
+    Attributes:
+        kinds: settings of these kinds.
+        parameters: for every run, in place of what the setting says.
+        sections: the same for the runs of one section.
+        grid: the same for grids.
+        skip_missing: leave settings out whose data is not on this machine.
+    """
+
+    kinds: list[Literal["embedded", "paper", "real"]]
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    sections: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    grid: dict[str, list[Any]] = Field(default_factory=dict)
+    skip_missing: bool = False
+
+
+def profile(name: str) -> Profile:
+    """A profile of ``settings/profiles.yaml``; errors as :func:`load`."""
+    path = root() / "settings" / f"{_PROFILES}.yaml"
+    text = path.read_text(encoding="utf-8")
+    known = _read(path.name, text, dict)
+    if name not in known:
+        raise SettingError(f"there is no profile {name!r}; there are {sorted(known)}")
+    return _read(path.name, text, lambda found: Profile(**found[name]))
+
+
+_PROFILES = "profiles"
+
+
+def _read(file: str, text: str, make: Any) -> Any:
+    try:
+        return make(yaml.safe_load(text))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise SettingError(f"{file}: {place!r}: {first['msg'].lower()}") from None
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise SettingError(f"{file} is not a mapping in YAML: {reason}") from None

@@ -1,0 +1,197 @@
+"""Settings of text networks: pretrained on documents, fine-tuned on prompts with answers."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Literal
+
+from torch import nn
+
+from ctl_helpers.data.texts import Texts, majority
+from ctl_helpers.data.tokens import ANSWER, END, START, Coder, TextBatches, framed
+from ctl_helpers.settings.schema import Checked
+from ctl_helpers.settings.tuned import ByTask, Job, PretrainedHere, device
+from ctl_helpers.training.text_losses import Corruption, Loss, answering, continuing, filling
+
+_POOLS = {"last": "last token of the prompt", "answer": "mean over the answer"}
+
+
+class OnTexts(ByTask):
+    """A setting whose tasks are sets of prompts with answers."""
+
+    @abstractmethod
+    def coder(self) -> Coder:
+        """What makes tokens of texts, as the network takes them."""
+
+    def texts(self, task: str, split: str, samples: int | None = None) -> Texts:
+        """The prompts and answers of a task, as :meth:`ByTask.loaded`."""
+        return self.loaded(task, split, samples)
+
+    def streams(
+        self,
+        tasks: Sequence[str],
+        samples: int | None = None,
+        batch_size: int = 200,
+        split: str = "test",
+    ) -> dict[str, TextBatches]:
+        """Batches by task: task → batches of ``(keyword inputs, targets)``."""
+        coder = self.coder()
+        return {task: coder.batches(self.texts(task, split, samples), batch_size) for task in tasks}
+
+    def majority(self, task: str, samples: int | None = None) -> float:
+        """Exact match on test examples of always giving the most frequent training answer."""
+        return majority(self.texts(task, "train"), self.texts(task, "test", samples))
+
+    def readings(self) -> dict[str, nn.Module]:
+        """The network once for each way in which a text's states can become a feature."""
+        if "pool" not in type(self.model).model_fields:
+            return {"the paper's": self.build()}
+        sizes = {pool: self.model.model_copy(update={"pool": pool}) for pool in _POOLS}
+        return {
+            name: self.model_copy(update={"model": sizes[pool]}).build()
+            for pool, name in _POOLS.items()
+        }
+
+    def heads(self, seed: int, tasks: Sequence[str]) -> None:
+        """None: these networks give logits themselves."""
+
+
+class TextSetting(PretrainedHere, OnTexts):
+    """A text network that is pretrained here.
+
+    Attributes:
+        examples: how many examples of each task pretraining sees, beside the documents: without
+            any, a network does not know what it is asked, and nothing can be added to that.
+        longest: tokens of a prompt, marks included; longer ones are cut. None for any number.
+    """
+
+    examples: int
+    longest: int | None = None
+
+    @abstractmethod
+    def objective(self, seed: int, coder: Coder, documents: Sequence[str], shown: Texts) -> Loss:
+        """The loss of pretraining on documents and examples."""
+
+    def whole(self) -> nn.Module:
+        """The network that is pretrained, which is the one that is fine-tuned."""
+        return self.build()
+
+    def pretraining_job(self, seed: int) -> Job:
+        """The network, on documents and a few examples of each task."""
+        documents, shown = self.data.module.pretraining(), self._shown()
+        loss = self.objective(seed, self.coder(), documents, shown)
+        return self.build().to(device()), loss, len(documents) + len(shown)
+
+    def task_job(self, seed: int, task: str, samples: int | None) -> Job:
+        """The network, on a task's answers."""
+        texts = self.texts(task, "train", samples)
+        return self.build().to(device()), answering(self.coder(), texts), len(texts)
+
+    def facts(self) -> dict[str, object]:
+        """How long a prompt may be."""
+        return {"longest": self.longest}
+
+    def pretraining_facts(self) -> dict[str, object]:
+        """That, and how many examples there are."""
+        return {**self.facts(), "examples": self.examples, "tasks": self.finetune}
+
+    def sizes(self) -> dict[str, object]:
+        """What of :attr:`model` decides the weights: not what becomes a feature."""
+        return self.model.model_dump(exclude={"pool"})
+
+    def source_parts(self) -> tuple[str, ...]:
+        """The modules of this package that trained weights depend on."""
+        own = (f"models.{self.model.architecture}", f"data.sets.{self.data.set}")
+        return *own, "training.text_losses", "training.checkpoints", "training.steps"
+
+    def _shown(self) -> Texts:
+        """The examples that pretraining sees."""
+        parts = [self.texts(task, "pretrain", self.examples) for task in self.finetune]
+        sources = [source for part in parts for source in part.sources]
+        return Texts(tuple(sources), tuple(target for part in parts for target in part.targets))
+
+
+class SmallT5(Checked):
+    """:func:`ctl_helpers.models.t5.small_t5`; the vocabulary is the tokenizer's."""
+
+    architecture: Literal["t5"]
+    width: int
+    head_width: int
+    inner: int
+    layers: int
+    decoder_layers: int | None = None
+    heads: int
+    buckets: int
+    distance: int
+
+
+class T5Setting(TextSetting):
+    """A T5, pretrained by span corruption.
+
+    Attributes:
+        model: the sizes.
+        corruption: how much of a document is taken out.
+    """
+
+    model: SmallT5
+    corruption: Corruption
+
+    def coder(self) -> Coder:
+        """Prompts end with their end token, and are padded on the right."""
+        tokenizer = framed(self.data.module.tokenizer(), after=[END])
+        return Coder(tokenizer, "right", self.longest)
+
+    def build(self) -> nn.Module:
+        """The network, with weights that nobody should use."""
+        from ctl_helpers.models.t5 import small_t5
+
+        sizes = self.model.model_dump(exclude={"architecture"})
+        return small_t5(**sizes, vocabulary=self.data.module.vocabulary())
+
+    def pretraining_facts(self) -> dict[str, object]:
+        """Those of every text setting, and the corruption."""
+        return {**super().pretraining_facts(), "corruption": asdict(self.corruption)}
+
+    def objective(self, seed: int, coder: Coder, documents: Sequence[str], shown: Texts) -> Loss:
+        """Spans of documents are asked for."""
+        return filling(coder, documents, shown, self.corruption, seed)
+
+
+class SmallLlama(Checked):
+    """:func:`ctl_helpers.models.llama.small_llama`; the vocabulary is the tokenizer's."""
+
+    architecture: Literal["llama"]
+    width: int
+    inner: int
+    layers: int
+    heads: int
+    positions: int
+    pool: Literal["last", "answer"] = "last"
+
+
+class LlamaSetting(TextSetting):
+    """A Llama, pretrained to continue documents.
+
+    Attributes:
+        model: the sizes, and what becomes a feature.
+    """
+
+    model: SmallLlama
+
+    def coder(self) -> Coder:
+        """A prompt stands between the start and the mark that asks for an answer, at the right."""
+        tokenizer = framed(self.data.module.tokenizer(), before=[START], after=[ANSWER])
+        return Coder(tokenizer, "left", self.longest)
+
+    def build(self) -> nn.Module:
+        """The network, with weights that nobody should use."""
+        from ctl_helpers.models.llama import small_llama
+
+        sizes = self.model.model_dump(exclude={"architecture"})
+        return small_llama(**sizes, vocabulary=self.data.module.vocabulary())
+
+    def objective(self, seed: int, coder: Coder, documents: Sequence[str], shown: Texts) -> Loss:
+        """Each token from those before it."""
+        return continuing(coder, documents, shown)

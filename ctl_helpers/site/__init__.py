@@ -1,0 +1,14 @@
+"""The book's pages.
+
+- ``build``: lays out stored runs as pages and calls the book tool.
+- ``pages``: what narrative pages say of settings, runs and claims.
+- ``execute_pages``: runs narrative pages side by side.
+- ``sphinx_figures``: Plotly figures in built pages.
+- ``under_figures``: a figure's code and tables under it.
+- ``stills``: still images beside figures.
+- ``gallery``: every figure of the book and of the papers.
+- ``table_files``: tables as CSV and Parquet.
+- ``terms``: links to the glossary.
+- ``live``: the network that runs in the reader's browser.
+- ``printed``: the book as one PDF.
+"""

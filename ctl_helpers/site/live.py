@@ -1,0 +1,67 @@
+"""The networks that the page of the live network runs in the reader's browser."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ctl_helpers import settings
+from ctl_helpers.engine.mix import StateDict
+
+SETTING = "digits-mlp"
+_DIGITS = 10
+
+
+def write(path: Path) -> None:
+    """Write the script with a seed's networks and some test digits, unless it is there already.
+
+    The networks are those of the setting's runs: trained in seconds where none has been made.
+    """
+    setting = settings.load(SETTING)
+    tasks = [setting.pretrain, *setting.finetune]
+    first = {task: next(iter(batches)) for task, batches in setting.streams(tasks).items()}
+    _, labels = first[setting.pretrain]  # in one order for every task
+    chosen = [int((labels == digit).nonzero()[0]) for digit in range(_DIGITS)]
+    order = setting.build().state_dict()  # a stored checkpoint has an order of its own
+    networks = {
+        name: {key: state[key] for key in order} for name, state in setting.checkpoints(0).items()
+    }
+    text = script(
+        networks,
+        {task: images[chosen].flatten(1) for task, (images, _) in first.items()},
+    )
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def script(networks: Mapping[str, StateDict], digits: Mapping[str, Tensor]) -> str:
+    """JavaScript that puts networks and images into ``ctlLiveData``.
+
+    Args:
+        networks: name → state dict of a chain of linear layers, weight before bias, a ReLU between.
+        digits: task → images of the digits 0 to 9, (10, pixels) in [0, 1].
+
+    Returns:
+        An assignment of JSON. Numbers are float16 in little-endian order, as base64; a network's
+        tensors follow each other in the order of ``shapes``.
+    """
+    shapes = [list(value.shape) for value in next(iter(networks.values())).values()]
+    data = {
+        "shapes": shapes,
+        "networks": {
+            name: _encoded(torch.cat([value.flatten() for value in state.values()]))
+            for name, state in networks.items()
+        },
+        "digits": {task: _encoded(images) for task, images in digits.items()},
+    }
+    return f"window.ctlLiveData = {json.dumps(data, ensure_ascii=False)};\n"
+
+
+def _encoded(values: Tensor) -> str:
+    return base64.b64encode(values.detach().numpy().astype("<f2").tobytes()).decode()

@@ -1,0 +1,70 @@
+"""Sphinx extension: what stands under each figure of the book, its code and its data as files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from docutils import nodes
+from myst_nb.sphinx_ import HideCodeCellNode
+from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+from ctl_helpers.site import gallery, table_files
+
+_ALL = "data-of-this-section"
+
+
+class UnderFigures(SphinxPostTransform):
+    """Puts a figure's code, hidden until opened, and links to its tables under the figure.
+
+    A figure of a narrative page finds its tables in ``book/figures.yml`` by its name. A run's page
+    shows its code above, and links to all tables of its section at its end.
+    """
+
+    default_priority = 250  # after myst-nb has hidden code (199)
+    formats: ClassVar[Sequence[str]] = ("html",)
+
+    def run(self, **keywords: Any) -> None:
+        """Change the page's doctree."""
+        parts = self.env.docname.split("/")
+        tables = self.config.ctl_figure_tables
+        whole = "runs" in parts
+        for cell in [
+            cell
+            for cell in self.document.findall(nodes.container)
+            if cell.get("nb_element") == "cell_code"
+        ]:
+            figures = list(cell.findall(nodes.figure))
+            own = [tables[name] for each in figures for name in each["ids"] if name in tables]
+            if own:
+                _add(cell, f"Data: {table_files.links(own[0], self.env.docname)}")
+            elif whole and figures:
+                _add(cell, f'<a href="#{_ALL}">Data (CSV, Parquet)</a>')
+        if whole:
+            section = parts[2].replace("_", ".")
+            text = table_files.links(table_files.known(section), self.env.docname)
+            text = f"Tables of this section, of all settings and seeds: {text}"
+            self.document += nodes.raw(
+                text=f'<p class="figure-data" id="{_ALL}">{text}</p>', format="html"
+            )
+
+
+def _add(cell: nodes.Element, links: str) -> None:
+    under = nodes.container(classes=["under-figure"])
+    for hidden in list(cell.findall(HideCodeCellNode)):
+        hidden["prompt_show"], hidden["prompt_hide"] = "View code", "Hide code"
+        hidden.parent.remove(hidden)
+        under += hidden
+    under += nodes.raw(text=f'<p class="figure-data">{links}</p>', format="html")
+    cell += under
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the extension with Sphinx."""
+    figures = gallery.load().figures
+    tables = {name: list(figure.tables) for name, figure in figures.items() if figure.tables}
+    # A config value, so that pages are written anew when the registry changes.
+    app.add_config_value("ctl_figure_tables", tables, "html")
+    app.add_post_transform(UnderFigures)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

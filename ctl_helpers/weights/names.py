@@ -1,0 +1,242 @@
+"""Published CLIP weights under open_clip's names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ctl_helpers.engine.mix import StateDict, check_compatible
+from ctl_helpers.weights.files import read
+from ctl_helpers.weights.hub import weights_file
+
+_QUICKGELU = ("openai", "fusionbench", "task_vectors", "tangent_task_arithmetic", "model_soups")
+_GELU = ("laion2b_s34b_b79k",)
+_NAMES = {
+    "vision_model.embeddings.class_embedding": "visual.class_embedding",
+    "vision_model.embeddings.patch_embedding.weight": "visual.conv1.weight",
+    "vision_model.embeddings.position_embedding.weight": "visual.positional_embedding",
+    "vision_model.pre_layrnorm": "visual.ln_pre",
+    "vision_model.post_layernorm": "visual.ln_post",
+    "visual_projection.weight": "visual.proj",
+    "text_model.embeddings.token_embedding.weight": "token_embedding.weight",
+    "text_model.embeddings.position_embedding.weight": "positional_embedding",
+    "text_model.final_layer_norm": "ln_final",
+    "text_projection.weight": "text_projection",
+    "logit_scale": "logit_scale",
+}
+_BLOCK = re.compile(r"(?P<tower>vision|text)_model\.encoder\.layers\.(?P<number>\d+)\.(?P<part>.+)")
+_PARTS = {
+    "self_attn.out_proj": "attn.out_proj",
+    "layer_norm1": "ln_1",
+    "layer_norm2": "ln_2",
+    "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+}
+_QKV = re.compile(r"self_attn\.(?P<letter>[qkv])_proj\.(?P<kind>weight|bias)")
+_ROUNDED = 1e-3  # of a tensor's norm; half precision takes up to half of it
+
+
+def from_huggingface(state: StateDict, base: StateDict | None = None) -> dict[str, Tensor]:
+    """A CLIP of Hugging Face's layout under open_clip's names.
+
+    The separate query, key and value projections become one packed ``in_proj``, and projections
+    are transposed, since open_clip multiplies by them from the right.
+
+    Args:
+        state: both towers, or the vision tower alone, with its prefix ``vision_model.`` or
+            without (as transformers 5 writes it).
+        base: the pretrained CLIP under open_clip's names; its ``visual.proj`` is taken where
+            ``state`` has none, for a fine-tune of the vision tower leaves it as it was.
+
+    Raises:
+        ValueError: an unknown tensor, a query, key or value without the other two, or no
+            projection in either.
+    """
+    alone = any(name.startswith("encoder.layers.") for name in state)
+    named: dict[str, Tensor] = {}
+    packed: dict[str, dict[str, Tensor]] = {}
+    for name, value in state.items():
+        full = f"vision_model.{name}" if alone else name
+        if full.endswith(".position_ids"):  # a counter that older releases saved
+            continue
+        target, letter = _renamed(full)
+        if letter:
+            packed.setdefault(target, {})[letter] = value
+        else:
+            transposed = full in ("visual_projection.weight", "text_projection.weight")
+            named[target] = value.T.contiguous() if transposed else value
+    for target, parts in packed.items():
+        if missing := [letter for letter in "qkv" if letter not in parts]:
+            raise ValueError(f"the checkpoint has no {missing[0]}_proj for {target!r}; load a CLIP")
+        named[target] = torch.cat([parts[letter] for letter in "qkv"])
+    if "visual.proj" not in named:
+        if base is None or "visual.proj" not in base:
+            raise ValueError(
+                "the checkpoint has no 'visual_projection.weight'; pass its pretrained CLIP as base"
+            )
+        named["visual.proj"] = base["visual.proj"]
+    return named
+
+
+def _renamed(name: str) -> tuple[str, str]:
+    """open_clip's name of a tensor, and the letter of the third of it that ``name`` is."""
+    if not (match := _BLOCK.fullmatch(name)):
+        return _replaced(name, _NAMES), ""
+    tower = "visual." if match["tower"] == "vision" else ""
+    block = f"{tower}transformer.resblocks.{match['number']}"
+    if third := _QKV.fullmatch(match["part"]):
+        return f"{block}.attn.in_proj_{third['kind']}", third["letter"]
+    return f"{block}.{_replaced(match['part'], _PARTS)}", ""
+
+
+def _replaced(name: str, names: Mapping[str, str]) -> str:
+    stem, _, kind = name.rpartition(".")
+    if name in names:
+        return names[name]
+    if stem in names and kind in ("weight", "bias"):
+        return f"{names[stem]}.{kind}"
+    raise ValueError(f"{name!r} is no tensor of a CLIP; load a checkpoint in CLIP's layout")
+
+
+def from_model_soups(state: StateDict) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The image tower and the head (``weight``, ``bias``) of a model of Wortsman et al. 2022.
+
+    The head reads unit embeddings. Leftovers of the text tower are dropped.
+
+    Args:
+        state: ``model.*`` in OpenAI's layout and ``classification_head.*``, perhaps all of it
+            under ``module.``.
+
+    Raises:
+        ValueError: no image tower, or no head.
+    """
+    bare = {name.removeprefix("module."): value for name, value in state.items()}
+    prefix = "classification_head."
+    head = {n.removeprefix(prefix): v.float() for n, v in bare.items() if n.startswith(prefix)}
+    if "weight" not in head:
+        raise ValueError(f"the checkpoint has no '{prefix}weight'; load one of model-soups")
+    return from_task_vectors(bare), head
+
+
+def from_task_vectors(state: StateDict) -> dict[str, Tensor]:
+    """The image tower of an ``ImageEncoder`` of Ilharco et al. 2023: ``model.visual.*``.
+
+    Leftovers of the text tower are dropped.
+
+    Raises:
+        ValueError: no image tower.
+    """
+    return image_tower({name.removeprefix("model."): value for name, value in state.items()})
+
+
+def from_tangent_task_arithmetic(
+    state: StateDict, model: nn.Module, pretrained: StateDict | None = None
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The image towers of a ``LinearizedImageEncoder`` of Ortiz-Jimenez et al. 2023: θ and θ_0.
+
+    ``linear_finetuned.pt`` and ``linear_zeroshot.pt`` of gortizji/tangent_task_arithmetic hold two
+    lists without names, ``model.params.{i}`` (θ) and ``model.params0.{i}`` (θ_0). i counts
+    ``named_parameters()`` of the encoder that functorch made them from: a CLIP of open_clip whose
+    ``transformer``, the text's, was deleted, but not the rest of the text tower. Its order is one
+    in open_clip 2.10.1, which their code pins, in 2.0.2 and in 3.3.0. Buffers are no part of these
+    files; CLIP has one alone, the text's mask.
+
+    Args:
+        state: the file's tensors, from :func:`~ctl_helpers.weights.files.read` or, for a whole
+            module, :func:`~ctl_helpers.weights.files.read_module_pickle`.
+        model: a whole CLIP of the size that it was made from; its weights are not read.
+        pretrained: the weights that θ_0 has to be, under open_clip's names, up to half
+            precision. Without them, tensors of one shape in each other's place go unnoticed.
+
+    Returns:
+        θ and θ_0 under the tower's names, ``visual.…``, in float32, as
+        :class:`~ctl_helpers.engine.linearized.Linearized` takes them.
+
+    Raises:
+        ValueError: an index that is missing or too many, a shape that is not its parameter's, or
+            a θ_0 that is not ``pretrained``; the first one is named.
+    """
+    shapes = {
+        name: tuple(value.shape)
+        for name, value in model.named_parameters()
+        if not name.startswith("transformer.")
+    }
+    theta, base = (_named(state, f"model.{listed}", shapes) for listed in ("params", "params0"))
+    if pretrained is not None:
+        tower = image_tower(pretrained)
+        check_compatible({"θ_0": base}, tower, "the pretrained model")
+        for name, value in base.items():
+            if (value - tower[name]).norm() > _ROUNDED * tower[name].norm():
+                raise ValueError(
+                    f"'model.params0.{list(shapes).index(name)}' is not {name!r} of the pretrained "
+                    "weights: load a checkpoint that started from them, in its own order"
+                )
+    return theta, base
+
+
+def _named(state: StateDict, listed: str, shapes: Mapping[str, tuple[int, ...]]) -> StateDict:
+    """The image tower of a list of tensors, from the names and shapes of all, in their order."""
+    keys = {f"{listed}.{number}": name for number, name in enumerate(shapes)}
+    for key, name in keys.items():
+        if key not in state:
+            raise ValueError(
+                f"the checkpoint has no {key!r}, which is {name!r} of shape {shapes[name]}; load "
+                f"one of tangent_task_arithmetic with all {len(keys)} tensors of this CLIP"
+            )
+        if (found := tuple(state[key].shape)) != shapes[name]:
+            raise ValueError(
+                f"the checkpoint's {key!r} has shape {found}, but {name!r} has {shapes[name]}; "
+                "pass the whole CLIP that it was made from, or load one in that order"
+            )
+    if more := [key for key in state if key.startswith(f"{listed}.") and key not in keys]:
+        raise ValueError(
+            f"the checkpoint has {more[0]!r} of shape {tuple(state[more[0]].shape)}, but this CLIP "
+            f"has {len(keys)} parameters beside its text transformer's; pass the whole CLIP that "
+            "it was made from"
+        )
+    return image_tower({name: state[key] for key, name in keys.items()})
+
+
+def image_tower(state: StateDict) -> dict[str, Tensor]:
+    """The ``visual.*`` part of a CLIP, in float32 (ValueError where there is none)."""
+    tower = {name: value.float() for name, value in state.items() if name.startswith("visual.")}
+    if not tower:
+        raise ValueError(f"the checkpoint has no 'visual.*' but {sorted(state)[:3]}; load a CLIP")
+    return tower
+
+
+def needs_quickgelu(source: str) -> bool:
+    """Whether weights want QuickGELU, ``x·σ(1.702x)``, in place of GELU.
+
+    OpenAI's do, and with them all fine-tunes of the papers; with the other activation they run,
+    but silently wrong.
+
+    Args:
+        source: ``openai``, ``fusionbench``, ``task_vectors``, ``tangent_task_arithmetic``,
+            ``model_soups``, or open_clip's ``laion2b_s34b_b79k``.
+
+    Raises:
+        ValueError: a source whose activation is not known here.
+    """
+    if source not in _QUICKGELU + _GELU:
+        known = ", ".join(_QUICKGELU + _GELU)
+        raise ValueError(f"the activation of {source!r} is not known here; there are {known}")
+    return source in _QUICKGELU
+
+
+def architecture(size: str, source: str) -> str:
+    """open_clip's name for a size with a source's activation: ``ViT-B-32-quickgelu``."""
+    return f"{size}-quickgelu" if needs_quickgelu(source) else size
+
+
+def hub_clip(repo: str, base: StateDict | None = None) -> dict[str, Tensor]:
+    """A CLIP of a repository of the hub under open_clip's names; see :func:`from_huggingface`.
+
+    Raises:
+        MissingDataError, ValueError: as :func:`~ctl_helpers.weights.hub.weights_file` and
+            :func:`from_huggingface`.
+    """
+    return from_huggingface(read(weights_file(repo)), base)

@@ -1,0 +1,116 @@
+"""Checksums of code: they change with every helper that it reaches, and with no other."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from ctl_helpers.runs import plan
+from ctl_helpers.store import code_keys
+
+COMPARE = {
+    f"engine/{name}.py"
+    for name in (
+        "batches", "compare", "derivatives", "folds", "hooks", "linearized", "memory", "mix",
+        "mixed_weights", "passes", "similarity", "stages", "streaming",
+    )
+}  # fmt: skip
+HOOKS, MIX = "engine/hooks.py", "engine/mix.py"
+CHECKSUMS = {"project.py", "weights/checksums.py"}
+MNIST = {"data/sets/mnist.py", "data/images.py", "store/artifacts.py", *CHECKSUMS}
+
+
+@pytest.fixture
+def package(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the package that checksums are taken of, with caches of its own."""
+    monkeypatch.setattr(code_keys, "_PACKAGE", checkout / "ctl_helpers")
+    for name in ("_exports", "_module_imports"):
+        monkeypatch.setattr(code_keys, name, cache(getattr(code_keys, name).__wrapped__))
+    return checkout / "ctl_helpers"
+
+
+def changing(package: Path, code: str) -> set[str]:
+    """The modules that change the checksum of ``code`` when a comment is added to them."""
+    before, found = code_keys.checksum(code), set()
+    for path in package.rglob("*.py"):
+        content = path.read_bytes()
+        path.write_bytes(content + b"# changed\n")
+        if code_keys.checksum(code) != before:
+            found.add(path.relative_to(package).as_posix())
+        path.write_bytes(content)
+    assert code_keys.checksum(code) == before
+    return found
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("import ctl_helpers as ctl", set()),
+        ("import ctl_helpers as ctl\nctl.compare()", COMPARE),
+        ("import ctl_helpers as ctl\nctl.unknown, other.compare", set()),
+        ("import ctl_helpers\nctl_helpers.Mix", {MIX}),
+        ("import ctl_helpers.engine.mix\nctl_helpers.taps", {MIX, HOOKS}),
+        ("import ctl_helpers.engine.mix as m\nctl.taps", {MIX}),
+        (
+            "from ctl_helpers import taps as t, project\nfrom ctl_helpers.weights import checksums",
+            {HOOKS, *CHECKSUMS},
+        ),
+        ("from ctl_helpers.engine.similarity import coef", {"engine/similarity.py"}),
+        ("from ctl_helpers.data.sets import mnist", MNIST),
+        ("def f():\n    from ctl_helpers.data.sets.mnist import fetch", MNIST),
+        ("import ctl_helpers_of_others, torch\nfrom compare import compare", set()),
+    ],
+)
+def test_a_checksum_changes_with_what_the_code_reaches(package, code: str, expected) -> None:
+    assert changing(package, code) == expected
+
+
+def test_a_module_reaches_what_it_imports(package: Path) -> None:
+    code = "import ctl_helpers.training.loop"
+    assert changing(package, code) == {"training/loop.py", "data/images.py"}
+    assert code_keys.module_checksum("training.loop") == code_keys.checksum(code)
+
+
+def test_a_run_depends_on_what_its_setting_and_notebook_reach(package: Path) -> None:
+    def keys() -> dict[str, str]:
+        code_keys._module_imports.cache_clear()
+        return {job.setting: job.key() for job in plan.jobs("embedded", "3")}
+
+    def changed(module: str) -> set[str]:
+        path, before = package / module, keys()
+        content = path.read_bytes()
+        path.write_bytes(content + b"# changed\n")
+        after = keys()
+        path.write_bytes(content)
+        return {setting for setting, key in after.items() if key != before[setting]}
+
+    assert keys().keys() == {"digits-mlp", "scenes-resnet"}
+    for foreign in ("models/llama", "settings/clip", "settings/text", "site/build", "cli"):
+        assert changed(f"{foreign}.py") == set()
+    assert changed("models/mlp.py") == changed("data/sets/digits.py") == {"digits-mlp"}
+    for shared in ("engine/mix", "training/loop", "settings/scratch", "results/record"):
+        assert changed(f"{shared}.py") == {"digits-mlp", "scenes-resnet"}
+
+
+def test_a_new_import_is_followed(package: Path) -> None:
+    code = "from ctl_helpers.engine import similarity"
+    before = code_keys.checksum(code)
+    path = package / "engine" / "similarity.py"
+    path.write_text(path.read_text() + "from ctl_helpers import new\n")
+    (package / "new.py").write_text("from ctl_helpers.deeper import x\n")
+    (package / "deeper.py").touch()
+    code_keys._module_imports.cache_clear()
+    assert code_keys.checksum(code) != before
+    assert changing(package, code) == {"engine/similarity.py", "new.py", "deeper.py"}
+
+
+def test_the_code_itself_counts_and_places_do_not(package: Path) -> None:
+    code = "import ctl_helpers as ctl\nctl.path"
+    here = code_keys.checksum(code)
+    assert here != code_keys.checksum(code + " ")
+    package.rename(package.with_name("moved"))
+    code_keys._PACKAGE = package.with_name("moved")  # put back by the fixture
+    code_keys._exports.cache_clear()
+    assert code_keys.checksum(code) == here

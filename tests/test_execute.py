@@ -1,0 +1,415 @@
+"""Runs: which there are, what makes them stale, and executing them whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from urllib.error import URLError
+
+import nbformat
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT
+from distributed import Client, LocalCluster
+
+from ctl_helpers import cli, results, settings
+from ctl_helpers.project import SettingError
+from ctl_helpers.runs import execute, plan
+from ctl_helpers.runs.plan import Job
+from ctl_helpers.settings import tasks
+from ctl_helpers.store import code_keys
+from ctl_helpers.store.artifacts import Store
+from ctl_helpers.training import checkpoints
+
+# The plan.
+
+
+def rewrite(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+@pytest.fixture
+def copied(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copied checkout whose settings, notebooks and helpers the plan is made of."""
+    monkeypatch.chdir(checkout)
+    monkeypatch.setattr(code_keys, "_PACKAGE", checkout / "ctl_helpers")
+    for name in ("_exports", "_module_imports"):
+        monkeypatch.setattr(code_keys, name, cache(getattr(code_keys, name).__wrapped__))
+    return checkout
+
+
+def test_a_grid_is_expanded_and_a_profile_overrides_it() -> None:
+    found = plan.jobs("embedded", "4.1", "digits-mlp")
+    assert [job.label for job in found] == [f"4.1 digits-mlp seed={n}" for n in range(3)]
+    assert [job.name for job in found] == [f"digits-mlp-seed-{n}" for n in range(3)]
+    (fast,) = plan.jobs("fast", "4.1", "digits-mlp")
+    assert fast.parameters == {
+        "setting_name": "digits-mlp", "samples": 200, "alphas": [0.5], "seed": 0,
+    }  # fmt: skip
+    assert fast.point == {"seed": 0}
+    assert fast.title == "Digits MLP, seed 0"
+
+
+def test_a_grid_of_two_parameters_is_a_product(copied: Path) -> None:
+    grids = "grid: {seed: [0, 1], lam: [0.1, 0.2, 0.3]}"
+    rewrite(copied / "settings" / "digits-mlp.yaml", "grid: {seed: [0, 1, 2]}", grids)
+    names = [job.name for job in plan.jobs("embedded", "4.1", "digits-mlp")]
+    assert len(set(names)) == 6
+    assert names[1] == "digits-mlp-seed-0-lam-0.2"
+    # A profile's grid stands in for the setting's own, and adds no other parameter.
+    rewrite(copied / "settings" / "profiles.yaml", "grid: {seed: [0]}", "grid: {seed: [5], t: [1]}")
+    found = [job.point for job in plan.jobs("fast", "4.1", "digits-mlp")]
+    assert found == [{"seed": 5, "lam": lam} for lam in (0.1, 0.2, 0.3)]
+
+
+def test_a_profile_changes_one_section_alone(copied: Path) -> None:
+    rewrite(copied / "settings" / "profiles.yaml", '"4.1": {alphas: [0.5]}', '"4.1": {alphas: [1]}')
+    for section, found in (("4.1", [1]), ("3", None)):
+        for job in plan.jobs("fast", section, "digits-mlp"):
+            assert job.parameters.get("alphas") == found
+            assert job.parameters["samples"] == 200
+
+
+def test_runs_are_chosen_by_kind_setting_and_section() -> None:
+    kinds = {job.setting: settings.load(job.setting).kind for job in plan.jobs("paper")}
+    assert kinds
+    assert set(kinds.values()) == {"paper"}
+    assert {job.setting for job in plan.jobs("embedded", setting="mnist-mlp")} == {"mnist-mlp"}
+    assert {job.section for job in plan.jobs("real", section="4.1")} == {"4.1"}
+    assert {job.setting for job in plan.jobs("real")} == set(settings.names())
+
+
+def test_every_run_of_every_profile_fits_its_notebook() -> None:
+    for profile in ("fast", "real"):
+        for job in plan.jobs(profile):
+            execute.check_parameters(job)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: plan.jobs("embedded", "9.9"), "section '9.9'; there are ['3', '4.1'"),
+        (lambda: plan.jobs("slow"), "no profile 'slow'"),
+        (lambda: plan.jobs("fast", setting="nowhere"), "no setting 'nowhere'"),
+        (
+            lambda: execute.check_parameters(Job("4.1", "digits-mlp", {"seed": 0, "sed": 1}, {})),
+            "a parameter 'sed', which 4_1.ipynb does not have; it has ['alphas'",
+        ),
+        (
+            lambda: execute.check_parameters(Job("9.9", "digits-mlp", {}, {})),
+            "section 9.9 has no 9_9.ipynb",
+        ),
+    ],
+)
+def test_what_is_not_there_is_refused(call: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        call()
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mistake_on_the_command_line_is_one_sentence(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", ["ctl", "run", "--profile", "slow"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 2
+    assert capsys.readouterr().out.startswith("ctl: there is no profile 'slow'; there are")
+
+
+def test_long_runs_start_first_and_unknown_ones_before_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "published_folder", lambda: tmp_path)
+    todo = plan.jobs("embedded", "4.1", "digits-mlp")
+    other = replace(todo[0], setting="another")
+    for job, seconds in ((todo[0], 5.0), (todo[2], 50.0), (other, 1.0)):
+        folder = tmp_path / "4_1" / job.name
+        folder.mkdir(parents=True)
+        facts = {"setting": job.setting, "seconds": seconds}
+        (folder / "provenance.json").write_text(json.dumps(facts), encoding="utf-8")
+    assert execute._in_order(todo, 2) == [todo[1], todo[2], todo[0]]
+    # Runs of one setting wait for each other's training.
+    assert execute._in_order([*todo, other], 1) == [todo[1], todo[2], todo[0], other]
+    assert execute._in_order([*todo, other], 2) == [todo[1], other, todo[2], todo[0]]
+
+
+YAML = "settings/digits-mlp.yaml"
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "stale"),
+    [
+        (YAML, "lr: 0.03", "lr: 0.02", True),
+        (YAML, "67.5°", "68°", True),
+        (YAML, "alphas: [0.25", "alphas: [0.2", True),
+        (YAML, "title:", "# A remark.\ntitle:", False),
+        (YAML, "[0, 1, 2]", "[0, 1, 2, 3]", False),
+        ("settings/mnist-mlp.yaml", "lr: 0.1", "lr: 0.2", False),
+        ("notebooks/4_1.ipynb", "**The question.**", "**A question.**", True),
+        ("notebooks/4_1.ipynb", "import numpy", "import  numpy", True),
+        ("book/4_1.md", "a", "b", False),
+        *((f"ctl_helpers/{name}.py", '"""', '"""The ', True) for name in (
+            "compare", "mix", "results", "training", "trajectories", "tasks", "models/mlp",
+            "data/digits",
+            "figures/drawing", "figures/linearity", "figures/paths",
+        )),
+        *((f"ctl_helpers/{name}.py", '"""', '"""The ', False) for name in (
+            "cli", "runs", "plan", "site", "book", "pages", "notebooks",
+            "figures/factors", "figures/theory", "models/resnet", "data/scenes", "curvature",
+        )),
+    ],
+)  # fmt: skip
+def test_a_run_is_stale_when_what_it_uses_changes(
+    copied: Path, name: str, old: str, new: str, stale: bool
+) -> None:
+    def keys() -> list[str]:
+        return [job.key() for job in plan.jobs("embedded", "4.1", "digits-mlp")[:3]]
+
+    before = keys()
+    assert len(set(before)) == 3
+    assert keys() == before
+    rewrite(copied / name, old, new)
+    assert len(set(before) & set(keys())) == (0 if stale else 3)
+
+
+def test_a_key_depends_on_parameters_and_on_no_place(copied: Path, monkeypatch) -> None:
+    (fast,), embedded, real = (plan.jobs(name, "4.1", "digits-mlp") for name in (
+        "fast", "embedded", "real",
+    ))  # fmt: skip
+    assert [job.key() for job in embedded] == [job.key() for job in real]
+    assert fast.key() not in {job.key() for job in embedded}
+    here = fast.key()
+    monkeypatch.undo()
+    monkeypatch.chdir(ROOT)
+    assert fast.key() == here
+
+
+def test_trainings_that_go_on_are_shown_and_dead_ones_are_not(work_folder: Path) -> None:
+    assert cli._training() == []
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for process in (os.getpid(), ended.pid):
+        path = checkpoints.status_folder() / f"{process}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a setting: 2 of 3 epochs, 4 s left", encoding="utf-8")
+    assert cli._training() == ["a setting: 2 of 3 epochs, 4 s left"]
+
+
+# Running, on a notebook that takes no time.
+
+CELLS = [
+    """import json, os, pathlib, time
+with open("log.txt", "a") as log:
+    log.write(f"{seed} {os.getpid()} {os.getppid()}\\n")
+threads = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
+pathlib.Path("threads.json").write_text(json.dumps(threads))
+if pathlib.Path("sleep").exists():
+    time.sleep(600)
+if pathlib.Path(f"broken-{seed}").exists():
+    raise RuntimeError(f"seed {seed} is broken")""",
+    """import pandas as pd
+tables = pathlib.Path(results_folder)
+tables.mkdir()
+pd.DataFrame({"seed": [seed]}).to_parquet(tables / "table.parquet")
+(tables / "provenance.json").write_text(json.dumps({"seed": seed}))""",
+]
+
+
+@pytest.fixture
+def tiny(checkout: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: a copied checkout with one notebook, which logs seed, kernel, worker."""
+    names = ("setting_name", "seed", "alphas", "samples", "results_folder")
+    parameters = "\n".join(f"{name} = None" for name in names)
+    new = nbformat.v4
+    cells = [new.new_code_cell(text) for text in (parameters, *CELLS)]
+    cells[0].metadata["tags"] = ["parameters"]
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = new.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(notebook, checkout / "notebooks" / "4_1.ipynb")
+    for path in (checkout / "settings").glob("*.yaml"):
+        if path.stem not in ("digits-mlp", "mnist-mlp", "profiles"):
+            path.unlink()
+    for path in (checkout / "settings").glob("*-mlp.yaml"):
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content["sections"] = {"4.1": content["sections"]["4.1"]}
+        path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    monkeypatch.chdir(checkout)
+    monkeypatch.setenv("PYTHONPATH", str(checkout))
+    monkeypatch.setenv("CTL_STORE", str(checkout / ".ctl"))
+    if sys.dont_write_bytecode:
+        # The many processes of these tests would spend half their time on compiling.
+        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "")
+        monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.getbasetemp() / "bytecode"))
+    return checkout
+
+
+@pytest.fixture
+def ctl(tiny: Path, monkeypatch, capsys) -> Callable[..., tuple[object, str]]:
+    """The command in this process: its exit code and what it prints."""
+
+    def call(*arguments: str) -> tuple[object, str]:
+        monkeypatch.setattr(sys, "argv", ["ctl", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code or 0, capsys.readouterr().out
+
+    return call
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """The command in a process group of its own, as a terminal starts it."""
+    # A shell that runs the tests in the background has them ignore SIGINT.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heed}; from ctl_helpers.cli import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def ran(folder: Path) -> list[list[int]]:
+    """The lines of the log: seed, process of the kernel, process of the worker."""
+    path = folder / "log.txt"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [list(map(int, line.split())) for line in lines]
+
+
+def stored(folder: Path) -> list[int]:
+    """The seeds of the stored runs, after a look that they are whole and nothing else is there."""
+    root = folder / ".ctl" / "store" / "runs"
+    names = sorted(path.name for path in root.iterdir() if path.suffix != ".lock")
+    found = [Store(root.parent).get("runs", name) for name in names]
+    assert None not in found
+    assert all((path / execute.NOTEBOOK).is_file() for path in found)
+    tables = [pd.read_parquet(path / execute.TABLES / "table.parquet") for path in found]
+    return sorted(int(table["seed"][0]) for table in tables)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s in vain for {what}"
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_two_commands_at_once_run_each_once_and_a_third_nothing(tiny: Path, ctl) -> None:
+    both = [start("run", "--profile", "fast") for _ in range(2)]
+    outputs = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert not any("Warning" in output for output in outputs), outputs
+    assert len(ran(tiny)) == 1
+    assert stored(tiny) == [0]
+    assert ctl("run", "--profile", "fast") == (0, "1 of 1 runs are stored and up to date\n")
+    assert len(ran(tiny)) == 1
+
+
+@pytest.mark.slow
+def test_a_run_alone_has_every_core(tiny: Path, ctl) -> None:
+    assert ctl("run", "--profile", "fast")[0] == 0
+    # torch takes the least of these, and Dask's workers begin with 1 for each.
+    given = json.loads((tiny / "threads.json").read_text())
+    assert {"OMP_NUM_THREADS", "MKL_NUM_THREADS"} <= given.keys()
+    assert set(given.values()) == {str(os.cpu_count())}
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_leaves_the_others_and_is_told_in_one_screen(tiny: Path, ctl) -> None:
+    (tiny / "broken-1").touch()
+    process = start("run", "--setting", "digits-mlp")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert stored(tiny) == [0, 2]
+    kept = tiny / ".ctl" / "failed" / "4.1-digits-mlp-seed-1.ipynb"
+    for part in (
+        "failed 4.1 digits-mlp seed=1",
+        '    raise RuntimeError(f"seed {seed} is broken")',
+        "RuntimeError: seed 1 is broken",
+        f"The notebook as far as it got: {kept}",
+        "2 runs done, 1 failed",
+    ):
+        assert part in output, output
+    assert len(output.splitlines()) <= 45
+    assert "RuntimeError" in kept.read_text()
+    (tiny / "broken-1").unlink()
+    code, output = ctl("run", "--setting", "digits-mlp")
+    assert code == 0, output
+    assert "2 of 3 runs are stored and up to date\nrunning 1: 4.1 digits-mlp seed=1\n" in output
+    assert sorted(seed for seed, *_ in ran(tiny)) == [0, 1, 1, 2]
+    assert stored(tiny) == [0, 1, 2]
+
+
+def gone(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (ProcessLookupError, FileNotFoundError):
+        return True
+    return state == "Z"
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_leaves_nothing_and_is_made_by_the_next(tiny: Path, ctl) -> None:
+    (tiny / "sleep").touch()
+    for number, kind in enumerate([signal.SIGINT, signal.SIGKILL], 1):
+        process = start("run", "--profile", "fast")
+        wait_until(lambda n=number: len(ran(tiny)) == n, 60, "the cell")
+        os.killpg(process.pid, kind)  # as a terminal does on Ctrl-C
+        output, _ = process.communicate(timeout=180)
+        assert process.returncode == (130 if kind == signal.SIGINT else -kind), output
+        assert ("interrupted: what is done is kept" in output) == (kind == signal.SIGINT)
+        assert len(output.splitlines()) < 10, output
+        kernel = ran(tiny)[-1][1]
+        wait_until(lambda kernel=kernel: gone(kernel), 20, "the kernel to end")
+    assert not list((tiny / ".ctl" / "store" / "runs").glob("*/manifest.json"))
+    (tiny / "sleep").unlink()
+    code, output = ctl("run", "--profile", "fast")
+    assert code == 0, output
+    assert len(ran(tiny)) == 3
+    assert stored(tiny) == [0]
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_given_does_the_work(tiny: Path, ctl) -> None:
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with LocalCluster(processes=True, **options) as cluster, Client(cluster) as client:
+        workers = set(client.run(os.getpid).values())
+        code, output = ctl("run", "--profile", "fast", "--scheduler", cluster.scheduler_address)
+    assert code == 0, output
+    assert stored(tiny) == [0]
+    assert {worker for _, _, worker in ran(tiny)} == workers
+
+
+def test_a_setting_without_its_data_is_named_or_skipped(tiny: Path, ctl, monkeypatch) -> None:
+    def unreachable(*arguments, **options):
+        raise URLError("no network")
+
+    monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", unreachable)
+    monkeypatch.setenv("CTL_DATA_DIR", str(tiny / "empty"))
+    tasks._whole.cache_clear()
+    tasks._images.cache_clear()
+    code, output = ctl("run", "--setting", "mnist-mlp")
+    assert code == 1
+    assert output.startswith("not run mnist-mlp: MNIST could not be downloaded into")
+    assert output.endswith("or set CTL_DATA_DIR to a folder that holds MNIST/raw\n")
+    assert output.count("\n") == 1
+    # Only the paper's own settings, so that there is nothing else to run.
+    rewrite(tiny / "settings" / "profiles.yaml", "[embedded, paper, real]", "[paper]")
+    code, output = ctl("run", "--profile", "real")
+    assert code == 0
+    assert output.startswith("not run mnist-mlp: MNIST is not in")
+    assert output.count("\n") == 1

@@ -1,0 +1,347 @@
+"""The site layer: figures in pages, links to Colab, and the built pages as a browser sees them."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import ROOT
+
+from ctl_helpers.figures import drawing
+from ctl_helpers.findings import verdicts as claims
+from ctl_helpers.project import repository
+from ctl_helpers.site import sphinx_figures
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+REPOSITORY = "https://github.com/owner/name"
+COLAB = "https://colab.research.google.com/github/owner/name/blob/main/notebooks/4_1.ipynb"
+
+
+class Recorder:
+    """Stands in for myst-nb's renderer and its logger; notes what is asked of them."""
+
+    def __init__(self) -> None:
+        self.scripts: list[str] = []
+        self.warnings: list[str] = []
+        self.logger = self
+
+    def add_js_file(self, key: str, uri: str, kwargs: dict[str, str]) -> None:
+        self.scripts.append(uri)
+
+    def warning(self, message: str, **kwargs: Any) -> None:
+        self.warnings.append(message)
+
+
+def render(layout: dict[str, Any], recorder: Recorder, inline: bool = False) -> str | None:
+    data = SimpleNamespace(
+        mime_type=sphinx_figures.PLOTLY_MIME, content={"data": [], "layout": layout}, line=1
+    )
+    nodes = sphinx_figures.PlotlyRenderer.handle_mime(recorder, data, inline)  # type: ignore[arg-type]
+    return None if nodes is None else nodes[0].astext()
+
+
+def test_a_figure_becomes_a_labelled_box_and_its_json() -> None:
+    recorder = Recorder()
+    layout = {
+        "meta": {"alt": 'α "rises"', "min_width": 640},
+        "height": 300,
+        "xaxis": {"title": {"text": "</script>"}},
+    }
+    html = render(layout, recorder)
+    assert html is not None
+    assert 'role="img" aria-label="α &quot;rises&quot;"' in html
+    assert 'style="height:300px;min-width:640px"' in html
+    (text,) = re.findall(r'<script type="application/json">(.*?)</script>', html)
+    assert json.loads(text) == {"data": [], "layout": layout}
+    assert recorder.scripts == ["plotly.min.js", "figures.js"]
+    assert not recorder.warnings
+
+
+def test_a_figures_title_is_set_as_text_above_it() -> None:
+    meta = {"alt": "A figure.", "title_height": 48}
+    layout = {"meta": meta, "height": 500, "margin": {"t": 90, "b": 10}}
+    html = render({**layout, "title": {"text": "Low &<br>far"}}, Recorder())
+    assert html is not None
+    assert '<p class="figure-takeaway">Low &amp; far</p>' in html
+    assert "height:452px" in html
+    (text,) = re.findall(r'<script type="application/json">(.*?)</script>', html)
+    assert json.loads(text)["layout"] == {"meta": meta, "height": 452, "margin": {"t": 42, "b": 10}}
+
+
+def test_a_template_keeps_the_looks_that_its_figure_has() -> None:
+    figure = drawing.draw([drawing.Line("a", drawing.BLUE, {"": {"x": [1], "y": [2]}})], "T", "A")
+    whole = json.loads(figure.to_json())
+    (text,) = re.findall(
+        r'<script type="application/json">(.*?)</script>', sphinx_figures.figure_html(whole)
+    )
+    kept, given = json.loads(text)["layout"]["template"], whole["layout"]["template"]
+    assert kept["layout"].items() <= given["layout"].items()
+    assert {"xaxis", "yaxis", "font", "colorway"} <= kept["layout"].keys()
+    assert {"scene", "polar"} <= given["layout"].keys() - kept["layout"].keys()
+    assert kept["data"] == {"scatter": given["data"]["scatter"]}
+
+
+def test_a_figure_without_alternative_text_warns() -> None:
+    recorder = Recorder()
+    assert render({}, recorder) is not None
+    assert len(recorder.warnings) == 1
+
+
+def test_other_outputs_are_left_to_myst_nb() -> None:
+    recorder = Recorder()
+    assert render({"meta": {"alt": "A figure."}}, recorder, inline=True) is None
+    image = SimpleNamespace(mime_type="image/png", content="", line=1)
+    assert sphinx_figures.PlotlyRenderer.handle_mime(recorder, image, False) is None  # type: ignore[arg-type]
+    assert not recorder.scripts
+
+
+@pytest.mark.parametrize(
+    ("urls", "expected"),
+    [
+        ("", None),
+        ('Repository = "https://github.com/owner/name"', REPOSITORY),
+        ('Repository = "https://github.com/owner/name.git"', REPOSITORY),
+        ('Repository = "https://github.com/owner/name/"', REPOSITORY),
+    ],
+)
+def test_the_repository_address_comes_from_pyproject(
+    tmp_path: pathlib.Path, urls: str, expected: str | None
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(f"[project]\n[project.urls]\n{urls}\n")
+    assert repository(tmp_path) == expected
+
+
+def test_a_repository_elsewhere_is_refused(tmp_path: pathlib.Path) -> None:
+    text = '[project]\nurls = {Repository = "https://example.org/owner/name"}\n'
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(ValueError, match=r"example\.org"):
+        repository(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("docname", "expected"),
+    [
+        ("book/4_1", COLAB),
+        ("book/runs/4_1/digits-mlp", COLAB),
+        ("book/notation", None),
+        ("search", None),
+    ],
+)
+def test_pages_of_a_section_link_to_its_notebook(
+    tmp_path: pathlib.Path, docname: str, expected: str | None
+) -> None:
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "4_1.ipynb").touch()
+    assert sphinx_figures.colab_address(REPOSITORY, docname, tmp_path) == expected
+    for address, links in ((REPOSITORY, {expected, REPOSITORY} - {None}), (None, set())):
+        app = SimpleNamespace(config=SimpleNamespace(ctl_repository=address), srcdir=tmp_path)
+        context: dict[str, Any] = {"header_buttons": [], "meta": None}
+        sphinx_figures._add_header_links(app, docname, "page.html", context, None)  # type: ignore[arg-type]
+        assert {button["url"] for button in context["header_buttons"]} == links
+
+
+def test_a_page_may_name_its_notebook(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "4_1.ipynb").touch()
+    assert sphinx_figures.colab_address(REPOSITORY, "book/theory", tmp_path) is None
+    assert sphinx_figures.colab_address(REPOSITORY, "book/theory", tmp_path, "4_1") == COLAB
+    app = SimpleNamespace(config=SimpleNamespace(ctl_repository=REPOSITORY), srcdir=tmp_path)
+    context: dict[str, Any] = {"header_buttons": [], "meta": {"notebook": "4_1"}}
+    sphinx_figures._add_header_links(app, "book/theory", "page.html", context, None)  # type: ignore[arg-type]
+    assert COLAB in {button["url"] for button in context["header_buttons"]}
+
+
+def test_every_page_names_a_notebook_that_is_there() -> None:
+    pages = [path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("*.md")]
+    named = [found[1] for text in pages for found in re.finditer(r"^notebook: (\w+)$", text, re.M)]
+    assert named
+    assert [name for name in named if not (ROOT / "notebooks" / f"{name}.ipynb").is_file()] == []
+
+
+# The built pages, in a browser.
+
+DRAWN = """() => [...document.querySelectorAll(".plotly-figure")]
+    .every((figure) => figure.querySelector(".main-svg"))"""
+PROBE = """() => {
+    const root = document.documentElement;
+    const prose = (document.querySelector("main") ?? document.body).cloneNode(true);
+    prose.querySelectorAll("pre, code, script, mjx-container").forEach((e) => e.remove());
+    const texts = [".xtick text", ".ytick text", ".legendtext", ".gtitle", ".annotation-text",
+        "text[class$=title]"].map((name) => ".plotly-figure " + name);
+    return {
+        theme: root.dataset.theme,
+        overflow: root.scrollWidth - root.clientWidth,
+        crowded: [...document.querySelectorAll(".plotly-figure")].filter((figure) => {
+            const box = figure.closest(".plotly-scroll");
+            const axes = Object.entries(figure.layout ?? {}).filter(([key]) => /^xaxis/.test(key));
+            const columns = new Set(axes.map(([, axis]) => (axis.domain ?? [0])[0].toFixed(2)));
+            return columns.size <= 3 && box.scrollWidth > box.clientWidth;
+        }).length,
+        unlabelled: document.querySelectorAll(".plotly-figure:not([aria-label]), "
+            + ".plotly-figure[aria-label='']").length,
+        mathErrors: document.querySelectorAll("mjx-merror, mjx-mtext[style*='red']").length,
+        prose: prose.textContent,
+        warning: document.querySelector(".output.stderr")?.textContent,
+        background: getComputedStyle(document.body).backgroundColor,
+        colours: [...new Set([...document.querySelectorAll(texts)]
+            .map((text) => getComputedStyle(text).fill))],
+    };
+}"""
+UNRENDERED = re.compile(r"\$\$|\\\(|\\\[|MathJax error|Math input error")
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG contrast ratio of two colours written as CSS's ``rgb(r, g, b)``."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+UNFOLDED = """() => {
+    document.querySelectorAll("details").forEach((folded) => { folded.open = true; });
+    document.querySelectorAll(".toggle-hidden").forEach((e) => e.classList.remove("toggle-hidden"));
+    // Scripts may answer to the new sizes; what is opened may fade in, and half faded it is pale.
+    const frame = () => new Promise((done) => requestAnimationFrame(done));
+    return frame().then(frame).then(() => Promise.all(
+        document.getAnimations()
+            .filter((a) => Number.isFinite(a.effect.getComputedTiming().endTime))
+            .map((a) => a.finished.catch(() => null))));
+}"""
+# What depends on the width of the screen.
+NARROW = ["scrollable-region-focusable", "target-size"]
+
+
+def barriers(page: Page, *rules: str) -> Iterator[str]:
+    """What axe-core finds of serious or critical hurdles for readers with disabilities.
+
+    Solutions, code and tables that are folded up are opened first. Without rules, it takes all.
+    """
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.evaluate(UNFOLDED)
+    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    if rules:
+        options["runOnly"] = {"type": "rule", "values": list(rules)}
+    for found in Axe().run(page, options=options).response["violations"]:
+        if found["impact"] in ("serious", "critical"):
+            places = [node["target"] for node in found["nodes"]]
+            yield f"{found['id']} ({found['impact']}): {places[:3]}"
+
+
+def problems(page: Page, address: str, scheme: str) -> Iterator[str]:
+    """Open a page and name what a reader would stumble over."""
+    from playwright.sync_api import TimeoutError as NotInTime
+
+    noise: list[str] = []
+    page.on("console", lambda m: noise.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: noise.append(str(error)))
+    local = ("file:", "data:", "blob:")
+    page.on("request", lambda r: None if r.url.startswith(local) else noise.append(r.url))
+    page.goto(address, wait_until="load")
+    try:
+        page.wait_for_function(DRAWN, timeout=20_000)
+    except NotInTime:
+        yield "a figure is not drawn"
+    page.evaluate("() => window.MathJax?.startup?.promise")
+    seen = page.evaluate(PROBE)
+    yield from noise
+    if seen["theme"] != scheme:
+        yield f"theme is {seen['theme']!r}"
+    if seen["overflow"] > 0:
+        yield f"{seen['overflow']} px wider than the screen"
+    if seen["crowded"] and page.viewport_size["width"] > 1000:
+        yield f"{seen['crowded']} figures of up to three panels have to be scrolled sideways"
+    if seen["unlabelled"]:
+        yield f"{seen['unlabelled']} figures without a label"
+    if seen["mathErrors"]:
+        yield f"{seen['mathErrors']} formulas with an error"
+    if seen["warning"]:
+        yield f"a warning: {seen['warning'].strip()[:200]!r}"
+    if found := UNRENDERED.search(seen["prose"]):
+        yield f"mathematics not rendered: {seen['prose'][found.start() :][:60]!r}"
+    for colour in seen["colours"]:
+        if contrast(colour, seen["background"]) < 4.5:
+            yield f"figure text in {colour} on {seen['background']}"
+
+
+@pytest.mark.slow
+def test_the_evidence_for_each_claim_is_on_its_page(site: pathlib.Path) -> None:
+    for verdict in claims.verdicts():
+        page, _, anchor = verdict.evidence.partition("#")
+        text = (site / "book" / page).read_text(encoding="utf-8")
+        assert f'id="{anchor}"' in text, f"{verdict.claim}, {verdict.setting}: {verdict.evidence}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 380])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_in_a_browser(site: pathlib.Path, browser: Browser, scheme: str, width: int) -> None:
+    assert (site / "index.html").is_file()
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    found = []
+    for path in sorted(site.rglob("*.html")):
+        # The root is a redirect to the first page.
+        if "_static" in path.parts or path == site / "index.html":
+            continue
+        name = path.relative_to(site)
+        if path.stat().st_size > 300_000:
+            found.append(f"{name}: {path.stat().st_size} bytes")
+        page = context.new_page()
+        found += [f"{name}: {problem}" for problem in problems(page, path.as_uri(), scheme)]
+        # One theme is enough for runs' pages, which are alike, and for what hangs on the width.
+        if scheme == "light" or (width == 1280 and "runs" not in path.parts):
+            rules = NARROW if width == 380 else []
+            found += [f"{name}: {barrier}" for barrier in barriers(page, *rules)]
+        page.close()
+    context.close()
+    assert not found, "\n".join(found)
+
+
+def test_the_style_sheet_closes_what_it_opens() -> None:
+    text = (ROOT / "book" / "_static" / "custom.css").read_text("utf-8")
+    depth = 0
+    for line in re.sub(r"/\*.*?\*/", "", text, flags=re.S).splitlines():
+        # A rule that begins while another is open would be lost with all that follow.
+        assert depth == 0 or not line.startswith((".", "@", "#")), line
+        depth += line.count("{") - line.count("}")
+    assert depth == 0
+
+
+@pytest.mark.slow
+def test_a_still_image_stands_for_each_figure_where_no_script_runs(
+    site: pathlib.Path, browser: Browser
+) -> None:
+    shown = """() => [...document.querySelectorAll(".figure-still")]
+        .map((image) => [image.complete && image.naturalWidth > 0, image.offsetHeight > 0])"""
+    address = (site / "book" / "4_1.html").as_uri()
+    for scripts in (True, False):
+        context = browser.new_context(java_script_enabled=scripts)
+        page = context.new_page()
+        loaded: list[str] = []
+        page.on("request", lambda request, loaded=loaded: loaded.append(request.url))
+        page.goto(address, wait_until="load")
+        figures = page.locator(".plotly-figure").count()
+        images = page.locator(".figure-still")
+        assert images.count() == figures > 3
+        if scripts:
+            page.wait_for_function(DRAWN)
+            assert page.evaluate(shown) == [[False, False]] * figures
+            assert not [url for url in loaded if "_images/figures" in url]
+            page.emulate_media(media="print")
+        for image in images.all():
+            image.scroll_into_view_if_needed()
+            assert image.is_visible()
+        assert page.locator(".plotly-figure:visible").count() == 0
+        context.close()

@@ -1,0 +1,74 @@
+"""Data and code under figures: every named figure has its tables, as files with the results."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from ctl_helpers import results
+from ctl_helpers.site import gallery, table_files
+
+FIGURES = gallery.load().figures
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("*.md")}
+CELLS = re.compile(r"```\{code-cell\} ipython3\n(.*?)```", re.S)
+
+
+def named_cells() -> dict[str, str]:
+    """Figure name → its cell."""
+    cells = [cell for text in PAGES.values() for cell in CELLS.findall(text)]
+    found = {match[1]: cell for cell in cells if (match := re.search(r"name: (fig-\S+)", cell))}
+    assert len(found) > 50
+    return found
+
+
+def test_every_figure_names_tables_and_shows_its_code() -> None:
+    cells = named_cells()
+    assert set(cells) == {name for name, figure in FIGURES.items() if figure.tables}
+    assert [name for name, cell in cells.items() if "tags: [hide-input]" not in cell] == []
+    for name, cell in cells.items():
+        asked = re.findall(r'(?:load|late|tables)\((?:"[\w.]+", )?"(\w+)"', cell)
+        tables = FIGURES[name].tables
+        assert set(asked) <= {table.rpartition("/")[2] for table in tables}, name
+
+
+def test_the_files_hold_the_results(tmp_path: Path) -> None:
+    table_files.write(tmp_path)
+    for section, name in (("4.1", "direction"), ("A", "taylor")):
+        path = tmp_path / "data" / results.folder_name(section) / name
+        stored = results.tables(section, name)
+        pd.testing.assert_frame_equal(pd.read_parquet(path.with_suffix(".parquet")), stored)
+        written = pd.read_csv(path.with_suffix(".csv"))
+        assert list(written) == list(stored)
+        assert written["mean"].to_numpy() == pytest.approx(stored["mean"].to_numpy(), rel=1e-6)
+    (tmp_path / "data" / "old.csv").touch()
+    table_files.write(tmp_path)
+    assert not (tmp_path / "data" / "old.csv").exists()
+
+
+def test_links_lead_from_a_page_to_the_files() -> None:
+    html = table_files.links(["4_1/direction"], "book/runs/4_1/digits-mlp")
+    assert re.findall('href="([^"]+)" download', html) == [
+        "../../../data/4_1/direction.csv",
+        "../../../data/4_1/direction.parquet",
+    ]
+    assert 'aria-label="Download direction as CSV"' in html
+
+
+@pytest.mark.slow
+def test_under_each_figure_of_the_site_are_its_code_and_data(site: Path) -> None:
+    pages = [path for path in (site / "book").rglob("*.html") if path.parent.name != "_static"]
+    figures = 0
+    for path in pages:
+        text = path.read_text(encoding="utf-8")
+        count = len(re.findall(r"<figure", text))
+        drawn = text.count('class="plotly-figure"')
+        assert text.count('class="figure-data"') >= min(count, drawn), path
+        for address in re.findall('href="([^"]*/data/[^"]+)"', text):
+            assert (path.parent / address).is_file(), f"{path}: {address}"
+        if "runs" not in path.parts:
+            figures += text.count("View code")
+    assert figures == len(named_cells())
