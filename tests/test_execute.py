@@ -130,7 +130,7 @@ def test_a_mistake_on_the_command_line_is_one_sentence(monkeypatch, capsys) -> N
 def test_long_runs_start_first_and_unknown_ones_before_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results, "published_folder", lambda: tmp_path)
+    monkeypatch.setattr(results.stored, "published_folder", lambda: tmp_path)
     todo = plan.jobs("embedded", "4.1", "digits-mlp")
     other = replace(todo[0], setting="another")
     for job, seconds in ((todo[0], 5.0), (todo[2], 50.0), (other, 1.0)):

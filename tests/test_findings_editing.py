@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ctl_helpers.findings.editing import MEASURES_EDITING
+from ctl_helpers.findings.verdicts import MEASURES as NUMBERS
 
 SEEDS = (0, 1, 2)
 PAIRS = [{"i": i, "j": j} for i, j in combinations("abc", 2)]
@@ -123,21 +123,21 @@ KNOWN = [
 def test_a_measure_gives_the_known_answer_inside_its_interval(
     name: str, table: pd.DataFrame, answer: float
 ) -> None:
-    sample = MEASURES_EDITING[name](table)
+    sample = NUMBERS[name](table)
     assert sample.effect == pytest.approx(answer)
     low, high = sample.interval(200)
     assert low - 1e-9 <= sample.effect <= high + 1e-9
     # Neither the order of rows nor a setting's column matters.
     turned = table[::-1].assign(setting="x")
-    assert MEASURES_EDITING[name](turned).effect == pytest.approx(answer)
+    assert NUMBERS[name](turned).effect == pytest.approx(answer)
 
 
 def test_every_measure_has_a_known_answer() -> None:
-    assert MEASURES_EDITING.keys() == {name for name, *_ in KNOWN}
+    assert NUMBERS.keys() == {name for name, *_ in KNOWN}
 
 
 def test_replicates_are_pairs_or_task_vectors() -> None:
-    measure = MEASURES_EDITING["edit_times_nearer"]
+    measure = NUMBERS["edit_times_nearer"]
     assert measure(edits(PAIRS, 0.01, 0.3, 1)).replicates == "9 pairs of 3 seeds"
     assert measure(edits(TASKS, 0.01, 0.3, 1)).replicates == "9 task vectors of 3 seeds"
 
@@ -145,4 +145,4 @@ def test_replicates_are_pairs_or_task_vectors() -> None:
 def test_no_gain_gives_no_share() -> None:
     table = stitched((0.8, 0.7), 0.0)
     flat = table.assign(D_i=0.5, D_j=0.5)
-    assert np.isnan(MEASURES_EDITING["stitch_kept"](flat).effect)
+    assert np.isnan(NUMBERS["stitch_kept"](flat).effect)

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from ctl_helpers.engine.disentangle import MEASURES
-from ctl_helpers.findings.paradigms import MAIN, MEASURES_LINEAR
+from ctl_helpers.findings.paradigms import MAIN
+from ctl_helpers.findings.verdicts import MEASURES as NUMBERS
 
 SEEDS = (0, 1)
 TASKS = ("a", "b", "c")
@@ -104,7 +105,7 @@ def taylor_single() -> pd.DataFrame:
 
 
 def effect(measure: str, *tables: pd.DataFrame) -> float:
-    sample = MEASURES_LINEAR[measure](*tables)
+    sample = NUMBERS[measure](*tables)
     low, high = sample.interval(50)
     assert low - 1e-12 <= sample.effect <= high + 1e-12
     return sample.effect
@@ -158,7 +159,7 @@ def test_the_least_of_table_2(measure: str, factor: float) -> None:
 
 
 def test_an_ablation_without_its_rows_gives_no_number() -> None:
-    sample = MEASURES_LINEAR["ablation_sum"](addition(full=0.1, tangent=0.6, attention_weights=0.7))
+    sample = NUMBERS["ablation_sum"](addition(full=0.1, tangent=0.6, attention_weights=0.7))
     assert np.isnan(sample.effect)
     assert sample.interval() is None
 
@@ -197,4 +198,4 @@ def test_what_vectors_move_of_other_tasks() -> None:
 )
 def test_what_a_step_costs(measure: str, column: str, value: float) -> None:
     table = cost(column, full=2.0, tangent=5.0, attention_weights=1.6)
-    assert MEASURES_LINEAR[measure](table).effect == pytest.approx(value)
+    assert NUMBERS[measure](table).effect == pytest.approx(value)

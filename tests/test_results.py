@@ -23,7 +23,7 @@ def write(folder: Path, setting: str, seed: int, value: float) -> None:
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "published"
-    monkeypatch.setattr(results, "published_folder", lambda: folder)
+    monkeypatch.setattr(results.stored, "published_folder", lambda: folder)
     return folder
 
 

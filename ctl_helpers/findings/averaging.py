@@ -7,14 +7,16 @@ gives a :class:`~ctl_helpers.findings.replicates.Sample`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
+from ctl_helpers.findings.finding import measure
 from ctl_helpers.findings.replicates import Sample, Values, cube, ends, largest_mean, median, whole
 
 
+@measure("{:.3g}")
 def ensemble_correlation(ensembles: pd.DataFrame) -> Sample:
     """Correlation over triples of the accuracies of averaged weights and of the ensemble."""
 
@@ -27,6 +29,7 @@ def ensemble_correlation(ensembles: pd.DataFrame) -> Sample:
     return _by_network(ensembles, statistic)
 
 
+@measure("{:.3g}")
 def ensemble_gap(ensembles: pd.DataFrame) -> Sample:
     """Mean over triples of |accuracy of averaged weights − accuracy of the ensemble|."""
     return _by_network(
@@ -35,6 +38,7 @@ def ensemble_gap(ensembles: pd.DataFrame) -> Sample:
     )
 
 
+@measure("{:.3g}")
 def average_least_nearer(averaging: pd.DataFrame) -> Sample:
     """Baseline over distance, each block's median over averages, where it is least."""
     values, seeds = cube(averaging, ["models"], metric=["baseline", "distance"], layer=None)
@@ -42,12 +46,14 @@ def average_least_nearer(averaging: pd.DataFrame) -> Sample:
     return Sample(ratio, seeds, "averages", lambda rows: median(rows, axis=0).min())
 
 
+@measure("{:.3g}")
 def average_worst_distance(averaging: pd.DataFrame) -> Sample:
     """1 − cosine, each block's median over averages, where it is largest."""
     values, seeds = cube(averaging, ["models"], metric=["distance"], layer=None)
     return Sample(values, seeds, "averages", lambda rows: median(rows, axis=(0, 1)).max())
 
 
+@measure("{:.3g}")
 def average_worst_length(averaging: pd.DataFrame) -> Sample:
     """|1 − coef|, each block's mean over averages, where it is largest."""
     values, seeds = cube(averaging, ["models"], metric=["coef"], layer=None)
@@ -55,6 +61,7 @@ def average_worst_length(averaging: pd.DataFrame) -> Sample:
     return Sample(off, seeds, "averages", largest_mean)
 
 
+@measure("{:.3g}")
 def growth(many: pd.DataFrame) -> Sample:
     """Equal weights: the distance at the largest k over that at the smallest, mean over layers."""
     rows = many[(many["weights"] == "equal") & (many["metric"] == "distance")]
@@ -62,32 +69,19 @@ def growth(many: pd.DataFrame) -> Sample:
     return whole(values, seeds, "draws", lambda rows: ends(np.mean(rows, axis=0)))
 
 
+@measure("{:.3g}")
 def largest_mix(many: pd.DataFrame) -> Sample:
     """The distance at the largest k and the layer where it is largest, equal or random weights."""
     values, seeds = _largest(many, "distance")
     return Sample(values, seeds, "draws", largest_mean)
 
 
+@measure("{:.3g}")
 def largest_mix_length(many: pd.DataFrame) -> Sample:
     """|1 − coef| of the mean coefficient there, where it is largest."""
     values, seeds = _largest(many, "coef")
     off = abs(1 - values)
     return Sample(off, seeds, "draws", largest_mean)
-
-
-MEASURES_AVERAGING: Mapping[str, Callable[..., Sample]] = {
-    measure.__name__: measure
-    for measure in (
-        ensemble_correlation,
-        ensemble_gap,
-        average_least_nearer,
-        average_worst_distance,
-        average_worst_length,
-        growth,
-        largest_mix,
-        largest_mix_length,
-    )
-}
 
 
 def _largest(many: pd.DataFrame, metric: str) -> tuple[Values, list[object]]:

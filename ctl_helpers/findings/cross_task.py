@@ -6,15 +6,12 @@ A measure takes stored tables of one setting, with a ``seed`` column, and gives 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
-from ctl_helpers.findings.averaging import MEASURES_AVERAGING
-from ctl_helpers.findings.editing import MEASURES_EDITING
-from ctl_helpers.findings.factors import MEASURES_FACTORS
-from ctl_helpers.findings.paradigms import MEASURES_LINEAR
+from ctl_helpers.findings.finding import measure
 from ctl_helpers.findings.replicates import (
     Sample,
     Values,
@@ -39,48 +36,57 @@ _REAL, *_CONTROLS = ("shared pretraining", "pretrained apart", "other samples")
 # Section 4.1.
 
 
+@measure("{:.3g}")
 def loss_rise(barriers: pd.DataFrame) -> Sample:
     """Median over pairs and tasks of how far the loss gets over its better end (nats)."""
     return _line_median(barriers, "rise")
 
 
+@measure("{:.3g}")
 def pretraining_rise(barriers: pd.DataFrame) -> Sample:
     """The same on the pretraining task alone, which neither end was fine-tuned on."""
     third = (barriers["task"] != barriers["i"]) & (barriers["task"] != barriers["j"])
     return _line_median(barriers[third], "rise")
 
 
+@measure("{:.3g}")
 def loss_barrier(barriers: pd.DataFrame) -> Sample:
     """Median over pairs and tasks of how far the loss gets over the chord of its ends (nats)."""
     return _line_median(barriers, "barrier")
 
 
+@measure("{:.3g}")
 def times_nearer(direction: pd.DataFrame) -> Sample:
     """Median over layers and pairs, at α = 0.5, of baseline over distance."""
     return _nearer(direction, median)
 
 
+@measure("{:.3g}")
 def least_nearer(direction: pd.DataFrame) -> Sample:
     """The same at the layer where it is least: each layer's median over pairs."""
     return _nearer(direction, lambda rows: median(rows, axis=0).min())
 
 
+@measure("{:.3g}")
 def worst_distance(direction: pd.DataFrame) -> Sample:
     """Mean 1 − cosine at the layer and α where its median over pairs is largest."""
     values, seeds = cube(direction, ["i", "j"], metric=["distance"], alpha=None, layer=None)
     return Sample(values, seeds, "pairs", lambda rows: median(rows, axis=0).max())
 
 
+@measure("{:.3g}")
 def length_error(direction: pd.DataFrame) -> Sample:
     """Mean over layers, pairs and α of |1 − coef|, coef being the mean over samples."""
     return _off_length(direction, np.nanmean)
 
 
+@measure("{:.3g}")
 def worst_length(direction: pd.DataFrame) -> Sample:
     """The same at the layer and α where its mean over pairs is largest."""
     return _off_length(direction, largest_mean)
 
 
+@measure("{:.3g}")
 def times_farther(controls: pd.DataFrame) -> Sample:
     """At the output: a control's distance over the real one's, median over pairs.
 
@@ -90,18 +96,21 @@ def times_farther(controls: pd.DataFrame) -> Sample:
     return Sample(values[:, 1:] / values[:, :1], seeds, "pairs", _smallest_median)
 
 
+@measure("{:.3g}")
 def length_drop(controls: pd.DataFrame) -> Sample:
     """At the output: the real coef less a control's, median over pairs; the smaller one."""
     values, seeds = _output(controls, "coef")
     return Sample(values[:, :1] - values[:, 1:], seeds, "pairs", _smallest_median)
 
 
+@measure("{:.3g}")
 def worst_ratio(triples: pd.DataFrame) -> Sample:
     """The largest error of a third pair over the larger error of the two given pairs."""
     ratios = (triples["conclusion"] / triples["premise"]).to_numpy(float)
     return Sample(ratios, triples["seed"].tolist(), "triples", np.max)
 
 
+@measure("{:.3g}")
 def counterexamples(triples: pd.DataFrame) -> Sample:
     """Of the triples whose two given pairs are linear, the share whose third pair is not."""
 
@@ -112,11 +121,13 @@ def counterexamples(triples: pd.DataFrame) -> Sample:
     return _tripled(triples, share)
 
 
+@measure("{:.3g}")
 def nonlinear_thirds(triples: pd.DataFrame) -> Sample:
     """Of all triples, the share whose third pair is not linear."""
     return _tripled(triples, lambda rows: float(np.mean(rows[:, 1] > LINEAR)))
 
 
+@measure("{:.3g}")
 def premise_rank(triples: pd.DataFrame) -> Sample:
     """Rank correlation of the third pair's error and the larger given one.
 
@@ -129,6 +140,7 @@ def premise_rank(triples: pd.DataFrame) -> Sample:
 # Section 3.
 
 
+@measure("{:.3g}")
 def share_left(spawning: pd.DataFrame) -> Sample:
     """Of the barrier and of the distance at the smallest k, the share left at the largest.
 
@@ -143,21 +155,25 @@ def share_left(spawning: pd.DataFrame) -> Sample:
     return _spawned(spawning, ["barrier", "distance"], larger)
 
 
+@measure("{:.3g}")
 def first_barrier(spawning: pd.DataFrame) -> Sample:
     """The barrier at the smallest k (nats)."""
     return _spawned(spawning, ["barrier"], lambda rows: rows[:, 0, 0].mean())
 
 
+@measure("{:.3g}")
 def last_rise(spawning: pd.DataFrame) -> Sample:
     """The rise of the loss over its better end at the largest k (nats)."""
     return _spawned(spawning, ["rise"], lambda rows: rows[:, 0, -1].mean())
 
 
+@measure("{:.3g}")
 def last_distance(spawning: pd.DataFrame) -> Sample:
     """The features' distance at the largest k, mean over layers."""
     return _spawned(spawning, ["distance"], lambda rows: rows[:, 0, -1].mean())
 
 
+@measure("{:.3g}")
 def gap_rank(induced: pd.DataFrame) -> Sample:
     """Rank correlation of the loss's gap and the logits' error over k, at the α nearest to ½.
 
@@ -173,6 +189,7 @@ def gap_rank(induced: pd.DataFrame) -> Sample:
     return _induced(induced[np.isclose(off, off.min())], correlation)
 
 
+@measure("{:.3g}")
 def broken_steps(induced: pd.DataFrame) -> Sample:
     """Share of k and inner α where gap > √2 · error, or where Jensen's part is positive."""
 
@@ -181,17 +198,6 @@ def broken_steps(induced: pd.DataFrame) -> Sample:
         return float(np.mean((gap > 2**0.5 * error + 1e-9) | (jensen > 1e-9)))
 
     return _induced(induced, share)
-
-
-MEASURES: Mapping[str, Callable[..., Sample]] = {
-    measure.__name__: measure
-    for measure in (
-        loss_rise, pretraining_rise, loss_barrier, times_nearer, least_nearer, worst_distance,
-        length_error, worst_length, times_farther, length_drop, worst_ratio, counterexamples,
-        nonlinear_thirds, premise_rank, share_left, first_barrier, last_rise, last_distance,
-        gap_rank, broken_steps,
-    )
-} | MEASURES_AVERAGING | MEASURES_EDITING | MEASURES_FACTORS | MEASURES_LINEAR  # fmt: skip
 
 
 def _line_median(barriers: pd.DataFrame, name: str) -> Sample:

@@ -6,11 +6,12 @@ gives a :class:`~ctl_helpers.findings.replicates.Sample`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
+from ctl_helpers.findings.finding import measure
 from ctl_helpers.findings.replicates import Sample, Values, cube, largest_mean, median, whole
 
 LAMBDA = 0.4
@@ -28,22 +29,26 @@ _AVERAGED, _ONE, _OTHER = "averaged features", "features of i", "features of j"
 # Equations 2 and 3.
 
 
+@measure("{:.3g}")
 def edit_least_nearer(table: pd.DataFrame) -> Sample:
     """Baseline over distance at λ = 0.4, each block's median over edits, where it is least."""
     return _nearer(table, lambda rows: median(rows, axis=0).min())
 
 
+@measure("{:.3g}")
 def edit_times_nearer(table: pd.DataFrame) -> Sample:
     """The same, median over blocks and edits."""
     return _nearer(table, median)
 
 
+@measure("{:.3g}")
 def edit_worst_distance(table: pd.DataFrame) -> Sample:
     """1 − cosine at λ = 0.4, each block's median over edits, where it is largest."""
     values, seeds = cube(_at(table), _unit(table), metric=["distance"], layer=None)
     return _edits(table, values, seeds, lambda rows: median(rows, axis=(0, 1)).max())
 
 
+@measure("{:.3g}")
 def edit_worst_length(table: pd.DataFrame) -> Sample:
     """|1 − coef| at λ = 0.4, each block's mean over edits, where it is largest."""
     values, seeds = cube(_at(table), _unit(table), metric=["coef"], layer=None)
@@ -54,6 +59,7 @@ def edit_worst_length(table: pd.DataFrame) -> Sample:
 # Stitching.
 
 
+@measure("{:.3g}")
 def stitch_kept(stitched: pd.DataFrame) -> Sample:
     """Of the gain over θ_PT of a network's features on its own task, what averaged features keep.
 
@@ -62,11 +68,13 @@ def stitch_kept(stitched: pd.DataFrame) -> Sample:
     return _stitched(stitched, _nearest(stitched, TUNED), _kept)
 
 
+@measure("{:.3g}")
 def stitch_kept_at_last(stitched: pd.DataFrame) -> Sample:
     """The same with the features averaged at the largest λ, and the gain that of 2λ = 1."""
     return _stitched(stitched, stitched["lam"].max(), _kept)
 
 
+@measure("{:.3g}")
 def stitch_single(stitched: pd.DataFrame) -> Sample:
     """Accuracy of one network's features on the other's task, less that of θ_PT; at 2λ = 1."""
 
@@ -77,6 +85,7 @@ def stitch_single(stitched: pd.DataFrame) -> Sample:
     return _stitched(stitched, _nearest(stitched, TUNED), gain)
 
 
+@measure("{:.3g}")
 def stitch_agreement(stitched: pd.DataFrame) -> Sample:
     """How far accuracies of averaged features and of merged weights are apart, up to 2λ = 1."""
     rows = stitched[(stitched["lam"] > 0) & (stitched["lam"] <= _nearest(stitched, TUNED))]
@@ -86,21 +95,25 @@ def stitch_agreement(stitched: pd.DataFrame) -> Sample:
     return Sample(values, seeds, "pairs", lambda rows: np.nanmean(abs(rows[:, 0] - rows[:, 1])))
 
 
+@measure("{:.3g}")
 def negation_left(stitched: pd.DataFrame) -> Sample:
     """Accuracy on D_i with Δ(τ_i) subtracted, as a share of θ_PT's."""
     return _left(stitched, "D_i", _nearest(stitched, WHOLE))
 
 
+@measure("{:.3g}")
 def negation_kept(stitched: pd.DataFrame) -> Sample:
     """The same on D_PT."""
     return _left(stitched, "D_PT", _nearest(stitched, WHOLE))
 
 
+@measure("{:.3g}")
 def negation_left_at_last(stitched: pd.DataFrame) -> Sample:
     """Accuracy on D_i with Δ(λτ_i) subtracted at the largest λ, as a share of θ_PT's."""
     return _left(stitched, "D_i", stitched["lam"].max())
 
 
+@measure("{:.3g}")
 def negation_agreement(stitched: pd.DataFrame) -> Sample:
     """How far accuracies are apart with Δ and with τ subtracted, mean over λ up to 1, D_i, D_PT."""
     rows = stitched[(stitched["lam"] > 0) & (stitched["lam"] <= WHOLE)]
@@ -113,12 +126,14 @@ def negation_agreement(stitched: pd.DataFrame) -> Sample:
 # Theorem 4.3.
 
 
+@measure("{:.3g}")
 def theorem_distance(theorem: pd.DataFrame) -> Sample:
     """1 − cosine with the most task vectors, at the block and scheme of α where it is largest."""
     values, seeds = _last(theorem, "distance")
     return Sample(values, seeds, "seeds", largest_mean)
 
 
+@measure("{:.3g}")
 def theorem_length(theorem: pd.DataFrame) -> Sample:
     """|1 − coef| with the most task vectors, at the block and scheme where it is largest."""
     values, seeds = _last(theorem, "coef")
@@ -126,6 +141,7 @@ def theorem_length(theorem: pd.DataFrame) -> Sample:
     return Sample(off, seeds, "seeds", largest_mean)
 
 
+@measure("{:.3g}")
 def theorem_nearer(theorem: pd.DataFrame) -> Sample:
     """Baseline over distance with the most task vectors, median over blocks, the smaller one.
 
@@ -137,16 +153,6 @@ def theorem_nearer(theorem: pd.DataFrame) -> Sample:
     distance, _ = _last(theorem, "distance")
     ratio = baseline / distance / (theorem["k"].max() + 1)
     return Sample(ratio, seeds, "seeds", lambda rows: median(rows, axis=(0, 2)).min())
-
-
-MEASURES_EDITING: Mapping[str, Callable[..., Sample]] = {
-    measure.__name__: measure
-    for measure in (
-        edit_least_nearer, edit_times_nearer, edit_worst_distance, edit_worst_length, stitch_kept,
-        stitch_kept_at_last, stitch_single, stitch_agreement, negation_left, negation_kept,
-        negation_left_at_last, negation_agreement, theorem_distance, theorem_length, theorem_nearer,
-    )
-}  # fmt: skip
 
 
 def _unit(table: pd.DataFrame) -> list[str]:

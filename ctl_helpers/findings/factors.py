@@ -6,23 +6,26 @@ gives a :class:`~ctl_helpers.findings.replicates.Sample`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from ctl_helpers.analysis.regression import r_squared
+from ctl_helpers.findings.finding import measure
 from ctl_helpers.findings.replicates import Sample, Values, cube, ends, long, rank
 
 _FACTORS = ("pretrain_epochs", "finetune_epochs", "replaced")
 _REGRESSORS = ("product", "curvature", "squared_distance")
 
 
+@measure("{:.3g}")
 def kept(table: pd.DataFrame) -> Sample:
     """The distance at the factor's last value over that at its first, mean over layers."""
     return _curves([table], lambda rows: ends(np.nanmean(rows, axis=0)))
 
 
+@measure("{:.3g}")
 def kept_of_baseline(table: pd.DataFrame) -> Sample:
     """The same for distance over baseline: is it more than networks being alike?"""
     apart, base = (_curves([table], np.nanmean, name) for name in ("distance", "baseline"))
@@ -35,6 +38,7 @@ def kept_of_baseline(table: pd.DataFrame) -> Sample:
     return Sample(both, apart.seeds, apart.unit, ratio)
 
 
+@measure("{:.3g}")
 def trend(table: pd.DataFrame) -> Sample:
     """Rank correlation of the factor and the distance, mean over layers."""
 
@@ -45,11 +49,13 @@ def trend(table: pd.DataFrame) -> Sample:
     return _curves([table], correlation)
 
 
+@measure("{:.3g}")
 def change(table: pd.DataFrame) -> Sample:
     """Doublings from the factor's value of least distance to that of most."""
     return _curves([table], lambda rows: _doublings(np.nanmean(rows, axis=0)))
 
 
+@measure("{:.3g}")
 def change_against(table: pd.DataFrame, other: pd.DataFrame) -> Sample:
     """:func:`change` of one table over that of another."""
     first = _points(table)
@@ -61,16 +67,19 @@ def change_against(table: pd.DataFrame, other: pd.DataFrame) -> Sample:
     return _curves([table, other], share)
 
 
+@measure("{:.3g}")
 def explained(regression: pd.DataFrame) -> Sample:
     """R² of a line through the product; negative where the line falls."""
     return _regressed(regression, "", lambda rows: _explained(rows, 0))
 
 
+@measure("{:.3g}")
 def explained_parameters(regression: pd.DataFrame) -> Sample:
     """The same with θ read as the parameters alone, without running statistics."""
     return _regressed(regression, "_parameters", lambda rows: _explained(rows, 0))
 
 
+@measure("{:.3g}")
 def explained_more(regression: pd.DataFrame) -> Sample:
     """R² of the product, as above, less the larger of R² of the curvature and of the distance.
 
@@ -79,25 +88,10 @@ def explained_more(regression: pd.DataFrame) -> Sample:
     return _regressed(regression, "", _more)
 
 
+@measure("{:.3g}")
 def explained_more_parameters(regression: pd.DataFrame) -> Sample:
     """The same with θ read as the parameters alone."""
     return _regressed(regression, "_parameters", _more)
-
-
-MEASURES_FACTORS: Mapping[str, Callable[..., Sample]] = {
-    measure.__name__: measure
-    for measure in (
-        kept,
-        kept_of_baseline,
-        trend,
-        change,
-        change_against,
-        explained,
-        explained_parameters,
-        explained_more,
-        explained_more_parameters,
-    )
-}
 
 
 def _factor(table: pd.DataFrame) -> str:

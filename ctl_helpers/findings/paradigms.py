@@ -6,11 +6,12 @@ gives a :class:`~ctl_helpers.findings.replicates.Sample`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
+from ctl_helpers.findings.finding import measure
 from ctl_helpers.findings.replicates import Sample, Values, cube, median, whole
 
 LOW = 0.1
@@ -23,6 +24,7 @@ _ABLATION = (_OURS, "attention", "block-weights", "block")
 # Appendix A of the CTL paper.
 
 
+@measure("{:.3g}")
 def taylor_lost(single: pd.DataFrame) -> Sample:
     """Of the accuracy that fine-tuning gained, mean over tasks, what the Taylor model has not."""
     rows = single.assign(network=np.where(single["network"] == "PT", "PT", "own"))
@@ -37,6 +39,7 @@ def taylor_lost(single: pd.DataFrame) -> Sample:
     return whole(values, seeds, "tasks", lost)
 
 
+@measure("{:.3g}")
 def taylor_times_farther(taylor: pd.DataFrame, ctl: pd.DataFrame) -> Sample:
     """Distance over baseline of Taylor models over that of CTL, at the block where it is least.
 
@@ -55,62 +58,74 @@ def taylor_times_farther(taylor: pd.DataFrame, ctl: pd.DataFrame) -> Sample:
 # Fine-tuning linear layers only.
 
 
+@measure("{:.3g}")
 def single_nearer(single: pd.DataFrame) -> Sample:
     """How much farther from all parameters' accuracy the tangent space is than linear layers."""
     return _single(single, lambda full, tangent, ours: abs(full - tangent) - abs(full - ours))
 
 
+@measure("{:.3g}")
 def single_behind(single: pd.DataFrame) -> Sample:
     """Accuracy of all parameters less that of linear layers only, mean over tasks."""
     return _single(single, lambda full, _, ours: full - ours)
 
 
+@measure("{:.3g}")
 def sum_over_tangent(addition: pd.DataFrame) -> Sample:
     """Accuracy of added task vectors, linear layers only less tangent space, mean over tasks."""
     return _added(addition, "accuracy", MAIN, lambda _, tangent, ours: ours - tangent)
 
 
+@measure("{:.3g}")
 def sum_over_full(addition: pd.DataFrame) -> Sample:
     """The same, tangent space less all parameters."""
     return _added(addition, "accuracy", MAIN, lambda full, tangent, _: tangent - full)
 
 
+@measure("{:.3g}")
 def share_over_tangent(addition: pd.DataFrame) -> Sample:
     """Normalized accuracy of added task vectors, linear layers only less tangent space."""
     return _added(addition, "share", MAIN, lambda _, tangent, ours: ours - tangent)
 
 
+@measure("{:.3g}")
 def share_over_full(addition: pd.DataFrame) -> Sample:
     """The same, tangent space less all parameters."""
     return _added(addition, "share", MAIN, lambda full, tangent, _: tangent - full)
 
 
+@measure("{:.3g}")
 def ablation_sum(addition: pd.DataFrame) -> Sample:
     """Accuracy of the sum less that of the tangent space, the least of Table 2's four rows."""
     return _added(addition, "accuracy", (_TANGENT, *_ABLATION), _least_over_first)
 
 
+@measure("{:.3g}")
 def ablation_share(addition: pd.DataFrame) -> Sample:
     """The same for normalized accuracy."""
     return _added(addition, "share", (_TANGENT, *_ABLATION), _least_over_first)
 
 
+@measure("{:.3g}")
 def region_tangent(maps: pd.DataFrame) -> Sample:
     """Share of the plane where classification is disentangled, tangent space less full."""
     return _region(maps, "classification", lambda full, tangent, _: tangent - full)
 
 
+@measure("{:.3g}")
 def region_ours(maps: pd.DataFrame) -> Sample:
     """The same, linear layers only less full."""
     return _region(maps, "classification", lambda full, _, ours: ours - full)
 
 
+@measure("{:.3g}")
 def representation_beyond(maps: pd.DataFrame) -> Sample:
     """Error of the representation (nats) where both α are over 1, linear layers only."""
     values, seeds = _beyond(maps)
     return Sample(values, seeds, "pairs", lambda rows: np.nanmean(rows[:, 0]))
 
 
+@measure("{:.3g}")
 def heads_degrade(maps: pd.DataFrame) -> Sample:
     """Error of classification less Pinsker's bound on the representation's, there.
 
@@ -122,16 +137,19 @@ def heads_degrade(maps: pd.DataFrame) -> Sample:
     return Sample(values, seeds, "pairs", lambda rows: np.nanmean(rows[:, 1] - np.sqrt(rows[:, 0])))
 
 
+@measure("{:.3g}")
 def nearer_orthogonal_than_full(cosines: pd.DataFrame) -> Sample:
     """Mean |cosine| between task vectors, all parameters over linear layers only."""
     return _angles(cosines, lambda full, _, ours: full / ours)
 
 
+@measure("{:.3g}")
 def nearer_orthogonal_than_tangent(cosines: pd.DataFrame) -> Sample:
     """The same, tangent space over linear layers only."""
     return _angles(cosines, lambda _, tangent, ours: tangent / ours)
 
 
+@measure("{:.3g}")
 def interference_of_full(interference: pd.DataFrame) -> Sample:
     """What vectors move of other tasks' embeddings over their own's: full over linear layers."""
     own = interference["i"] == interference["task"]
@@ -146,36 +164,29 @@ def interference_of_full(interference: pd.DataFrame) -> Sample:
     return Sample(values, seeds, "task vectors", times)
 
 
+@measure("{:.3g}")
 def step_time_tangent(cost: pd.DataFrame) -> Sample:
     """Time of a training step, tangent space over all parameters."""
     return _cost(cost, "seconds", lambda full, tangent, _: tangent / full)
 
 
+@measure("{:.3g}")
 def step_time_ours(cost: pd.DataFrame) -> Sample:
     """The same, linear layers only over all parameters."""
     return _cost(cost, "seconds", lambda full, _, ours: ours / full)
 
 
+@measure("{:.3g}")
 def step_memory_tangent(cost: pd.DataFrame) -> Sample:
     """Peak memory of a training step, tangent space over all parameters."""
     return _cost(cost, "bytes", lambda full, tangent, _: tangent / full)
 
 
+@measure("{:.3g}")
 def step_memory_ours(cost: pd.DataFrame) -> Sample:
     """The same, linear layers only over all parameters."""
     return _cost(cost, "bytes", lambda full, _, ours: ours / full)
 
-
-MEASURES_LINEAR: Mapping[str, Callable[..., Sample]] = {
-    measure.__name__: measure
-    for measure in (
-        taylor_lost, taylor_times_farther, single_nearer, single_behind, sum_over_tangent,
-        sum_over_full, share_over_tangent, share_over_full, ablation_sum, ablation_share,
-        region_tangent, region_ours, representation_beyond, heads_degrade,
-        nearer_orthogonal_than_full, nearer_orthogonal_than_tangent, interference_of_full,
-        step_time_tangent, step_time_ours, step_memory_tangent, step_memory_ours,
-    )
-}  # fmt: skip
 
 Statistic = Callable[..., float]
 """Of a number for each paradigm."""

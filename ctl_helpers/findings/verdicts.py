@@ -20,11 +20,15 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from ctl_helpers import results, settings
-from ctl_helpers.findings.cross_task import MEASURES
+from ctl_helpers.findings import averaging, cross_task, editing, factors, paradigms
+from ctl_helpers.findings.finding import MEASURES
 from ctl_helpers.project import SettingError, root
 from ctl_helpers.store.artifacts import Store, digest
 from ctl_helpers.store.code_keys import module_checksum
 from ctl_helpers.weights.checksums import file_checksum
+
+NUMBERS = (averaging, cross_task, editing, factors, paradigms)
+"""The modules whose measures a claim may name."""
 
 Word = Literal["holds", "fails", "not run"]
 
@@ -55,6 +59,7 @@ class Condition(_Checked):
     effect: Text
     unit: str = ""
     measure: str
+    arguments: dict[str, str | float] = {}
     table: str | Names
     at_least: float | None = None
     at_most: float | None = None
@@ -64,7 +69,8 @@ class Condition(_Checked):
     def _can_be_computed(self) -> Condition:
         if self.measure not in MEASURES:
             raise ValueError(f"no measure {self.measure!r}; there are {sorted(MEASURES)}")
-        wanted = len(inspect.signature(MEASURES[self.measure]).parameters)
+        parameters = inspect.signature(MEASURES[self.measure].function).parameters.values()
+        wanted = sum(one.kind is not one.KEYWORD_ONLY for one in parameters)
         if len(self.tables) != wanted:
             raise ValueError(
                 f"measure {self.measure!r} takes {wanted} tables, not {len(self.tables)}"
@@ -299,7 +305,7 @@ def _measured(condition: Condition, stored: _Tables) -> tuple[Check, str | None]
     if any(table is None for table in tables):
         return Check(*texts), None
     with np.errstate(all="ignore"):
-        sample = MEASURES[condition.measure](*tables)
+        sample = MEASURES[condition.measure](*tables, **condition.arguments)
     value = sample.effect
     if math.isnan(value):
         return Check(*texts), sample.replicates if len(sample.values) else None

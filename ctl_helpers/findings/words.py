@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from ctl_helpers.findings.finding import Finding
+
 FLOOR = 1e-6
 """Smaller values cannot be told from 0, and are not drawn on a log axis."""
 
@@ -57,6 +59,15 @@ def extent(table: pd.DataFrame, column: str, panels: Mapping[str, str]) -> str:
         return "from lowest to highest"
     low, high = ends.pop()
     return f"from {plain(low)} to {plain(high)}"
+
+
+def quote(panels: Mapping[str, str], findings: Mapping[str, Finding]) -> str:
+    """As :func:`by_panel`, for a page: each number's mark-up says which finding it is."""
+    marked = {
+        setting: f'<span data-finding="{one.name}" data-setting="{setting}">{one}</span>'
+        for setting, one in findings.items()
+    }
+    return by_panel(panels, marked)
 
 
 def by_panel(panels: Mapping[str, str], values: Mapping[str, object], form: str = "{}") -> str:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pandas as pd
 from IPython.display import HTML, Markdown
+from plotly.graph_objects import Figure
 
 from ctl_helpers import results, settings
 from ctl_helpers.findings import verdicts as claims
 from ctl_helpers.findings.verdicts import Check, Verdict
 from ctl_helpers.findings.words import by_panel
+
+Made = TypeVar("Made")
 
 _SORTS = {
     "embedded": "stand-in, needs no download",
@@ -20,6 +24,62 @@ _SORTS = {
     "real": "real data in place of the paper's",
 }
 _MARKS = {"holds": "✓ holds", "fails": "✗ fails", "not run": "– not run"}
+
+
+NOT_RUN = "*Not run yet.*"
+
+
+class Page:
+    """What a narrative page shows of one section: settings, figures, sentences and verdicts.
+
+    Each is drawn or written by a function of tables, and stands as *not run yet* where no run has
+    stored them.
+
+    Args:
+        section: such as ``"4.1"``.
+        networks: a part of the architecture's name; networks of one kind share their layers.
+        numbered: call tasks D₁, D₂, … where there are several settings, so that they share a menu.
+
+    Attributes:
+        panels: setting → panel title, for the settings that have results, stand-ins last.
+    """
+
+    def __init__(self, section: str, networks: str = "", *, numbered: bool = False) -> None:
+        self._section, self._networks = section, networks
+        self.panels = panels(section, networks)
+        self._numbered = numbered and len(self.panels) > 1
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A stored table of the page's settings."""
+        table = results.tables(self._section, name)
+        table = table[table["setting"].isin(list(self.panels))]
+        return numbered(table) if self._numbered else table
+
+    def figure(self, draw: Callable[..., Figure], *names: str, **options: Any) -> Figure | Markdown:
+        """A figure of stored tables: ``draw(*tables, panels, **options)``."""
+        return self._made(draw, names, options)
+
+    def say(self, write: Callable[..., str], *names: str, **options: Any) -> Markdown:
+        """A paragraph or table that is computed: ``write(*tables, panels, **options)``."""
+        text = self._made(write, names, options)
+        return text if isinstance(text, Markdown) else Markdown(text)
+
+    def settings(self) -> Markdown:
+        """See :func:`state_of_settings`."""
+        return state_of_settings(self._section, networks=self._networks)
+
+    def verdicts(self) -> Markdown:
+        """See :func:`verdicts`."""
+        return verdicts(self.panels, self._section)
+
+    def _made(
+        self, make: Callable[..., Made], names: Sequence[str], options: Any
+    ) -> Made | Markdown:
+        try:
+            tables = [self.table(name) for name in names]
+        except FileNotFoundError:
+            return Markdown(NOT_RUN)
+        return make(*tables, self.panels, **options) if self.panels else Markdown(NOT_RUN)
 
 
 def panels(section: str, networks: str = "") -> dict[str, str]:
@@ -39,20 +99,20 @@ def panels(section: str, networks: str = "") -> dict[str, str]:
 
 
 def numbered(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with fine-tuning tasks called D₁, D₂, … in columns ``i`` and ``j``.
-
-    Settings whose tasks have other names then share one menu of pairs.
-    """
+    """The table with fine-tuning tasks called D₁, D₂, … in its columns ``i`` and ``j``."""
     names = {
-        (name, task): f"D{'₀₁₂₃₄₅₆₇₈₉'[number]}"
-        for name in table["setting"].unique()
-        for number, task in enumerate(settings.load(name).finetune, 1)
+        (setting, task): f"D{'₀₁₂₃₄₅₆₇₈₉'[number]}"
+        for setting in table["setting"].unique()
+        for number, task in enumerate(settings.load(setting).finetune, 1)
     }
-
-    def renamed(column: str) -> list[str]:
-        return [names.get(key, key[1]) for key in zip(table["setting"], table[column], strict=True)]
-
-    return table.assign(i=renamed("i"), j=renamed("j"))
+    renamed = {
+        column: [
+            names.get(key, key[1]) for key in zip(table["setting"], table[column], strict=True)
+        ]
+        for column in ("i", "j")
+        if column in table
+    }
+    return table.assign(**renamed)
 
 
 def state_of_settings(*sections: str, networks: str = "") -> Markdown:
@@ -226,7 +286,7 @@ def verdicts(panels: Mapping[str, str], *sections: str) -> Markdown:
         f"- {_link(f'claims.html#claim-{name}', name)}: {by_panel(panels, words)}."
         for name, words in said.items()
     ]
-    return Markdown("\n".join(lines) or "*Not run yet.*")
+    return Markdown("\n".join(lines) or NOT_RUN)
 
 
 def claim(found: Sequence[Verdict], name: str) -> Markdown:
