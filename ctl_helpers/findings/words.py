@@ -61,13 +61,16 @@ def extent(table: pd.DataFrame, column: str, panels: Mapping[str, str]) -> str:
     return f"from {plain(low)} to {plain(high)}"
 
 
+def mark(finding: Finding) -> str:
+    """A finding's words for a page, whose mark-up says which finding it is."""
+    return (
+        f'<span data-finding="{finding.name}" data-setting="{finding.setting}">{finding}</span>'
+    )
+
+
 def quote(panels: Mapping[str, str], findings: Mapping[str, Finding]) -> str:
-    """As :func:`by_panel`, for a page: each number's mark-up says which finding it is."""
-    marked = {
-        setting: f'<span data-finding="{one.name}" data-setting="{setting}">{one}</span>'
-        for setting, one in findings.items()
-    }
-    return by_panel(panels, marked)
+    """As :func:`by_panel`, with each number marked as the finding it is."""
+    return by_panel(panels, {setting: mark(one) for setting, one in findings.items()})
 
 
 def by_panel(panels: Mapping[str, str], values: Mapping[str, object], form: str = "{}") -> str:
