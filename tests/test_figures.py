@@ -65,13 +65,16 @@ def test_direction_shows_the_chosen_pair(measured) -> None:
 
 def test_a_figure_of_pairs_offers_them_with_their_mean(measured) -> None:
     table = measured.table()
-    meta = linearity.direction(everywhere(table), PANELS).layout.meta
+    figure = linearity.direction(everywhere(table), PANELS)
+    pairs, slider = figure.layout.meta["controls"]
+    assert slider == {"kind": "slider", "label": "α"}
+    assert (pairs["kind"], pairs["label"], pairs["names"]) == ("pairs", "pair", ["a", "b", "c"])
     rows = table[(table.metric == "distance") & (table.alpha == 0.5)]
     means = rows.groupby(["i", "j"])["mean"].mean()
-    assert meta["joint"] == " – "
-    assert meta["pairs"] == {
-        f"{i} – {j}": pytest.approx(mean, rel=0.05) for (i, j), mean in means.items()
-    }
+    buttons = figure.layout.updatemenus[0].buttons
+    shown = {buttons[cell["option"]].label: cell["mean"] for row in pairs["cells"] for cell in row}
+    assert shown == {f"{i} – {j}": pytest.approx(mean, rel=0.05) for (i, j), mean in means.items()}
+    assert list(shown) == ["a – b", "a – c", "b – c"]
 
 
 def test_two_menus_do_not_widen_a_figure_of_one_panel(measured) -> None:
@@ -419,7 +422,12 @@ def test_every_figure_speaks() -> None:
         meta, title = figure.layout.meta, figure.layout.title.text.replace("<br>", " ")
         assert meta["alt"].startswith(f"{title}. ")
         assert meta["min_width"] >= PANEL
-        assert figure.layout.height > meta["title_height"]
+        assert title == meta["takeaway"]
+        heights = meta["heights"]
+        assert figure.layout.height == sum(heights.values())
+        above = heights["title"] + heights["controls"]
+        assert figure.layout.margin.t == meta["margin"]["t"] + above
+        assert bool(heights["controls"]) == bool(meta["controls"])
 
 
 # Words and colours.

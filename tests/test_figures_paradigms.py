@@ -32,7 +32,7 @@ def title(figure: Figure) -> str:
     text = figure.layout.title.text.replace("<br>", " ")
     meta = figure.layout.meta
     assert meta["alt"].startswith(f"{text}. ")
-    assert figure.layout.height > meta["title_height"]
+    assert figure.layout.height == sum(meta["heights"].values())
     assert meta["min_width"] >= PANEL
     return text
 

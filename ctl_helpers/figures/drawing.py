@@ -15,7 +15,7 @@ import pandas as pd
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
-from ctl_helpers.figures.frame import PANEL, button, framed
+from ctl_helpers.figures.frame import PANEL, Menu, button, framed
 
 # Okabe and Ito's palette: told apart by colour-blind readers, in light and dark.
 BLUE, GREEN, VERMILION, PURPLE, ORANGE = "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00"
@@ -58,8 +58,10 @@ def draw(
     shared_y: str | bool = True,
     spacing: float = 0.06,
     gap: float = 0.05,
-    every: str = "every α",
+    menu: str = "show",
+    slider: str = "α",
     switches: Mapping[str, Mapping[str, object]] | None = None,
+    findings: Sequence[Mapping[str, str]] = (),
 ) -> Figure:
     """Traces in a grid of panels, under menus of their data's keys, their groups and switches.
 
@@ -75,9 +77,11 @@ def draw(
         shared_y: the same for vertical axes, as in plotly's ``make_subplots``.
         spacing: between rows, as a share of the height.
         gap: between columns, as a share of the width.
-        every: the second menu's label for all groups at once.
+        menu: what the first menu chooses, such as ``"pair"``.
+        slider: what the groups are values of; the slider's first stop shows all.
         switches: a further menu, label → change to the layout, the first one being the figure as
             it is.
+        findings: as :func:`ctl_helpers.figures.frame.framed` takes them.
     """
     grid = {"subplot_titles": cells} if cells else {"column_titles": list(columns)}
     figure = make_subplots(
@@ -104,11 +108,22 @@ def draw(
         figure.add_trace(trace, line.row, line.column)
         if line.listed:
             named[line.name] = None
-    menus = [menu for menu in (_choices(lines), _groups(lines, every)) if menu]
-    if switches:
-        menus.append([button(name, change, "relayout") for name, change in switches.items()])
-    width = PANEL * len(columns)
-    return framed(figure, title, alt, height=height, min_width=width, menus=menus, names=named)
+    switching = [button(name, change, "relayout") for name, change in (switches or {}).items()]
+    menus = [
+        Menu(menu, _choices(lines)),
+        Menu(slider, _groups(lines, f"every {slider}"), "slider"),
+        Menu("show", switching),
+    ]
+    return framed(
+        figure,
+        title,
+        alt,
+        height=height,
+        min_width=PANEL * len(columns),
+        menus=[each for each in menus if each.buttons],
+        names=named,
+        findings=findings,
+    )
 
 
 def _choices(lines: Sequence[Line]) -> list[dict[str, object]]:
@@ -171,14 +186,26 @@ def offer_pairs(figure: Figure, table: pd.DataFrame, joint: str) -> Figure:
     """Have the pages set a small heat map of pairs above a figure, which chooses one in its menu.
 
     Args:
-        figure: a figure with a menu of pairs; it is changed.
+        figure: a figure whose first menu is of pairs; it is changed.
         table: rows of ``i``, ``j`` and ``mean``: what is told of a pair is the mean over them.
         joint: what stands between two names in the menu.
     """
-    pairs = (table["i"] + joint + table["j"]).rename("pair")
-    means = table.groupby(pairs, sort=False)["mean"].mean()
+    means = table.groupby(["i", "j"], sort=False)["mean"].mean()
     told = dict(zip(means.index, significant(means, 2), strict=True))
-    return figure.update_layout(meta={**figure.layout.meta, "pairs": told, "joint": joint})
+    names = list(dict.fromkeys(name for pair in told for name in pair))
+    options = [choice.label for choice in figure.layout.updatemenus[0].buttons]
+
+    def cell(*pair: str) -> dict[str, float] | None:
+        for i, j in (pair, pair[::-1]):
+            if (i, j) in told and f"{i}{joint}{j}" in options:
+                return {"option": options.index(f"{i}{joint}{j}"), "mean": told[i, j]}
+        return None
+
+    cells = [[cell(row, column) for column in names[:n]] for n, row in enumerate(names)][1:]
+    meta = figure.layout.meta
+    menu, *others = meta["controls"]
+    pairs = {**menu, "kind": "pairs", "names": names, "cells": cells}
+    return figure.update_layout(meta={**meta, "controls": [pairs, *others]})
 
 
 def over_seeds(table: pd.DataFrame, column: str, measure: str = "mean") -> pd.DataFrame:

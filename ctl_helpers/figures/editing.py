@@ -134,8 +134,9 @@ def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         "side.",
         rows=["E[1 − cosine]"],
         columns=list(panels.values()),
+        menu="pair" if "j" in table else "task",
         height=460,
-        every="every λ",
+        slider="λ",
     )
     figure.update_xaxes(title_text="block", type="category")
     if "j" in table:
@@ -183,9 +184,10 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str], last: int | None
         "of both sides of the equation.",
         rows=names,
         columns=list(panels.values()),
+        menu="pair" if "j" in table else "task",
         height=190 + 110 * len(names),
         shared_y=False,
-        every="every λ",
+        slider="λ",
     )
     length_axes(figure, ends, len(names))
     return start_at(figure, f"λ = {start:g}")
@@ -266,6 +268,7 @@ def against_lambda(eq2: pd.DataFrame, eq3: pd.DataFrame, panels: Mapping[str, st
         "the baseline (diamonds). Second order would be a slope of four against two.",
         rows=["Eq. 2: E[1 − cos]", "Eq. 3: E[1 − cos]"],
         columns=list(panels.values()),
+        menu="layer",
         height=620,
         shared_y="rows",
     )

@@ -92,6 +92,7 @@ def factor(table: pd.DataFrame, panels: Mapping[str, str], column: str, label: s
         f"Bands span the seeds.{note}",
         rows=["E[1 − cosine]", "coef"],
         columns=list(panels.values()),
+        menu="layer",
         height=600,
         shared_y="rows",
     )

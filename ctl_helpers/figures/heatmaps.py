@@ -12,7 +12,7 @@ from plotly.graph_objects import Figure, Heatmap
 from plotly.subplots import make_subplots
 
 from ctl_helpers.figures.drawing import BLUE, VERMILION, by_pair, significant
-from ctl_helpers.figures.frame import PANEL, button, framed
+from ctl_helpers.figures.frame import PANEL, Menu, button, framed
 from ctl_helpers.figures.paradigms import LOOKS, NAMES, of_three, ranked
 from ctl_helpers.findings.words import FLOOR, plain, power_of_ten
 
@@ -88,7 +88,7 @@ def maps(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         f"{moved}. The menu chooses the pair of tasks.",
         height=640,
         min_width=3 * PANEL,
-        menus=[[button(name, change) for name, change in choices.items()]],
+        menus=[Menu("pair", [button(name, change) for name, change in choices.items()])],
     )
 
 

@@ -68,6 +68,7 @@ def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         "are the baseline between the two fine-tuned networks.",
         rows=["E[1 − cosine]"],
         columns=list(panels.values()),
+        menu="pair",
         height=460,
     )
     offer_pairs(figure, middle[middle["metric"] == "distance"], " – ")
@@ -103,6 +104,7 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         "network's feature along the interpolated features, where one means equal length.",
         rows=layers,
         columns=list(panels.values()),
+        menu="pair",
         height=170 + 130 * len(layers),
         shared_y=False,
     )

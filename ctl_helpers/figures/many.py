@@ -109,6 +109,7 @@ def growing(
         alt,
         rows=["E[1 − cosine]", "coef"],
         columns=list(panels.values()),
+        menu="layer",
         height=600,
         shared_y="rows",
     )

@@ -50,6 +50,7 @@ def paths(curves: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         "on both fine-tuning tasks and on the pretraining task.",
         rows=["loss", "accuracy"],
         columns=list(panels.values()),
+        menu="pair",
         height=560,
         shared_y="rows",
     )

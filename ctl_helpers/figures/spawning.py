@@ -132,7 +132,7 @@ def curves(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         rows=["loss (nats)"],
         columns=list(panels.values()),
         height=460,
-        every="every k",
+        slider="k",
     )
     return figure.update_xaxes(title_text="α", zeroline=False)
 
@@ -188,7 +188,7 @@ def induced(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         rows=["gap in loss (nats)"],
         columns=list(panels.values()),
         height=480,
-        every="every k",
+        slider="k",
     )
     figure.update_xaxes(title_text="error of the logits", **log_axis(shown["error"]))
     return figure.update_yaxes(**log_axis(shown["gap"]))

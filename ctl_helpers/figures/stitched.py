@@ -124,6 +124,7 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         "merged weights (squares) and the features of either network alone (triangles).",
         rows=["accuracy on D_j"],
         columns=list(panels.values()),
+        menu="pair",
         height=500,
         shared_y=False,
         gap=0.12,
@@ -182,6 +183,7 @@ def negation(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         "squares with dotted lines: the feature of the negated weights.",
         rows=["accuracy"],
         columns=list(panels.values()),
+        menu="task",
         height=460,
     )
     for column, setting in enumerate(panels, 1):
