@@ -1,6 +1,7 @@
 """The tidy tables of runs, with their provenance.
 
 - ``record``: a notebook's tables, written with where they come from.
+- ``labels``: what columns of labels may hold.
 - ``stored``: runs made here or published, and their tables for a page.
 """
 
