@@ -178,11 +178,11 @@ def site(profile: Profile = "embedded") -> None:
 @app.command()
 def pdf() -> None:
     """Print the built site as one PDF."""
-    from ctl_helpers.site import printed
+    from ctl_helpers.site import contents, printed
 
     start, output = time.monotonic(), root() / "_build"
     target = output / "cross-task-linearity.pdf"
-    count = printed.make(output / "html", printed.chapters(root() / "_toc.yml"), target)
+    count = printed.make(output / "html", contents.chapters(root() / "_toc.yml"), target)
     console.print(f"{count} pages in {target}, printed in {time.monotonic() - start:.0f} s")
 
 

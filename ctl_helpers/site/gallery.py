@@ -1,24 +1,28 @@
 """The book's figures, and the papers' figures and tables that they answer to.
 
-``book/figures.yml`` lists both.
+A figure's cell says under ``ctl`` in its metadata what the figure answers to and what it is drawn
+from; ``book/figures.yml`` lists the papers, and the book's drawings, which have no cell.
 """
 
 from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
+import jupytext
 import yaml
 from IPython.display import HTML, Markdown
 from pydantic import Field, ValidationError, model_validator
 
 from ctl_helpers.project import ProjectError, root
 from ctl_helpers.settings.schema import Checked
+from ctl_helpers.site.contents import chapters
 
 Text = Annotated[str, Field(min_length=1)]
 
-_FILE = "figures.yml"
+_FILE = "book/figures.yml"
 _IMAGES = "../_images/figures"  # where a page of the book finds still images
 
 
@@ -71,8 +75,8 @@ class Registry(Checked):
         for name, figure in self.figures.items():
             if bool(figure.paper) != bool(figure.answers):
                 raise ValueError(f"{name} needs both a paper and what it answers to, or neither")
-            known = self.papers[figure.paper].shows if figure.paper in self.papers else {}
-            if unknown := [each for each in figure.answers if each not in known]:
+            shows = self.papers[figure.paper].shows if figure.paper in self.papers else {}
+            if unknown := [answer for answer in figure.answers if answer not in shows]:
                 raise ValueError(f"{name} answers to {unknown[0]!r}, which {figure.paper} has not")
         for name, paper in self.papers.items():
             for shown, row in paper.shows.items():
@@ -90,18 +94,37 @@ class Registry(Checked):
 
 
 def load() -> Registry:
-    """The registry.
+    """The registry, figures in the book's order.
 
     Raises:
-        ProjectError: ``book/figures.yml`` is not written right.
+        ProjectError: ``book/figures.yml`` or a figure's cell is not written right.
     """
-    text = (root() / "book" / _FILE).read_text(encoding="utf-8")
+    content = yaml.safe_load((root() / _FILE).read_text(encoding="utf-8"))
+    figures = content.pop("drawings", {})
+    for page in chapters(root() / "_toc.yml"):
+        figures |= _figures(root() / f"{page}.md")
     try:
-        return Registry.model_validate(yaml.safe_load(text))
+        return Registry.model_validate({**content, "figures": figures})
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise ProjectError(f"book/{_FILE}, {place}: {first['msg']}") from None
+        raise ProjectError(
+            f"{place}: {first['msg']}; see {_FILE}, or `ctl` in the metadata of the figure's cell"
+        ) from None
+
+
+def _figures(page: Path) -> dict[str, dict[str, Any]]:
+    """Name → what the cell of each figure of a page says of it."""
+    text = page.read_text(encoding="utf-8")
+    cells = jupytext.reads(text, "md:myst").cells if text.startswith("---\njupytext:") else []
+    return {
+        cell.metadata["mystnb"]["figure"]["name"]: {
+            "page": page.stem,
+            **cell.metadata.get("ctl", {}),
+        }
+        for cell in cells
+        if "figure" in cell.metadata.get("mystnb", {})
+    }
 
 
 def thumbnails(paper: str = "") -> HTML:
@@ -112,14 +135,15 @@ def thumbnails(paper: str = "") -> HTML:
     """
     registry = load()
     order = list(registry.papers[paper].shows) if paper else []
-    found = {name: each for name, each in registry.figures.items() if each.paper == paper}
-    places = {name: order.index(each.answers[0]) if paper else 0 for name, each in found.items()}
+    figures = [(name, row) for name, row in registry.figures.items() if row.paper == paper]
+    if paper:
+        figures.sort(key=lambda named: order.index(named[1].answers[0]))
     boxes = [
-        f'<a href="{_address(name, found[name])}">'
+        f'<a href="{_address(name, figure)}">'
         f'<img src="{_IMAGES}/{name}.svg" alt="" loading="lazy">'
-        f"<span>{html.escape(found[name].title)}</span>"
-        f"<small>{_together(found[name].answers)}</small></a>"
-        for name in sorted(found, key=places.__getitem__)
+        f"<span>{html.escape(figure.title)}</span>"
+        f"<small>{_together(figure.answers)}</small></a>"
+        for name, figure in figures
     ]
     return HTML(f'<div class="thumbnails">{"".join(boxes)}</div>')
 
@@ -145,9 +169,8 @@ def _address(name: str, figure: Figure) -> str:
 
 def _together(answers: Sequence[str]) -> str:
     """Figures under one word: "Figures 2, 13"."""
-    words = dict.fromkeys(each.split()[0] for each in answers)
-    said = []
-    for word in words:
-        numbers = [each.split()[1] for each in answers if each.startswith(word)]
-        said.append(f"{word}{'s' * (len(numbers) > 1)} {', '.join(numbers)}")
-    return ", ".join(said)
+    numbers: dict[str, list[str]] = {}
+    for answer in answers:
+        word, number = answer.split()
+        numbers.setdefault(word, []).append(number)
+    return ", ".join(f"{word}{'s' * (len(of) > 1)} {', '.join(of)}" for word, of in numbers.items())

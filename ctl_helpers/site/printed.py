@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import yaml
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, Fit, FloatObject, NameObject, NullObject
@@ -45,24 +44,6 @@ _LINK = """(anchors) => anchors.forEach((anchor) => {
     link.href = "#" + anchor;
     link.hidden = true;
 })"""
-
-
-def chapters(toc: Path) -> list[str]:
-    """The names of the book's pages in their order, without pages of runs, which are globs.
-
-    Args:
-        toc: the book's ``_toc.yml``.
-    """
-    content = yaml.safe_load(toc.read_text(encoding="utf-8"))
-
-    def files(entry: Mapping[str, Any]) -> Iterator[str]:
-        if "file" in entry:
-            yield entry["file"]
-        for key in ("parts", "chapters", "sections"):
-            for inner in entry.get(key, ()):
-                yield from files(inner)
-
-    return [content["root"], *files(content)]
 
 
 def make(site: Path, names: Sequence[str], target: Path) -> int:

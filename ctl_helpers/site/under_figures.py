@@ -10,7 +10,7 @@ from myst_nb.sphinx_ import HideCodeCellNode
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-from ctl_helpers.site import gallery, table_files
+from ctl_helpers.site import table_files
 
 _ALL = "data-of-this-section"
 
@@ -18,8 +18,8 @@ _ALL = "data-of-this-section"
 class UnderFigures(SphinxPostTransform):
     """Puts a figure's code, hidden until opened, and links to its tables under the figure.
 
-    A figure of a narrative page finds its tables in ``book/figures.yml`` by its name. A run's page
-    shows its code above, and links to all tables of its section at its end.
+    The cell of a narrative page's figure names its tables. A run's page shows its code above, and
+    links to all tables of its section at its end.
     """
 
     default_priority = 250  # after myst-nb has hidden code (199)
@@ -28,23 +28,18 @@ class UnderFigures(SphinxPostTransform):
     def run(self, **keywords: Any) -> None:
         """Change the page's doctree."""
         parts = self.env.docname.split("/")
-        tables = self.config.ctl_figure_tables
-        whole = "runs" in parts
-        for cell in [
-            cell
-            for cell in self.document.findall(nodes.container)
-            if cell.get("nb_element") == "cell_code"
-        ]:
-            figures = list(cell.findall(nodes.figure))
-            own = [tables[name] for each in figures for name in each["ids"] if name in tables]
-            if own:
-                _add(cell, f"Data: {table_files.links(own[0], self.env.docname)}")
-            elif whole and figures:
+        is_run = "runs" in parts
+        for cell in list(self.document.findall(nodes.container)):
+            if cell.get("nb_element") != "cell_code" or not any(cell.findall(nodes.figure)):
+                continue
+            if tables := cell["cell_metadata"].get("ctl", {}).get("tables"):
+                _add(cell, f"Data: {table_files.links(tables, self.env.docname)}")
+            elif is_run:
                 _add(cell, f'<a href="#{_ALL}">Data (CSV, Parquet)</a>')
-        if whole:
-            section = parts[2].replace("_", ".")
-            text = table_files.links(table_files.known(section), self.env.docname)
-            text = f"Tables of this section, of all settings and seeds: {text}"
+        if is_run:
+            tables = table_files.known(parts[2].replace("_", "."))
+            links = table_files.links(tables, self.env.docname)
+            text = f"Tables of this section, of all settings and seeds: {links}"
             self.document += nodes.raw(
                 text=f'<p class="figure-data" id="{_ALL}">{text}</p>', format="html"
             )
@@ -62,9 +57,5 @@ def _add(cell: nodes.Element, links: str) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension with Sphinx."""
-    figures = gallery.load().figures
-    tables = {name: list(figure.tables) for name, figure in figures.items() if figure.tables}
-    # A config value, so that pages are written anew when the registry changes.
-    app.add_config_value("ctl_figure_tables", tables, "html")
     app.add_post_transform(UnderFigures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
