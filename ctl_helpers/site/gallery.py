@@ -117,13 +117,10 @@ def _figures(page: Path) -> dict[str, dict[str, Any]]:
     """Name → what the cell of each figure of a page says of it."""
     text = page.read_text(encoding="utf-8")
     cells = jupytext.reads(text, "md:myst").cells if text.startswith("---\njupytext:") else []
+    facts = [cell.metadata for cell in cells if "figure" in cell.metadata.get("mystnb", {})]
     return {
-        cell.metadata["mystnb"]["figure"]["name"]: {
-            "page": page.stem,
-            **cell.metadata.get("ctl", {}),
-        }
-        for cell in cells
-        if "figure" in cell.metadata.get("mystnb", {})
+        fact["mystnb"]["figure"]["name"]: {"page": page.stem, **fact.get("ctl", {})}
+        for fact in facts
     }
 
 
