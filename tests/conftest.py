@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 
 from ctl_helpers.settings import tasks
@@ -24,6 +25,22 @@ ROOT = Path(__file__).resolve().parents[1]
 _LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", ".ctl", "_build", "runs", "__pycache__", "*.egg-info"
 )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long comes first, but browsers last: one process builds the site for them."""
+
+    def rank(item: pytest.Item) -> int:
+        uses = getattr(item, "fixturenames", ())
+        if "site" in uses:
+            return 3 if "browser" in uses else 0
+        return 1 if item.get_closest_marker("slow") else 2
+
+    items.sort(key=rank)
+    for item in items:
+        if rank(item) == 0:
+            item.add_marker(pytest.mark.xdist_group("site"))
 
 
 @pytest.fixture(autouse=True)
@@ -105,16 +122,35 @@ def command(folder: Path, *arguments: str, **variables: str) -> subprocess.Compl
     )
 
 
+def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """A folder that the first of several test processes makes, while the others wait."""
+    done = folder.with_suffix(".done")
+    with FileLock(folder.with_suffix(".lock")):
+        if not done.exists():
+            assert not folder.exists(), f"{folder.name} could not be made, as another test says"
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what all test processes use."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def site(shared: Path) -> Path:
     """The built site of a fresh copy of the checkout, on the fast profile."""
-    folder = Path(
-        shutil.copytree(ROOT, tmp_path_factory.mktemp("book") / "checkout", ignore=_LEFT_OUT)
-    )
-    for action in ("run", "site"):
-        done = command(folder, action, "--profile", "fast")
-        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
-    return folder / "_build" / "html"
+
+    def make(folder: Path) -> None:
+        shutil.copytree(ROOT, folder, ignore=_LEFT_OUT)
+        for action in ("run", "site"):
+            done = command(folder, action, "--profile", "fast")
+            assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
+
+    return made_once(shared / "book", make) / "_build" / "html"
 
 
 FLAGS = [

@@ -219,8 +219,9 @@ UNFOLDED = """() => {
             .filter((a) => Number.isFinite(a.effect.getComputedTiming().endTime))
             .map((a) => a.finished.catch(() => null))));
 }"""
-# What depends on the width of the screen.
+# What depends on the width of the screen, and on the theme.
 NARROW = ["scrollable-region-focusable", "target-size"]
+DARK = ["color-contrast"]
 
 
 def barriers(page: Page, *rules: str) -> Iterator[str]:
@@ -240,8 +241,30 @@ def barriers(page: Page, *rules: str) -> Iterator[str]:
             yield f"{found['id']} ({found['impact']}): {places[:3]}"
 
 
-def problems(page: Page, address: str, scheme: str) -> Iterator[str]:
-    """Open a page and name what a reader would stumble over."""
+def seen(page: Page, scheme: str, width: int) -> Iterator[str]:
+    """What a reader with some theme and screen would stumble over."""
+    probe = page.evaluate(PROBE)
+    if probe["theme"] != scheme:
+        yield f"theme is {probe['theme']!r}"
+    if probe["overflow"] > 0:
+        yield f"{probe['overflow']} px wider than the screen"
+    if probe["crowded"] and width > 1000:
+        yield f"{probe['crowded']} figures of up to three panels have to be scrolled sideways"
+    if probe["unlabelled"]:
+        yield f"{probe['unlabelled']} figures without a label"
+    if probe["mathErrors"]:
+        yield f"{probe['mathErrors']} formulas with an error"
+    if probe["warning"]:
+        yield f"a warning: {probe['warning'].strip()[:200]!r}"
+    if found := UNRENDERED.search(probe["prose"]):
+        yield f"mathematics not rendered: {probe['prose'][found.start() :][:60]!r}"
+    for colour in probe["colours"]:
+        if contrast(colour, probe["background"]) < 4.5:
+            yield f"figure text in {colour} on {probe['background']}"
+
+
+def problems(page: Page, path: pathlib.Path) -> Iterator[str]:
+    """Open a page once, and look at it wide, narrow and dark."""
     from playwright.sync_api import TimeoutError as NotInTime
 
     noise: list[str] = []
@@ -249,31 +272,24 @@ def problems(page: Page, address: str, scheme: str) -> Iterator[str]:
     page.on("pageerror", lambda error: noise.append(str(error)))
     local = ("file:", "data:", "blob:")
     page.on("request", lambda r: None if r.url.startswith(local) else noise.append(r.url))
-    page.goto(address, wait_until="load")
+    page.goto(path.as_uri(), wait_until="load")
     try:
         page.wait_for_function(DRAWN, timeout=20_000)
     except NotInTime:
         yield "a figure is not drawn"
     page.evaluate("() => window.MathJax?.startup?.promise")
-    seen = page.evaluate(PROBE)
+    for scheme, width, rules in (("light", 380, NARROW), ("light", 1280, []), ("dark", 1280, DARK)):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.set_viewport_size({"width": width, "height": 900})
+        for _ in range(20):  # figures follow the theme and the screen a little later
+            if not (found := list(seen(page, scheme, width))):
+                break
+            page.wait_for_timeout(250)
+        # Pages of runs are alike: one theme is enough.
+        if scheme == "light" or "runs" not in path.parts:
+            found += barriers(page, *rules)
+        yield from (f"{problem} ({scheme}, {width} px)" for problem in found)
     yield from noise
-    if seen["theme"] != scheme:
-        yield f"theme is {seen['theme']!r}"
-    if seen["overflow"] > 0:
-        yield f"{seen['overflow']} px wider than the screen"
-    if seen["crowded"] and page.viewport_size["width"] > 1000:
-        yield f"{seen['crowded']} figures of up to three panels have to be scrolled sideways"
-    if seen["unlabelled"]:
-        yield f"{seen['unlabelled']} figures without a label"
-    if seen["mathErrors"]:
-        yield f"{seen['mathErrors']} formulas with an error"
-    if seen["warning"]:
-        yield f"a warning: {seen['warning'].strip()[:200]!r}"
-    if found := UNRENDERED.search(seen["prose"]):
-        yield f"mathematics not rendered: {seen['prose'][found.start() :][:60]!r}"
-    for colour in seen["colours"]:
-        if contrast(colour, seen["background"]) < 4.5:
-            yield f"figure text in {colour} on {seen['background']}"
 
 
 @pytest.mark.slow
@@ -285,27 +301,18 @@ def test_the_evidence_for_each_claim_is_on_its_page(site: pathlib.Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [1280, 380])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_in_a_browser(site: pathlib.Path, browser: Browser, scheme: str, width: int) -> None:
-    assert (site / "index.html").is_file()
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+@pytest.mark.parametrize("part", range(4))
+def test_pages_in_a_browser(site: pathlib.Path, browser: Browser, part: int) -> None:
+    paths = sorted(path for path in site.rglob("*.html") if "_static" not in path.parts)
+    paths.remove(site / "index.html")  # leads to the first page, and is none
     found = []
-    for path in sorted(site.rglob("*.html")):
-        # The root is a redirect to the first page.
-        if "_static" in path.parts or path == site / "index.html":
-            continue
+    for path in paths[part::4]:
         name = path.relative_to(site)
         if path.stat().st_size > 300_000:
             found.append(f"{name}: {path.stat().st_size} bytes")
-        page = context.new_page()
-        found += [f"{name}: {problem}" for problem in problems(page, path.as_uri(), scheme)]
-        # One theme is enough for runs' pages, which are alike, and for what hangs on the width.
-        if scheme == "light" or (width == 1280 and "runs" not in path.parts):
-            rules = NARROW if width == 380 else []
-            found += [f"{name}: {barrier}" for barrier in barriers(page, *rules)]
+        page = browser.new_page(viewport={"width": 380, "height": 900})
+        found += [f"{name}: {problem}" for problem in problems(page, path)]
         page.close()
-    context.close()
     assert not found, "\n".join(found)
 
 
