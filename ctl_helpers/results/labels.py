@@ -8,7 +8,14 @@ PAPER_LAMBDA = 0.4
 """λ of the paper's figures on Equations 2 and 3."""
 
 
-class Metric(str, Enum):
+class Label(str, Enum):
+    """A string with a name, stored, compared and printed as that string."""
+
+    __str__ = str.__str__
+    __format__ = str.__format__
+
+
+class Metric(Label):
     """What a comparison measures."""
 
     DISTANCE = "distance"
@@ -16,16 +23,133 @@ class Metric(str, Enum):
     COEF = "coef"
 
 
-class Split(str, Enum):
+class Split(Label):
     """Which examples a score is on."""
 
     HELD_OUT = "held-out"
     TEST = "test"
 
 
-class Statistics(str, Enum):
+class Statistics(Label):
     """Where a mixed network's BatchNorm statistics come from; the last is no mix."""
 
     MIXED = "mixed"
     RECOMPUTED = "recomputed"
     TUNED = "fine-tuned, own task"
+
+
+class Role(Label):
+    """Whose examples: those of a pair's tasks, or of the pretraining task."""
+
+    FIRST = "D_i"
+    PRETRAINING = "D_PT"
+    SECOND = "D_j"
+
+
+class PairControl(Label):
+    """Section 4.1: what two networks have in common; the first is what the paper has."""
+
+    SHARED = "shared pretraining"
+    APART = "pretrained apart"
+    OTHER_SAMPLES = "other samples"
+
+
+class VectorControl(Label):
+    """Section 4.3: what is added; the first is what the paper has."""
+
+    VECTORS = "task vectors"
+    SHUFFLED = "shuffled vectors"
+    STRETCHED = "shuffled vectors, stretched"
+    OTHER_SAMPLES = "other samples"
+
+
+class Triple(Label):
+    """Three networks, by what they were trained on."""
+
+    NEAR = "near tasks"
+    FAR = "with a far task"
+    APART = "one pretrained apart"
+
+
+class Lemma(Label):
+    """Lemmas of the paper's Appendix B."""
+
+    B2 = "B.2"
+    B3 = "B.3"
+
+
+class Weights(Label):
+    """The weights of networks in a mix."""
+
+    EQUAL = "equal"
+    UNEQUAL = "unequal"
+
+
+class AddedModel(Label):
+    """The front of a stitched model on two tasks (Figure 6)."""
+
+    FEATURES = "averaged features"
+    FIRST = "features of i"
+    SECOND = "features of j"
+    WEIGHTS = "merged weights"
+
+
+class NegatedModel(Label):
+    """What a stitched model has subtracted (Figure 10)."""
+
+    FEATURE = "feature subtracted"
+    WEIGHTS = "weights subtracted"
+
+
+class Scheme(Label):
+    """How the α of Theorem 4.3 goes with the number of task vectors."""
+
+    CONSTANT = "α = 0.1"
+    FALLING = "(k+1)α = 0.8"
+
+
+class Pooling(Label):
+    """How the states of a text become its feature."""
+
+    PAPER = "the paper's"
+    ANSWER = "mean over the answer"
+    LAST = "last token of the prompt"
+
+
+class Buffers(Label):
+    """Whether θ has the running statistics of BatchNorm, too."""
+
+    ALL = "all of θ"
+    PARAMETERS = "parameters"
+
+
+class Scale(Label):
+    """Axes of a fit."""
+
+    LINEAR = "linear"
+    LOG = "log"
+
+
+class Expansion(Label):
+    """A network, or its first-order expansion in the weights."""
+
+    NETWORK = "network"
+    TAYLOR = "taylor"
+
+
+class Paradigm(Label):
+    """What fine-tuning trains."""
+
+    FULL = "full"
+    TANGENT = "tangent"
+    ATTENTION_WEIGHTS = "attention-weights"
+    ATTENTION = "attention"
+    BLOCK_WEIGHTS = "block-weights"
+    BLOCK = "block"
+
+
+class Output(Label):
+    """What a disentanglement error compares."""
+
+    CLASSIFICATION = "classification"
+    REPRESENTATION = "representation"
