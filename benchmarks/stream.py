@@ -21,7 +21,7 @@ import tempfile
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from torch import Tensor
 from transformers import LlamaConfig, T5Config
 
 import ctl_helpers as ctl
+from ctl_helpers.engine.lazy_state import LazyState
 from ctl_helpers.engine.mix import StateDict
 from ctl_helpers.models.llama import Llama
 from ctl_helpers.models.t5 import T5
@@ -91,7 +92,7 @@ def network(shape: str) -> TextNetwork:
         return SHAPES[shape][0]()
 
 
-class Seeded(Mapping[str, Tensor]):
+def seeded(shapes: StateDict, dtype: torch.dtype, name: str, device: str) -> LazyState:
     """A checkpoint whose tensors are made when they are asked for, always the same.
 
     Args:
@@ -100,34 +101,22 @@ class Seeded(Mapping[str, Tensor]):
         name: checkpoints of other names are a little apart.
         device: where tensors are made.
     """
+    meta = {key: tensor.to("meta", dtype) for key, tensor in shapes.items()}
 
-    def __init__(self, shapes: StateDict, dtype: torch.dtype, name: str, device: str) -> None:
-        self.meta = {key: tensor.to("meta", dtype) for key, tensor in shapes.items()}
-        self._name, self._device = name, device
+    def drawn(owner: str, key: str) -> Tensor:
+        generator = torch.Generator(device).manual_seed(zlib.crc32(f"{owner}/{key}".encode()))
+        return torch.randn(meta[key].shape, dtype=dtype, device=device, generator=generator)
 
-    def __getitem__(self, key: str) -> Tensor:
-        base, own = (self._drawn(f"{name}/{key}") for name in ("base", self._name))
-        return base.mul_(0.02).add_(own, alpha=0.002).add_(1 if "norm" in key else 0)
+    def made(key: str) -> Tensor:
+        shift = drawn(name, key)
+        return drawn("base", key).mul_(0.02).add_(shift, alpha=0.002).add_("norm" in key)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.meta)
-
-    def __len__(self) -> int:
-        return len(self.meta)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.meta
-
-    def _drawn(self, text: str) -> Tensor:
-        key = text.partition("/")[2]
-        generator = torch.Generator(self._device).manual_seed(zlib.crc32(text.encode()))
-        like = self.meta[key]
-        return torch.randn(like.shape, dtype=like.dtype, device=self._device, generator=generator)
+    return LazyState(meta, made)
 
 
 def save(model: TextNetwork, dtype: torch.dtype, name: str, folder: Path, device: str) -> None:
     """A checkpoint in a shard a stage, with their index; its weights are drawn on ``device``."""
-    state, where = Seeded(model.state_dict(), dtype, name, device), {}
+    state, where = seeded(model.state_dict(), dtype, name, device), {}
     folder.mkdir()
     for stage in model.stages():
         kept = [key for key in state if key.startswith(stage.prefixes) and key not in where]
@@ -143,7 +132,7 @@ def run(case: Case, stream: bool) -> None:
     model, (_, dtype) = network(case.shape), SHAPES[case.shape]
     if case.folder is None:
         shapes = model.state_dict()
-        checkpoints = {name: Seeded(shapes, dtype, name, case.device) for name in NAMES}
+        checkpoints = {name: seeded(shapes, dtype, name, case.device) for name in NAMES}
     else:
         index = "model.safetensors.index.json"
         checkpoints = {name: lazy(Path(case.folder) / name / index) for name in NAMES}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import abc
 import ast
 import builtins
 import json
@@ -17,15 +16,14 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
-from functorch import make_functional_with_buffers
 from open_clip.transform import image_transform
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.func import jvp
 
 import ctl_helpers
 from ctl_helpers.project import MissingDataError
-from ctl_helpers.weights.files import read, read_module_pickle
+from ctl_helpers.weights.files import read
+from ctl_helpers.weights.pickles import read_module_pickle
 
 
 @pytest.fixture
@@ -75,75 +73,30 @@ class ClassificationHead(nn.Linear):
         self.normalize = True
 
 
-class LinearizedModel(nn.Module):
-    """Lists of parameters without names, and a function of them that is a closure."""
-
-    def __init__(self, model: nn.Module, start: nn.Module) -> None:
-        super().__init__()
-        function, before, self.buffers0 = make_functional_with_buffers(
-            start.eval(), disable_autograd_tracking=True
-        )
-        self.func0 = lambda weights, images: function(weights, self.buffers0, images)
-        _, after, _ = make_functional_with_buffers(model, disable_autograd_tracking=True)
-        self.params, self.params0 = nn.ParameterList(after), nn.ParameterList(before)
-
-    def forward(self, images: Tensor) -> Tensor:
-        before, after = tuple(self.params0), tuple(self.params)
-        moved = tuple(value - start for value, start in zip(after, before, strict=True))
-        output, slope = jvp(lambda weights: self.func0(weights, images), (before,), (moved,))
-        return output + slope
-
-
-class LinearizedImageEncoder(abc.ABC, nn.Module):
-    def __init__(self, model: ImageEncoder, start: ImageEncoder) -> None:
-        super().__init__()
-        self.train_preprocess, self.val_preprocess = model.train_preprocess, model.val_preprocess
-        self.cache_dir, self._model_name = None, "ViT-B-32"
-        self.model = LinearizedModel(model, start)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.model(images)
-
-    def save(self, path: Path) -> None:
-        torch.save(self.state_dict() | {"model_name": self._model_name}, path)
-
-
-CLASSES = {
-    "src.modeling": (ImageEncoder, ClassificationHead),
-    "src.linearize": (LinearizedModel, LinearizedImageEncoder),
-}
-
-
 @contextmanager
 def task_vectors_modules() -> Iterator[None]:
-    """While it lasts, the classes above are those of task_vectors and its linearized sequel."""
-    made = {name: types.ModuleType(name) for name in ("src", *CLASSES)}
-    home = ImageEncoder.__module__
-    for name, classes in CLASSES.items():
-        for kind in classes:
-            kind.__module__ = name
-            setattr(made[name], kind.__name__, kind)
-    sys.modules.update(made)
+    """While it lasts, the classes above are those of task_vectors."""
+    classes, home = (ImageEncoder, ClassificationHead), ImageEncoder.__module__
+    modules = {name: types.ModuleType(name) for name in ("src", "src.modeling")}
+    for kind in classes:
+        kind.__module__ = "src.modeling"
+        setattr(modules["src.modeling"], kind.__name__, kind)
+    sys.modules.update(modules)
     try:
         yield
     finally:
-        for kind in sum(CLASSES.values(), ()):
+        for kind in classes:
             kind.__module__ = home
-        for name in made:
+        for name in modules:
             del sys.modules[name]
 
 
-def clip(patch: int = 16) -> nn.Module:
-    """A small CLIP of open_clip's, whole."""
-    torch.manual_seed(0)
-    vision = {"image_size": 32, "patch_size": patch, "layers": 2, "width": 64, "head_width": 32}
-    text = {"context_length": 5, "vocab_size": 9, "layers": 1, "width": 32, "heads": 2}
-    return open_clip.CLIP(16, vision, text, quick_gelu=True)
-
-
 def encoder() -> ImageEncoder:
-    """An image encoder as task_vectors leaves it: without the text transformer."""
-    model = clip()
+    """A small image encoder as task_vectors leaves it: without the text transformer."""
+    torch.manual_seed(0)
+    vision = {"image_size": 32, "patch_size": 16, "layers": 2, "width": 64, "head_width": 32}
+    text = {"context_length": 5, "vocab_size": 9, "layers": 1, "width": 32, "heads": 2}
+    model = open_clip.CLIP(16, vision, text, quick_gelu=True)
     del model.transformer
     return ImageEncoder(model)
 
@@ -164,9 +117,7 @@ def test_a_state_dict_is_read_from_one_file(tmp_path: Path, state, suffix: str) 
 def test_a_state_dict_is_read_from_the_old_format_and_under_its_name(tmp_path, state) -> None:
     torch.save(state, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     torch.save({"epoch": 3, "state_dict": state}, tmp_path / "nested.pt")
-    torch.save({**state, "model_name": "ViT-B-32"}, tmp_path / "named.pt")
     assert same(read(tmp_path / "old.pt"), state)
-    assert same(read(tmp_path / "named.pt"), state)
     assert same(read(tmp_path / "nested.pt"), state)
 
 
@@ -250,9 +201,7 @@ def test_altered_numbers_are_noticed(tmp_path: Path, state) -> None:
 def test_what_is_no_state_dict_is_refused(tmp_path: Path) -> None:
     torch.save({"epoch": 3, "model": {}}, tmp_path / "training.pt")
     torch.save([torch.ones(1)], tmp_path / "list.pt")
-    torch.save({"model_name": ["ViT-B-32"]}, tmp_path / "names.pt")
     for name, problem in [
-        ("names.pt", "'model_name', which is no tensor"),
         ("training.pt", "'epoch', which is no tensor"),
         ("list.pt", "holds a list"),
         ("weights.h5", "no weight file of a known kind"),

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import ctl_helpers as ctl
-from ctl_helpers.engine.mix import check_compatible, described
+from ctl_helpers.engine.lazy_state import described
+from ctl_helpers.engine.mix import check_compatible
 from ctl_helpers.weights.files import lazy, read
 
 TYPES = (

@@ -21,7 +21,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPVisionModel
 from ctl_helpers.engine.mix import check_finite
 from ctl_helpers.project import MissingDataError
 from ctl_helpers.weights import hub as published_weights
-from ctl_helpers.weights.files import read, read_module_pickle
+from ctl_helpers.weights.files import read
 from ctl_helpers.weights.hub import check_base, commit, hub, relative_distance
 from ctl_helpers.weights.names import (
     architecture,
@@ -30,8 +30,8 @@ from ctl_helpers.weights.names import (
     from_task_vectors,
     hub_clip,
     image_tower,
-    needs_quickgelu,
 )
+from ctl_helpers.weights.pickles import read_module_pickle
 
 State = dict[str, Tensor]
 REPO = "tanganke/clip-vit-base-patch32_sun397"
@@ -215,7 +215,6 @@ def test_the_wrong_activation_gives_other_features(base, clip, images) -> None:
 
 @pytest.mark.parametrize("size", ["ViT-B-32", "ViT-B-16", "ViT-L-14"])
 def test_openai_weights_choose_an_architecture_with_quickgelu(size: str) -> None:
-    assert needs_quickgelu("tangent_task_arithmetic")
     for source in ("openai", "fusionbench", "task_vectors", "model_soups"):
         assert open_clip.get_model_config(architecture(size, source))["quick_gelu"]
 
@@ -223,9 +222,9 @@ def test_openai_weights_choose_an_architecture_with_quickgelu(size: str) -> None
 def test_activations_agree_with_open_clip_and_are_never_guessed() -> None:
     for source in ("openai", "laion2b_s34b_b79k"):
         known = open_clip.get_pretrained_cfg("ViT-B-32", source).get("quick_gelu", False)
-        assert needs_quickgelu(source) == known
+        assert (architecture("ViT-B-32", source) == "ViT-B-32-quickgelu") == known
     with pytest.raises(ValueError, match="activation of 'my own' is not known"):
-        needs_quickgelu("my own")
+        architecture("ViT-B-32", "my own")
 
 
 @pytest.fixture

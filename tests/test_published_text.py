@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_names import cache, snapshot  # noqa: F401
 from test_instructions import made  # noqa: F401
+from test_names import cache, snapshot  # noqa: F401
 from test_nlp6 import WRITERS, small  # noqa: F401
 from test_published_clip import run
 from tokenizers import Tokenizer, processors
@@ -20,11 +20,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, T5Config, T5ForCondition
 import ctl_helpers as ctl
 from ctl_helpers import settings
 from ctl_helpers.data import tokens
-from ctl_helpers.engine.mix import described
+from ctl_helpers.engine.lazy_state import LazyState, described
 from ctl_helpers.project import MissingDataError, SettingError
 from ctl_helpers.settings.published_text import PublishedText
 from ctl_helpers.weights import hub
-from ctl_helpers.weights.lazy import LazyFile
 
 WORDS = ["the", "film", "a", "dog", "answers", "question", "context", "field", "look", "test"]
 T5_SIZES = {
@@ -173,13 +172,13 @@ def test_a_t5_of_files_gives_the_logits_and_features_that_it_had(t5, small: Path
 def test_files_are_not_read_before_a_tensor_is_wanted(t5, monkeypatch) -> None:
     setting, models = t5
     asked: list[str] = []
-    plain = LazyFile.__getitem__
+    plain = LazyState.__getitem__
 
-    def counted(file: LazyFile, name: str) -> Tensor:
+    def counted(state: LazyState, name: str) -> Tensor:
         asked.append(name)
-        return plain(file, name)
+        return plain(state, name)
 
-    monkeypatch.setattr(LazyFile, "__getitem__", counted)
+    monkeypatch.setattr(LazyState, "__getitem__", counted)
     found = setting.checkpoints(0)
     read = {name for name in asked if name.startswith(("encoder.block.1.", "decoder.block.1."))}
     assert read == set()  # the blocks at both ends tell the base

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from transformers import LlamaForCausalLM, T5ForConditionalGeneration
 
 import ctl_helpers as ctl
 from ctl_helpers.engine import passes
+from ctl_helpers.engine.lazy_state import LazyState
 from ctl_helpers.engine.mix import StateDict
 from ctl_helpers.engine.stages import Stage, Staged
 from ctl_helpers.models.llama import Llama, small_llama
@@ -97,22 +98,16 @@ def test_what_transformers_saved_is_streamed(kind: str, around, tmp_path) -> Non
     assert same(ctl.measure(on_meta(model), files, asked, given, stream=True), usual)
 
 
-class Counting(Mapping[str, Tensor]):
+class Counting(LazyState):
     """A state dict that counts what is read of it."""
 
     def __init__(self, state: StateDict) -> None:
-        self.state, self.reads = state, Counter()
-        self.meta = {key: value.to("meta") for key, value in state.items()}
+        self.reads: Counter[str] = Counter()
+        super().__init__({key: value.to("meta") for key, value in state.items()}, state.__getitem__)
 
     def __getitem__(self, key: str) -> Tensor:
         self.reads[key] += 1
-        return self.state[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.state)
-
-    def __len__(self) -> int:
-        return len(self.state)
+        return super().__getitem__(key)
 
 
 def same(left: ctl.Linearity, right: ctl.Linearity) -> bool:

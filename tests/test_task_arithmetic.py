@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
 import pandas as pd
 import pytest
 import torch
 
 import ctl_helpers as ctl
 from ctl_helpers.analysis.task_arithmetic import controls, roles, shuffled, strongest
+from ctl_helpers.engine.lazy_state import LazyState
 
 
 def test_roles_are_the_own_task_and_the_mean_of_the_others_that_stand_for_pretraining() -> None:
@@ -78,28 +77,15 @@ def test_a_factor_stretches_the_same_shuffled_vectors() -> None:
 
 
 def test_shuffled_vectors_of_lazy_checkpoints_are_made_when_they_are_asked_for() -> None:
-    class Lazy(Mapping[str, torch.Tensor]):
-        def __init__(self, held: dict[str, torch.Tensor]) -> None:
-            self.held, self.read = held, []
-
-        def __getitem__(self, name: str) -> torch.Tensor:
-            self.read.append(name)
-            return self.held[name]
-
-        def __iter__(self) -> Iterator[str]:
-            return iter(self.held)
-
-        def __len__(self) -> int:
-            return len(self.held)
-
     held = {"v": torch.arange(4.0), "w": torch.arange(10.0)}
     start = {name: torch.ones_like(value) for name, value in held.items()}
-    lazy = Lazy(held)
+    reads: list[str] = []
+    lazy = LazyState(held, lambda name: reads.append(name) or held[name])
     found = shuffled({"PT": start, "a": lazy}, "PT", ["a"], seed=1)["a"]
-    assert (list(found), "w" in found, lazy.read) == (["v", "w"], True, [])
+    assert (list(found), "w" in found, reads) == (["v", "w"], True, [])
     plain = shuffled({"PT": start, "a": held}, "PT", ["a"], seed=1)["a"]
     assert torch.equal(found["w"], plain["w"])
-    assert lazy.read == ["w"]
+    assert reads == ["w"]
 
 
 def test_controls_are_equation_2_of_other_samples_and_of_shuffled_vectors(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 import ctl_helpers as ctl
 from ctl_helpers.analysis import vector_angles
+from ctl_helpers.engine.lazy_state import LazyState
 
 
 def naive(states, i: str, j: str) -> float:
@@ -76,22 +76,15 @@ def test_counters_do_not_count() -> None:
 def test_one_tensor_is_read_at_a_time(net, around) -> None:
     asked: list[tuple[str, str]] = []
 
-    class Lazy(Mapping[str, Tensor]):
-        def __init__(self, name: str, state: Mapping[str, Tensor]) -> None:
-            self._name, self.meta = name, state
+    def watched(name: str, state: dict[str, Tensor]) -> LazyState:
+        def read(key: str) -> Tensor:
+            asked.append((key, name))
+            return state[key]
 
-        def __getitem__(self, key: str) -> Tensor:
-            asked.append((key, self._name))
-            return self.meta[key]
-
-        def __iter__(self) -> Iterator[str]:
-            return iter(self.meta)
-
-        def __len__(self) -> int:
-            return len(self.meta)
+        return LazyState(state, read)
 
     states = around(net, "abp")
-    lazy = {name: Lazy(name, state) for name, state in states.items()}
+    lazy = {name: watched(name, state) for name, state in states.items()}
     found = ctl.cosines(lazy, "p", "ab")
     assert found.equals(ctl.cosines(states, "p", "ab"))
     assert asked == [(key, name) for key in net.state_dict() for name in "pab"]

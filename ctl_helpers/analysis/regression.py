@@ -39,6 +39,8 @@ def bootstrap(
     statistic: Callable[[NDArray[np.float64]], float],
     values: ArrayLike,
     groups: Sequence[object] | None = None,
+    *,
+    within: bool = False,
     resamples: int = 1000,
     seed: int = 0,
     level: float = 0.95,
@@ -48,9 +50,10 @@ def bootstrap(
     Args:
         statistic: a number of an array like ``values``; where it is NaN the resample is left out.
         values: shape (observations, …).
-        groups: a name for each observation; those with the same, such as a seed's or a pair's,
-            stay together: whole groups are then drawn, as many as there are. By default each
-            observation is its own.
+        groups: a name for each observation, such as its seed or pair: groups are then drawn, as
+            many as there are. By default each observation is its own.
+        within: draw again within each drawn group, too, as many observations as it has; otherwise
+            it comes whole.
         resamples: how many arrays to draw.
         seed: the same seed gives the same interval.
         level: the share of resamples inside the interval.
@@ -74,30 +77,19 @@ def bootstrap(
             f"{resamples} resamples at level {level} make no interval; give one at least, and a "
             "level between 0 and 1"
         )
-    rows = list(names.groupby(names, sort=False).indices.values())
+    members = list(names.groupby(names, sort=False).indices.values())
     generator = np.random.default_rng(seed)
-    drawn = (
-        np.concatenate([rows[group] for group in generator.integers(len(rows), size=len(rows))])
-        for _ in range(resamples)
-    )
-    return percentiles([statistic(values[chosen]) for chosen in drawn], level)
-
-
-def percentiles(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """The interval that holds the middle share ``level`` of a statistic's resampled values.
-
-    Args:
-        values: the statistic of each resample; NaN is left out.
-        level: the share of them inside the interval.
-
-    Raises:
-        ValueError: all of them are NaN.
-    """
-    known = np.asarray(values, dtype=np.float64)
-    known = known[~np.isnan(known)]
-    if len(known) == 0:
+    found = []
+    for _ in range(resamples):
+        drawn = [members[group] for group in generator.integers(len(members), size=len(members))]
+        if within:
+            drawn = [rows[generator.integers(len(rows), size=len(rows))] for rows in drawn]
+        found.append(statistic(values[np.concatenate(drawn)]))
+    numbers = np.asarray(found, dtype=np.float64)
+    numbers = numbers[~np.isnan(numbers)]
+    if len(numbers) == 0:
         raise ValueError("the statistic is NaN on every resample; check it on the whole table")
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(numbers, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
@@ -111,15 +103,15 @@ def explained(
     """``R²`` of a column on each of others, as it is and between logarithms, with intervals.
 
     Args:
-        table: one row an observation.
+        table: one row per observation.
         target: the column to explain.
         regressors: columns, each on its own.
         groups: a column of names, and
         resamples: as in :func:`bootstrap`.
 
     Returns:
-        A row a ``scale`` (``"linear"``, ``"log"``) and ``regressor``: ``r_squared``, ``low`` and
-        ``high``. Logarithms leave out values that are not positive. All three are NaN where a
+        A row for each ``scale`` (``"linear"``, ``"log"``) and ``regressor``: ``r_squared``, ``low``
+        and ``high``. Logarithms leave out values that are not positive. All three are NaN where a
         column does not vary.
     """
     rows = []
@@ -131,7 +123,7 @@ def explained(
             whole = _share(pairs) if len(pairs) > 1 else float("nan")
             whose = None if groups is None else table.loc[used, groups]
             known = not np.isnan(whole)
-            ends = bootstrap(_share, pairs, whose, resamples) if known else (whole, whole)
+            ends = bootstrap(_share, pairs, whose, resamples=resamples) if known else (whole, whole)
             found = {"r_squared": whole, "low": ends[0], "high": ends[1]}
             rows.append({"scale": scale, "regressor": name} | found)
     return pd.DataFrame(rows)

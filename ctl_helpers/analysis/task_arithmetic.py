@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 
 from ctl_helpers.engine.batches import Streams
 from ctl_helpers.engine.compare import measure
-from ctl_helpers.engine.mix import StateDict, described
+from ctl_helpers.engine.lazy_state import LazyState, described
+from ctl_helpers.engine.mix import StateDict
 from ctl_helpers.engine.questions import addition
 
 KEPT = 0.95
@@ -80,11 +82,24 @@ def shuffled(
         ``pretrained`` and ``names`` → state dict; where the checkpoint is read when it is asked
         for, so is what is made of it.
     """
-    start, found = checkpoints[pretrained], {pretrained: checkpoints[pretrained]}
+    start = checkpoints[pretrained]
+    networks = {pretrained: start}
     for name in names:
-        made = _Shuffled(start, checkpoints[name], f"{seed}/{name}", factor)
-        found[name] = dict(made) if isinstance(checkpoints[name], dict) else made
-    return found
+        make = partial(_shuffled, start, checkpoints[name], f"{seed}/{name}", factor)
+        network = LazyState(described(start), make)
+        networks[name] = dict(network) if isinstance(checkpoints[name], dict) else network
+    return networks
+
+
+def _shuffled(start: StateDict, end: StateDict, seed: str, factor: float, name: str) -> Tensor:
+    """A tensor of the network at the end of a shuffled task vector."""
+    origin = start[name]
+    if not origin.is_floating_point():
+        return origin
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}/{name}".encode()))
+    vector = (end[name] - origin).flatten()
+    order = torch.randperm(vector.numel(), generator=generator)
+    return origin + factor * vector[order].view_as(origin)
 
 
 def controls(
@@ -137,33 +152,3 @@ def controls(
     return pd.concat(
         table.assign(control=kind, stretch=factors.get(kind, 1.0)) for kind, table in found.items()
     )
-
-
-class _Shuffled(Mapping[str, Tensor]):
-    """The end of a shuffled task vector, made tensor by tensor."""
-
-    def __init__(self, start: StateDict, end: StateDict, seed: str, factor: float) -> None:
-        self._start, self._end, self._seed, self._factor = start, end, seed, factor
-
-    def __getitem__(self, name: str) -> Tensor:
-        start = self._start[name]
-        if not start.is_floating_point():
-            return start
-        generator = torch.Generator().manual_seed(zlib.crc32(f"{self._seed}/{name}".encode()))
-        vector = (self._end[name] - start).flatten()
-        order = torch.randperm(vector.numel(), generator=generator)
-        return start + self._factor * vector[order].view_as(start)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._start)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._start  # without making it
-
-    def __len__(self) -> int:
-        return len(self._start)
-
-    @property
-    def meta(self) -> dict[str, Tensor]:
-        """Name → a tensor of that shape and type on the meta device."""
-        return described(self._start)

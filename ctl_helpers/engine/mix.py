@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from ctl_helpers.engine.lazy_state import described
+
 Mix = Mapping[str, float]
 MixKey = tuple[tuple[str, float], ...]
 StateDict = Mapping[str, Tensor]
@@ -44,14 +46,6 @@ def blend(parts: Sequence[tuple[float, Mix]]) -> dict[str, float]:
         for name, share in mix.items():
             total[name] = total.get(name, 0.0) + weight * share
     return dict(mix_key(total))
-
-
-def described(state: StateDict) -> StateDict:
-    """Tensors of the same shapes and types, to be looked at without reading the values.
-
-    A state dict that is read when it is asked for tells them in its attribute ``meta``.
-    """
-    return getattr(state, "meta", state)
 
 
 def check_compatible(

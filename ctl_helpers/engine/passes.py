@@ -19,9 +19,10 @@ from torch.func import functional_call
 from ctl_helpers.engine.batches import Batch, Inputs, Portion, Portions
 from ctl_helpers.engine.folds import Fold, Pass, checked, last_uses
 from ctl_helpers.engine.hooks import evaluating, taps
+from ctl_helpers.engine.lazy_state import described
 from ctl_helpers.engine.linearized import Linearized
 from ctl_helpers.engine.memory import free_memory
-from ctl_helpers.engine.mix import MixKey, StateDict, check_compatible, check_finite, described
+from ctl_helpers.engine.mix import MixKey, StateDict, check_compatible, check_finite
 from ctl_helpers.engine.mixed_weights import Weights, is_single, sums_to_one
 from ctl_helpers.engine.stages import Staged
 from ctl_helpers.engine.streaming import Streaming

@@ -18,8 +18,9 @@ from torch.func import functional_call
 
 from ctl_helpers.engine.batches import Batch, Inputs, Portion, Portions
 from ctl_helpers.engine.folds import Fold, Pass, checked, last_uses
+from ctl_helpers.engine.lazy_state import described
 from ctl_helpers.engine.memory import free_memory
-from ctl_helpers.engine.mix import MixKey, StateDict, check_finite, described
+from ctl_helpers.engine.mix import MixKey, StateDict, check_finite
 from ctl_helpers.engine.mixed_weights import Mixer
 from ctl_helpers.engine.stages import Stage, Staged, State
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from ctl_helpers.engine.mix import StateDict, check_compatible, described
+from ctl_helpers.engine.lazy_state import LazyState, described
+from ctl_helpers.engine.mix import StateDict, check_compatible
 from ctl_helpers.engine.stages import Staged
 
 
@@ -60,15 +61,15 @@ def from_transformers(model: TextNetwork, state: StateDict, name: str) -> StateD
         name: what errors call it.
 
     Returns:
-        A mapping that reads a tensor from ``state`` when it is asked for.
+        What takes a tensor from ``state`` when it is asked for it.
 
     Raises:
         ValueError: a missing or unexpected tensor, another shape, or tensors that this
             architecture ties and that are not equal.
     """
-    found = {key: key for key in state if not model.unused.fullmatch(key)}
-    for own, others in model.tied.items():
-        saved = [key for key in (own, *others) if found.pop(key, None)]
+    sources = {key: key for key in state if not model.unused.fullmatch(key)}
+    for primary, others in model.tied.items():
+        saved = [key for key in (primary, *others) if sources.pop(key, None)]
         for other in saved[1:]:
             if not torch.equal(state[saved[0]], state[other]):
                 raise ValueError(
@@ -76,31 +77,9 @@ def from_transformers(model: TextNetwork, state: StateDict, name: str) -> StateD
                     "which this network ties; build it with tie_word_embeddings=False"
                 )
         if saved:
-            found[own] = saved[0]
-    view = _Renamed(state, found)
-    check_compatible({name: view}, model.state_dict())
-    return view
-
-
-class _Renamed(Mapping[str, Tensor]):
-    """Tensors of a state dict under other names."""
-
-    def __init__(self, state: StateDict, names: Mapping[str, str]) -> None:
-        self._state, self._names = state, names
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self._state[self._names[name]]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._names  # without reading it
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    @property
-    def meta(self) -> dict[str, Tensor]:
-        known = described(self._state)
-        return {name: known[old] for name, old in self._names.items()}
+            sources[primary] = saved[0]
+    shapes = described(state)
+    meta = {key: shapes[source] for key, source in sources.items()}
+    renamed = LazyState(meta, lambda key: state[sources[key]])
+    check_compatible({name: renamed}, model.state_dict())
+    return renamed

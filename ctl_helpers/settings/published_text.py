@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from ctl_helpers.data.texts import majority
-from ctl_helpers.data.tokens import END, PAD, Coder, TextBatches
-from ctl_helpers.engine.mix import StateDict, described
+from ctl_helpers.data.tokens import END, PAD, Coder
+from ctl_helpers.engine.lazy_state import LazyState, described
+from ctl_helpers.engine.mix import StateDict
 from ctl_helpers.models.text import TextNetwork, from_transformers
 from ctl_helpers.project import MissingDataError
-from ctl_helpers.settings.schema import PRETRAINED, Checked
-from ctl_helpers.settings.text import OnTexts
+from ctl_helpers.settings.needs import tokenizer
+from ctl_helpers.settings.schema import PRETRAINED, Checked, Network
+from ctl_helpers.settings.texts import OnTexts
 from ctl_helpers.store.artifacts import digest
 from ctl_helpers.store.code_keys import module_checksum
 from ctl_helpers.weights.files import lazy
-from ctl_helpers.weights.hub import check_base, commit, first_missing, hub, weights_file
+from ctl_helpers.weights.hub import check_base, weights_file
 
-_TOKENIZER = "tokenizer.json"
 _BY_TOKEN = ("shared.weight", "embed_tokens.weight", "lm_head.weight")
 
 
-class HubT5(Checked):
+class HubT5(Network, Checked):
     """A T5 v1.0 of the hub; sizes have the names of its ``config.json``.
 
     Attributes:
@@ -57,7 +57,7 @@ class HubT5(Checked):
         return Coder(tokenizer, "right", longest, PAD, END)
 
 
-class HubLlama(Checked):
+class HubLlama(Network, Checked):
     """A Llama 2 of the hub; sizes have the names of its ``config.json``.
 
     Attributes:
@@ -99,52 +99,13 @@ class PublishedText(OnTexts):
     Attributes:
         model: the architecture.
         repositories: task → the repository of its fine-tune.
-        longest: tokens of a prompt, marks included; longer ones are cut.
     """
+
+    usual_batch: ClassVar[int] = 16  # texts are long
+    usual_answers: ClassVar[str] = "held-out"  # nothing is trained here
 
     model: Annotated[HubT5 | HubLlama, Field(discriminator="architecture")]
     repositories: dict[str, str]
-    longest: int
-
-    def shortened(self, share: float) -> PublishedText:
-        """The same: nothing is trained."""
-        return self
-
-    def missing(self) -> str | None:
-        """What is not on this machine and how to get it, in one sentence; None if all is here."""
-        return first_missing(
-            *(lambda task=task: self.texts(task, "test", 0) for task in self._tasks()),
-            *(lambda repo=repo: weights_file(repo, local=True) for repo in self._repositories()),
-            lambda: _tokenizer_file(self.model.pretrained, local=True),
-        )
-
-    def fetch(self) -> None:
-        """Download texts, weights and the tokenizer, all that can be downloaded.
-
-        Raises:
-            MissingDataError: some cannot.
-        """
-        sentence = first_missing(
-            *(lambda task=task: self.data.module.fetch(task) for task in self._tasks()),
-            *(lambda repo=repo: weights_file(repo) for repo in self._repositories()),
-            lambda: _tokenizer_file(self.model.pretrained),
-        )
-        if sentence:
-            raise MissingDataError(sentence)
-
-    def streams(
-        self,
-        tasks: Sequence[str],
-        samples: int | None = None,
-        batch_size: int = 16,
-        split: str = "test",
-    ) -> dict[str, TextBatches]:
-        """Batches by task, as :meth:`OnTexts.streams`; smaller ones, since texts are long."""
-        return super().streams(tasks, samples, batch_size, split)
-
-    def majority(self, task: str, samples: int | None = None) -> float:
-        """As :meth:`OnTexts.majority`, of held-out answers: nothing is trained here."""
-        return majority(self.texts(task, "held-out"), self.texts(task, "test", samples))
 
     def coder(self) -> Coder:
         """The published tokenizer, as the network takes it.
@@ -152,8 +113,8 @@ class PublishedText(OnTexts):
         Raises:
             MissingDataError: it is not on this machine and cannot be fetched.
         """
-        tokenizer = _tokenizer(_tokenizer_file(self.model.pretrained))
-        return self.model.coder(tokenizer, self.longest)
+        published = _tokenizer(str(tokenizer(self.model.pretrained)))
+        return self.model.coder(published, self.longest)
 
     def build(self) -> TextNetwork:
         """The architecture on the meta device, where weights take no memory."""
@@ -182,7 +143,7 @@ class PublishedText(OnTexts):
         for task in self.finetune if tasks is None else tasks:
             repo = self.repositories[task]
             found[task] = _read(model, repo)
-            check_base(*(_ends(model, state) for state in (found[task], base)), repo)
+            check_base(_ends(model, found[task]), _ends(model, base), repo)
         return found
 
     def source_checksum(self) -> str:
@@ -191,42 +152,20 @@ class PublishedText(OnTexts):
         parts = (f"models.{network}", f"data.sets.{self.data.set}", "settings.published_text")
         return digest([module_checksum(part) for part in parts])
 
-    def _tasks(self) -> list[str]:
-        return list(dict.fromkeys([*self.finetune, *self.control]))
-
-    def _repositories(self) -> list[str]:
-        return [self.model.pretrained, *self.repositories.values()]
-
-
-class _FirstRows(Mapping[str, Tensor]):
-    """A state dict without the rows of tokens that a fine-tune has added, which come last."""
-
-    def __init__(self, state: StateDict, rows: int) -> None:
-        self._state, self._rows = state, rows
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self._cut(name, self._state[name])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._state)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._state  # without reading it
-
-    def __len__(self) -> int:
-        return len(self._state)
-
-    @property
-    def meta(self) -> dict[str, Tensor]:
-        return {name: self._cut(name, value) for name, value in described(self._state).items()}
-
-    def _cut(self, name: str, value: Tensor) -> Tensor:
-        return value[: self._rows] if name.endswith(_BY_TOKEN) else value
-
 
 def _read(model: TextNetwork, repo: str) -> StateDict:
-    state = _FirstRows(lazy(weights_file(repo)), model.config.vocab_size)
+    state = _first_rows(lazy(weights_file(repo)), model.config.vocab_size)
     return from_transformers(model, state, repo)
+
+
+def _first_rows(state: StateDict, rows: int) -> LazyState:
+    """A state dict without the rows of tokens that a fine-tune has added, which come last."""
+
+    def cut(name: str, value: Tensor) -> Tensor:
+        return value[:rows] if name.endswith(_BY_TOKEN) else value
+
+    meta = {name: cut(name, value) for name, value in described(state).items()}
+    return LazyState(meta, lambda name: cut(name, state[name]))
 
 
 def _ends(model: TextNetwork, state: StateDict) -> dict[str, Tensor]:
@@ -234,11 +173,6 @@ def _ends(model: TextNetwork, state: StateDict) -> dict[str, Tensor]:
     _, first, *_, last, _, _ = model.stages()
     prefixes = (*first.prefixes, *last.prefixes)
     return {name: state[name] for name in state if name.startswith(prefixes)}
-
-
-def _tokenizer_file(repo: str, local: bool = False) -> str:
-    (path,) = hub(repo, commit(repo), _TOKENIZER, local=local)
-    return str(path)
 
 
 @lru_cache(maxsize=2)

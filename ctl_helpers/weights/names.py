@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ctl_helpers.engine.mix import StateDict, check_compatible
+from ctl_helpers.engine.mix import StateDict
 from ctl_helpers.weights.files import read
 from ctl_helpers.weights.hub import weights_file
 
-_QUICKGELU = ("openai", "fusionbench", "task_vectors", "tangent_task_arithmetic", "model_soups")
+_QUICKGELU = ("openai", "fusionbench", "task_vectors", "model_soups")
 _GELU = ("laion2b_s34b_b79k",)
 _NAMES = {
     "vision_model.embeddings.class_embedding": "visual.class_embedding",
@@ -36,7 +36,6 @@ _PARTS = {
     "mlp.fc2": "mlp.c_proj",
 }
 _QKV = re.compile(r"self_attn\.(?P<letter>[qkv])_proj\.(?P<kind>weight|bias)")
-_ROUNDED = 1e-3  # of a tensor's norm; half precision takes up to half of it
 
 
 def from_huggingface(state: StateDict, base: StateDict | None = None) -> dict[str, Tensor]:
@@ -132,74 +131,6 @@ def from_task_vectors(state: StateDict) -> dict[str, Tensor]:
     return image_tower({name.removeprefix("model."): value for name, value in state.items()})
 
 
-def from_tangent_task_arithmetic(
-    state: StateDict, model: nn.Module, pretrained: StateDict | None = None
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The image towers of a ``LinearizedImageEncoder`` of Ortiz-Jimenez et al. 2023: θ and θ_0.
-
-    ``linear_finetuned.pt`` and ``linear_zeroshot.pt`` of gortizji/tangent_task_arithmetic hold two
-    lists without names, ``model.params.{i}`` (θ) and ``model.params0.{i}`` (θ_0). i counts
-    ``named_parameters()`` of the encoder that functorch made them from: a CLIP of open_clip whose
-    ``transformer``, the text's, was deleted, but not the rest of the text tower. Its order is one
-    in open_clip 2.10.1, which their code pins, in 2.0.2 and in 3.3.0. Buffers are no part of these
-    files; CLIP has one alone, the text's mask.
-
-    Args:
-        state: the file's tensors, from :func:`~ctl_helpers.weights.files.read` or, for a whole
-            module, :func:`~ctl_helpers.weights.files.read_module_pickle`.
-        model: a whole CLIP of the size that it was made from; its weights are not read.
-        pretrained: the weights that θ_0 has to be, under open_clip's names, up to half
-            precision. Without them, tensors of one shape in each other's place go unnoticed.
-
-    Returns:
-        θ and θ_0 under the tower's names, ``visual.…``, in float32, as
-        :class:`~ctl_helpers.engine.linearized.Linearized` takes them.
-
-    Raises:
-        ValueError: an index that is missing or too many, a shape that is not its parameter's, or
-            a θ_0 that is not ``pretrained``; the first one is named.
-    """
-    shapes = {
-        name: tuple(value.shape)
-        for name, value in model.named_parameters()
-        if not name.startswith("transformer.")
-    }
-    theta, base = (_named(state, f"model.{listed}", shapes) for listed in ("params", "params0"))
-    if pretrained is not None:
-        tower = image_tower(pretrained)
-        check_compatible({"θ_0": base}, tower, "the pretrained model")
-        for name, value in base.items():
-            if (value - tower[name]).norm() > _ROUNDED * tower[name].norm():
-                raise ValueError(
-                    f"'model.params0.{list(shapes).index(name)}' is not {name!r} of the pretrained "
-                    "weights: load a checkpoint that started from them, in its own order"
-                )
-    return theta, base
-
-
-def _named(state: StateDict, listed: str, shapes: Mapping[str, tuple[int, ...]]) -> StateDict:
-    """The image tower of a list of tensors, from the names and shapes of all, in their order."""
-    keys = {f"{listed}.{number}": name for number, name in enumerate(shapes)}
-    for key, name in keys.items():
-        if key not in state:
-            raise ValueError(
-                f"the checkpoint has no {key!r}, which is {name!r} of shape {shapes[name]}; load "
-                f"one of tangent_task_arithmetic with all {len(keys)} tensors of this CLIP"
-            )
-        if (found := tuple(state[key].shape)) != shapes[name]:
-            raise ValueError(
-                f"the checkpoint's {key!r} has shape {found}, but {name!r} has {shapes[name]}; "
-                "pass the whole CLIP that it was made from, or load one in that order"
-            )
-    if more := [key for key in state if key.startswith(f"{listed}.") and key not in keys]:
-        raise ValueError(
-            f"the checkpoint has {more[0]!r} of shape {tuple(state[more[0]].shape)}, but this CLIP "
-            f"has {len(keys)} parameters beside its text transformer's; pass the whole CLIP that "
-            "it was made from"
-        )
-    return image_tower({name: state[key] for key, name in keys.items()})
-
-
 def image_tower(state: StateDict) -> dict[str, Tensor]:
     """The ``visual.*`` part of a CLIP, in float32 (ValueError where there is none)."""
     tower = {name: value.float() for name, value in state.items() if name.startswith("visual.")}
@@ -208,28 +139,26 @@ def image_tower(state: StateDict) -> dict[str, Tensor]:
     return tower
 
 
-def needs_quickgelu(source: str) -> bool:
-    """Whether weights want QuickGELU, ``x·σ(1.702x)``, in place of GELU.
+def architecture(size: str, source: str) -> str:
+    """open_clip's name for a size with the activation of a source's weights.
 
-    OpenAI's do, and with them all fine-tunes of the papers; with the other activation they run,
-    but silently wrong.
+    OpenAI's want QuickGELU, ``x·σ(1.702x)``, and with them all fine-tunes of the papers; with GELU
+    they run, but silently wrong.
 
     Args:
-        source: ``openai``, ``fusionbench``, ``task_vectors``, ``tangent_task_arithmetic``,
-            ``model_soups``, or open_clip's ``laion2b_s34b_b79k``.
+        size: such as ``ViT-B-32``.
+        source: ``openai``, ``fusionbench``, ``task_vectors``, ``model_soups``, or open_clip's
+            ``laion2b_s34b_b79k``.
 
     Raises:
         ValueError: a source whose activation is not known here.
     """
-    if source not in _QUICKGELU + _GELU:
+    if source in _GELU:
+        return size
+    if source not in _QUICKGELU:
         known = ", ".join(_QUICKGELU + _GELU)
         raise ValueError(f"the activation of {source!r} is not known here; there are {known}")
-    return source in _QUICKGELU
-
-
-def architecture(size: str, source: str) -> str:
-    """open_clip's name for a size with a source's activation: ``ViT-B-32-quickgelu``."""
-    return f"{size}-quickgelu" if needs_quickgelu(source) else size
+    return f"{size}-quickgelu"
 
 
 def hub_clip(repo: str, base: StateDict | None = None) -> dict[str, Tensor]:
