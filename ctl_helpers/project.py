@@ -21,6 +21,10 @@ class SettingError(ProjectError):
     """A setting or profile that does not exist or is not written right, in one sentence."""
 
 
+class TableError(ProjectError):
+    """A stored table that is not as it is declared, in one sentence."""
+
+
 class MissingDataError(RuntimeError):
     """A data set is not on this machine; the message says in one sentence how to get it."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ctl_helpers.findings.replicates import Sample
+from ctl_helpers.results import refuse_merged
 
 Words = Callable[[float], str]
 
@@ -20,7 +21,7 @@ class Finding:
     """One number on one setting. Figures, sentences and claims that speak of it quote this.
 
     Attributes:
-        name: its measure, with the measure's arguments where it has some.
+        name: its measure, with the stored tables and the arguments that it was given.
         setting: whose results it comes from.
         sample: the number's replicates.
         write: how the number is written.
@@ -62,7 +63,8 @@ class Measure:
         return self.function.__name__
 
     def __call__(self, *tables: pd.DataFrame, **arguments: object) -> Sample:
-        """The number of tables of one setting."""
+        """The number of tables of one setting; ``TableError`` where it would merge grid points."""
+        refuse_merged(*tables)
         return self.function(*tables, **arguments)
 
     def by_setting(self, *tables: pd.DataFrame, **arguments: object) -> dict[str, Finding]:
@@ -74,7 +76,7 @@ class Measure:
         """
         parts = [dict(iter(table.groupby("setting", sort=False))) for table in tables]
         common = [name for name in parts[0] if all(name in part for part in parts)]
-        name = title(self.name, arguments)
+        name = title(self.name, [table.attrs.get("table", "") for table in tables], arguments)
         samples = {
             str(setting): self(*(part[setting] for part in parts), **arguments)
             for setting in common
@@ -102,10 +104,11 @@ def measure(write: str | Words) -> Callable[[Callable[..., Sample]], Measure]:
     return declare
 
 
-def title(name: str, arguments: dict[str, object]) -> str:
-    """A finding's name: its measure's, with arguments where it has some."""
-    listed = ", ".join(f"{key}={value}" for key, value in sorted(arguments.items()))
-    return f"{name}({listed})" if listed else name
+def title(name: str, tables: Sequence[str], arguments: Mapping[str, object]) -> str:
+    """A finding's name: ``"statistics_length(4.1.batchnorm/features, statistics=mixed)"``."""
+    listed = [table for table in tables if table]
+    listed += [f"{key}={value}" for key, value in sorted(arguments.items())]
+    return f"{name}({', '.join(listed)})" if listed else name
 
 
 def quoted(*findings: Iterable[Finding]) -> list[dict[str, str]]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ctl_helpers.analysis.regression import percentiles
+from ctl_helpers.analysis.regression import bootstrap
 
 Values = NDArray[np.float64]
 
@@ -44,17 +45,10 @@ class Sample:
         """
         if len(self.values) < 2:
             return None
-        groups = list(pd.Series(range(len(self.values))).groupby(list(self.seeds)).indices.values())
-        generator = np.random.default_rng(0)
-
-        def again() -> float:
-            drawn = generator.integers(len(groups), size=len(groups))
-            chosen = [groups[number] for number in drawn]
-            rows = [rows[generator.integers(len(rows), size=len(rows))] for rows in chosen]
-            return float(self.statistic(self.values[np.concatenate(rows)]))
-
         with np.errstate(all="ignore"):
-            return percentiles([again() for _ in range(resamples)])
+            return bootstrap(
+                self.statistic, self.values, self.seeds, within=True, resamples=resamples
+            )
 
     @property
     def replicates(self) -> str:
@@ -71,12 +65,12 @@ def whole(
 
     A ratio of two means would otherwise be of one seed's number over another's.
     """
-    kept = np.flatnonzero(~np.isnan(values).reshape(len(values), -1).any(axis=1))
+    complete = np.asarray(~np.isnan(values).reshape(len(values), -1).any(axis=1))
 
-    def found(rows: Values) -> float:
+    def of_any(rows: Values) -> float:
         return float(statistic(rows)) if len(rows) else float("nan")
 
-    return Sample(values[kept], [seeds[place] for place in kept], unit, found)
+    return Sample(values[complete], list(compress(seeds, complete)), unit, of_any)
 
 
 def cube(
@@ -86,33 +80,35 @@ def cube(
 
     Args:
         unit: the columns that tell a seed's replicates apart.
+        value: the column that is averaged.
         axes: column → its values in order; None for all, sorted.
     """
     levels = {
-        name: list(known) if known is not None else sorted(table[name].unique())
-        for name, known in axes.items()
+        name: sorted(table[name].unique()) if order is None else list(order)
+        for name, order in axes.items()
     }
     wide = table.pivot_table(
         index=["seed", *unit], columns=list(axes), values=value, aggfunc="mean", observed=True
     )
     if len(axes) > 1:
-        names = pd.MultiIndex.from_product(levels.values())
+        columns = pd.MultiIndex.from_product(list(levels.values()))
     else:
-        (names,) = levels.values()
-    values = wide.reindex(columns=names).to_numpy(float)
+        columns = pd.Index(next(iter(levels.values())))
+    values = wide.reindex(columns=columns).to_numpy(float)
     seeds = wide.index.get_level_values("seed").tolist()
     return values.reshape(len(wide), *map(len, levels.values())), seeds
 
 
 def long(table: pd.DataFrame, keys: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
+    """Columns under each other, as ``mean``, with their ``name``."""
     return table.melt([*keys], [*names], var_name="name", value_name="mean")
 
 
 def median(values: Values, axis: int | tuple[int, ...] | None = None) -> Values:
     """The median along ``axis``, NaN left out."""
-    found = np.median(values, axis)
+    medians = np.asarray(np.median(values, axis))
     # numpy's own way of leaving NaN out takes ten times as long.
-    return np.nanmedian(values, axis) if np.isnan(found).any() else found
+    return np.asarray(np.nanmedian(values, axis)) if np.isnan(medians).any() else medians
 
 
 def largest_mean(rows: Values) -> float:
@@ -128,11 +124,11 @@ def ends(curve: Values) -> float:
 def rank(x: Values, y: Values) -> float:
     """Spearman's correlation; NaN where one of them does not vary."""
     known = ~(np.isnan(x) | np.isnan(y))
-    ranks = [_ranks(part[known]) for part in (x, y)]
-    if any(len(rank) < 2 or np.ptp(rank) == 0 for rank in ranks):
+    first, second = _ranks(x[known]), _ranks(y[known])
+    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")
     # Ranks are few: without the last digits, −1/2 is −1/2.
-    return round(float(np.corrcoef(*ranks)[0, 1]), 12)
+    return round(float(np.corrcoef(first, second)[0, 1]), 12)
 
 
 def _ranks(values: Values) -> Values:

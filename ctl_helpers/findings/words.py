@@ -38,6 +38,7 @@ def trend(values: pd.Series, small: float = 0.0) -> str:
         values: by what changes, in its order.
         small: a difference that does not count. One of less than a tenth never does.
     """
+    by = [float(place) for place in values.index]
     first, last = values.iloc[0], values.iloc[-1]
     low, high = sorted((first, last))
     if high - low <= max(small, 0.1 * max(abs(low), abs(high))):
@@ -45,16 +46,16 @@ def trend(values: pd.Series, small: float = 0.0) -> str:
     else:
         text = f"{'falls' if last < first else 'rises'} from {plain(first)} to {plain(last)}"
     if values.max() - high > max(small, abs(high) / 2):
-        return f"{text}, with a peak of {plain(values.max())} at {plain(values.idxmax())}"
+        return f"{text}, with a peak of {plain(values.max())} at {plain(by[values.argmax()])}"
     if low - values.min() > max(small, abs(low) / 3):
-        return f"{text}, with a low of {plain(values.min())} at {plain(values.idxmin())}"
+        return f"{text}, with a low of {plain(values.min())} at {plain(by[values.argmin()])}"
     return text
 
 
 def extent(table: pd.DataFrame, column: str, panels: Mapping[str, str]) -> str:
     """From where to where a column goes in each panel: "from 0 to 20"."""
-    chosen = table[table["setting"].isin(list(panels))].groupby("setting")[column]
-    ends = set(zip(chosen.min(), chosen.max(), strict=True))
+    by_setting = table[table["setting"].isin(list(panels))].groupby("setting")[column]
+    ends = set(zip(by_setting.min(), by_setting.max(), strict=True))
     if len(ends) > 1:
         return "from lowest to highest"
     low, high = ends.pop()
@@ -63,9 +64,7 @@ def extent(table: pd.DataFrame, column: str, panels: Mapping[str, str]) -> str:
 
 def mark(finding: Finding) -> str:
     """A finding's words for a page, whose mark-up says which finding it is."""
-    return (
-        f'<span data-finding="{finding.name}" data-setting="{finding.setting}">{finding}</span>'
-    )
+    return f'<span data-finding="{finding.name}" data-setting="{finding.setting}">{finding}</span>'
 
 
 def quote(panels: Mapping[str, str], findings: Mapping[str, Finding]) -> str:
@@ -81,12 +80,12 @@ def by_panel(panels: Mapping[str, str], values: Mapping[str, object], form: str 
         values: setting → number or text; where there is one panel it needs no name.
         form: how a value is written, such as ``"{:.2f} nats"``.
     """
-    said = {
+    texts = {
         title.split(" (")[0]: form.format(values[name])
         for name, title in panels.items()
         if name in values
     }
     if len(panels) == 1:
-        return next(iter(said.values()))
-    *most, last = [f"{text} ({title})" for title, text in said.items()]
+        return next(iter(texts.values()))
+    *most, last = [f"{text} ({title})" for title, text in texts.items()]
     return f"{', '.join(most)} and {last}" if most else last

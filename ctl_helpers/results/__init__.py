@@ -1,6 +1,8 @@
 """The tidy tables of runs, with their provenance.
 
 - ``record``: a notebook's tables, written with where they come from.
+- ``shapes``: which tables there are, and their columns.
+- ``columns``: a column's kind, unit and labels.
 - ``labels``: what columns of labels may hold.
 - ``stored``: runs made here or published, and their tables for a page.
 """
@@ -10,7 +12,9 @@ from ctl_helpers.results.stored import (
     Run,
     current_folder,
     folder_name,
+    joined,
     published_folder,
+    refuse_merged,
     runs,
     tables,
 )
@@ -21,7 +25,9 @@ __all__ = [
     "Run",
     "current_folder",
     "folder_name",
+    "joined",
     "published_folder",
+    "refuse_merged",
     "runs",
     "tables",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from ctl_helpers.training.trainable import Paradigm
+
 PAPER_LAMBDA = 0.4
 """λ of the paper's figures on Equations 2 and 3."""
 
@@ -11,8 +13,8 @@ PAPER_LAMBDA = 0.4
 class Label(str, Enum):
     """A string with a name, stored, compared and printed as that string."""
 
-    __str__ = str.__str__
-    __format__ = str.__format__
+    def __str__(self) -> str:
+        return str(self.value)
 
 
 class Metric(Label):
@@ -137,15 +139,18 @@ class Expansion(Label):
     TAYLOR = "taylor"
 
 
-class Paradigm(Label):
-    """What fine-tuning trains."""
+PARADIGM_NAMES = {
+    Paradigm.FULL: "all parameters",
+    Paradigm.TANGENT: "tangent space",
+    Paradigm.ATTENTION_WEIGHTS: "linear layers only",
+    Paradigm.ATTENTION: "linear layers with biases",
+    Paradigm.BLOCK_WEIGHTS: "linear layers of whole blocks",
+    Paradigm.BLOCK: "linear layers of whole blocks with biases",
+}
+"""What a reader sees of a paradigm of fine-tuning, in the order of tables."""
 
-    FULL = "full"
-    TANGENT = "tangent"
-    ATTENTION_WEIGHTS = "attention-weights"
-    ATTENTION = "attention"
-    BLOCK_WEIGHTS = "block-weights"
-    BLOCK = "block"
+MAIN_PARADIGMS = (Paradigm.FULL, Paradigm.TANGENT, Paradigm.ATTENTION_WEIGHTS)
+"""Those that figures compare; the others are rows of Table 2 alone."""
 
 
 class Output(Label):

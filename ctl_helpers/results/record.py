@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from ctl_helpers.project import root
+from ctl_helpers.results.shapes import check
 from ctl_helpers.settings.schema import Described
 
 PROVENANCE = "provenance.json"
@@ -45,7 +46,8 @@ class Recorder:
         self._code, self._start = _code_version(), time.monotonic()
 
     def save(self, name: str, table: pd.DataFrame) -> None:
-        """Write a table as ``<name>.parquet``."""
+        """Write a table as ``<name>.parquet``; see :func:`ctl_helpers.results.shapes.check`."""
+        check(self._section, name, table)
         table.to_parquet(self._folder / f"{name}.parquet", index=False)
 
     def finish(self) -> Provenance:

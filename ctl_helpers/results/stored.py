@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from ctl_helpers.project import root, work_folder
+from ctl_helpers import settings
+from ctl_helpers.project import TableError, root, work_folder
 from ctl_helpers.results.record import PROVENANCE
+
+GRID = "grid_"
+"""Begins the names of columns of grid parameters other than the seed."""
 
 
 @dataclass(frozen=True)
@@ -18,19 +23,46 @@ class Run:
     """One stored run: its tables' folder, its provenance, and whether it was made here."""
 
     folder: Path
-    facts: Mapping[str, object]
+    facts: Mapping[str, Any]
     published: bool
 
     def has(self, name: str) -> bool:
         """Whether it has a table; one published before its notebook made that has not."""
         return (self.folder / f"{name}.parquet").is_file()
 
+    def point(self) -> dict[str, Any]:
+        """Its values of the parameters that its setting's section has a grid of."""
+        section = settings.load(self.facts["setting"]).sections.get(self.facts["section"])
+        grid = section.grid if section else {}
+        return {name: self.facts["parameters"].get(name) for name in grid}
+
     def table(self, name: str) -> pd.DataFrame:
-        """One of its tables, with the setting's name and the seed as first columns."""
+        """One of its tables, with columns ``setting``, ``seed``, and ``grid_NAME`` of the rest."""
         table = pd.read_parquet(self.folder / f"{name}.parquet")
         table.insert(0, "setting", self.facts["setting"])
-        table.insert(1, "seed", dict(self.facts["parameters"]).get("seed", 0))
+        table.insert(1, "seed", self.facts["parameters"].get("seed", 0))
+        for parameter, value in self.point().items():
+            if parameter != "seed":
+                table[GRID + parameter] = str(value) if isinstance(value, list) else value
+        table.attrs["table"] = f"{self.facts['section']}/{name}"
         return table
+
+
+def refuse_merged(*tables: pd.DataFrame) -> None:
+    """Refuse tables in which one setting has runs of several grid points, seeds apart.
+
+    Raises:
+        TableError: they differ in a grid parameter, which a mean over rows would hide.
+    """
+    for table in tables:
+        for column in [name for name in table.columns if str(name).startswith(GRID)]:
+            for setting, values in table.groupby("setting")[column]:
+                if values.nunique() > 1:
+                    raise TableError(
+                        f"{setting}: runs differ in {column.removeprefix(GRID)} "
+                        f"({', '.join(map(str, values.unique()))}), over which no number may go; "
+                        f"choose one value of the column {column!r}"
+                    )
 
 
 def current_folder() -> Path:
@@ -64,16 +96,22 @@ def tables(section: str, name: str) -> pd.DataFrame:
     Raises:
         FileNotFoundError: no run of the section is stored, or none has such a table.
     """
-    found = [run.table(name) for run in runs(section) if run.has(name)]
-    if not found:
+    table = joined(runs(section), name)
+    if table is None:
         raise FileNotFoundError(
             f"no results of section {section} with a table {name!r} are stored: run "
             f"`make book SECTION={section}`"
         )
-    return pd.concat(found, ignore_index=True)
+    return table
+
+
+def joined(stored: Sequence[Run], name: str) -> pd.DataFrame | None:
+    """One table of those runs that have it; None where none has."""
+    parts = [run.table(name) for run in stored if run.has(name)]
+    return pd.concat(parts, ignore_index=True) if parts else None
 
 
 def _stored(folder: Path, published: bool) -> Iterator[Run]:
     for path in sorted(folder.glob(f"*/{PROVENANCE}")):
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         yield Run(path.parent, facts, published)

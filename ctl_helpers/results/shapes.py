@@ -1,0 +1,239 @@
+"""The tables that each section's notebook stores: their columns, units and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from ctl_helpers.project import TableError
+from ctl_helpers.results import labels
+from ctl_helpers.results.columns import Column
+
+
+def _labels(*names: str) -> list[Column]:
+    return [Column(name, "label") for name in names]
+
+
+def _numbers(unit: str, *names: str) -> list[Column]:
+    return [Column(name, unit=unit) for name in names]
+
+
+def _of(name: str, among: type[labels.Label]) -> Column:
+    return Column(name, "label", labels=among)
+
+
+K = Column("k", "integer")
+ALPHA, LAM, SHARE = Column("alpha"), Column("lam"), Column("share", unit="share")
+ACCURACY, CHOSEN = Column("accuracy", unit="share"), Column("chosen", "flag")
+ROLE, SPLIT, PARADIGM = (
+    _of("role", labels.Role),
+    _of("split", labels.Split),
+    _of("paradigm", labels.Paradigm),
+)
+DRAW = [_of("weights", labels.Weights), Column("draw", "integer")]
+MODELS = Column("models", "label", optional=True)
+PAIR = _labels("i", "j")
+GAPPED_PAIR = [Column(name, "label", gaps=True) for name in ("i", "j")]
+FIRST, TASK = _labels("i", "task")
+START = Column("start", "label")
+BLOCK, REPLACED = Column("block", "integer"), Column("replaced", unit="share")
+PLACE = [Column("comparison", "integer"), Column("layer", "label")]
+"""Which comparison, in the order asked for, and at which layer."""
+
+STATISTICS = [
+    _of("metric", labels.Metric),
+    Column("n", "integer", "samples"),
+    *_numbers("1 − cosine, or none for coef", "mean", "std", "q25", "median", "q75"),
+]
+COMPARED = [*PLACE, *STATISTICS]
+"""What ``ctl.compare`` gives beside the labels of its comparisons."""
+
+BIN = [*PLACE, Column("low"), Column("high"), SHARE]
+"""A bin of a histogram of coef, and the share of samples in it."""
+
+SCORE = [TASK, Column("n", "integer", "samples"), Column("loss", unit="nats"), ACCURACY]
+"""What ``ctl.evaluate`` gives beside labels."""
+
+NETWORK_SCORE = [Column("network", "label"), *SCORE]
+BARRIER = [*PAIR, TASK, *_numbers("nats", "loss_i", "loss_j", "barrier", "rise")]
+ERROR = Column("error", unit="length of logits")
+MEANS = [*_numbers("1 − cosine", "distance", "baseline"), Column("coef")]
+ALONG = [*PAIR, ALPHA, *COMPARED]
+BY_LAMBDA = [*PAIR, LAM, *COMPARED]
+TERMS = _numbers("", "curvature", "squared_distance", "product")
+TERMS += [Column(f"{term.name}_parameters") for term in TERMS]
+MANY = [K, MODELS, *DRAW, *COMPARED]
+
+_ADDED = [*SCORE, SPLIT, SHARE, CHOSEN]
+_EDITS = {
+    "addition": [*_ADDED, LAM],
+    "negation": [SPLIT, FIRST, LAM, ROLE, ACCURACY, CHOSEN],
+    "eq2": BY_LAMBDA,
+    "eq2_length": [*PAIR, LAM, *BIN],
+    "eq3": [FIRST, LAM, *COMPARED],
+    "eq3_length": [FIRST, LAM, *BIN],
+    "controls": [*BY_LAMBDA, _of("control", labels.VectorControl), Column("stretch", unit="times")],
+    "theorem": [K, Column("models", "label"), ALPHA, _of("scheme", labels.Scheme), *COMPARED],
+}
+
+TABLES: dict[str, dict[str, list[Column]]] = {
+    "3": {
+        "curves": [K, *PAIR, ALPHA, *SCORE],
+        "barriers": [K, *BARRIER],
+        "features": [K, *ALONG],
+        "spawning": [K, *_numbers("nats", "barrier", "rise"), *MEANS],
+        "induced": [K, ALPHA, ERROR, *_numbers("nats", "loss", "gap", "jensen", "excess")],
+        "control": [*_numbers("nats", "barrier", "rise", "gap"), ERROR, *MEANS],
+    },
+    "4.1": {
+        "accuracy": NETWORK_SCORE,
+        "paths": [*PAIR, ALPHA, *SCORE, ROLE],
+        "barriers": BARRIER,
+        "direction": ALONG,
+        "length": [*PAIR, ALPHA, *BIN],
+        "controls": [*ALONG, _of("control", labels.PairControl)],
+        "common": [*_labels("network", "task"), SHARE],
+        "triples": [
+            *PAIR,
+            Column("k", "label"),
+            _of("group", labels.Triple),
+            *_numbers("1 − cosine", "premise", "conclusion"),
+        ],
+        "lemmas": [
+            _of("lemma", labels.Lemma),
+            *_labels("mixed", "with"),
+            *_numbers("1 − cosine", "mean", "largest_of_parts"),
+        ],
+    },
+    "4.1.batchnorm": {
+        "features": [*ALONG, _of("statistics", labels.Statistics)],
+        "accuracy": [_of("statistics", labels.Statistics), *SCORE, *GAPPED_PAIR],
+    },
+    "4.2": {
+        "accuracy": NETWORK_SCORE,
+        "ensembles": [Column("models", "label"), *_numbers("share", "averaged", "ensemble")],
+        "averaging": [K, MODELS, _of("weights", labels.Weights), *COMPARED],
+    },
+    "4.2.many": {
+        "accuracy": NETWORK_SCORE,
+        "many": MANY,
+        "spread": [K, *DRAW, *MEANS, Column("spread", unit="squared length")],
+    },
+    "4.3": {
+        "accuracy": NETWORK_SCORE,
+        **_EDITS,
+        "stitched_addition": [
+            *PAIR,
+            LAM,
+            _of("model", labels.AddedModel),
+            BLOCK,
+            *_numbers("share", "D_i", "D_j"),
+        ],
+        "stitched_negation": [BLOCK, _of("model", labels.NegatedModel), FIRST, LAM, ROLE, ACCURACY],
+        "nearest": [
+            *_labels("i", "commonest"),
+            Column("classes", "integer"),
+            *_numbers("share", "own", "chance", "share"),
+        ],
+    },
+    "4.3.text": {
+        "accuracy": [*NETWORK_SCORE, Column("majority", unit="share")],
+        **_EDITS,
+        "norms": BY_LAMBDA,
+        "readings": [*BY_LAMBDA, _of("reading", labels.Pooling)],
+        "many": MANY,
+    },
+    "5.epochs": {
+        "accuracy": [Column("pretrain_epochs", "integer"), *SCORE],
+        "pretraining": [Column("pretrain_epochs", "integer"), *ALONG],
+        "finetuning": [Column("finetune_epochs", "integer"), *ALONG],
+    },
+    "5.similarity": {
+        "to_pretraining": [REPLACED, *ALONG],
+        "to_each_other": [REPLACED, *ALONG],
+        "apart": [REPLACED, Column("distance of weights", unit="length")],
+    },
+    "5.curvature": {
+        "regression": [
+            START,
+            *PAIR,
+            ALPHA,
+            *TERMS,
+            *_numbers("nats", "signed", "signed_second_order"),
+            *_numbers("nats", "delta", "second_order", "third_order"),
+        ],
+        "fits": [
+            _of("scale", labels.Scale),
+            Column("regressor", "label"),
+            _of("reading", labels.Buffers),
+            *_numbers("share", "r_squared", "low", "high"),
+        ],
+        "nearer": [START, *PAIR, Column("scale"), Column("ratio")],
+    },
+    "A": {
+        "single": [_of("model", labels.Expansion), *NETWORK_SCORE],
+        "addition": [_of("model", labels.Expansion), SPLIT, LAM, *SCORE, CHOSEN],
+        "taylor": [*_labels("i", "layer"), *STATISTICS],
+        "ctl": ALONG,
+    },
+    "linear": {
+        "search": [PARADIGM, Column("rate"), *NETWORK_SCORE, CHOSEN],
+        "single": [PARADIGM, *NETWORK_SCORE],
+        "addition": [PARADIGM, ALPHA, *_ADDED],
+        "common": [PARADIGM, ALPHA, *_ADDED],
+        "maps": [
+            PARADIGM,
+            *PAIR,
+            *_numbers("", "alpha_i", "alpha_j"),
+            _of("measure", labels.Output),
+            *_numbers("share, or nats of representations", "error_i", "error_j", "error"),
+        ],
+        "cosines": [PARADIGM, *PAIR, Column("cosine")],
+        "interference": [
+            PARADIGM,
+            *_labels("i", "task"),
+            Column("moved", unit="length of embeddings"),
+        ],
+        "linear": [PARADIGM, *BY_LAMBDA],
+        "cost": [
+            PARADIGM,
+            Column("repetition", "integer"),
+            Column("seconds", unit="s"),
+            Column("bytes", "integer", "bytes"),
+        ],
+    },
+}
+"""Section → table → its columns, in no order."""
+
+
+def check(section: str, name: str, table: pd.DataFrame) -> None:
+    """Refuse a table that is not as it is declared.
+
+    Raises:
+        TableError: no such table, a column that is missing or not declared, or values of another
+            kind or with other labels.
+    """
+    problem = _problem(TABLES.get(section, {}).get(name), table)
+    if problem:
+        raise TableError(
+            f"section {section}, table {name!r}: {problem}; mend the notebook, or the declaration "
+            "in ctl_helpers/results/shapes.py"
+        )
+
+
+def _problem(columns: Iterable[Column] | None, table: pd.DataFrame) -> str | None:
+    if columns is None:
+        return "no such table is declared"
+    declared = {column.name: column for column in columns}
+    for name in table.columns:
+        if name not in declared:
+            return f"column {name!r} is not declared"
+    for name, column in declared.items():
+        if name in table:
+            problem = column.problem(table[name])
+            if problem:
+                return f"column {name!r} {problem}"
+        elif not column.optional:
+            return f"column {name!r} is missing"
+    return None
