@@ -14,6 +14,7 @@ printed = pytest.importorskip("ctl_helpers.site.printed", reason="playwright or 
 pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
 
 from ctl_helpers.project import ProjectError  # noqa: E402
+from ctl_helpers.site import contents  # noqa: E402
 
 needs_chromium = pytest.mark.skipif(
     not shutil.which("chromium"), reason="no Chromium on this machine"
@@ -75,7 +76,7 @@ def links(book: pypdf.PdfReader) -> list[tuple[int, object]]:
 
 
 def test_chapters_are_the_pages_of_the_contents_without_those_of_runs() -> None:
-    names = printed.chapters(ROOT / "_toc.yml")
+    names = contents.chapters(ROOT / "_toc.yml")
     assert names[0] == "book/index"
     assert names.index("book/4_1") < names.index("book/4_1_resnets") < names.index("book/4_2")
     listed = re.findall(r"file: (\S+)", (ROOT / "_toc.yml").read_text("utf-8"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from html import unescape
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from conftest import ROOT
 from ctl_helpers.figures import drawing
 from ctl_helpers.findings import verdicts as claims
 from ctl_helpers.project import repository
-from ctl_helpers.site import sphinx_figures
+from ctl_helpers.site import sphinx_figures, theme
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -39,67 +40,78 @@ class Recorder:
         self.warnings.append(message)
 
 
-def render(layout: dict[str, Any], recorder: Recorder, inline: bool = False) -> str | None:
-    data = SimpleNamespace(
-        mime_type=sphinx_figures.PLOTLY_MIME, content={"data": [], "layout": layout}, line=1
-    )
-    nodes = sphinx_figures.PlotlyRenderer.handle_mime(recorder, data, inline)  # type: ignore[arg-type]
-    return None if nodes is None else nodes[0].astext()
+def render(figure: Mapping[str, Any], recorder: Recorder, inline: bool = False) -> Any:
+    """The nodes of a figure."""
+    data = SimpleNamespace(mime_type=sphinx_figures.PLOTLY_MIME, content=figure, line=1)
+    return sphinx_figures.PlotlyRenderer.handle_mime(recorder, data, inline)  # type: ignore[arg-type]
 
 
-def test_a_figure_becomes_a_labelled_box_and_its_json() -> None:
-    recorder = Recorder()
-    layout = {
-        "meta": {"alt": 'α "rises"', "min_width": 640},
-        "height": 300,
-        "xaxis": {"title": {"text": "</script>"}},
-    }
-    html = render(layout, recorder)
-    assert html is not None
-    assert 'role="img" aria-label="α &quot;rises&quot;"' in html
-    assert 'style="height:300px;min-width:640px"' in html
+def drawn(title: str = "T", **options: Any) -> dict[str, Any]:
+    """A figure with a menu of two and a slider of three."""
+    choices = {"mean": {"x": [1], "y": [2]}, "other": {"x": [1], "y": [3]}}
+    lines = [drawing.Line(name, drawing.BLUE, choices, group=name) for name in ("α = 1", "α = 2")]
+    return json.loads(drawing.draw(lines, title, "A.", menu="pair", **options).to_json())
+
+
+def spec(html: str) -> dict[str, Any]:
+    """What the page's script reads."""
     (text,) = re.findall(r'<script type="application/json">(.*?)</script>', html)
-    assert json.loads(text) == {"data": [], "layout": layout}
-    assert recorder.scripts == ["plotly.min.js", "figures.js"]
-    assert not recorder.warnings
+    return json.loads(text)
 
 
-def test_a_figures_title_is_set_as_text_above_it() -> None:
-    meta = {"alt": "A figure.", "title_height": 48}
-    layout = {"meta": meta, "height": 500, "margin": {"t": 90, "b": 10}}
-    html = render({**layout, "title": {"text": "Low &<br>far"}}, Recorder())
-    assert html is not None
-    assert '<p class="figure-takeaway">Low &amp; far</p>' in html
-    assert "height:452px" in html
-    (text,) = re.findall(r'<script type="application/json">(.*?)</script>', html)
-    assert json.loads(text)["layout"] == {"meta": meta, "height": 452, "margin": {"t": 42, "b": 10}}
+def test_a_page_has_the_takeaway_the_plot_alone_and_what_its_controls_are() -> None:
+    figure = drawn('Low & "far" ' * 9, rows=["</script>"])
+    stated = [{"finding": "times", "setting": "s", "text": "21 'times'"}]
+    figure["layout"]["meta"]["findings"] = stated
+    html = sphinx_figures.figure_html(figure, "../x.svg")
+    heading, box = html.split('<div class="plotly-scroll">')
+    assert heading.count("Low &amp; &quot;far&quot; " * 9) == 2  # the controls' name, too
+    assert json.loads(unescape(re.findall('data-findings="([^"]*)"', heading)[0])) == stated
+    meta = figure["layout"]["meta"]
+    assert f'style="height:{meta["heights"]["plot"]}px;min-width:200px"' in box
+    assert 'aria-label="Low &amp; &quot;far&quot;' in box
+    assert 'src="../x.svg"' in box
+    page = spec(html)
+    assert page["data"] == figure["data"]
+    layout = page["layout"]
+    assert layout.keys() == figure["layout"].keys() - {"title", "updatemenus", "meta"}
+    assert (layout["height"], layout["margin"]) == (meta["heights"]["plot"], meta["margin"])
+    kinds = [(control["kind"], control["label"], control["active"]) for control in page["controls"]]
+    assert kinds == [("menu", "pair", 0), ("slider", "α", 0)]
+    menus = figure["layout"]["updatemenus"]
+    assert [control["buttons"] for control in page["controls"]] == [m["buttons"] for m in menus]
+
+
+def test_a_figure_without_a_frame_stays_as_it_is() -> None:
+    layout = {"meta": {"alt": "A."}, "title": {"text": "T"}, "updatemenus": [{"buttons": []}]}
+    html = sphinx_figures.figure_html({"data": [], "layout": layout}, "x.svg")
+    assert html.startswith('<div class="plotly-scroll">')
+    del layout["meta"]
+    assert spec(html) == {"data": [], "layout": layout, "controls": []}
 
 
 def test_a_template_keeps_the_looks_that_its_figure_has() -> None:
-    figure = drawing.draw([drawing.Line("a", drawing.BLUE, {"": {"x": [1], "y": [2]}})], "T", "A")
-    whole = json.loads(figure.to_json())
-    (text,) = re.findall(
-        r'<script type="application/json">(.*?)</script>', sphinx_figures.figure_html(whole)
-    )
-    kept, given = json.loads(text)["layout"]["template"], whole["layout"]["template"]
-    assert kept["layout"].items() <= given["layout"].items()
-    assert {"xaxis", "yaxis", "font", "colorway"} <= kept["layout"].keys()
-    assert {"scene", "polar"} <= given["layout"].keys() - kept["layout"].keys()
-    assert kept["data"] == {"scatter": given["data"]["scatter"]}
+    figure = drawn()
+    page = spec(sphinx_figures.figure_html(figure, ""))["layout"]["template"]
+    given = figure["layout"]["template"]
+    assert page["layout"].items() <= given["layout"].items()
+    assert {"xaxis", "yaxis", "font", "colorway"} <= page["layout"].keys()
+    assert {"scene", "polar"} <= given["layout"].keys() - page["layout"].keys()
+    assert page["data"] == {"scatter": given["data"]["scatter"]}
 
 
-def test_a_figure_without_alternative_text_warns() -> None:
+def test_only_figures_are_rendered_and_one_without_alternative_text_warns() -> None:
     recorder = Recorder()
-    assert render({}, recorder) is not None
-    assert len(recorder.warnings) == 1
-
-
-def test_other_outputs_are_left_to_myst_nb() -> None:
-    recorder = Recorder()
-    assert render({"meta": {"alt": "A figure."}}, recorder, inline=True) is None
+    assert render(drawn(), recorder, inline=True) is None
     image = SimpleNamespace(mime_type="image/png", content="", line=1)
     assert sphinx_figures.PlotlyRenderer.handle_mime(recorder, image, False) is None  # type: ignore[arg-type]
     assert not recorder.scripts
+    (node,) = render(drawn(), recorder)
+    assert json.loads(node["figure"]) == drawn()
+    assert recorder.scripts == ["plotly.min.js", "figures.js"]
+    assert not recorder.warnings
+    assert render({"data": [], "layout": {}}, recorder)
+    assert len(recorder.warnings) == 1
 
 
 @pytest.mark.parametrize(
@@ -139,22 +151,22 @@ def test_pages_of_a_section_link_to_its_notebook(
 ) -> None:
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "4_1.ipynb").touch()
-    assert sphinx_figures.colab_address(REPOSITORY, docname, tmp_path) == expected
+    assert theme.colab_address(REPOSITORY, docname, tmp_path) == expected
     for address, links in ((REPOSITORY, {expected, REPOSITORY} - {None}), (None, set())):
         app = SimpleNamespace(config=SimpleNamespace(ctl_repository=address), srcdir=tmp_path)
         context: dict[str, Any] = {"header_buttons": [], "meta": None}
-        sphinx_figures._add_header_links(app, docname, "page.html", context, None)  # type: ignore[arg-type]
+        theme._add_header_links(app, docname, "page.html", context, None)  # type: ignore[arg-type]
         assert {button["url"] for button in context["header_buttons"]} == links
 
 
 def test_a_page_may_name_its_notebook(tmp_path: pathlib.Path) -> None:
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "4_1.ipynb").touch()
-    assert sphinx_figures.colab_address(REPOSITORY, "book/theory", tmp_path) is None
-    assert sphinx_figures.colab_address(REPOSITORY, "book/theory", tmp_path, "4_1") == COLAB
+    assert theme.colab_address(REPOSITORY, "book/theory", tmp_path) is None
+    assert theme.colab_address(REPOSITORY, "book/theory", tmp_path, "4_1") == COLAB
     app = SimpleNamespace(config=SimpleNamespace(ctl_repository=REPOSITORY), srcdir=tmp_path)
     context: dict[str, Any] = {"header_buttons": [], "meta": {"notebook": "4_1"}}
-    sphinx_figures._add_header_links(app, "book/theory", "page.html", context, None)  # type: ignore[arg-type]
+    theme._add_header_links(app, "book/theory", "page.html", context, None)  # type: ignore[arg-type]
     assert COLAB in {button["url"] for button in context["header_buttons"]}
 
 

@@ -1,73 +1,105 @@
-"""Still images in built pages: one beside each figure, drawn once."""
+"""Still images of a site's figures: drawn once, named, and where the pages look for them."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbformat import v4
+from sphinx.application import Sphinx
 
 from ctl_helpers.figures import drawing
-from ctl_helpers.site import sphinx_figures, stills
+from ctl_helpers.site import gallery, sphinx_figures, stills
 
-JSON = {
-    colour: json.loads(
-        drawing.draw([drawing.Line("a", colour, {"": {"x": [1], "y": [2]}})], "T", "A.")
-        .update_traces(mode="markers")
-        .to_json()
-    )
-    for colour in (drawing.BLUE, drawing.GREEN)
-}
-BLUE, GREEN = map(sphinx_figures.figure_html, JSON.values())
+CONFIGURATION = """
+extensions = ["myst_nb", "ctl_helpers.site.sphinx_figures", "ctl_helpers.site.stills"]
+nb_execution_mode = "off"
+"""
 
 
-def images(page: Path) -> list[Path]:
+def figure(colour: str) -> dict:
+    line = drawing.Line("a", colour, {"": {"x": [1], "y": [2]}}, look={"mode": "markers"})
+    return json.loads(drawing.draw([line], "Takeaway", "A.").to_json())
+
+
+def page(path: Path, *figures: dict, name: str = "") -> None:
+    """Write an executed notebook that shows figures, the first of them with a name."""
+    cells = [v4.new_markdown_cell("# Page")]
+    for shown in figures:
+        output = v4.new_output("display_data", {sphinx_figures.PLOTLY_MIME: shown})
+        cells.append(v4.new_code_cell("1", outputs=[output]))
+    if name:
+        cells[1].metadata["mystnb"] = {"figure": {"name": name, "caption": "C."}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(v4.new_notebook(cells=cells), path)
+
+
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Path]:
+    """Builds ``tmp_path/source`` into a site."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "conf.py").write_text(CONFIGURATION)
+    names = ("fig-blue", "fig-drawing", "fig-green")
+    figures = {name: gallery.Figure(page="index", title="T") for name in names}
+    registry = gallery.Registry(papers={}, figures=figures)
+    monkeypatch.setattr(gallery, "load", lambda: registry)
+
+    def run() -> Path:
+        site = tmp_path / "site"
+        app = Sphinx(source, source, site, tmp_path / "doctrees", "html", status=None)
+        app.build()
+        return site
+
+    return run
+
+
+def images(html: Path) -> list[Path]:
     """The files that a page's still images name."""
-    found = re.findall(r'<img class="figure-still"[^>]*src="([^"]*)"', page.read_text("utf-8"))
-    return [(page.parent / source).resolve() for source in found]
+    found = re.findall(r'<img class="figure-still"[^>]*src="([^"]*)"', html.read_text("utf-8"))
+    return [(html.parent / source).resolve() for source in found]
 
 
-def test_an_image_follows_its_figure() -> None:
-    page, figures = stills.beside(f"<p>{BLUE}</p><p>{GREEN}</p>", "../images")
-    blue, green = figures
-    assert page.index(BLUE) < page.index(blue) < page.index(GREEN) < page.index(green)
-    assert f'loading="lazy" src="../images/{blue}"' in page
-    assert json.loads(figures[blue])["data"][0]["name"] == "a"
-    assert stills.beside(page, "../images") == (page, figures)
+def test_a_site_has_each_image_once_where_its_pages_look(
+    tmp_path: Path, build: Callable[[], Path]
+) -> None:
+    source = tmp_path / "source"
+    blue, green = figure(drawing.BLUE), figure(drawing.GREEN)
+    page(source / "index.ipynb", blue, name="fig-blue")
+    page(source / "runs" / "page.ipynb", blue, green)
+    (source / "drawing.svg").write_text("<svg/>")
+    (source / "more.md").write_text("# More\n\n```{figure} drawing.svg\n:name: fig-drawing\n```\n")
+    site = build()
+    (image,) = images(site / "index.html")
+    first, second = images(site / "runs" / "page.html")
+    assert image == first != second
+    assert all(path.read_text("utf-8").startswith("<?xml") for path in (first, second))
+    folder = image.parent
+    assert (folder / "fig-blue.svg").read_bytes() == image.read_bytes()
+    assert (folder / "fig-drawing.svg").read_text() == "<svg/>"
+    assert "not run yet" in (folder / "fig-green.svg").read_text()
+    date = image.stat().st_mtime_ns
+    page(source / "runs" / "page.ipynb", blue)
+    build()
+    assert not second.exists()
+    assert image.stat().st_mtime_ns == date
 
 
-def test_a_site_has_each_image_once_and_no_others(tmp_path: Path) -> None:
-    first, second = tmp_path / "index.html", tmp_path / "book" / "runs" / "page.html"
-    second.parent.mkdir(parents=True)
-    first.write_text(f'<figure class="align-default" id="fig-blue">{BLUE}</figure>', "utf-8")
-    second.write_text(BLUE + GREEN, "utf-8")
-    stills.add(tmp_path)
-    (blue,) = images(first)
-    assert images(second)[0] == blue
-    assert all(path.read_text("utf-8").startswith("<?xml") for path in images(second))
-    folder = tmp_path / stills.FOLDER
-    assert (folder / "fig-blue.svg").read_bytes() == blue.read_bytes()
-    date = blue.stat().st_mtime_ns
-    second.write_text("nothing", "utf-8")
-    stills.add(tmp_path)
-    assert {path.name for path in folder.iterdir()} == {blue.name, "fig-blue.svg"}
-    assert blue.stat().st_mtime_ns == date
-
-
-def test_a_figure_that_was_not_run_has_an_image_that_says_so(tmp_path: Path) -> None:
-    named = f'<figure class="align-default" id="fig-blue">{BLUE}</figure>'
-    sources = [f"{stills.FOLDER}/fig-{name}.svg" for name in ("blue", "green")]
-    thumbnails = "".join(f'<a href="#x"><img src="{source}" alt=""></a>' for source in sources)
-    (tmp_path / "index.html").write_text(named + thumbnails, "utf-8")
-    stills.add(tmp_path)
-    blue, green = (tmp_path / source for source in sources)
-    assert "not run yet" in green.read_text("utf-8")
-    assert "not run yet" not in blue.read_text("utf-8")
+def test_images_that_other_code_drew_are_drawn_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stills.missing(tmp_path, ["one"]) == ["one"]
+    stills.draw(tmp_path, {"one": json.dumps(figure(drawing.BLUE))})
+    assert stills.missing(tmp_path, ["one"]) == []
+    monkeypatch.setattr(stills, "_code", lambda: "other")
+    assert stills.missing(tmp_path, ["one"]) == ["one"]
 
 
 def test_a_figure_that_cannot_be_drawn_is_no_quiet_gap(tmp_path: Path) -> None:
-    figure = {**JSON[drawing.BLUE], "data": [{"type": "pie"}]}
-    (tmp_path / "index.html").write_text(sphinx_figures.figure_html(figure), "utf-8")
+    pie = {**figure(drawing.BLUE), "data": [{"type": "pie"}]}
     with pytest.raises(ValueError, match="pie"):
-        stills.add(tmp_path)
+        stills.draw(tmp_path, {"pie": json.dumps(pie)})

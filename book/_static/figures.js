@@ -1,4 +1,5 @@
-// Draws the page's figures from the JSON beside them, in the colours of the page's theme.
+// Draws the page's figures from the JSON beside them, in the colours of the page's theme, and the
+// controls that the JSON names above them.
 (() => {
   const root = document.documentElement;
   const figures = [...document.querySelectorAll(".plotly-figure")];
@@ -8,7 +9,7 @@
   const drawn = new Map();
 
   // The page's look goes in as template values: what a figure sets itself still wins.
-  const themed = ({ template = {}, title }) => {
+  const themed = ({ template = {} }) => {
     const style = getComputedStyle(root);
     const colour = (name) => style.getPropertyValue(name).trim();
     const text = colour("--pst-color-text-base");
@@ -33,7 +34,6 @@
         yaxis: { ...layout.yaxis, ...axis },
         shapedefaults: { ...layout.shapedefaults, line: { color: line } },
         annotationdefaults: { ...layout.annotationdefaults, arrowcolor: text },
-        margin: { l: 56, r: 16, t: title ? 80 : 32, b: 48 },
         hoverlabel: {
           ...layout.hoverlabel,
           bgcolor: colour("--pst-color-surface"),
@@ -53,9 +53,7 @@
   const draw = (figure) => {
     if (drawn.has(figure)) return drawn.get(figure);
     const { data, layout } = specs.get(figure);
-    const { updatemenus, ...rest } = layout; // stand above the figure instead
-    const fluid = { ...rest, autosize: true, template: themed(layout) };
-    delete fluid.width;
+    const fluid = { ...layout, autosize: true, template: themed(layout) };
     // Under a finger, dragging scrolls the page; a figure that zoomed instead would trap it.
     if (matchMedia("(pointer: coarse)").matches) fluid.dragmode = false;
     const done = Plotly.newPlot(figure, data, fluid, { displayModeBar: false }).then(() => {
@@ -72,86 +70,75 @@
   };
 
   // Native controls in place of Plotly's menus, which neither keys nor screen readers reach.
-  const control = (figure, { buttons, active = 0 }, id) => {
-    const labels = buttons.map(({ label }) => label);
-    const apply = async (number) => {
-      await draw(figure);
-      const { method, args } = buttons[number];
-      await Plotly[method](figure, ...structuredClone(args));
+  const slider = ({ label, buttons, active }, id, apply) => {
+    const shown = make("output", {});
+    const range = make("input", { type: "range", id, min: 0, max: buttons.length - 1 });
+    range.value = active;
+    const tell = () => {
+      shown.textContent = buttons[range.value].label;
+      range.setAttribute("aria-valuetext", buttons[range.value].label);
     };
-    const [, every] = labels[0].match(/^every (.+)$/) ?? [];
-    const [, unit] = labels[0].match(/mean over (.+)s$/) ?? [];
-    const label = make("label", { htmlFor: id }, every ?? unit ?? "show");
-    if (every) {
-      const shown = make("output", {});
-      const range = make("input", { type: "range", id, min: 0, max: labels.length - 1 });
-      range.value = active;
-      const tell = () => {
-        shown.textContent = labels[range.value];
-        range.setAttribute("aria-valuetext", labels[range.value]);
-      };
-      range.addEventListener("input", () => {
-        tell();
-        apply(range.value);
-      });
+    range.addEventListener("input", () => {
       tell();
-      return make("span", {}, label, " ", range, " ", shown);
-    }
-    const options = labels.map((text, number) => make("option", { value: number }, text));
+      apply(range.value);
+    });
+    tell();
+    return [make("span", {}, make("label", { htmlFor: id }, label), " ", range, " ", shown)];
+  };
+
+  const menu = ({ label, buttons, active }, id, apply) => {
+    const options = buttons.map((button, n) => make("option", { value: n }, button.label));
     const select = make("select", { id }, ...options);
     select.selectedIndex = active;
     select.addEventListener("input", () => apply(select.value));
-    return make("span", {}, label, " ", select);
+    return [make("span", {}, make("label", { htmlFor: id }, label), " ", select)];
   };
 
-  // A heat map of pairs, whose cells choose a pair in the menu.
-  const grid = ({ pairs, joint }, select) => {
-    const names = [...new Set(Object.keys(pairs).flatMap((pair) => pair.split(joint)))];
-    const most = Math.max(...Object.values(pairs));
-    const labels = [...select.options].map((option) => option.text);
-    const cell = (row, column) => {
-      const pair = [`${row}${joint}${column}`, `${column}${joint}${row}`].find((p) => p in pairs);
-      if (!pair || !labels.includes(pair)) return make("td", {});
-      const button = make("button", { type: "button" }, String(pairs[pair]));
-      button.setAttribute("aria-label", `Show ${pair}: ${pairs[pair]}`);
-      button.style.setProperty("--share", pairs[pair] / most);
-      const mark = () => button.setAttribute("aria-pressed", labels[select.selectedIndex] === pair);
+  // A menu of pairs, and a heat map whose cells choose in it.
+  const pairs = (control, id, apply) => {
+    const [chooser] = menu(control, id, apply);
+    const select = chooser.querySelector("select");
+    const { buttons, names, cells } = control;
+    const most = Math.max(...cells.flat().map((cell) => cell?.mean ?? 0));
+    const entry = (cell) => {
+      if (!cell) return make("td", {});
+      const { option, mean } = cell;
+      const button = make("button", { type: "button" }, String(mean));
+      button.setAttribute("aria-label", `Show ${buttons[option].label}: ${mean}`);
+      button.style.setProperty("--share", mean / most);
+      const mark = () => button.setAttribute("aria-pressed", select.selectedIndex === option);
       select.addEventListener("input", mark);
       mark();
       button.addEventListener("click", () => {
-        select.selectedIndex = labels.indexOf(pair);
+        select.selectedIndex = option;
         select.dispatchEvent(new Event("input"));
       });
       return make("td", {}, button);
     };
-    const heading = (text, scope) => make("th", { scope }, text);
-    const rows = names.slice(1).map((row, n) =>
-      make("tr", {}, heading(row, "row"), ...names.slice(0, n + 1).map((column) => cell(row, column))),
+    const heading = (scope) => (text) => make("th", { scope }, text);
+    const head = make("tr", {}, make("td", {}), ...names.slice(0, -1).map(heading("col")));
+    const rows = cells.map((row, n) =>
+      make("tr", {}, heading("row")(names[n + 1]), ...row.map(entry)),
     );
-    const head = make("tr", {}, make("td", {}), ...names.slice(0, -1).map((n) => heading(n, "col")));
     const caption = make("caption", {}, "Mean over layers, each pair; choose one");
     const table = make("table", {}, caption, make("thead", {}, head), make("tbody", {}, ...rows));
     const opened = make("summary", {}, "Choose a pair in a heat map");
-    return make("details", { className: "figure-pairs" }, opened, table);
+    return [chooser, make("details", { className: "figure-pairs" }, opened, table)];
   };
 
+  const kinds = { menu, pairs, slider };
   figures.forEach((figure, place) => {
-    const { layout } = specs.get(figure);
-    const menus = layout.updatemenus ?? [];
-    if (!menus.length) return;
-    const freed = layout.meta?.menus_height ?? 0;
-    layout.height -= freed;
-    layout.margin = { ...layout.margin, t: Math.max(layout.margin.t - freed, 0) };
-    figure.style.height = `${layout.height}px`;
-    const controls = menus.map((menu, n) => control(figure, menu, `figure-${place}-${n}`));
-    const { pairs } = layout.meta ?? {};
-    if (pairs) controls.push(grid(layout.meta, controls[0].querySelector("select")));
-    const group = make("div", { className: "figure-controls" }, ...controls);
-    const takeaway = figure.parentElement.previousElementSibling;
-    // A page has many menus of pairs: whose is this?
-    group.setAttribute("role", "group");
-    group.setAttribute("aria-label", takeaway?.textContent ?? "Figure");
-    figure.parentElement.before(group);
+    const made = specs.get(figure).controls.map((control, n) => {
+      const apply = async (number) => {
+        await draw(figure);
+        const { method, args } = control.buttons[number];
+        await Plotly[method](figure, ...structuredClone(args));
+      };
+      return kinds[control.kind](control, `figure-${place}-${n}`, apply);
+    });
+    // Heat maps come after all that stands in a row.
+    const row = [...made.map(([first]) => first), ...made.flatMap(([, ...under]) => under)];
+    if (row.length) figure.parentElement.previousElementSibling.append(...row);
   });
 
   const near = new IntersectionObserver(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import pandas as pd
 from plotly.graph_objects import Figure, Scatter
@@ -37,7 +38,7 @@ class Line:
 
     name: str
     colour: str
-    data: Mapping[str, Mapping[str, list]]
+    data: Mapping[str, Mapping[str, Any]]
     row: int = 1
     column: int = 1
     group: str = ""
@@ -297,7 +298,7 @@ def _channels(colour: str) -> list[int]:
     return [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
 
 
-def number_axis(figure: Figure, values: Sequence[float], label: str, **place: int) -> None:
+def number_axis(figure: Figure, values: Iterable[float], label: str, **place: int) -> None:
     """Label a horizontal axis of numbers, and put its ticks at the values where they fit."""
     places = sorted({float(value) for value in values})
     nearest = min((b - a for a, b in pairwise(places)), default=0)

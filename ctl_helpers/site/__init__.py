@@ -3,9 +3,11 @@
 - ``build``: lays out stored runs as pages and calls the book tool.
 - ``pages``: what narrative pages say of settings, runs and claims.
 - ``execute_pages``: runs narrative pages side by side.
-- ``sphinx_figures``: Plotly figures in built pages.
+- ``sphinx_figures``: Plotly figures in pages.
 - ``under_figures``: a figure's code and tables under it.
-- ``stills``: still images beside figures.
+- ``stills``: still images of figures.
+- ``theme``: links in pages' headers, and the theme's flaws mended.
+- ``contents``: the pages in their order.
 - ``gallery``: every figure of the book and of the papers.
 - ``table_files``: tables as CSV and Parquet.
 - ``terms``: links to the glossary.

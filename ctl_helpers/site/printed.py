@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, ViewportSize, sync_playwright
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, Fit, FloatObject, NameObject, NullObject
 
@@ -69,10 +69,10 @@ def make(site: Path, names: Sequence[str], target: Path) -> int:
     anchors = _anchors(paths)
     writer = PdfWriter()
     outline: list[tuple[int, str, str]] = []
-    starts: dict[str, int] = {}
-    places: dict[str, tuple[int, float]] = {}
+    starts: dict[int, str] = {}
+    places: dict[str, tuple[int, float | None]] = {}
     with sync_playwright() as playwright, _browser(playwright) as browser:
-        size = {"width": _WIDTH, "height": 1000}
+        size = ViewportSize(width=_WIDTH, height=1000)
         page = browser.new_context(color_scheme="light", viewport=size).new_page()
         # Still images stand for the figures.
         page.route(re.compile(r"/(plotly\.min|figures)\.js"), lambda route: route.abort())
@@ -82,10 +82,10 @@ def make(site: Path, names: Sequence[str], target: Path) -> int:
             headings = page.evaluate(_HEADINGS)
             page.evaluate(_LINK, [*anchors[path.name], *(anchor for _, _, anchor in headings)])
             part = PdfReader(BytesIO(_printed(page, first)))
-            starts[address] = first
+            starts[first], places[address] = address, (first, None)
             for name, place in part.named_destinations.items():
-                number = part.get_destination_page_number(place)
-                places[f"{address}#{name.removeprefix('/')}"] = (first + number, float(place.top))
+                number = first + (part.get_destination_page_number(place) or 0)
+                places[f"{address}#{name.removeprefix('/')}"] = (number, float(place.top or 0))
             writer.append(part, import_outline=False)
             outline += [(*heading, f"{address}#{anchor}") for *heading, anchor in headings]
     _outline(writer, outline, places)
@@ -97,8 +97,8 @@ def make(site: Path, names: Sequence[str], target: Path) -> int:
 
 
 def _browser(playwright: Playwright) -> Browser:
-    found = next(filter(None, map(shutil.which, _BROWSERS)), None)
-    program = found or playwright.chromium.executable_path
+    installed = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    program = installed or playwright.chromium.executable_path
     if not Path(program).is_file():
         raise ProjectError(
             "printing needs Chromium, which is not on this machine: install your system's package "
@@ -109,12 +109,12 @@ def _browser(playwright: Playwright) -> Browser:
 
 def _anchors(paths: Sequence[Path]) -> dict[str, list[str]]:
     """Page → the anchors in it that any page links to."""
-    found: dict[str, dict[str, None]] = {path.name: {} for path in paths}
+    anchors: dict[str, dict[str, None]] = {path.name: {} for path in paths}
     for path in paths:
         text = path.read_text(encoding="utf-8")
         for page, anchor in re.findall(r'href="(?:[^"#]*/)?([\w-]+\.html)#([^"]+)"', text):
-            found.get(page, {})[anchor] = None
-    return {name: list(anchors) for name, anchors in found.items()}
+            anchors.get(page, {})[anchor] = None
+    return {name: list(linked) for name, linked in anchors.items()}
 
 
 def _printed(page: Page, before: int) -> bytes:
@@ -128,37 +128,36 @@ def _printed(page: Page, before: int) -> bytes:
 def _outline(
     writer: PdfWriter,
     headings: Sequence[tuple[int, str, str]],
-    places: Mapping[str, tuple[int, float]],
+    places: Mapping[str, tuple[int, float | None]],
 ) -> None:
     """Bookmarks of the headings, each under the last one of a level above."""
     parents: dict[int, Any] = {}
     for level, title, address in headings:
         number, top = places[address]
-        parent = parents.get(level - 1)
-        parents[level] = writer.add_outline_item(title, number, parent, fit=Fit.xyz(top=top))
+        parents[level] = writer.add_outline_item(
+            title=title, page_number=number, parent=parents.get(level - 1), fit=Fit.xyz(top=top)
+        )
 
 
 def _relink(
-    writer: PdfWriter, starts: Mapping[str, int], places: Mapping[str, tuple[int, float]]
+    writer: PdfWriter, starts: Mapping[int, str], places: Mapping[str, tuple[int, float | None]]
 ) -> None:
     """Let links between the printed pages lead to where those stand in the PDF."""
     address = ""
-    by_page = {number: each for each, number in starts.items()}
     for number, page in enumerate(writer.pages):
-        address = by_page.get(number, address)
-        kept = ArrayObject()
+        address = starts.get(number, address)
+        links = ArrayObject()
         for reference in page.get("/Annots", ()):
             link = reference.get_object()
             named = link.get("/Dest")
             target = link["/A"]["/URI"] if named is None else f"{address}#{named[1:]}"
             if target.startswith("file:"):
-                start = starts.get(target.partition("#")[0])
-                found = places.get(target, None if start is None else (start, None))
-                if found is None:
+                place = places.get(target) or places.get(target.partition("#")[0])
+                if place is None:
                     continue
                 link.pop("/A", None)
-                height = NullObject() if found[1] is None else FloatObject(found[1])
-                aim = [writer.pages[found[0]].indirect_reference, NameObject("/XYZ"), NullObject()]
+                height = NullObject() if place[1] is None else FloatObject(place[1])
+                aim = [writer.pages[place[0]].indirect_reference, NameObject("/XYZ"), NullObject()]
                 link[NameObject("/Dest")] = ArrayObject([*aim, height, NullObject()])
-            kept.append(reference)
-        page[NameObject("/Annots")] = kept
+            links.append(reference)
+        page[NameObject("/Annots")] = links

@@ -1,28 +1,27 @@
-"""Still images of the site's figures: one beside each, for print and where no script runs."""
+"""Sphinx extension: a still image of each figure, for print and where no script runs.
+
+A still is called after the digest of its figure, so that it is drawn once. A figure with a name has
+its image under that name, too, which the gallery shows: ``_images/figures/fig-front.svg``.
+"""
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from hashlib import sha256
 from json import loads
 from pathlib import Path
+from typing import Any
 
-FOLDER = "_images/figures"
+from docutils import nodes
+from sphinx.application import Sphinx
 
-_FIGURE = re.compile(
-    r'(<div class="plotly-figure"[^>]*></div>'
-    r'<script type="application/json">(.*?)</script></div>)(<img class="figure-still"[^>]*>)?',
-    re.DOTALL,
-)
-_NAMED = re.compile(r'<figure [^>]*\bid="(fig-[\w-]+)"[^>]*>(.*?)</figure>', re.DOTALL)
-_THUMBNAIL = re.compile(rf'<img [^>]*\bsrc="[^"]*{FOLDER}/(fig-[\w-]+)\.svg"')
-_SOURCE = re.compile(r'<img [^>]*\bsrc="([^"]+)"')
+from ctl_helpers import figures
+from ctl_helpers.site import gallery
+from ctl_helpers.site.sphinx_figures import STILLS, PlotlyFigure
 
-# Stands for a named figure that pages lead to, where its setting was not run.
+_STAMP = "drawn-by"  # in the folder of stills, a digest of the code that drew them
 _NOT_RUN = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="400" height="300" viewBox="0 0 400 300">'
     '<text x="200" y="150" text-anchor="middle" font-family="sans-serif" font-size="24" '
@@ -30,74 +29,94 @@ _NOT_RUN = (
 )
 
 
-def add(site: Path) -> None:
-    """Put a still image beside each figure of the built pages, and draw those that are not there.
-
-    An image is called after the digest of what it shows, so that a figure is drawn once. A figure
-    with a name has its image under that name, too: ``_images/figures/fig-front.svg``, which says
-    so where it was not run. Images that no page shows any more are taken away.
+def missing(folder: Path, wanted: Collection[str]) -> list[str]:
+    """Which figures have no still yet; those of others, or drawn by other code, are taken away.
 
     Args:
-        site: the folder of the built pages, which are changed.
+        folder: of the stills, made where it is missing.
+        wanted: the digests of a site's figures.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp, now = folder / _STAMP, _code()
+    current = stamp.is_file() and stamp.read_text(encoding="utf-8") == now
+    for path in folder.iterdir():
+        if not (current and path.stem in wanted):
+            path.unlink()
+    stamp.write_text(now, encoding="utf-8")
+    return [digest for digest in wanted if not (folder / f"{digest}.svg").is_file()]
+
+
+def draw(folder: Path, texts: Mapping[str, str]) -> None:
+    """Draw figures, side by side.
+
+    Args:
+        folder: of the stills.
+        texts: digest → the figure's JSON.
 
     Raises:
         ValueError: a figure has something that :mod:`ctl_helpers.figures.static` does not draw.
     """
-    folder = site / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    figures: dict[str, str] = {}
-    named: dict[str, Path] = {}
-    thumbnails: set[str] = set()
-    for page in sorted(site.rglob("*.html")):
-        text = page.read_text(encoding="utf-8")
-        thumbnails |= set(_THUMBNAIL.findall(text))
-        changed, found = beside(text, os.path.relpath(folder, page.parent))
-        figures |= found
-        for name, inside in _NAMED.findall(changed):
-            if source := _SOURCE.search(inside):
-                named[name] = (page.parent / source[1]).resolve()
-        if changed != text:
-            page.write_text(changed, encoding="utf-8")
-    missing = {name: data for name, data in figures.items() if not (folder / name).is_file()}
-    if missing:
+    if texts:
         with ProcessPoolExecutor() as pool:
-            for name, image in zip(missing, pool.map(_drawn, missing.values()), strict=True):
-                (folder / name).write_text(image, encoding="utf-8")
-    for old in folder.iterdir():
-        if old.name not in figures:
-            old.unlink()
-    for name, image in named.items():
-        shutil.copyfile(image, folder / f"{name}{image.suffix}")
-    for name in thumbnails - set(named):
-        (folder / f"{name}.svg").write_text(_NOT_RUN, encoding="utf-8")
+            for digest, image in zip(texts, pool.map(_drawn, texts.values()), strict=True):
+                (folder / f"{digest}.svg").write_text(image, encoding="utf-8")
 
 
-def beside(page: str, folder: str) -> tuple[str, Mapping[str, str]]:
-    """A page's HTML with an image after each figure, and image's name → the figure's JSON.
-
-    Args:
-        page: HTML of a page, with such images or without.
-        folder: where images are, as seen from the page.
-    """
-    figures = {}
-
-    def with_image(found: re.Match[str]) -> str:
-        box, data = found[1], found[2]
-        name = f"{_digest(data)}.svg"
-        figures[name] = data
-        # The box has the figure's text alternative.
-        return f'{box}<img class="figure-still" loading="lazy" src="{folder}/{name}" alt="">'
-
-    return _FIGURE.sub(with_image, page), figures
+def _code() -> str:
+    sources = sorted(Path(*figures.__path__).glob("static*.py"))
+    return sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
-def _digest(data: str) -> str:
-    """Of a figure and of what draws it."""
-    source = Path(__file__).with_name("figures") / "static.py"
-    return sha256(data.encode() + source.read_bytes()).hexdigest()[:16]
-
-
-def _drawn(data: str) -> str:
+def _drawn(text: str) -> str:
     from ctl_helpers.figures import static  # seaborn takes seconds to import
 
-    return static.svg(loads(data))
+    return static.svg(loads(text))
+
+
+def _note(app: Sphinx, page: nodes.document) -> None:
+    """Keep with a page which figures it has, and which images its figures with names show."""
+    named = {
+        name: picture["digest"] if isinstance(picture, PlotlyFigure) else picture["uri"]
+        for figure in page.findall(nodes.figure)
+        for picture in list(figure.findall(_is_picture))[:1]
+        for name in figure["ids"]
+    }
+    digests = [figure["digest"] for figure in page.findall(PlotlyFigure)]
+    app.env.metadata[app.env.docname] |= {"figures": digests, "named_figures": named}
+
+
+def _is_picture(node: nodes.Node) -> bool:
+    return isinstance(node, (PlotlyFigure, nodes.image))
+
+
+def _add(app: Sphinx, exception: Exception | None) -> None:
+    """Draw what is missing, and give stills and drawings the names that the gallery shows."""
+    if exception is not None or app.builder.format != "html":
+        return
+    folder = Path(app.outdir, "_images", STILLS)
+    pages = app.env.metadata
+    places = {digest: page for page in pages for digest in pages[page].get("figures", ())}
+    left = missing(folder, places)
+    texts: dict[str, str] = {}
+    for page in {places[digest] for digest in left}:
+        drawn = app.env.get_doctree(page).findall(PlotlyFigure)
+        texts |= {node["digest"]: node["figure"] for node in drawn}
+    draw(folder, {digest: texts[digest] for digest in left})
+    images: dict[str, str] = {}
+    for facts in pages.values():
+        images |= facts.get("named_figures", {})
+    for name in gallery.load().figures:
+        target = folder / f"{name}.svg"
+        if name not in images:
+            target.write_text(_NOT_RUN, encoding="utf-8")
+        elif images[name] in places:
+            shutil.copyfile(folder / f"{images[name]}.svg", target)
+        else:
+            shutil.copyfile(Path(app.srcdir, images[name]), target)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the extension with Sphinx."""
+    app.connect("doctree-read", _note, priority=900)  # after images have their addresses (500)
+    app.connect("build-finished", _add)
+    return {"env_version": 1, "parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from docutils import nodes
 from myst_nb.sphinx_ import HideCodeCellNode
@@ -23,7 +22,7 @@ class UnderFigures(SphinxPostTransform):
     """
 
     default_priority = 250  # after myst-nb has hidden code (199)
-    formats: ClassVar[Sequence[str]] = ("html",)
+    formats = ("html",)
 
     def run(self, **keywords: Any) -> None:
         """Change the page's doctree."""
