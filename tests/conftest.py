@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
-from ctl_helpers.settings import tasks
+from ctl_helpers.data import tasks
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -41,6 +41,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if rank(item) == 0:
             item.add_marker(pytest.mark.xdist_group("site"))
+
+
+def pytest_collection_finish() -> None:
+    """What all tests import stays, and is not looked through at each collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -89,12 +95,12 @@ def inputs() -> Callable[..., Tensor]:
 
 
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty data folder, with nothing remembered of another."""
     monkeypatch.setenv("CTL_DATA_DIR", str(tmp_path / "data"))
-    for name in ("_images", "_whole"):
-        monkeypatch.setattr(tasks, name, cache(getattr(tasks, name).__wrapped__))
-    return tmp_path / "data"
+    tasks.forget()
+    yield tmp_path / "data"
+    tasks.forget()
 
 
 @pytest.fixture

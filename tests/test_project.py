@@ -116,14 +116,27 @@ def imported(path: Path) -> set[str]:
     return names - {"ctl_helpers"} - sys.stdlib_module_names
 
 
-def test_importing_the_engine_loads_no_tool() -> None:
-    tools = {"plotly", "papermill", "distributed", "typer", "sphinx", "sklearn", "torchvision"}
-    tools |= {"scipy", "curvlinops", "transformers", "seaborn"}
-    code = f"import sys, ctl_helpers; print({tools!r} & sys.modules.keys())"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "set()"
+TOOLS = {"plotly", "papermill", "distributed", "typer", "sphinx", "sklearn", "torchvision"}
+TOOLS |= {"scipy", "curvlinops", "transformers", "seaborn"}
+READ = "from ctl_helpers.results import tables; print(tables('4.1', 'direction'))"
+HELP = "import sys; sys.argv[1:] = ['--help']; from ctl_helpers import cli; cli.main()"
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("import ctl_helpers as ctl", {"torch", *TOOLS}),
+        ("import ctl_helpers as ctl; ctl.compare", TOOLS),
+        (READ, {"torch"}),
+        (HELP, {"torch"}),
+    ],
+    ids=["import", "engine", "table", "help"],
+)
+def test_what_needs_no_tool_loads_none(code: str, absent: set[str]) -> None:
+    told = f"import atexit, sys; atexit.register(lambda: print({absent!r} & sys.modules.keys()))"
+    command = [sys.executable, "-c", f"{told}; {code}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 def test_a_notebook_needs_no_more_than_is_installed_for_it() -> None:

@@ -174,6 +174,7 @@ def test_a_setting_is_the_clip_of_its_repository(
     assert isinstance(built.visual.transformer.resblocks[0].mlp.gelu, QuickGELU)
 
 
+@pytest.mark.slow
 def test_cifar10_is_fine_tuned_from_published_weights(
     pretrained: State,
     write: Callable[[str], object],  # noqa: F811
