@@ -22,9 +22,17 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parents[1]
-_LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", ".ctl", "_build", "runs", "__pycache__", "*.egg-info"
-)
+_GENERATED = (".git", ".venv", ".ctl", "_build", "__pycache__", "*.egg-info", ".*_cache")
+
+
+def copied(folder: Path) -> Path:
+    """A copy of this checkout without anything generated."""
+    generated, pages = shutil.ignore_patterns(*_GENERATED), str(ROOT / "book")
+
+    def left_out(parent: str, names: list[str]) -> set[str]:
+        return generated(parent, names) | ({"runs"} if parent == pages else set())
+
+    return Path(shutil.copytree(ROOT, folder, ignore=left_out))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -105,8 +113,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of this checkout without anything generated."""
-    return Path(shutil.copytree(ROOT, tmp_path / "checkout", ignore=_LEFT_OUT))
+    return copied(tmp_path / "checkout")
 
 
 def command(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -151,7 +158,7 @@ def site(shared: Path) -> Path:
     """The built site of a fresh copy of the checkout, on the fast profile."""
 
     def make(folder: Path) -> None:
-        shutil.copytree(ROOT, folder, ignore=_LEFT_OUT)
+        copied(folder)
         for action in ("run", "site"):
             done = command(folder, action, "--profile", "fast")
             assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]

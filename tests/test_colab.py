@@ -5,14 +5,13 @@ from __future__ import annotations
 import ast
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import papermill
 import pytest
-from conftest import _LEFT_OUT, ROOT
+from conftest import ROOT, copied
 
 from ctl_helpers.runs import notebook_pairs, plan
 
@@ -38,7 +37,7 @@ def colab(tmp_path: Path) -> Path:
     """A folder with notebooks whose setup clones a copy of this checkout, and a bare kernel."""
     folder = tmp_path / "colab"
     folder.mkdir()
-    repository = Path(shutil.copytree(ROOT, folder / "repository", ignore=_LEFT_OUT))
+    repository = copied(folder / "repository")
     for arguments in (["init"], ["add", "."], ["commit", "-m", "A copy"]):
         git(repository, *arguments)
     for source in (repository / "notebooks").glob("*.md"):
