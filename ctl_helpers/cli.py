@@ -1,4 +1,7 @@
-"""The ``ctl`` command: run notebooks, see what is stored, get data, build and publish."""
+"""The ``ctl`` command: run notebooks, see what is stored, get data, build and publish.
+
+What takes long to import, such as torch, is imported by the commands that need it.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 from rich.console import Console, RenderableType
@@ -18,11 +20,13 @@ from rich.table import Table
 from rich.text import Text
 
 from ctl_helpers import settings
-from ctl_helpers.findings import verdicts as claims
 from ctl_helpers.project import MissingDataError, ProjectError, data_folder, root, work_folder
 from ctl_helpers.results import folder_name, published_folder
-from ctl_helpers.runs import notebook_pairs, plan
-from ctl_helpers.training import checkpoints
+from ctl_helpers.runs import plan
+from ctl_helpers.training import progress as trainings
+
+if TYPE_CHECKING:
+    from ctl_helpers.runs.execute import Outcome
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -44,24 +48,24 @@ def run(
     ] = None,
 ) -> None:
     """Execute every run of a profile whose inputs have changed since it was stored."""
-    from ctl_helpers.runs import execute  # Dask and papermill take seconds to import
+    from ctl_helpers.runs import execute
 
-    chosen = plan.jobs(profile, section, setting)
-    for job in chosen:
+    planned = plan.jobs(profile, section, setting)
+    for job in planned:
         execute.check_parameters(job)
     skip = settings.profile(profile).skip_missing and setting is None
     missing = {
         name: sentence
-        for name in dict.fromkeys(job.setting for job in chosen)
+        for name in dict.fromkeys(job.setting for job in planned)
         if (sentence := _missing(name, fetch=not skip))
     }
     for name, sentence in missing.items():
         console.print(f"not run {name}: {sentence}", style="yellow")
-    at_hand = [job for job in chosen if job.setting not in missing]
+    at_hand = [job for job in planned if job.setting not in missing]
     todo = [job for job in at_hand if job.artifact() is None]
     if done := len(at_hand) - len(todo):
         console.print(f"{done} of {len(at_hand)} runs are stored and up to date")
-    failed = _execute(execute, todo, scheduler) if todo else 0
+    failed = _execute(todo, scheduler) if todo else 0
     if failed or (missing and not skip):
         raise typer.Exit(1)
 
@@ -71,21 +75,13 @@ class _ProgressWithTraining(Progress):
 
     def get_renderables(self) -> Iterator[RenderableType]:
         yield from super().get_renderables()
-        yield from (Text(f"  {line}", style="dim") for line in _training())
+        yield from (Text(f"  {line}", style="dim") for line in trainings.lines())
 
 
-def _training() -> list[str]:
-    """What each process on this machine that trains says of itself."""
-    lines = []
-    for path in sorted(checkpoints.status_folder().glob("*.txt")):
-        with suppress(OSError):  # the process or its file has just ended
-            os.kill(int(path.stem), 0)
-            lines.append(path.read_text(encoding="utf-8"))
-    return lines
+def _execute(todo: list[plan.Job], scheduler: str | None) -> int:
+    """Execute runs, with a bar for each on a terminal and a line anywhere; how many failed."""
+    from ctl_helpers.runs import execute
 
-
-def _execute(execute: object, todo: list[plan.Job], scheduler: str | None) -> int:
-    """Run with a bar a run on a terminal and a line a run anywhere; how many failed."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     start = time.monotonic()
     console.print(f"running {len(todo)}: {', '.join(job.label for job in todo)}")
@@ -97,7 +93,7 @@ def _execute(execute: object, todo: list[plan.Job], scheduler: str | None) -> in
         def on_cell(label: str, cell: int, cells: int) -> None:
             progress.update(bars[label], total=cells, completed=cell - 1)
 
-        def on_end(outcome: execute.Outcome) -> None:
+        def on_end(outcome: Outcome) -> None:
             progress.remove_task(bars[outcome.job.label])
             state, style = ("failed", "red") if outcome.error else ("done", "green")
             console.print(f"{state} {outcome.job.label} in {outcome.seconds:.0f} s", style=style)
@@ -118,7 +114,7 @@ def _execute(execute: object, todo: list[plan.Job], scheduler: str | None) -> in
 
 def _missing(name: str, fetch: bool) -> str | None:
     """What a setting lacks, after trying to download it."""
-    setting = settings.load(name)
+    setting = settings.describe(name)
     sentence = setting.missing()
     if sentence is None or not fetch:
         return sentence
@@ -134,7 +130,7 @@ def status(profile: Profile = "embedded", section: Section = None) -> None:
     """List every run: stored, stale, published, or what it lacks."""
     table = Table("run", "kind", "state")
     for name in settings.names():
-        setting = settings.load(name)
+        setting = settings.describe(name)
         missing = setting.missing()
         for job in plan.jobs(profile, setting=name):
             if section not in (None, job.section):
@@ -144,7 +140,7 @@ def status(profile: Profile = "embedded", section: Section = None) -> None:
             state = f"{stored}; published" if shared.is_dir() else stored
             table.add_row(job.label, setting.kind, state)
     console.print(table)
-    for line in _training():
+    for line in trainings.lines():
         console.print(f"training now: {line}")
     console.print(f"work folder {work_folder()}, data folder {data_folder()}")
 
@@ -203,21 +199,22 @@ def verdicts(
     as_json: Annotated[bool, typer.Option("--json", help="As a list for programs.")] = False,
 ) -> None:
     """Say which claims of the paper hold, setting by setting, from stored results."""
-    found = claims.verdicts(section)
+    from ctl_helpers.findings import verdicts as claims
+
+    judged = claims.verdicts(section)
     if as_json:
-        print(json.dumps([verdict.to_json() for verdict in found], indent=1, allow_nan=False))
+        print(json.dumps([verdict.to_json() for verdict in judged], indent=1, allow_nan=False))
         return
     table = Table("claim", "setting", "verdict", "effect", "95% interval", "asked")
-    for each in found:
-        unsure = each.verdict != "not run" and not each.clear
-        low, high = each.interval or (None, None)
+    for verdict in judged:
+        unsure = verdict.verdict != "not run" and not verdict.clear
         table.add_row(
-            each.claim,
-            each.setting,
-            f"{each.verdict}{', not clearly' if unsure else ''}",
-            "" if each.effect is None else f"{each.effect:.3g}",
-            "" if low is None else f"{low:.3g} to {high:.3g}",
-            each.threshold,
+            verdict.claim,
+            verdict.setting,
+            f"{verdict.verdict}{', not clearly' if unsure else ''}",
+            "" if verdict.effect is None else f"{verdict.effect:.3g}",
+            "{:.3g} to {:.3g}".format(*verdict.interval) if verdict.interval else "",
+            verdict.threshold,
         )
     console.print(table)
 
@@ -225,6 +222,8 @@ def verdicts(
 @app.command(name="notebooks")
 def twins(check: Annotated[bool, typer.Option(help="Only say which differ.")] = False) -> None:
     """Write the .ipynb twins of the notebooks' .md sources."""
+    from ctl_helpers.runs import notebook_pairs
+
     stale = notebook_pairs.sync(write=not check)
     for path in stale:
         console.print(f"{path.name} {'differs from' if check else 'written from'} its .md source")

@@ -17,6 +17,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from ctl_helpers.data import tasks
+from ctl_helpers.store import code_keys
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -114,6 +115,26 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     return copied(tmp_path / "checkout")
+
+
+@pytest.fixture
+def package(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the package that checksums of code are taken of, with caches of its own."""
+    monkeypatch.setattr(code_keys, "_PACKAGE", checkout / "ctl_helpers")
+    for name in ("_exports", "_module_imports"):
+        monkeypatch.setattr(code_keys, name, cache(getattr(code_keys, name).__wrapped__))
+    return checkout / "ctl_helpers"
+
+
+def one_line(error: pytest.ExceptionInfo[BaseException]) -> str:
+    """What an error says to a person: one sentence."""
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+    """Whether two state dicts are equal bit for bit."""
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
 def command(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytest
 import torch
-from torch import Tensor
+from conftest import same
 
 import ctl_helpers as ctl
 from ctl_helpers import settings
@@ -36,15 +34,11 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     runs = []
 
     def counting(model, loss, samples, start, recipe, seed):
-        runs.append(recipe.steps - start.epoch)
+        runs.append(recipe.steps - start.done)
         return steps(model, loss, samples, start, recipe, seed)
 
     monkeypatch.setattr(tuned, "steps", counting)
     return runs
-
-
-def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
 def test_checkpoints_are_image_towers_from_one_start(quick: ClipSetting) -> None:
@@ -85,7 +79,7 @@ def test_what_is_stored_is_not_trained_again(quick: ClipSetting, trained: list[i
     assert same(quick.checkpoints(0, ["digits"])["digits"], first["digits"])
     assert trained == [6, 4]
     quick.finetuned(0, "digits", order=1)
-    quick.finetuned(0, "digits", StepRecipe(5, 1e-3, 16))
+    quick.finetuned(0, "digits", recipe=StepRecipe(5, 1e-3, 16))
     quick.finetuned(0, "signs")
     assert trained[2:] == [4, 5, 4]
     quick.finetuned(1, "digits")

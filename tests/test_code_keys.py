@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,15 +19,6 @@ COMPARE = {
 HOOKS, MIX = "engine/hooks.py", "engine/mix.py"
 CHECKSUMS = {"project.py", "weights/checksums.py"}
 MNIST = {"data/sets/mnist.py", "data/images.py", "store/artifacts.py", *CHECKSUMS}
-
-
-@pytest.fixture
-def package(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the package that checksums are taken of, with caches of its own."""
-    monkeypatch.setattr(code_keys, "_PACKAGE", checkout / "ctl_helpers")
-    for name in ("_exports", "_module_imports"):
-        monkeypatch.setattr(code_keys, name, cache(getattr(code_keys, name).__wrapped__))
-    return checkout / "ctl_helpers"
 
 
 def changing(package: Path, code: str) -> set[str]:

@@ -13,6 +13,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from conftest import one_line
 from PIL import Image
 from torchvision import datasets
 from torchvision.datasets import mnist as torchvision_mnist
@@ -30,11 +31,6 @@ REAL_DATA = os.environ.get("CTL_DATA_DIR")  # before a test sets its own
 @pytest.fixture
 def quick() -> Setting:
     return settings.load("digits-mlp")
-
-
-def one_line(error: pytest.ExceptionInfo[BaseException]) -> str:
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 # Data.

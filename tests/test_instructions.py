@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
-from test_text_sets import one_line
+from conftest import one_line
 
 from ctl_helpers.data.sets import instructions
 from ctl_helpers.project import MissingDataError
@@ -40,7 +40,7 @@ def contents(kind: str, count: int) -> str:
 def made(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder with ten samples of each set."""
     monkeypatch.setattr(instructions, "SIZES", dict.fromkeys(instructions.SIZES, 10))
-    monkeypatch.setattr(instructions, "_whole", lru_cache(instructions._whole.__wrapped__))
+    monkeypatch.setattr(instructions, "_shuffled", lru_cache(instructions._shuffled.__wrapped__))
     for kind, name in instructions._FILES.items():
         (data / name).parent.mkdir(parents=True, exist_ok=True)
         (data / name).write_text(contents(kind, 10), encoding="utf-8")
@@ -53,7 +53,7 @@ def test_splits_are_apart_and_whole(kind: str, made: Path) -> None:
     assert (len(held_out), len(test)) == (2, 8)
     assert len({*held_out.sources, *test.sources}) == 10
     assert instructions.load(kind, "test", 3) == test[:3]
-    instructions.fetch(kind)
+    instructions.fetch([kind])
 
 
 def test_prompts_have_alpacas_form(made: Path) -> None:
@@ -83,11 +83,11 @@ def test_what_is_wrong_with_a_file_is_said(kind: str, made: Path) -> None:
     assert str(path) in one_line(other)
     path.unlink()
     with pytest.raises(MissingDataError, match=r"no file .*: get .* of the repository .*/") as gone:
-        instructions.fetch(kind)
+        instructions.fetch([kind])
     assert one_line(gone).endswith(f"the folder that holds {instructions._FILES[kind]}")
 
 
 @pytest.mark.parametrize(("kind", "split"), [("chat", "test"), ("code", "train")])
 def test_what_is_not_there_is_refused(kind: str, split: str) -> None:
-    with pytest.raises(ValueError, match=f"no texts {kind!r}, {split!r}; sets are"):
+    with pytest.raises(ValueError, match=f"no texts {kind!r}, {split!r}; tasks are"):
         instructions.load(kind, split)

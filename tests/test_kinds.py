@@ -87,5 +87,5 @@ def test_captions_differ_by_seed_alone() -> None:
 
 @pytest.mark.parametrize(("kind", "split"), [("cats", "test"), ("digits", "all")])
 def test_what_is_not_there_is_refused(kind: str, split: str) -> None:
-    with pytest.raises(ValueError, match=f"no images {kind!r}, {split!r}; kinds are"):
+    with pytest.raises(ValueError, match=f"no images {kind!r}, {split!r}; tasks are"):
         kinds.load(kind, split)

@@ -10,7 +10,8 @@ from pathlib import Path
 from urllib.error import URLError
 
 import pytest
-from test_text_sets import QASC, RACE, SCENES, SQUAD, one_line
+from conftest import one_line
+from test_text_sets import QASC, RACE, SCENES, SQUAD
 from torchvision.datasets import utils
 
 from ctl_helpers.data.sets import nlp6
@@ -96,7 +97,7 @@ def small(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder whose sets have a few samples each, and nothing remembered of another."""
     monkeypatch.setattr(nlp6, "SIZES", {kind: dict(COUNTS) for kind in nlp6.SIZES})
     monkeypatch.setattr(nlp6, "_HELD_OUT", 3)
-    monkeypatch.setattr(nlp6, "_whole", lru_cache(nlp6._whole.__wrapped__))
+    monkeypatch.setattr(nlp6, "_shuffled", lru_cache(nlp6._shuffled.__wrapped__))
     return data
 
 
@@ -135,7 +136,7 @@ def test_labels_are_mixed_and_the_order_does_not_depend_on_how_many_are_read(sma
 
 @pytest.mark.parametrize(("kind", "split"), [("TREC", "test"), ("IMDB", "dev")])
 def test_what_is_not_there_is_refused(kind: str, split: str) -> None:
-    with pytest.raises(ValueError, match=f"no texts {kind!r}, {split!r}; sets are"):
+    with pytest.raises(ValueError, match=f"no texts {kind!r}, {split!r}; tasks are"):
         nlp6.load(kind, split)
 
 
@@ -167,18 +168,18 @@ def test_downloads_go_where_they_are_read(small: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(utils, "download_and_extract_archive", archive)
     monkeypatch.setattr(utils, "download_url", file)
     for kind in nlp6._DOWNLOADS:
-        nlp6.fetch(kind)
+        nlp6.fetch([kind])
         assert len(nlp6.load(kind, "test")) == 8
     assert len(asked) == 5
     assert sum(md5 is not None for _, md5 in asked) == 3
-    nlp6.fetch("RACE")  # there already
+    nlp6.fetch(["RACE"])  # there already
     assert len(asked) == 5
     for kind in ("MultiNews", "CommonGen"):
         with pytest.raises(MissingDataError, match=f"{kind} cannot be downloaded into .*: get "):
-            nlp6.fetch(kind)
+            nlp6.fetch([kind])
         folder, write = WRITERS[kind]
         write(small / folder)
-        nlp6.fetch(kind)
+        nlp6.fetch([kind])
 
 
 def test_no_network_is_said(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +190,7 @@ def test_no_network_is_said(small: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(
         MissingDataError, match=r"no route to host>\): connect to the network"
     ) as no:
-        nlp6.fetch("SQuAD")
+        nlp6.fetch(["SQuAD"])
     assert one_line(no).endswith("a folder that holds SQuAD")
-    with pytest.raises(ValueError, match="no set 'TREC'"):
-        nlp6.fetch("TREC")
+    with pytest.raises(ValueError, match="no texts 'TREC'"):
+        nlp6.fetch(["TREC"])

@@ -111,15 +111,15 @@ def made(data: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Made]:
     for kind, write in zip(FILES, (gtsrb, eurosat, omniglot), strict=True):
         (data / kind).mkdir(parents=True)
         held[kind] = write(data / kind)
-        names = getattr(image_files, kind.upper())
-        pinned = {name: file_checksum(data / name) for name in names}
-        monkeypatch.setattr(image_files, kind.upper(), pinned)
-    monkeypatch.setattr(mnist, "load", lambda split: small(28, split))
-    monkeypatch.setattr(cifar10, "load", lambda split: small(32, split))
-    monkeypatch.setattr(tinyimagenet, "load", lambda split: small(32, "test"))
+        files = getattr(image_files, kind.upper())
+        for name in files.checksums:
+            monkeypatch.setitem(files.checksums, name, file_checksum(data / name))
+    monkeypatch.setattr(mnist, "read", lambda split: small(28, split))
+    monkeypatch.setattr(cifar10, "read", lambda split: small(32, split))
+    monkeypatch.setattr(tinyimagenet, "read", lambda split: small(32, "test"))
     synonyms = [f"Goldfish {n}, Carassius auratus" for n in range(10)]
     monkeypatch.setattr(tinyimagenet, "class_names", lambda: synonyms)
-    monkeypatch.setattr(real_kinds, "_whole", lru_cache(real_kinds._whole.__wrapped__))
+    monkeypatch.setattr(real_kinds, "_kept", lru_cache(real_kinds._kept.__wrapped__))
     return held
 
 
@@ -176,7 +176,7 @@ def test_splits_share_no_group_and_no_image(kind: str, made: dict[str, Made]) ->
 
 @pytest.mark.parametrize(("kind", "split"), [("cats", "test"), ("GTSRB", "all")])
 def test_what_is_not_there_is_refused(kind: str, split: str) -> None:
-    with pytest.raises(ValueError, match=f"no images {kind!r}, {split!r}; kinds are"):
+    with pytest.raises(ValueError, match=f"no images {kind!r}, {split!r}; tasks are"):
         real_kinds.load(kind, split)
 
 
@@ -215,7 +215,7 @@ def test_the_real_sets_have_every_class(monkeypatch: pytest.MonkeyPatch) -> None
     if REAL_DATA is None or not (Path(REAL_DATA) / "Omniglot").is_dir():
         pytest.skip("CTL_DATA_DIR names no folder that holds Omniglot")
     monkeypatch.setenv("CTL_DATA_DIR", REAL_DATA)
-    monkeypatch.setattr(real_kinds, "_whole", lru_cache(real_kinds._whole.__wrapped__))
+    monkeypatch.setattr(real_kinds, "_kept", lru_cache(real_kinds._kept.__wrapped__))
     for kind in real_kinds.KINDS:
         images = real_kinds.load(kind, "test")
         assert images.targets.unique().tolist() == list(range(len(real_kinds.class_names(kind))))

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from ctl_helpers import results, settings
-from ctl_helpers.settings import tasks
+from ctl_helpers.data import tasks
 from ctl_helpers.site import pages
 
 
@@ -105,8 +105,7 @@ def test_a_setting_without_data_is_shown_as_not_run(
     published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CTL_DATA_DIR", str(tmp_path / "nothing"))
-    tasks._whole.cache_clear()
-    tasks._images.cache_clear()
+    tasks.forget()
     text = pages.state_of_settings("4.1").data
     (names,) = re.findall(r"<summary>Not run: (.*)\. What they need</summary>", text)
     assert "MNIST MLP" in names.split(", ")

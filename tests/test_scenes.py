@@ -12,12 +12,12 @@ from ctl_helpers.data.sets import scenes
 
 @pytest.fixture(scope="module")
 def train() -> Images:
-    return scenes.load("train")
+    return scenes.read("train")
 
 
 @pytest.fixture(scope="module")
 def test() -> Images:
-    return scenes.load("test")
+    return scenes.read("test")
 
 
 def by_class(images: Images, label: int) -> Tensor:
@@ -48,13 +48,13 @@ def test_shapes_types_and_labels(train, test):
 
 
 def test_same_images_at_every_load(test):
-    again = scenes.load("test")
+    again = scenes.read("test")
     assert torch.equal(again.inputs, test.inputs)
     assert torch.equal(again.targets, test.targets)
 
 
 def test_a_class_does_not_depend_on_those_asked_for(test):
-    some = scenes.load("test", range(7, 10))
+    some = scenes.read("test", range(7, 10))
     assert some.targets.unique().tolist() == [7, 8, 9]
     for label in range(7, 10):
         wanted, found = (
@@ -71,9 +71,9 @@ def test_no_image_twice(train, test):
 
 def test_unknown_part_and_classes_are_refused():
     with pytest.raises(ValueError, match="parts 'train' and 'test', but not 'valid'"):
-        scenes.load("valid")
+        scenes.read("valid")
     with pytest.raises(ValueError, match=r"classes 0 to 19, not range\(15, 25\)"):
-        scenes.load("test", range(15, 25))
+        scenes.read("test", range(15, 25))
 
 
 def test_classes_carry_signal_that_their_mean_images_hardly_show(train, test):
@@ -100,4 +100,4 @@ def test_checksum_needs_no_drawing(monkeypatch):
     monkeypatch.setattr(scenes, "_draw", None)
     assert scenes.checksum() == scenes.checksum()
     assert len(scenes.checksum()) == 64
-    assert scenes.fetch() is None
+    assert scenes.missing([]) == []

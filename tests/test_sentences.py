@@ -86,7 +86,9 @@ def test_no_answer_is_most_of_them(kind: str) -> None:
 
 def test_texts_are_the_same_in_another_process() -> None:
     """Whatever order its hashes put sets in."""
-    code = "from ctl_helpers.data import sentences as s; print(s.load('topic', 'train', 3).sources)"
+    code = (
+        "from ctl_helpers.data.sets.sentences import load; print(load('topic', 'train', 3).sources)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(sentences.load("topic", "train").sources[:3])
 
@@ -101,7 +103,7 @@ def test_the_tokenizer_knows_every_word() -> None:
 
 @pytest.mark.parametrize(("kind", "split"), [("taste", "test"), ("topic", "tset")])
 def test_unknown_texts_are_refused(kind: str, split: str) -> None:
-    with pytest.raises(ValueError, match=f"no texts '{kind}', '{split}'; kinds are") as caught:
+    with pytest.raises(ValueError, match=f"no texts '{kind}', '{split}'; tasks are") as caught:
         sentences.load(kind, split)
     assert "\n" not in str(caught.value)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
-from conftest import ROOT
-from torch import Tensor
+from conftest import ROOT, one_line, same
 
 import ctl_helpers as ctl
 from ctl_helpers import settings
@@ -28,11 +27,6 @@ def quick() -> Setting:
     recipe = Recipe(epochs=10, lr=0.1, batch_size=8)
     setting = settings.load("digits-mlp")
     return setting.model_copy(update={"pretraining": recipe, "finetuning": recipe})
-
-
-def one_line(error: pytest.ExceptionInfo[BaseException]) -> str:
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 # What is written.
@@ -146,10 +140,6 @@ def test_unknown_names_are_refused(call: Callable[[Setting], object], sentence, 
 
 
 # Checkpoints.
-
-
-def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
 def test_checkpoints_are_trained_from_the_pretrained_one(quick: Setting) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import one_line
 
 from ctl_helpers.data import text_sets
 from ctl_helpers.data.readers import json_lines, lines, table
@@ -138,11 +139,6 @@ FILES: dict[str, tuple[str, Callable[[Path], list[tuple[str, str]]], int]] = {
 
 def pairs(texts: Texts) -> list[tuple[str, str]]:
     return list(zip(texts.sources, texts.targets, strict=True))
-
-
-def one_line(error: pytest.ExceptionInfo[BaseException]) -> str:
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 @pytest.mark.parametrize("name", FILES)

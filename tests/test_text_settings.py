@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytest
 import torch
+from conftest import same
 from torch import Tensor, nn
 
 import ctl_helpers as ctl
 from ctl_helpers import settings
 from ctl_helpers.data.tokens import END, Coder
-from ctl_helpers.project import MissingDataError, SettingError
+from ctl_helpers.project import SettingError
 from ctl_helpers.settings import tuned
 from ctl_helpers.settings.text import TextSetting
 from ctl_helpers.training.steps import StepRecipe, steps
@@ -40,15 +39,11 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     runs = []
 
     def counting(model, loss, samples, start, recipe, seed):
-        runs.append(recipe.steps - start.epoch)
+        runs.append(recipe.steps - start.done)
         return steps(model, loss, samples, start, recipe, seed)
 
     monkeypatch.setattr(tuned, "steps", counting)
     return runs
-
-
-def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
 def test_fine_tuning_starts_at_the_pretrained_network(quick: TextSetting) -> None:
@@ -196,8 +191,6 @@ def test_unknown_tasks_are_refused(quick: TextSetting) -> None:
 
 
 def test_missing_data_is_said(quick: TextSetting, monkeypatch) -> None:
-    def check() -> None:
-        raise MissingDataError("the texts are not here: write some")
-
-    monkeypatch.setattr(quick.data.module, "check", check)
-    assert quick.missing() == "the texts are not here: write some"
+    sentence = "the texts are not here: write some"
+    monkeypatch.setattr(quick.data.module, "missing", lambda tasks: [sentence])
+    assert quick.missing() == sentence

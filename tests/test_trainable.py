@@ -124,8 +124,10 @@ def test_none_or_all_chosen_is_refused(variant: str) -> None:
         trainable(["0.attn.in_proj_weight"], variant)
 
 
-def test_an_unknown_variant_is_refused() -> None:
-    with pytest.raises(ValueError, match="no variant 'qkv'; choose one of attention-weights, att"):
+def test_an_unknown_paradigm_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match="no paradigm 'qkv'; choose one of full, tangent, attention-weights, att"
+    ):
         trainable(["0.attn.in_proj_weight", "head"], "qkv")
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import same
 from torch import Tensor, nn
 
 from ctl_helpers.data.images import Images
 from ctl_helpers.models import build
-from ctl_helpers.training import checkpoints as trajectories
-from ctl_helpers.training.checkpoints import Checkpoint, status_folder, trajectory
+from ctl_helpers.training import checkpoints, progress
+from ctl_helpers.training.checkpoints import Checkpoint, Run
 from ctl_helpers.training.loop import Recipe, Snapshot, epochs, initial_weights
 
 PLAIN = Recipe(epochs=3, lr=0.1, batch_size=4)
@@ -25,10 +26,6 @@ RECIPES = {
     "momentum": MOMENTUM,
     "bfloat16": replace(PLAIN, precision="bfloat16"),
 }
-
-
-def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
 def images(samples: int, shape: tuple[int, ...] = (1, 2, 3)) -> Images:
@@ -60,10 +57,10 @@ def last(snapshots: list[Snapshot]) -> dict[str, Tensor]:
 def test_training_stops_and_goes_on_bit_for_bit(recipe: Recipe) -> None:
     data = images(10, (3, 8, 8))
     whole = list(epochs(resnet(), start(resnet), data, recipe, 5))
-    assert [snapshot.epoch for snapshot in whole] == [1, 2, 3]
+    assert [snapshot.done for snapshot in whole] == [1, 2, 3]
     for stop in (1, 2):
         rest = list(epochs(resnet(), whole[stop - 1], data, recipe, 5))
-        assert [snapshot.epoch for snapshot in rest] == list(range(stop + 1, 4))
+        assert [snapshot.done for snapshot in rest] == list(range(stop + 1, 4))
         for early, late in zip(whole[stop:], rest, strict=True):
             assert same(early.weights, late.weights)
             assert early.loss == late.loss
@@ -139,7 +136,11 @@ def test_training_changes_none_of_its_inputs() -> None:
     ("samples", "lr", "sentence"),
     [
         (0, 0.1, "training set is empty"),
-        (10, 1e38, r"loss or weights are not finite after epoch \d; lower the learning rate"),
+        (
+            10,
+            1e38,
+            r"loss or a weight is not finite after \d of 3; lower the learning rate from 1e\+38",
+        ),
     ],
 )
 def test_training_that_cannot_go_well_is_refused(samples: int, lr: float, sentence: str) -> None:
@@ -162,18 +163,24 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def counting(*arguments):
         for snapshot in epochs(*arguments):
-            done.append(snapshot.epoch)
+            done.append(snapshot.done)
             yield snapshot
 
-    monkeypatch.setattr(trajectories, "epochs", counting)
+    monkeypatch.setitem(globals(), "trained", counting)
     return done
+
+
+trained = epochs
 
 
 def train(wanted: list[int], recipe: Recipe = MOMENTUM, fact: int = 0) -> dict[int, Checkpoint]:
     first = initial_weights(small, 0)
-    return trajectory(
-        "a run", {"fact": fact}, recipe, wanted, small, lambda: first, lambda: images(10), 3
-    )
+    return Run(
+        "a run",
+        {"fact": fact, "rate": recipe.lr},
+        lambda: first,
+        lambda begin, last: trained(small(), begin, images(10), replace(recipe, epochs=last), 3),
+    ).checkpoints(wanted)
 
 
 def test_no_epoch_runs_twice(ran: list[int]) -> None:
@@ -198,20 +205,20 @@ def test_no_epoch_runs_twice(ran: list[int]) -> None:
 
 @pytest.mark.parametrize("patient", [True, False])
 def test_an_interrupted_training_goes_on(ran, monkeypatch, patient: bool) -> None:
-    monkeypatch.setattr(trajectories, "_SECONDS_BETWEEN_SAVES", 3600 if patient else 0)
-    normal = trajectories._reported
+    monkeypatch.setattr(checkpoints, "_SECONDS_BETWEEN_SAVES", 3600 if patient else 0)
+    normal = Run._told
 
     def stopping(*arguments):
         for snapshot in normal(*arguments):
-            if snapshot.epoch == 3:
+            if snapshot.done == 3:
                 raise InterruptedTrainingError
             yield snapshot
 
-    monkeypatch.setattr(trajectories, "_reported", stopping)
+    monkeypatch.setattr(Run, "_told", stopping)
     with pytest.raises(InterruptedTrainingError):
         train([5])
-    assert list(status_folder().iterdir()) == []
-    monkeypatch.setattr(trajectories, "_reported", normal)
+    assert list(progress.status_folder().iterdir()) == []
+    monkeypatch.setattr(Run, "_told", normal)
     found = train([5])
     assert ran == [1, 2, 3, *([1, 2] if patient else []), 3, 4, 5]
     direct = list(epochs(small(), start(), images(10), replace(MOMENTUM, epochs=5), 3))
@@ -223,16 +230,16 @@ def test_training_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def watching(*arguments):
         for snapshot in epochs(*arguments):
-            (path,) = status_folder().iterdir()
+            (path,) = progress.status_folder().iterdir()
             said.append(path.read_text(encoding="utf-8"))
             yield snapshot
 
-    monkeypatch.setattr(trajectories, "epochs", watching)
+    monkeypatch.setitem(globals(), "trained", watching)
     train([3])
     assert said[0] == "a run: 0 of 3 epochs"
     assert said[2].startswith("a run: 2 of 3 epochs, loss ")
     assert said[2].endswith(" s left")
-    assert list(status_folder().iterdir()) == []
+    assert list(progress.status_folder().iterdir()) == []
 
 
 def test_a_damaged_checkpoint_is_trained_again(ran: list[int]) -> None:

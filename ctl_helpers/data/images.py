@@ -1,12 +1,21 @@
-"""Labelled images in memory: choosing, turning and replacing them."""
+"""Labelled images in memory, bytes or floats: choosing, turning, replacing and batching them.
+
+torch is imported where images are made, so that asking a data set for what is missing takes none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ctl_helpers.data.batches import Batches
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def floats(inputs: Tensor) -> Tensor:
@@ -33,7 +42,6 @@ class Images:
 
     def rotated(self, degrees: float) -> Images:
         """The images turned counter-clockwise about their centre, bilinear, zero outside."""
-        # Imported here and in the loaders: it takes seconds, and most commands load no image.
         from torchvision.transforms.functional import InterpolationMode, rotate
 
         turned = rotate(floats(self.inputs), degrees, interpolation=InterpolationMode.BILINEAR)
@@ -43,13 +51,24 @@ class Images:
         """The first ``samples`` of them, or all when None."""
         return self[:samples]
 
-    def batches(self, size: int) -> Batches:
-        """``(inputs, targets)`` in order, ``size`` samples each, the last perhaps fewer."""
-        return Batches(self, size)
+    def only(self, classes: range | None) -> Images:
+        """Those with the given labels, or all when None."""
+        import torch
+
+        if classes is None:
+            return self
+        return self[torch.isin(self.targets, torch.tensor(list(classes)))]
+
+    def batches(self, size: int) -> Batches[tuple[Tensor, Tensor]]:
+        """``(inputs, targets)`` in order, inputs as floats, the last batch perhaps smaller."""
+        return Batches(len(self), size, self._batch)
+
+    def _batch(self, part: slice) -> tuple[Tensor, Tensor]:
+        return floats(self.inputs[part]), self.targets[part]
 
     def shuffled(self, seed: int) -> Images:
         """The same samples in an order that depends on ``seed`` alone."""
-        return self[_order(len(self), seed)]
+        return self[permutation(len(self), seed)]
 
     def replaced(self, donors: Images, ratio: float, seed: int) -> Images:
         """Some samples replaced by as many of another set, labels included (paper's Figure 12).
@@ -64,36 +83,49 @@ class Images:
         Raises:
             ValueError: a ratio outside [0, 1], or more samples wanted than there are donors.
         """
+        import torch
+
         count = round(ratio * len(self))
         if not 0 <= ratio <= 1 or count > len(donors):
             raise ValueError(
                 f"cannot replace {ratio} of {len(self)} samples by some of {len(donors)}; "
                 "choose a ratio between 0 and 1 and a donor that is large enough"
             )
-        kept, new = _order(len(self), seed)[count:], _order(len(donors), seed + 1)[:count]
+        stay = self[permutation(len(self), seed)[count:]]
+        come = donors[permutation(len(donors), seed + 1)[:count]]
         return Images(
-            torch.cat([self.inputs[kept], donors.inputs[new]]),
-            torch.cat([self.targets[kept], donors.targets[new]]),
+            torch.cat([stay.inputs, come.inputs]), torch.cat([stay.targets, come.targets])
         )
 
 
 @dataclass(frozen=True)
-class Batches(Sequence[tuple[Tensor, Tensor]]):
-    """Images in batches of floats, each made when it is asked for: bytes take less memory."""
+class Captioned:
+    """``inputs`` (samples, channels, height, width) as bytes, and a caption for each."""
 
-    images: Images
-    size: int
+    inputs: Tensor
+    captions: tuple[str, ...]
 
     def __len__(self) -> int:
-        return -(-len(self.images) // self.size)
-
-    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
-        if not -len(self) <= number < len(self):
-            raise IndexError(f"there are {len(self)} batches, and no number {number}")
-        first = number % len(self) * self.size
-        part = self.images[first : first + self.size]
-        return floats(part.inputs), part.targets
+        return len(self.captions)
 
 
-def _order(samples: int, seed: int) -> Tensor:
+def from_pixels(
+    pixels: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], labels: ArrayLike
+) -> Images:
+    """Images of arrays as files give them.
+
+    Args:
+        pixels: bytes (samples, height, width, 3), or a list of one array per image.
+        labels: (samples,).
+    """
+    import torch
+
+    inputs = torch.from_numpy(np.asarray(pixels)).permute(0, 3, 1, 2).contiguous()
+    return Images(inputs, torch.from_numpy(np.asarray(labels, dtype=np.int64)))
+
+
+def permutation(samples: int, seed: int) -> Tensor:
+    """Indices of samples in an order that depends on ``seed`` alone."""
+    import torch
+
     return torch.randperm(samples, generator=torch.Generator().manual_seed(seed))

@@ -8,7 +8,7 @@ import json
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ctl_helpers.project import MissingDataError
 
@@ -98,7 +98,7 @@ def table(
         MissingDataError: as :func:`lines`, or a column is missing, or a row has too few or too
             many cells.
     """
-    quoting = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
     whole = (f"{line}\n" for line in lines(path, remedy))  # a quoted cell may have several lines
     try:
         rows = list(csv.reader(whole, delimiter=delimiter, quoting=quoting, strict=True))

@@ -11,7 +11,7 @@ and that code alone for RACE, whose fine-tune no public page shows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def imdb(folder: Path, remedy: str) -> Texts:
         if not paths:
             raise MissingDataError(f"there are no reviews in {folder / name}: {remedy}")
         found += [("\n".join(lines(path, remedy)), word) for path in paths]
-    return _texts(found)
+    return Texts.of(found)
 
 
 def imdb_records(path: Path, remedy: str) -> Texts:
@@ -84,7 +84,7 @@ def trec(path: Path, remedy: str) -> Texts:
         if word is None or not question:
             raise damaged(path, f"line {number} is no label and question: {line[:40]!r}", remedy)
         found.append((question, word))
-    return _texts(found)
+    return Texts.of(found)
 
 
 def ag_news(path: Path, remedy: str) -> Texts:
@@ -140,12 +140,12 @@ def squad_triples(path: Path, remedy: str) -> list[Question]:
 
 def answering(questions: Iterable[Question]) -> Texts:
     """``question: … context: …`` → the answer."""
-    return _texts((f"question: {q.question} context: {q.context}", q.answer) for q in questions)
+    return Texts.of((f"question: {q.question} context: {q.context}", q.answer) for q in questions)
 
 
 def asking(questions: Iterable[Question]) -> Texts:
     """``answer: … context: …`` → ``question: …``."""
-    return _texts(
+    return Texts.of(
         (f"answer: {q.answer} context: {q.context}", f"question: {q.question}") for q in questions
     )
 
@@ -157,7 +157,7 @@ def common_gen(sources: Path, targets: Path, remedy: str) -> Texts:
         sources: ``commongen.<split>.src_alpha.txt``, a set of concepts a line.
         targets: ``commongen.<split>.tgt.txt``, the sentence of the same line.
     """
-    return _texts(_aligned(sources, targets, remedy))
+    return Texts.of(_aligned(sources, targets, remedy))
 
 
 def common_gen_sets(path: Path, remedy: str) -> Texts:
@@ -172,7 +172,7 @@ def common_gen_sets(path: Path, remedy: str) -> Texts:
         if not all(concepts) or not record["scene"]:
             raise damaged(path, f"no concepts or no sentence in {record}", remedy)
         found.append((" ".join(concepts), record["scene"][0]))
-    return _texts(found)
+    return Texts.of(found)
 
 
 def qasc(path: Path, remedy: str) -> Texts:
@@ -190,7 +190,7 @@ def qasc(path: Path, remedy: str) -> Texts:
         context = f"{record['fact1']} {record['fact2']}"
         asked = f"question: {record['formatted_question']} context: {context}"
         found.append((asked, choices[record["answerKey"]]))
-    return _texts(found)
+    return Texts.of(found)
 
 
 def race(folder: Path, remedy: str) -> Texts:
@@ -214,7 +214,7 @@ def race(folder: Path, remedy: str) -> Texts:
                 found.append((source, options[_LETTERS.index(letter)]))
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise damaged(path, f"not RACE's layout: {error!r}", remedy) from None
-    return _texts(found)
+    return Texts.of(found)
 
 
 def multi_news(sources: Path, targets: Path, remedy: str, characters: int = 4096) -> Texts:
@@ -227,7 +227,7 @@ def multi_news(sources: Path, targets: Path, remedy: str, characters: int = 4096
         characters: how much of an event's articles to keep; by default as much as the published
             code of the CTL paper.
     """
-    return _texts(
+    return Texts.of(
         (f"summarize: {articles.replace('NEWLINE_CHAR', ' ').strip()[:characters]}", told.strip())
         for articles, told in _aligned(sources, targets, remedy)
     )
@@ -242,7 +242,7 @@ def _aligned(sources: Path, targets: Path, remedy: str) -> Iterable[tuple[str, s
 
 def _labelled(
     path: Path,
-    rows: Iterable[tuple[str, str]],
+    rows: Iterable[Sequence[str]],
     words: tuple[str, ...] | Mapping[str, str],
     remedy: str,
 ) -> Texts:
@@ -254,7 +254,7 @@ def _labelled(
         if label not in words:
             raise damaged(path, f"sample {number} has the label {label!r}", remedy)
         found.append((text.strip(), words[label]))
-    return _texts(found)
+    return Texts.of(found)
 
 
 def _answered(path: Path, questions: list[Question], remedy: str) -> list[Question]:
@@ -263,8 +263,3 @@ def _answered(path: Path, questions: list[Question], remedy: str) -> list[Questi
         reason = f"no answer in the text to {strange[0]!r}" if strange else "no questions"
         raise damaged(path, reason, remedy)
     return questions
-
-
-def _texts(pairs: Iterable[tuple[str, str]]) -> Texts:
-    sources, targets = zip(*pairs, strict=True)
-    return Texts(sources, targets)

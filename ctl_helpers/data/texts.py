@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -12,6 +13,16 @@ class Texts:
 
     sources: tuple[str, ...]
     targets: tuple[str, ...]
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[str, str]]) -> Texts:
+        """Those of pairs of a prompt and an answer."""
+        sources, targets = tuple(zip(*pairs, strict=True)) or ((), ())
+        return cls(sources, targets)
+
+    def pairs(self) -> Iterable[tuple[str, str]]:
+        """Each prompt with its answer."""
+        return zip(self.sources, self.targets, strict=True)
 
     def __len__(self) -> int:
         return len(self.targets)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from torch import Tensor
 
+from ctl_helpers.data.batches import Batches
 from ctl_helpers.data.texts import Texts
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PAD, END, START, ANSWER = "<pad>", "</s>", "<s>", "=>"
 SENTINELS = tuple(f"<extra_id_{number}>" for number in range(16))
@@ -22,7 +23,7 @@ NO_TARGET = -100  # torch's cross-entropy leaves it out
 Row = tuple[Sequence[int], Sequence[int]]
 """The tokens of a prompt and of its answer, marks included."""
 
-Batch = tuple[Mapping[str, Tensor], Tensor]
+Batch = tuple[Mapping[str, "Tensor"], "Tensor"]
 
 
 def by_words(words: Iterable[str], marks: Sequence[str] = MARKS) -> Tokenizer:
@@ -32,11 +33,12 @@ def by_words(words: Iterable[str], marks: Sequence[str] = MARKS) -> Tokenizer:
         words: those that it knows; they are numbered in alphabetical order.
         marks: tokens that stand for no text; they have the first numbers.
     """
-    known = [*marks, *sorted(set(words))]
-    found = Tokenizer(models.WordLevel({word: number for number, word in enumerate(known)}))
-    found.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    found.add_special_tokens(list(marks))
-    return found
+    vocabulary = [*marks, *sorted(set(words))]
+    numbers = {word: number for number, word in enumerate(vocabulary)}
+    tokenizer = Tokenizer(models.WordLevel(numbers))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.add_special_tokens(list(marks))
+    return tokenizer
 
 
 def byte_pairs(texts: Iterable[str], size: int, marks: Sequence[str] = MARKS) -> Tokenizer:
@@ -47,29 +49,29 @@ def byte_pairs(texts: Iterable[str], size: int, marks: Sequence[str] = MARKS) ->
         size: tokens in all, marks among them; at least 256 more than there are marks.
         marks: as for :func:`by_words`.
     """
-    found = Tokenizer(models.BPE())
-    found.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    found.decoder = decoders.ByteLevel()
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=size,
         special_tokens=list(marks),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    found.train_from_iterator(texts, trainer)
-    return found
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
 
 
 def framed(
     tokenizer: Tokenizer, before: Sequence[str] = (), after: Sequence[str] = ()
 ) -> Tokenizer:
     """A copy of a tokenizer that puts marks around a prompt, none around an answer."""
-    found = Tokenizer.from_str(tokenizer.to_str())
-    found.post_processor = processors.TemplateProcessing(
+    copy = Tokenizer.from_str(tokenizer.to_str())
+    copy.post_processor = processors.TemplateProcessing(
         single=[*before, "$A", *after],
-        special_tokens=[(mark, found.token_to_id(mark)) for mark in {*before, *after}],
+        special_tokens=[(mark, copy.token_to_id(mark)) for mark in {*before, *after}],
     )
-    return found
+    return copy
 
 
 class Coder:
@@ -110,10 +112,10 @@ class Coder:
         Raises:
             ValueError: no such token.
         """
-        found = self._tokenizer.token_to_id(token)
-        if found is None:
+        number = self._tokenizer.token_to_id(token)
+        if number is None:
             raise ValueError(f"the tokenizer has no token {token!r}; name one that it has")
-        return found
+        return number
 
     def prompts(self, texts: Iterable[str]) -> list[list[int]]:
         """The tokens of prompts, with the tokenizer's own marks around them.
@@ -152,9 +154,9 @@ class Coder:
             keywords["answer_mask"] = _filled(_ones(given), 0, "right")
         return keywords, _filled(answers, NO_TARGET, "right")
 
-    def batches(self, texts: Texts, size: int) -> TextBatches:
-        """Examples in order, ``size`` each, the last perhaps fewer."""
-        return TextBatches(self, texts, size)
+    def batches(self, texts: Texts, size: int) -> Batches[Batch]:
+        """Examples in order, ``size`` per batch, the last batch perhaps smaller."""
+        return Batches(len(texts), size, lambda part: self.padded(self.rows(texts[part])))
 
     def _ids(self, text: str, marks: bool) -> list[int]:
         # One by one: for a whole list the library starts threads, and complains at the next fork.
@@ -168,32 +170,16 @@ class Coder:
             ) from None
 
 
-@dataclass(frozen=True)
-class TextBatches(Sequence[Batch]):
-    """Examples in batches, each made when it is asked for."""
-
-    coder: Coder
-    texts: Texts
-    size: int
-
-    def __len__(self) -> int:
-        return -(-len(self.texts) // self.size)
-
-    def __getitem__(self, number: int) -> Batch:
-        if not -len(self) <= number < len(self):
-            raise IndexError(f"there are {len(self)} batches, and no number {number}")
-        first = number % len(self) * self.size
-        return self.coder.padded(self.coder.rows(self.texts[first : first + self.size]))
-
-
 def _ones(rows: Sequence[Sequence[int]]) -> list[list[int]]:
     return [[1] * len(row) for row in rows]
 
 
 def _filled(rows: Sequence[Sequence[int]], fill: int, side: Literal["left", "right"]) -> Tensor:
     """Rows of numbers as a table, filled up on one side."""
-    found = torch.full((len(rows), max(map(len, rows))), fill, dtype=torch.long)
-    for row, numbers in zip(found, rows, strict=True):
-        place = slice(0, len(numbers)) if side == "right" else slice(len(row) - len(numbers), None)
-        row[place] = torch.tensor(numbers, dtype=torch.long)
-    return found
+    import torch
+
+    width = max(map(len, rows))
+    filling = ([fill] * (width - len(row)) for row in rows)
+    pairs = zip(rows, filling, strict=True)
+    padded = [[*row, *more] if side == "right" else [*more, *row] for row, more in pairs]
+    return torch.tensor(padded, dtype=torch.long)

@@ -47,7 +47,7 @@ class Job:
     def title(self) -> str:
         """The heading of its page."""
         point = [f"{key} {value}" for key, value in self.point.items()]
-        return ", ".join([settings.load(self.setting).title, *point])
+        return ", ".join([settings.describe(self.setting).title, *point])
 
     @property
     def notebook(self) -> Path:
@@ -56,7 +56,7 @@ class Job:
 
     def key(self) -> str:
         """Digest of all that the result depends on, the helpers that the notebook uses included."""
-        setting = settings.load(self.setting)
+        setting: settings.Setting = settings.load(self.setting)
         if not self.notebook.is_file():
             raise SettingError(
                 f"{self.setting}: section {self.section} has no notebook {self.notebook.name}"
@@ -88,19 +88,19 @@ def jobs(profile: str, section: str | None = None, setting: str | None = None) -
     Raises:
         SettingError: an unknown profile, setting or section.
     """
-    chosen = settings.profile(profile)
-    loaded = [settings.load(name) for name in ([setting] if setting else settings.names())]
-    loaded = [each for each in loaded if setting or each.kind in chosen.kinds]
-    found = [job for each in loaded for job in _expand(each, chosen)]
-    known = sorted({job.section for job in found})
-    if section is not None and section not in known:
+    how = settings.profile(profile)
+    described = [settings.describe(name) for name in ([setting] if setting else settings.names())]
+    run = [each for each in described if setting or each.kind in how.kinds]
+    planned = [job for each in run for job in _expand(each, how)]
+    sections = sorted({job.section for job in planned})
+    if section is not None and section not in sections:
         raise SettingError(
-            f"no setting of profile {profile!r} has a section {section!r}; there are {known}"
+            f"no setting of profile {profile!r} has a section {section!r}; there are {sections}"
         )
-    return [job for job in found if section in (None, job.section)]
+    return [job for job in planned if section in (None, job.section)]
 
 
-def _expand(setting: settings.Setting, profile: settings.Profile) -> Iterable[Job]:
+def _expand(setting: settings.Described, profile: settings.Profile) -> Iterable[Job]:
     for number, section in setting.sections.items():
         replaced = profile.parameters | profile.sections.get(number, {})
         grid = section.grid | {k: v for k, v in profile.grid.items() if k in section.grid}

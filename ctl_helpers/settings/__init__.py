@@ -1,14 +1,17 @@
 """Settings: an architecture, its tasks, recipes and grids, each read from one YAML file.
 
 - ``registry``: settings and profiles by name; a kind's module is imported when one is loaded.
-- ``schema``: what settings of every kind have in common.
-- ``scratch``: networks trained from random weights.
-- ``tuned``: networks fine-tuned by steps from a pretrained one.
+- ``schema``: what settings of every kind have in common, and what others may ask of them.
+- ``needs``: data sets and weights on this machine, and getting them.
+- ``images``, ``texts``: samples by task, as batches.
+- ``trained``: networks trained here, whose checkpoints are stored.
+- ``scratch``: those trained from random weights, by epochs.
+- ``tuned``: those fine-tuned by steps from a pretrained one.
 - ``clip``, ``text``: CLIPs and text networks that are pretrained here.
-- ``published_clip``, ``published_text``: those of the hub.
-- ``tasks``: parts or variants of one data set.
+- ``published_clip``, ``published_text``, ``published_resnet``: networks that others pretrained.
 """
 
-from ctl_helpers.settings.registry import Profile, load, names, profile
+from ctl_helpers.settings.registry import Profile, describe, load, missing, names, profile
+from ctl_helpers.settings.schema import Described, Setting
 
-__all__ = ["Profile", "load", "names", "profile"]
+__all__ = ["Described", "Profile", "Setting", "describe", "load", "missing", "names", "profile"]

@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
 
 from torch import Tensor, nn
 
-from ctl_helpers.data.images import Batches, Images
+from ctl_helpers.data.dataset import CaptionedSet, PromptedSet
+from ctl_helpers.data.images import Images
 from ctl_helpers.models.clip import ImageTower, Words, ZeroShotHead, class_vectors, small_clip
-from ctl_helpers.settings.schema import Checked
-from ctl_helpers.settings.tuned import ByTask, Job, PretrainedHere, Start, Tuned, device
+from ctl_helpers.settings.images import OnImages
+from ctl_helpers.settings.schema import Checked, Network, Start
+from ctl_helpers.settings.tuned import Job, PretrainedHere, Tuned
+from ctl_helpers.training.loop import default_device
 from ctl_helpers.training.steps import classification, contrastive
 
 _GREY = (0.5, 0.5, 0.5)  # mean and deviation of pixels: to [−1, 1]
-
-
-class OnImages(ByTask):
-    """A setting whose tasks are kinds of image."""
-
-    def images(self, task: str, split: str, samples: int | None = None) -> Images:
-        """The images of a task, as :meth:`ByTask.loaded`."""
-        return self.loaded(task, split, samples)
-
-    def streams(
-        self,
-        tasks: Sequence[str],
-        samples: int | None = None,
-        batch_size: int = 200,
-        split: str = "test",
-    ) -> dict[str, Batches]:
-        """Batches by task: task → batches of ``(inputs, targets)``."""
-        return {task: self.images(task, split, samples).batches(batch_size) for task in tasks}
 
 
 class AnyClip(Tuned, OnImages):
@@ -49,7 +34,7 @@ class AnyClip(Tuned, OnImages):
         """The whole CLIP's architecture, with weights that nobody should use."""
 
     @abstractmethod
-    def tower(self, model: nn.Module) -> ImageTower:
+    def tower(self, clip: Any) -> ImageTower:
         """A CLIP's image tower."""
 
     @abstractmethod
@@ -60,11 +45,10 @@ class AnyClip(Tuned, OnImages):
         """The image tower, with weights that nobody should use."""
         return self.tower(self.clip())
 
-    def start_weights(self, start: Start) -> dict[str, Tensor]:
+    def start_weights(self, start: Start) -> Mapping[str, Tensor]:
         """The image tower's part of a whole CLIP's weights."""
-        return {
-            name: value for name, value in start.weights().items() if name.startswith("visual.")
-        }
+        weights = start.weights()
+        return {name: weights[name] for name in weights if name.startswith("visual.")}
 
     def facts(self) -> dict[str, object]:
         """The scale of the logits."""
@@ -72,23 +56,24 @@ class AnyClip(Tuned, OnImages):
 
     def task_job(self, seed: int, task: str, samples: int | None) -> Job:
         """The image tower, under the task's frozen zero-shot head."""
-        images = self.images(task, "train", samples)
-        images = Images(images.inputs.to(device()), images.targets.to(device()))
+        images, device = self.images(task, "train", samples), default_device()
+        images = Images(images.inputs.to(device), images.targets.to(device))
         loss = classification(images, self.heads(seed, [task])[task])
-        return self.build().to(device()), loss, len(images)
+        return self.build().to(device), loss, len(images)
 
-    def heads(self, seed: int, tasks: Sequence[str]) -> dict[str, ZeroShotHead] | None:
+    def heads(self, seed: int, tasks: Sequence[str]) -> dict[str, ZeroShotHead]:
         """The zero-shot head of each task, from the pretrained text tower and all templates."""
-        model, data = self.clip(), self.data.module
+        model, data = self.clip(), cast(PromptedSet, self.data.module)
         model.load_state_dict(self.pretrained(seed).weights())
-        model.to(device()).eval()
+        model.to(default_device()).eval()
         heads = {}
         for task in tasks:
             prompts = (
-                self.tokens([form.format(name) for form in data.templates(task)]).to(device())
+                self.tokens([form.format(name) for form in data.templates(task)])
                 for name in data.class_names(task)
             )
-            heads[task] = ZeroShotHead(class_vectors(model, prompts), self.logit_scale)
+            vectors = class_vectors(model, (prompt.to(default_device()) for prompt in prompts))
+            heads[task] = ZeroShotHead(vectors, self.logit_scale)
         return heads
 
     def source_parts(self) -> tuple[str, ...]:
@@ -96,7 +81,7 @@ class AnyClip(Tuned, OnImages):
         return "models.clip", f"data.sets.{self.data.set}", "training.checkpoints", "training.steps"
 
 
-class SmallClip(Checked):
+class SmallClip(Network, Checked):
     """:func:`ctl_helpers.models.clip.small_clip`; the vocabulary is the captions'."""
 
     architecture: Literal["clip"]
@@ -119,10 +104,10 @@ class ClipSetting(AnyClip, PretrainedHere):
 
     def pretraining_job(self, seed: int) -> Job:
         """The whole CLIP, on images with captions that ``seed`` decides."""
-        images = self.data.module.pretraining(seed)
-        tokens = self.tokens(images.captions).to(device())
-        model = self.clip().to(device())
-        loss = contrastive(self.tower(model).to(device()), images.inputs.to(device()), tokens)
+        images, device = self._captioned().pretraining(seed), default_device()
+        tokens = self.tokens(images.captions).to(device)
+        model = self.clip().to(device)
+        loss = contrastive(self.tower(model).to(device), images.inputs.to(device), tokens)
         return model, loss, len(images)
 
     def whole(self) -> nn.Module:
@@ -131,22 +116,25 @@ class ClipSetting(AnyClip, PretrainedHere):
 
     def build(self) -> ImageTower:
         """The image tower, with weights that nobody should use."""
-        return self.tower(self._sized(1)).to(device())  # it does not depend on the words
+        return self.tower(self._sized(1)).to(default_device())  # it does not depend on the words
 
     def clip(self) -> nn.Module:
         """The whole CLIP's architecture, with weights that nobody should use."""
         return self._sized(self._words().size)
 
-    def tower(self, model: nn.Module) -> ImageTower:
+    def tower(self, clip: Any) -> ImageTower:
         """A CLIP's image tower."""
-        return ImageTower(model.visual, _GREY, _GREY)
+        return ImageTower(clip.visual, _GREY, _GREY)
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """Shape (texts, context)."""
         return self._words()(texts)
 
+    def _captioned(self) -> CaptionedSet:
+        return cast(CaptionedSet, self.data.module)
+
     def _words(self) -> Words:
-        return Words(self.data.module.words(), self.model.context)
+        return Words(self._captioned().words(), self.model.context)
 
     def _sized(self, vocabulary: int) -> nn.Module:
         sizes = self.model.model_dump(exclude={"architecture"})

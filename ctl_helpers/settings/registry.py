@@ -1,11 +1,15 @@
-"""Settings and profiles by name; the module of a kind is imported when a setting is loaded."""
+"""Settings and profiles by name.
+
+:func:`describe`, :func:`names` and :func:`missing` import no torch; the module of a kind is
+imported when a setting is loaded.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError
@@ -13,8 +17,11 @@ from pydantic import Field, ValidationError
 from ctl_helpers.project import SettingError, root
 from ctl_helpers.settings.schema import Checked, Described
 
+Made = TypeVar("Made")
+
 # Looked up by name, so that a run's key leaves out the kinds that it does not use.
 _KINDS = {
+    "resnet20": ("published_resnet", "PublishedResNet"),
     "clip": ("clip", "ClipSetting"),
     "t5": ("text", "T5Setting"),
     "llama": ("text", "LlamaSetting"),
@@ -24,37 +31,59 @@ _KINDS = {
 }
 
 
-def load(name: str) -> Described:
-    """The setting ``settings/<name>.yaml``.
+def load(name: str) -> Any:
+    """The setting ``settings/<name>.yaml``, of its kind.
+
+    Returns:
+        A :class:`ctl_helpers.settings.schema.Setting`, mostly one with more, such as
+        :class:`ctl_helpers.settings.schema.TrainedHere`.
 
     Raises:
         SettingError: there is no such file, or a key in it is unknown, missing or of a wrong type.
     """
-    path = root() / "settings" / f"{name}.yaml"
-    if name not in _stems():
-        raise SettingError(f"there is no setting {name!r}; there are {_stems()}")
-    return _parsed(path.name, path.read_text(encoding="utf-8"))
+    return _made(name, _kind)
 
 
-# Plans ask for every setting again and again.
-@lru_cache(maxsize=64)
-def _parsed(file: str, text: str) -> Described:
-    name = file.removesuffix(".yaml")
-    return _read(file, text, lambda content: _sort(content)(name=name, **content))
+def describe(name: str) -> Described:
+    """What a reader needs to know of a setting; errors as :func:`load`, but not of every key."""
+    return _made(name, _described)
 
 
-def _sort(content: object) -> type[Described]:
-    model = content.get("model") if isinstance(content, Mapping) else None
-    architecture = model.get("architecture") if isinstance(model, Mapping) else None
-    module, name = _KINDS.get(str(architecture), ("scratch", "Setting"))
-    if isinstance(content, Mapping) and "ingredients" in content:
-        name = "ModelSoup"
-    return getattr(import_module(f"ctl_helpers.settings.{module}"), name)
+def missing(name: str) -> str | None:
+    """What of a setting is not on this machine and how to get it; None if all is here."""
+    return describe(name).missing()
 
 
 def names() -> list[str]:
     """The names of all settings, embedded ones first."""
-    return sorted(_stems(), key=lambda name: (load(name).kind != "embedded", name))
+    return sorted(_stems(), key=lambda name: (describe(name).kind != "embedded", name))
+
+
+def _made(name: str, kind: Callable[[object], type[Described]]) -> Described:
+    path = root() / "settings" / f"{name}.yaml"
+    if name not in _stems():
+        raise SettingError(f"there is no setting {name!r}; there are {_stems()}")
+    return _parsed(path.name, path.read_text(encoding="utf-8"), kind)
+
+
+# Plans ask for every setting again and again.
+@lru_cache(maxsize=128)
+def _parsed(file: str, text: str, kind: Callable[[object], type[Described]]) -> Described:
+    name = file.removesuffix(".yaml")
+    return _read(file, text, lambda content: kind(content)(name=name, **content))
+
+
+def _described(content: object) -> type[Described]:
+    return Described
+
+
+def _kind(content: object) -> type[Described]:
+    model = content.get("model") if isinstance(content, Mapping) else None
+    architecture = model.get("architecture") if isinstance(model, Mapping) else None
+    module, name = _KINDS.get(str(architecture), ("scratch", "Scratch"))
+    if isinstance(content, Mapping) and "ingredients" in content:
+        name = "ModelSoup"
+    return getattr(import_module(f"ctl_helpers.settings.{module}"), name)
 
 
 def _stems() -> list[str]:
@@ -84,16 +113,16 @@ def profile(name: str) -> Profile:
     """A profile of ``settings/profiles.yaml``; errors as :func:`load`."""
     path = root() / "settings" / f"{_PROFILES}.yaml"
     text = path.read_text(encoding="utf-8")
-    known = _read(path.name, text, dict)
-    if name not in known:
-        raise SettingError(f"there is no profile {name!r}; there are {sorted(known)}")
-    return _read(path.name, text, lambda found: Profile(**found[name]))
+    profiles = _read(path.name, text, dict)
+    if name not in profiles:
+        raise SettingError(f"there is no profile {name!r}; there are {sorted(profiles)}")
+    return _read(path.name, text, lambda profiles: Profile(**profiles[name]))
 
 
 _PROFILES = "profiles"
 
 
-def _read(file: str, text: str, make: Any) -> Any:
+def _read(file: str, text: str, make: Callable[[Any], Made]) -> Made:
     try:
         return make(yaml.safe_load(text))
     except ValidationError as error:

@@ -1,13 +1,22 @@
-"""What settings of every sort have in common."""
+"""What settings of every kind have in common; it imports no torch."""
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
-from types import ModuleType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from ctl_helpers.data.dataset import DataSet, data_set
+from ctl_helpers.project import SettingError
+from ctl_helpers.settings.needs import Needs
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from typing_extensions import Self
+
+    from ctl_helpers.training.checkpoints import Checkpoint
 
 PRETRAINED = "PT"
 
@@ -18,11 +27,19 @@ class Checked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class DataSet(Checked):
+class Network(BaseModel):
+    """An architecture and its sizes, which the kinds of setting check."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    architecture: str
+
+
+class Data(Checked):
     """A data set, found by its name.
 
     Attributes:
-        set: the module of :mod:`ctl_helpers.data.sets` that loads it.
+        set: its module in :mod:`ctl_helpers.data.sets`.
     """
 
     set: str
@@ -35,9 +52,9 @@ class DataSet(Checked):
         return name
 
     @property
-    def module(self) -> ModuleType:
-        """Looked up by name, so that stored checkpoints depend on their own set's source alone."""
-        return import_module(f"ctl_helpers.data.sets.{self.set}")
+    def module(self) -> DataSet:
+        """The data set itself."""
+        return data_set(self.set)
 
 
 class Section(Checked):
@@ -47,7 +64,7 @@ class Section(Checked):
     grid: dict[str, list[Any]] = {}
 
 
-class Described(Checked):
+class Described(BaseModel):
     """What a reader needs to know of a setting, and what a plan does.
 
     Attributes:
@@ -55,23 +72,188 @@ class Described(Checked):
         kind: ``embedded`` (a stand-in that needs no download), ``paper`` (the paper's own) or
             ``real`` (real data where the paper's cannot be had).
         about: what it is, and what it stands in for, in a sentence or two.
-        data: the data set, and how tasks are made from it.
+        model: the architecture.
+        data: the data set.
         finetune: the fine-tuning tasks ``D_i``.
+        control: what stands for the pretraining task where a task vector is subtracted; all other
+            tasks when empty.
         sections: section → how its notebook runs here.
     """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     name: str
     title: str
     kind: Literal["embedded", "paper", "real"]
     about: str
-    data: DataSet
+    model: Network
+    data: Data
     finetune: list[str]
+    control: list[str] = Field(default_factory=list)
     sections: dict[str, Section]
 
+    @property
+    def architecture(self) -> str:
+        """The name of the network's architecture."""
+        return self.model.architecture
+
+    def missing(self) -> str | None:
+        """What is not on this machine and how to get it, in one sentence; None if all is here."""
+        return Needs.model_validate(self.model_dump()).missing()
+
     def fetch(self) -> None:
-        """Download what is not on this machine, where it can be downloaded."""
-        self.data.module.fetch()
+        """Download what is not on this machine.
+
+        Raises:
+            MissingDataError: some cannot be downloaded.
+        """
+        Needs.model_validate(self.model_dump()).fetch()
 
     def data_checksum(self) -> str:
         """Digest of the original data set, known without loading it."""
         return self.data.module.checksum()
+
+
+class Kind(Described):
+    """What the kinds of setting begin with: no unknown fields, and samples by task."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def check_task(self, task: str) -> None:
+        """Refuse a task that the setting does not have.
+
+        Raises:
+            SettingError: no such task.
+        """
+        tasks = [*self.finetune, *self.control]
+        if task not in tasks:
+            raise SettingError(f"{self.name} has no task {task!r}; its tasks are {tasks}")
+
+    def loaded(self, task: str, split: str, samples: int | None = None) -> Any:
+        """What the data set has of a task, the first ``samples`` examples if given.
+
+        Args:
+            task: one of :attr:`finetune` or :attr:`control`.
+            split: ``"train"``, ``"held-out"`` (where λ is chosen) or ``"test"``.
+            samples: how many, all when None.
+
+        Raises:
+            SettingError: no such task.
+            MissingDataError: the data set is not on this machine.
+        """
+        self.check_task(task)
+        return self.data.module.load(task, split, samples)
+
+    def shortened(self, share: float) -> Self:
+        """The same with a share of the training, for a quick look; here nothing is trained."""
+        return self
+
+    def heads(self, seed: int, tasks: Sequence[str]) -> Mapping[str, Any] | None:
+        """Frozen heads by task; None where networks give logits themselves."""
+        return None
+
+
+class Setting(Protocol):
+    """What notebooks, runs and pages use of a setting of every kind; see :class:`Described`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def about(self) -> str: ...
+    @property
+    def model(self) -> Network: ...
+    @property
+    def data(self) -> Data: ...
+    @property
+    def finetune(self) -> list[str]: ...
+    @property
+    def control(self) -> list[str]: ...
+    @property
+    def sections(self) -> dict[str, Section]: ...
+    def model_dump(self, *, mode: str, exclude: Any) -> dict[str, Any]: ...
+    def missing(self) -> str | None: ...
+    def fetch(self) -> None: ...
+    def data_checksum(self) -> str: ...
+
+    def source_checksum(self) -> str:
+        """Digest of the code behind this setting's own network and data set."""
+
+    def shortened(self, share: float) -> Self: ...
+
+    def build(self) -> nn.Module:
+        """The network whose checkpoints are compared, with weights that nobody should use."""
+
+    def streams(
+        self,
+        tasks: Sequence[str],
+        samples: int | None = None,
+        batch_size: int | None = None,
+        split: str = "test",
+    ) -> Mapping[str, Iterable[Any]]:
+        """Batches by task, of the kind's own size unless given."""
+
+    def heads(
+        self, seed: int, tasks: Sequence[str]
+    ) -> Mapping[str, Callable[[Tensor], Tensor]] | None: ...
+
+
+class WithCheckpoints(Setting, Protocol):
+    """A setting with a pretrained network and its fine-tunes."""
+
+    def checkpoints(
+        self, seed: int, tasks: Sequence[str] | None = None, samples: int | None = None
+    ) -> dict[str, Mapping[str, Tensor]]:
+        """Networks, trained here unless they are stored or published.
+
+        Args:
+            seed: decides the initial weights and the order of samples.
+            tasks: what to fine-tune on; by default :attr:`Described.finetune`.
+            samples: training examples to use, all when None.
+
+        Returns:
+            ``"PT"`` and each task's name → state dict.
+        """
+
+
+class TrainedHere(WithCheckpoints, Protocol):
+    """A setting whose networks are trained here."""
+
+    def pretrained(self, seed: int) -> Start:
+        """The pretrained network, which ``seed`` may decide."""
+
+    def finetuned(
+        self,
+        seed: int,
+        task: str,
+        *,
+        start: Any = None,
+        recipe: Any = None,
+        order: int | None = None,
+        samples: int | None = None,
+    ) -> Checkpoint:
+        """The network, fine-tuned on a task.
+
+        Args:
+            seed: whose pretrained network to start from; it decides the order of samples, together
+                with the task.
+            task: what to fine-tune on.
+            start: another pretrained network to start from.
+            recipe: in place of the setting's own.
+            order: another number, another order of samples.
+            samples: training examples to use, all when None.
+        """
+
+
+class Start(Protocol):
+    """A pretrained network: what it depends on, and its state dict."""
+
+    @property
+    def key(self) -> str:
+        """Digest of all that the weights depend on."""
+
+    def weights(self) -> Mapping[str, Tensor]:
+        """All of it."""

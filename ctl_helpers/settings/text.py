@@ -5,57 +5,19 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Literal
+from typing import Literal, cast
 
 from torch import nn
 
-from ctl_helpers.data.texts import Texts, majority
-from ctl_helpers.data.tokens import ANSWER, END, START, Coder, TextBatches, framed
-from ctl_helpers.settings.schema import Checked
-from ctl_helpers.settings.tuned import ByTask, Job, PretrainedHere, device
-from ctl_helpers.training.text_losses import Corruption, Loss, answering, continuing, filling
-
-_POOLS = {"last": "last token of the prompt", "answer": "mean over the answer"}
-
-
-class OnTexts(ByTask):
-    """A setting whose tasks are sets of prompts with answers."""
-
-    @abstractmethod
-    def coder(self) -> Coder:
-        """What makes tokens of texts, as the network takes them."""
-
-    def texts(self, task: str, split: str, samples: int | None = None) -> Texts:
-        """The prompts and answers of a task, as :meth:`ByTask.loaded`."""
-        return self.loaded(task, split, samples)
-
-    def streams(
-        self,
-        tasks: Sequence[str],
-        samples: int | None = None,
-        batch_size: int = 200,
-        split: str = "test",
-    ) -> dict[str, TextBatches]:
-        """Batches by task: task → batches of ``(keyword inputs, targets)``."""
-        coder = self.coder()
-        return {task: coder.batches(self.texts(task, split, samples), batch_size) for task in tasks}
-
-    def majority(self, task: str, samples: int | None = None) -> float:
-        """Exact match on test examples of always giving the most frequent training answer."""
-        return majority(self.texts(task, "train"), self.texts(task, "test", samples))
-
-    def readings(self) -> dict[str, nn.Module]:
-        """The network once for each way in which a text's states can become a feature."""
-        if "pool" not in type(self.model).model_fields:
-            return {"the paper's": self.build()}
-        sizes = {pool: self.model.model_copy(update={"pool": pool}) for pool in _POOLS}
-        return {
-            name: self.model_copy(update={"model": sizes[pool]}).build()
-            for pool, name in _POOLS.items()
-        }
-
-    def heads(self, seed: int, tasks: Sequence[str]) -> None:
-        """None: these networks give logits themselves."""
+from ctl_helpers.data.dataset import DocumentSet
+from ctl_helpers.data.texts import Texts
+from ctl_helpers.data.tokens import ANSWER, END, START, Coder, framed
+from ctl_helpers.settings.schema import Checked, Network
+from ctl_helpers.settings.texts import OnTexts
+from ctl_helpers.settings.tuned import Job, PretrainedHere
+from ctl_helpers.training.loop import default_device
+from ctl_helpers.training.steps import Loss
+from ctl_helpers.training.text_losses import Corruption, answering, continuing, filling
 
 
 class TextSetting(PretrainedHere, OnTexts):
@@ -64,30 +26,29 @@ class TextSetting(PretrainedHere, OnTexts):
     Attributes:
         examples: how many examples of each task pretraining sees, beside the documents: without
             any, a network does not know what it is asked, and nothing can be added to that.
-        longest: tokens of a prompt, marks included; longer ones are cut. None for any number.
     """
 
     examples: int
-    longest: int | None = None
+
+    @property
+    def documents(self) -> DocumentSet:
+        """The data set, which has documents to pretrain on."""
+        return cast(DocumentSet, self.data.module)
 
     @abstractmethod
     def objective(self, seed: int, coder: Coder, documents: Sequence[str], shown: Texts) -> Loss:
         """The loss of pretraining on documents and examples."""
 
-    def whole(self) -> nn.Module:
-        """The network that is pretrained, which is the one that is fine-tuned."""
-        return self.build()
-
     def pretraining_job(self, seed: int) -> Job:
         """The network, on documents and a few examples of each task."""
-        documents, shown = self.data.module.pretraining(), self._shown()
+        documents, shown = self.documents.pretraining(), self._shown()
         loss = self.objective(seed, self.coder(), documents, shown)
-        return self.build().to(device()), loss, len(documents) + len(shown)
+        return self.build().to(default_device()), loss, len(documents) + len(shown)
 
     def task_job(self, seed: int, task: str, samples: int | None) -> Job:
         """The network, on a task's answers."""
         texts = self.texts(task, "train", samples)
-        return self.build().to(device()), answering(self.coder(), texts), len(texts)
+        return self.build().to(default_device()), answering(self.coder(), texts), len(texts)
 
     def facts(self) -> dict[str, object]:
         """How long a prompt may be."""
@@ -103,17 +64,16 @@ class TextSetting(PretrainedHere, OnTexts):
 
     def source_parts(self) -> tuple[str, ...]:
         """The modules of this package that trained weights depend on."""
-        own = (f"models.{self.model.architecture}", f"data.sets.{self.data.set}")
-        return *own, "training.text_losses", "training.checkpoints", "training.steps"
+        network, data = f"models.{self.architecture}", f"data.sets.{self.data.set}"
+        return network, data, "training.text_losses", "training.checkpoints", "training.steps"
 
     def _shown(self) -> Texts:
         """The examples that pretraining sees."""
         parts = [self.texts(task, "pretrain", self.examples) for task in self.finetune]
-        sources = [source for part in parts for source in part.sources]
-        return Texts(tuple(sources), tuple(target for part in parts for target in part.targets))
+        return Texts.of(pair for part in parts for pair in part.pairs())
 
 
-class SmallT5(Checked):
+class SmallT5(Network, Checked):
     """:func:`ctl_helpers.models.t5.small_t5`; the vocabulary is the tokenizer's."""
 
     architecture: Literal["t5"]
@@ -140,7 +100,7 @@ class T5Setting(TextSetting):
 
     def coder(self) -> Coder:
         """Prompts end with their end token, and are padded on the right."""
-        tokenizer = framed(self.data.module.tokenizer(), after=[END])
+        tokenizer = framed(self.documents.tokenizer(), after=[END])
         return Coder(tokenizer, "right", self.longest)
 
     def build(self) -> nn.Module:
@@ -148,7 +108,7 @@ class T5Setting(TextSetting):
         from ctl_helpers.models.t5 import small_t5
 
         sizes = self.model.model_dump(exclude={"architecture"})
-        return small_t5(**sizes, vocabulary=self.data.module.vocabulary())
+        return small_t5(**sizes, vocabulary=self.documents.vocabulary())
 
     def pretraining_facts(self) -> dict[str, object]:
         """Those of every text setting, and the corruption."""
@@ -159,7 +119,7 @@ class T5Setting(TextSetting):
         return filling(coder, documents, shown, self.corruption, seed)
 
 
-class SmallLlama(Checked):
+class SmallLlama(Network, Checked):
     """:func:`ctl_helpers.models.llama.small_llama`; the vocabulary is the tokenizer's."""
 
     architecture: Literal["llama"]
@@ -182,7 +142,7 @@ class LlamaSetting(TextSetting):
 
     def coder(self) -> Coder:
         """A prompt stands between the start and the mark that asks for an answer, at the right."""
-        tokenizer = framed(self.data.module.tokenizer(), before=[START], after=[ANSWER])
+        tokenizer = framed(self.documents.tokenizer(), before=[START], after=[ANSWER])
         return Coder(tokenizer, "left", self.longest)
 
     def build(self) -> nn.Module:
@@ -190,7 +150,7 @@ class LlamaSetting(TextSetting):
         from ctl_helpers.models.llama import small_llama
 
         sizes = self.model.model_dump(exclude={"architecture"})
-        return small_llama(**sizes, vocabulary=self.data.module.vocabulary())
+        return small_llama(**sizes, vocabulary=self.documents.vocabulary())
 
     def objective(self, seed: int, coder: Coder, documents: Sequence[str], shown: Texts) -> Loss:
         """Each token from those before it."""

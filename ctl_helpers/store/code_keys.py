@@ -51,25 +51,34 @@ def _module_imports(path: Path) -> tuple[Path, ...]:
 
 
 def _imports(tree: ast.AST) -> Iterator[Path]:
-    """Files of this package that a syntax tree imports, at any depth in it."""
+    """Files of this package that a syntax tree imports, at any depth in it, but for hints alone."""
     aliases = set()
+    tree = _WithoutHints().visit(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            for name in node.names:
-                if name.name == _NAME:
-                    aliases.add(name.asname or _NAME)
-                elif name.name.startswith(f"{_NAME}."):
-                    yield from _file(name.name)
-                    aliases |= set() if name.asname else {_NAME}
+            for imported in node.names:
+                if imported.name == _NAME:
+                    aliases.add(imported.asname or _NAME)
+                elif imported.name.startswith(f"{_NAME}."):
+                    yield from _file(imported.name)
+                    aliases |= set() if imported.asname else {_NAME}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == _NAME:
-            for name in node.names:
+            for imported in node.names:
                 # Either a module of that name, or a name that the imported module defines.
-                inner = list(_file(f"{node.module}.{name.name}"))
-                yield from inner or _definition(node.module or _NAME, name.name)
+                inner = list(_file(f"{node.module}.{imported.name}"))
+                yield from inner or _definition(node.module or _NAME, imported.name)
     for node in ast.walk(tree):
         match node:
             case ast.Attribute(value=ast.Name(id=name), attr=attr) if name in aliases:
                 yield from _definition(_NAME, attr)
+
+
+class _WithoutHints(ast.NodeTransformer):
+    """Takes out what type checkers alone read: no result depends on it."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        is_hint = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        return None if is_hint else self.generic_visit(node)
 
 
 def _definition(module: str, name: str) -> Iterator[Path]:

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from ctl_helpers.data.images import Images
-from ctl_helpers.project import work_folder
 from ctl_helpers.store.artifacts import Store, digest
-from ctl_helpers.training.loop import Recipe, Snapshot, epochs
+from ctl_helpers.training.loop import Snapshot
+from ctl_helpers.training.progress import Pace, told
 
 # Saving a snapshot takes a fraction of a second; an interrupted run loses this much at most.
 _SECONDS_BETWEEN_SAVES = 10.0
-_WEIGHTS, _MOMENTUM, _LOSS = "weights.safetensors", "momentum.safetensors", "loss.json"
+_WEIGHTS, _OPTIMIZER, _LOSS = "weights.safetensors", "optimizer.safetensors", "loss.json"
 
 
 @dataclass(frozen=True)
@@ -42,145 +38,91 @@ class Checkpoint:
         """The state dict."""
         return load_file(self.folder / _WEIGHTS)
 
-    def snapshot(self, epoch: int) -> Snapshot:
+    def snapshot(self, done: int) -> Snapshot:
         """The weights with what is needed to train on."""
-        momentum = load_file(self.folder / _MOMENTUM)
         loss = json.loads((self.folder / _LOSS).read_text(encoding="utf-8"))
-        return Snapshot(epoch, self.weights(), momentum, loss)
+        return Snapshot(done, self.weights(), load_file(self.folder / _OPTIMIZER), loss)
 
 
-def trajectory(
-    label: str,
-    facts: Mapping[str, object],
-    recipe: Recipe,
-    wanted: Collection[int],
-    model: Callable[[], nn.Module],
-    start: Callable[[], Mapping[str, Tensor]],
-    images: Callable[[], Images],
-    seed: int,
-) -> dict[int, Checkpoint]:
-    """Checkpoints after some epochs of one training run, trained where they are not stored.
+@dataclass(frozen=True)
+class Run:
+    """A run of training, whose checkpoints are stored.
 
-    Training begins at the last stored epoch before the first missing one. It keeps its newest
-    epoch on disk, so that an interrupted run goes on where it was.
-
-    Args:
-        label: what a person calls the run, for progress.
-        facts: what the weights depend on besides the recipe: network, data, task, start, seed,
-            source code.
-        recipe: how to train; its number of epochs is not used.
-        wanted: the epochs to give; 0 is the start.
-        model: makes the architecture.
-        start: gives the weights to begin with.
-        images: gives the training set.
-        seed: decides the order of samples.
-    """
-    base = {"facts": dict(facts), "recipe": asdict(replace(recipe, epochs=0)), "seed": seed}
-
-    def train(begin: Snapshot, last: int) -> Iterator[Snapshot]:
-        return epochs(model(), begin, images(), replace(recipe, epochs=last), seed)
-
-    return stored(label, base, wanted, start, train)
-
-
-def stored(
-    label: str,
-    facts: Mapping[str, object],
-    wanted: Collection[int],
-    start: Callable[[], Mapping[str, Tensor]],
-    train: Callable[[Snapshot, int], Iterator[Snapshot]],
-    unit: str = "epochs",
-) -> dict[int, Checkpoint]:
-    """As :func:`trajectory`, for training of any sort.
-
-    Args:
-        label: what a person calls the run, for progress.
+    Attributes:
+        label: what a person calls it.
         facts: all that the weights depend on, but for how long they are trained.
-        wanted: after how many epochs (or steps) to give a checkpoint; 0 is the start.
         start: gives the weights to begin with.
         train: snapshots from one on, up to a last epoch (or step).
         unit: what is counted, in the plural.
     """
-    store = Store()
 
-    def key(epoch: int) -> str:
-        return digest({**facts, "epoch": epoch})
+    label: str
+    facts: Mapping[str, object]
+    start: Callable[[], Mapping[str, Tensor]]
+    train: Callable[[Snapshot, int], Iterator[Snapshot]]
+    unit: str = "epochs"
 
-    def found(epoch: int) -> Checkpoint | None:
-        folder = store.get("checkpoints", key(epoch))
-        return Checkpoint(folder, f"{label}, {epoch} {unit}") if folder else None
+    def checkpoints(self, wanted: Collection[int]) -> dict[int, Checkpoint]:
+        """Checkpoints after some epochs (or steps), trained where they are not stored.
 
-    def keep(snapshot: Snapshot) -> Path:
-        return store.make("checkpoints", key(snapshot.epoch), lambda at: _write(at, snapshot))
+        Training begins at the last stored one before the first missing one. It keeps its newest
+        on disk, so that an interrupted run goes on where it was.
 
-    lock = store.root / "checkpoints" / f"{digest(dict(facts))}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    # Two processes that want other epochs of one run share it, one after the other.
-    with FileLock(lock):
-        missing = [epoch for epoch in sorted(wanted) if found(epoch) is None]
-        if missing[:1] == [0]:
-            keep(Snapshot(0, dict(start())))
-            missing.pop(0)
-        if missing:
-            stored = ((epoch, found(epoch)) for epoch in range(missing[0] - 1, 0, -1))
-            epoch, begun = next(((e, at) for e, at in stored if at is not None), (0, None))
-            begin = begun.snapshot(epoch) if begun else Snapshot(0, dict(start()))
-            last = missing[-1]
-            interim, saved = None, time.monotonic()
-            for snapshot in _reported(label, train(begin, last), epoch, last, unit):
-                unknown = snapshot.epoch not in wanted and found(snapshot.epoch) is None
-                if unknown and time.monotonic() - saved < _SECONDS_BETWEEN_SAVES:
-                    continue
-                kept, saved = keep(snapshot), time.monotonic()
-                if interim is not None:
-                    shutil.rmtree(interim)
-                interim = kept if unknown else None
-    return {epoch: checkpoint for epoch in wanted if (checkpoint := found(epoch))}
+        Args:
+            wanted: which to give; 0 is the start.
+        """
+        lock = Store().root / "checkpoints" / f"{digest(dict(self.facts))}.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        # Two processes that want other epochs of one run share it, one after the other.
+        with FileLock(lock):
+            missing = [number for number in sorted(wanted) if self._stored(number) is None]
+            if missing[:1] == [0]:
+                self._keep(Snapshot(0, dict(self.start())))
+                missing.pop(0)
+            if missing:
+                self._train(missing)
+        stored = {number: self._stored(number) for number in wanted}
+        return {number: checkpoint for number, checkpoint in stored.items() if checkpoint}
 
+    def _train(self, missing: list[int]) -> None:
+        begin, last = self._begin(missing[0]), missing[-1]
+        interim, saved = None, time.monotonic()
+        for snapshot in self._told(self.train(begin, last), Pace(begin.done, last, self.unit)):
+            passing = snapshot.done not in missing and self._stored(snapshot.done) is None
+            if passing and time.monotonic() - saved < _SECONDS_BETWEEN_SAVES:
+                continue
+            folder, saved = self._keep(snapshot), time.monotonic()
+            if interim is not None:
+                shutil.rmtree(interim)
+            interim = folder if passing else None
 
-@contextmanager
-def _status(label: str) -> Iterator[Callable[[str], None]]:
-    """Tells how training goes: in a file for other processes, and on a terminal's last line."""
-    path = status_folder() / f"{os.getpid()}.txt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shown = sys.stderr.isatty()
+    def _told(self, snapshots: Iterator[Snapshot], pace: Pace) -> Iterator[Snapshot]:
+        with told(self.label) as tell:
+            tell(pace.said())
+            for snapshot in snapshots:
+                tell(pace.said(snapshot.done, snapshot.loss))
+                yield snapshot
 
-    def tell(text: str) -> None:
-        path.write_text(f"{label}: {text}", encoding="utf-8")
-        if shown:
-            print(f"\r\033[K{label}: {text}", end="", file=sys.stderr, flush=True)
+    def _begin(self, first: int) -> Snapshot:
+        for number in range(first - 1, 0, -1):
+            if checkpoint := self._stored(number):
+                return checkpoint.snapshot(number)
+        return Snapshot(0, dict(self.start()))
 
-    try:
-        yield tell
-    finally:
-        path.unlink(missing_ok=True)
-        if shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+    def _key(self, number: int) -> str:
+        return digest({**self.facts, self.unit: number})
 
+    def _stored(self, number: int) -> Checkpoint | None:
+        folder = Store().get("checkpoints", self._key(number))
+        return Checkpoint(folder, f"{self.label}, {number} {self.unit}") if folder else None
 
-def status_folder() -> Path:
-    """Where each process that trains writes one line on how far it is."""
-    return work_folder() / "training"
-
-
-def _reported(
-    label: str, run: Iterator[Snapshot], done: int, last: int, unit: str
-) -> Iterator[Snapshot]:
-    """The snapshots of a run, with progress and an estimate of the time left told after each."""
-    begin = time.monotonic()
-    with _status(label) as tell:
-        tell(f"{done} of {last} {unit}")
-        for snapshot in run:
-            pace = (time.monotonic() - begin) / (snapshot.epoch - done)
-            left = pace * (last - snapshot.epoch)
-            tell(
-                f"{snapshot.epoch} of {last} {unit}, loss {snapshot.loss:.3f}, "
-                f"{1 / pace:.2g} {unit} a second, {left:.0f} s left"
-            )
-            yield snapshot
+    def _keep(self, snapshot: Snapshot) -> Path:
+        return Store().make(
+            "checkpoints", self._key(snapshot.done), lambda folder: _write(folder, snapshot)
+        )
 
 
 def _write(folder: Path, snapshot: Snapshot) -> None:
     save_file(snapshot.weights, folder / _WEIGHTS)
-    save_file(snapshot.momentum, folder / _MOMENTUM)
+    save_file(snapshot.optimizer, folder / _OPTIMIZER)
     (folder / _LOSS).write_text(json.dumps(snapshot.loss), encoding="utf-8")

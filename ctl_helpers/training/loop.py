@@ -1,11 +1,11 @@
-"""Pretraining and fine-tuning: one loop, seeded, on data that is on the device once."""
+"""Training: one loop, seeded, that may stop and go on; and its epochs of SGD."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -14,23 +14,59 @@ from torch import Tensor, nn
 
 from ctl_helpers.data.images import Images, floats
 
+Limits = Mapping[str, tuple[bool, str]]
+"""Field → whether it is within its limits, and these in words."""
 
-@dataclass(frozen=True)
-class Recipe:
-    """SGD on cross-entropy.
+
+class AnyRecipe:
+    """A recipe whose numbers are checked.
 
     Attributes:
-        epochs: passes over the data.
-        lr: learning rate.
-        batch_size: samples a step; an incomplete last batch is left out, since the statistics of
-            a handful of samples wreck BatchNorm.
-        momentum, weight_decay: SGD's.
-        lr_step: epochs after each of which the rate falls to a tenth; never when None.
-        precision: of the forward pass; ``"bfloat16"`` trains a ResNet-18 1.3 to 1.6 times faster
-            on a CPU that has it. Weights and updates stay in float32.
+        lr: learning rate, the highest where it changes.
+        batch_size: samples per step.
+        weight_decay: the optimizer's.
 
     Raises:
         ValueError: a number or word that is no such thing, named with what it has to be.
+    """
+
+    lr: float
+    batch_size: int
+    weight_decay: float
+
+    def limits(self) -> Limits:
+        """Of further fields."""
+        raise NotImplementedError
+
+    def shortened(self, share: float) -> AnyRecipe:
+        """A share of the training, for a quick look."""
+        raise NotImplementedError
+
+    def __post_init__(self) -> None:
+        limits: Limits = {
+            "lr": (0 < self.lr < math.inf, "positive"),
+            "batch_size": (self.batch_size >= 1, "1 or more"),
+            "weight_decay": (0 <= self.weight_decay < math.inf, "0 or more"),
+            **self.limits(),
+        }
+        for name, (fits, wanted) in limits.items():
+            if not fits:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r} in a recipe; it has to be {wanted}"
+                )
+
+
+@dataclass(frozen=True)
+class Recipe(AnyRecipe):
+    """SGD on cross-entropy; see :class:`AnyRecipe`.
+
+    Attributes:
+        epochs: passes over the data. An incomplete last batch is left out, since the statistics of
+            a handful of samples wreck BatchNorm.
+        momentum: SGD's.
+        lr_step: epochs after each of which the rate falls to a tenth; never when None.
+        precision: of the forward pass; ``"bfloat16"`` trains a ResNet-18 1.3 to 1.6 times faster
+            on a CPU that has it. Weights and updates stay in float32.
     """
 
     epochs: int
@@ -41,40 +77,35 @@ class Recipe:
     lr_step: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
 
-    def __post_init__(self) -> None:
-        asked = {
+    def limits(self) -> Limits:
+        """Of epochs, momentum, steps of the rate and precision."""
+        precisions = ("float32", "bfloat16")
+        return {
             "epochs": (self.epochs >= 0, "0 or more"),
-            "lr": (0 < self.lr < math.inf, "positive"),
-            "batch_size": (self.batch_size >= 1, "1 or more"),
             "momentum": (0 <= self.momentum < 1, "from 0 to under 1"),
-            "weight_decay": (0 <= self.weight_decay < math.inf, "0 or more"),
             "lr_step": (self.lr_step is None or self.lr_step >= 1, "1 or more, or None"),
-            "precision": (
-                self.precision in ("float32", "bfloat16"),
-                "'float32' or 'bfloat16'",
-            ),
+            "precision": (self.precision in precisions, "'float32' or 'bfloat16'"),
         }
-        for name, (fits, wanted) in asked.items():
-            if not fits:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r} in a recipe; it has to be {wanted}"
-                )
+
+    def shortened(self, share: float) -> Recipe:
+        """A share of the epochs, one at least."""
+        return replace(self, epochs=max(round(share * self.epochs), 1))
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Training after some epochs: all that is needed to use the weights, and to go on.
+    """Training after some epochs or steps: all that is needed to use the weights, and to go on.
 
     Attributes:
-        epoch: epochs done.
+        done: how many.
         weights: a state dict on the CPU.
-        momentum: SGD's buffer for each parameter that has one.
-        loss: mean training loss of the last epoch, None before the first.
+        optimizer: its state: number of a parameter and name of a tensor → that tensor.
+        loss: mean training loss since the snapshot before, None before the first.
     """
 
-    epoch: int
+    done: int
     weights: dict[str, Tensor]
-    momentum: dict[str, Tensor] = field(default_factory=dict)
+    optimizer: dict[str, Tensor] = field(default_factory=dict)
     loss: float | None = None
 
 
@@ -83,6 +114,74 @@ def initial_weights(build: Callable[[], nn.Module], seed: int) -> dict[str, Tens
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return dict(build().state_dict())
+
+
+def default_device() -> torch.device:
+    """Where networks train and run: a GPU if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def training(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    start: Snapshot,
+    last: int,
+    once: Callable[[int], float],
+    every: int = 1,
+) -> Iterator[Snapshot]:
+    """Train from ``start`` on, and give a snapshot now and then and after the last epoch or step.
+
+    Args:
+        model: trained in place, with the weights of ``start``.
+        optimizer: of its parameters that train.
+        start: where to begin.
+        last: how many epochs or steps there are in all.
+        once: does the epoch or step of that number, from 0 on, and gives its mean loss.
+        every: epochs or steps between snapshots.
+
+    Raises:
+        ValueError: the loss or a weight became NaN or infinite.
+    """
+    _restore(optimizer, start.optimizer)
+    losses: list[float] = []
+    for number in range(start.done, last):
+        losses.append(once(number))
+        wanted = (number + 1) % every == 0 or number + 1 == last
+        parts = model.parameters() if wanted else ()
+        if not math.isfinite(losses[-1]) or not all(part.isfinite().all() for part in parts):
+            raise ValueError(
+                f"the loss or a weight is not finite after {number + 1} of {last}; lower the "
+                f"learning rate from {optimizer.defaults['lr']}"
+            )
+        if wanted:
+            weights = {name: _copied(value) for name, value in model.state_dict().items()}
+            mean = sum(losses) / len(losses)
+            yield Snapshot(number + 1, weights, _state(optimizer), mean)
+            losses = []
+
+
+def _state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    return {
+        f"{number}/{name}": _copied(value)
+        for number, values in optimizer.state_dict()["state"].items()
+        for name, value in values.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _restore(optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
+    by_number: dict[int, dict[str, Tensor]] = {}
+    for key, value in state.items():
+        number, name = key.split("/")
+        by_number.setdefault(int(number), {})[name] = value.clone()
+    if by_number:
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": by_number, "param_groups": groups})
+
+
+def _copied(value: Tensor) -> Tensor:
+    """On the CPU in the usual layout."""
+    return value.detach().to("cpu", copy=True).contiguous()
 
 
 def epochs(
@@ -100,76 +199,51 @@ def epochs(
 
     Args:
         model: the architecture; it is copied, never changed.
-        start: where to begin; epoch 0 for fresh training.
+        start: where to begin; no epochs done for fresh training.
         images: the training set.
         recipe: how to train.
         seed: decides the order of samples.
-        device: where to train; by default a GPU where there is one.
+        device: where to train; by default :func:`default_device`.
 
     Raises:
         ValueError: no samples; or the weights became NaN or infinite.
     """
     if len(images) == 0:
         raise ValueError("the training set is empty; check the split and the number of samples")
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = torch.device(device or default_device())
     model = copy.deepcopy(model)
     model.load_state_dict(start.weights)
     # Convolutions run a third faster with channels last, on CPUs as on GPUs.
-    model.to(device, memory_format=torch.channels_last).train()
-    inputs = images.inputs.to(device)
-    targets = images.targets.to(device)
+    model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    images = Images(images.inputs.to(device), images.targets.to(device))
     optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
+        model.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay
     )
-    for name, parameter in model.named_parameters():
-        if name in start.momentum:
-            moved = start.momentum[name].to(device).clone()
-            optimizer.state[parameter]["momentum_buffer"] = moved
-    for epoch in range(start.epoch + 1, recipe.epochs + 1):
+
+    def epoch(number: int) -> float:
         if recipe.lr_step is not None:
-            optimizer.param_groups[0]["lr"] = recipe.lr * 0.1 ** ((epoch - 1) // recipe.lr_step)
+            optimizer.param_groups[0]["lr"] = recipe.lr * 0.1 ** (number // recipe.lr_step)
         total = torch.zeros((), device=device)
-        order = _order(len(images), recipe.batch_size, seed, epoch).to(device)
-        for chosen in order.split(recipe.batch_size):
+        order = _order(len(images), recipe.batch_size, seed, number + 1).to(device)
+        for batch in map(images.__getitem__, order.split(recipe.batch_size)):
             optimizer.zero_grad()
             with torch.autocast(device.type, torch.bfloat16, recipe.precision == "bfloat16"):
-                logits = model(_batch(inputs[chosen]))
-            loss = F.cross_entropy(logits.float(), targets[chosen])
+                logits = model(_channels_last(floats(batch.inputs)))
+            loss = F.cross_entropy(logits.float(), batch.targets)
             loss.backward()
             optimizer.step()
-            total += loss.detach() * len(chosen)
-        if not all(value.isfinite().all() for value in (total, *model.parameters())):
-            raise ValueError(
-                f"loss or weights are not finite after epoch {epoch}; lower the learning rate "
-                f"from {recipe.lr}"
-            )
-        yield Snapshot(
-            epoch,
-            {name: kept(value) for name, value in model.state_dict().items()},
-            {
-                name: kept(optimizer.state[parameter]["momentum_buffer"])
-                for name, parameter in model.named_parameters()
-                if recipe.momentum
-            },
-            total.item() / len(order),
-        )
+            total += loss.detach() * len(batch)
+        return total.item() / len(order)
+
+    return training(model, optimizer, start, recipe.epochs, epoch)
 
 
 def _order(samples: int, batch_size: int, seed: int, epoch: int) -> Tensor:
     """A permutation of the samples, without those of an incomplete last batch."""
     generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
-    whole = samples - samples % batch_size if samples >= batch_size else samples
-    return torch.randperm(samples, generator=generator)[:whole]
+    used = samples - samples % batch_size if samples >= batch_size else samples
+    return torch.randperm(samples, generator=generator)[:used]
 
 
-def _batch(inputs: Tensor) -> Tensor:
-    pixels = floats(inputs)
+def _channels_last(pixels: Tensor) -> Tensor:
     return pixels.contiguous(memory_format=torch.channels_last) if pixels.dim() == 4 else pixels
-
-
-def kept(value: Tensor) -> Tensor:
-    """A copy on the CPU in the usual layout."""
-    return value.detach().to("cpu", copy=True).contiguous()

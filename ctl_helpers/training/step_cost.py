@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from ctl_helpers.training.steps import StepRecipe, adamw, update
+from ctl_helpers.training.steps import Loss, StepRecipe, adamw, update
 
 Trainer = Callable[[], object]
 """Each call does one step."""
@@ -24,7 +24,7 @@ _STEP = "the step whose memory is measured"
 
 def trainer(
     build: Callable[[], nn.Module],
-    loss: Callable[[nn.Module, Tensor], Tensor],
+    loss: Loss,
     chosen: Tensor,
     recipe: StepRecipe,
 ) -> Trainer:

@@ -3,50 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ctl_helpers.data.images import Images, floats
-from ctl_helpers.training.loop import Snapshot, kept
-from ctl_helpers.training.trainable import VARIANTS, trainable
+from ctl_helpers.training.loop import AnyRecipe, Limits, Snapshot, training
+from ctl_helpers.training.trainable import Paradigm, trainable
 
-PARADIGMS = ("full", "tangent", *VARIANTS)
-"""What trains: all parameters, all of the linearized network, or some linear layers alone."""
+Loss = Callable[[nn.Module, Tensor], Tensor]
+"""Of a network on the samples of the given indices."""
 
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 _LARGEST_SCALE = 4.0  # of the logarithm; under it the softmax of a small batch stays soft
 
 
-def trained(names: Iterable[str], paradigm: str) -> tuple[str, ...]:
-    """Of a network's parameters, by name, those that a paradigm trains.
-
-    Raises:
-        ValueError: as :func:`ctl_helpers.training.trainable.trainable`.
-    """
-    return trainable(names, paradigm) if paradigm in VARIANTS else tuple(names)
-
-
 @dataclass(frozen=True)
-class StepRecipe:
-    """AdamW with a linear warm-up and a cosine down to 0.
+class StepRecipe(AnyRecipe):
+    """AdamW with a linear warm-up and a cosine down to 0; see :class:`AnyRecipe`.
 
     Attributes:
-        steps: updates.
-        lr: the highest learning rate.
-        batch_size: samples a step, drawn without replacement.
-        weight_decay: AdamW's, on all parameters that train.
+        steps: updates, each on samples drawn without replacement.
         warmup: steps of warm-up.
         clip: the largest norm of the gradient.
-        paradigm: what trains, one of :data:`PARADIGMS`: all parameters (``"full"``); all of the
-            network linearized around where it starts (``"tangent"``); or linear layers alone, a
-            variant of :data:`ctl_helpers.training.trainable.VARIANTS`.
-
-    Raises:
-        ValueError: a number or word that is none such, named with what it has to be.
+        paradigm: what trains; the weight decay is on those parameters.
     """
 
     steps: int
@@ -55,23 +38,24 @@ class StepRecipe:
     weight_decay: float = 0.0
     warmup: int = 0
     clip: float = 1.0
-    paradigm: str = "full"
+    paradigm: Paradigm = Paradigm.FULL
 
-    def __post_init__(self) -> None:
-        asked = {
+    def limits(self) -> Limits:
+        """Of steps, warm-up, the gradient's norm and the paradigm."""
+        return {
             "steps": (self.steps >= 1, "1 or more"),
-            "lr": (0 < self.lr < math.inf, "positive"),
-            "batch_size": (self.batch_size >= 1, "1 or more"),
-            "weight_decay": (0 <= self.weight_decay < math.inf, "0 or more"),
             "warmup": (0 <= self.warmup <= self.steps, "from 0 to the number of steps"),
             "clip": (self.clip > 0, "positive"),
-            "paradigm": (self.paradigm in PARADIGMS, f"one of {', '.join(PARADIGMS)}"),
+            "paradigm": (
+                self.paradigm in list(Paradigm),
+                f"one of {', '.join(map(str, Paradigm))}",
+            ),
         }
-        for name, (fits, wanted) in asked.items():
-            if not fits:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r} in a recipe; it has to be {wanted}"
-                )
+
+    def shortened(self, share: float) -> StepRecipe:
+        """A share of the steps, one at least, and of the warm-up."""
+        steps, warmup = (round(share * count) for count in (self.steps, self.warmup))
+        return replace(self, steps=max(steps, 1), warmup=warmup)
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
@@ -89,7 +73,7 @@ def adamw(model: nn.Module, recipe: StepRecipe) -> torch.optim.AdamW:
     """
     model.train()
     named = dict(model.named_parameters())
-    trains = trained(named, recipe.paradigm)
+    trains = trainable(named, recipe.paradigm)
     for name in named.keys() - set(trains):
         named[name].requires_grad_(False)
     parameters = [named[name] for name in trains]
@@ -97,18 +81,14 @@ def adamw(model: nn.Module, recipe: StepRecipe) -> torch.optim.AdamW:
 
 
 def update(
-    model: nn.Module,
-    loss: Callable[[nn.Module, Tensor], Tensor],
-    chosen: Tensor,
-    optimizer: torch.optim.Optimizer,
-    clip: float,
+    model: nn.Module, loss: Loss, chosen: Tensor, optimizer: torch.optim.Optimizer, clip: float
 ) -> float:
     """One step of training, in place.
 
     Args:
         model: what is trained.
-        loss: of the model on the samples of the given indices.
-        chosen: the indices of this step's samples.
+        loss: of the model on a step's samples.
+        chosen: the indices of these samples.
         optimizer: of all parameters that train.
         clip: the largest norm of the gradient.
 
@@ -125,7 +105,7 @@ def update(
 
 def steps(
     model: nn.Module,
-    loss: Callable[[nn.Module, Tensor], Tensor],
+    loss: Loss,
     samples: int,
     start: Snapshot,
     recipe: StepRecipe,
@@ -140,16 +120,16 @@ def steps(
     Args:
         model: trained in place, on the device where it stands; parameters that the recipe leaves
             out are frozen.
-        loss: of the model on the samples of the given indices.
+        loss: of the model on a step's samples.
         samples: how many there are to draw from.
-        start: where to begin; its ``epoch`` counts steps.
+        start: where to begin.
         recipe: how to train.
         seed: decides which samples a step sees.
         every: steps between snapshots.
 
     Raises:
         ValueError: fewer samples than a batch has; no parameter that the recipe trains; or the
-            loss became NaN or infinite.
+            loss or a weight became NaN or infinite.
     """
     if samples < recipe.batch_size:
         raise ValueError(
@@ -157,41 +137,18 @@ def steps(
         )
     model.load_state_dict(start.weights)
     optimizer = adamw(model, recipe)
-    named = {name: value for name, value in model.named_parameters() if value.requires_grad}
-    for name, parameter in named.items():
-        if start.epoch:
-            state = {kind: start.momentum[f"{name}/{kind}"].to(parameter) for kind in _MOMENTS}
-            optimizer.state[parameter] = state | {"step": torch.tensor(float(start.epoch))}
-    device = next(iter(named.values())).device
-    total, count = 0.0, 0
-    for step in range(start.epoch, recipe.steps):
-        optimizer.param_groups[0]["lr"] = recipe.rate(step)
-        generator = torch.Generator().manual_seed(seed * 100_003 + step)
+    device = optimizer.param_groups[0]["params"][0].device
+
+    def step(number: int) -> float:
+        optimizer.param_groups[0]["lr"] = recipe.rate(number)
+        generator = torch.Generator().manual_seed(seed * 100_003 + number)
         chosen = torch.randperm(samples, generator=generator)[: recipe.batch_size]
-        value = update(model, loss, chosen.to(device), optimizer, recipe.clip)
-        total, count = total + value, count + 1
-        if not math.isfinite(total):
-            raise ValueError(
-                f"the loss is not finite at step {step + 1}; lower the learning rate from "
-                f"{recipe.lr}"
-            )
-        if (step + 1) % every == 0 or step + 1 == recipe.steps:
-            yield Snapshot(
-                step + 1,
-                {name: kept(value) for name, value in model.state_dict().items()},
-                {
-                    f"{name}/{kind}": kept(optimizer.state[parameter][kind])
-                    for name, parameter in named.items()
-                    for kind in _MOMENTS
-                },
-                total / count,
-            )
-            total, count = 0.0, 0
+        return update(model, loss, chosen.to(device), optimizer, recipe.clip)
+
+    return training(model, optimizer, start, recipe.steps, step, every)
 
 
-def contrastive(
-    tower: nn.Module, inputs: Tensor, tokens: Tensor
-) -> Callable[[nn.Module, Tensor], Tensor]:
+def contrastive(tower: Callable[[Tensor], Tensor], inputs: Tensor, tokens: Tensor) -> Loss:
     """The loss of CLIP (Radford et al. 2021) on captioned images.
 
     A batch has many images of one caption, so the softmax runs over its *distinct* captions; the
@@ -203,21 +160,19 @@ def contrastive(
         tokens: their captions, (samples, context).
     """
 
-    def loss(model: nn.Module, chosen: Tensor) -> Tensor:
+    def loss(model: Any, chosen: Tensor) -> Tensor:
         texts, which = tokens[chosen].unique(dim=0, return_inverse=True)
         images = F.normalize(tower(floats(inputs[chosen])), dim=-1)
         scale = model.logit_scale.clamp(max=_LARGEST_SCALE).exp()
         logits = scale * images @ F.normalize(model.encode_text(texts), dim=-1).T
-        own = F.one_hot(which, len(texts)).to(logits)
-        by_text = (own / own.sum(0)).T
+        matches = F.one_hot(which, len(texts)).to(logits)
+        by_text = (matches / matches.sum(0)).T
         return (F.cross_entropy(logits, which) + F.cross_entropy(logits.T, by_text)) / 2
 
     return loss
 
 
-def classification(
-    images: Images, head: Callable[[Tensor], Tensor]
-) -> Callable[[nn.Module, Tensor], Tensor]:
+def classification(images: Images, head: Callable[[Tensor], Tensor]) -> Loss:
     """Cross-entropy of a model that embeds images, under a frozen head.
 
     Args:

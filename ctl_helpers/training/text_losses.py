@@ -1,6 +1,6 @@
 """Losses of text networks for training by steps: pretraining, and answers alone.
 
-Each is the mean cross-entropy a token, and depends on the samples it is given alone.
+Each is the mean cross-entropy per token, and depends on the samples it is given alone.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from ctl_helpers.data.texts import Texts
 from ctl_helpers.data.tokens import SENTINELS, START, Coder, Row
-
-Loss = Callable[[nn.Module, Tensor], Tensor]
+from ctl_helpers.training.steps import Loss
 
 
 @dataclass(frozen=True)
@@ -65,12 +64,12 @@ def continuing(coder: Coder, documents: Sequence[str], examples: Texts) -> Loss:
         ValueError: a coder without the start token, or whose prompts do not begin with it.
     """
     start = coder.number(START)
-    whole = [[start, *ids, coder.end] for ids in coder.plain(documents)]
-    whole += [[*prompt, *answer] for prompt, answer in coder.rows(examples)]
-    if any(ids[0] != start for ids in whole):
+    texts = [[start, *ids, coder.end] for ids in coder.plain(documents)]
+    texts += [[*prompt, *answer] for prompt, answer in coder.rows(examples)]
+    if any(ids[0] != start for ids in texts):
         raise ValueError(f"a prompt does not begin with {START!r}; frame the tokenizer with it")
     # What is predicted follows a prompt: here the start alone.
-    rows = [(ids[:1], ids[1:]) for ids in whole]
+    rows = [(ids[:1], ids[1:]) for ids in texts]
     return _loss(coder, lambda chosen: [rows[number] for number in chosen])
 
 
@@ -91,9 +90,9 @@ def filling(
     Raises:
         ValueError: a document of fewer than two tokens, or of so many that sentinels run out.
     """
-    whole = coder.plain(documents)
+    texts = coder.plain(documents)
     sentinels = [coder.number(mark) for mark in SENTINELS]
-    for document, ids in zip(documents, whole, strict=True):
+    for document, ids in zip(documents, texts, strict=True):
         if len(ids) < 2 or _counts(len(ids), corruption)[1] >= len(sentinels):
             raise ValueError(
                 f"the document {document[:40]!r} has {len(ids)} tokens: span corruption needs two "
@@ -105,9 +104,9 @@ def filling(
     def chosen_rows(chosen: Sequence[int]) -> list[Row]:
         rng = np.random.default_rng([seed, *chosen])
         return [
-            corrupted(whole[number], corruption, sentinels, coder.end, rng)
-            if number < len(whole)
-            else rows[number - len(whole)]
+            corrupted(texts[number], corruption, sentinels, coder.end, rng)
+            if number < len(texts)
+            else rows[number - len(texts)]
             for number in chosen
         ]
 

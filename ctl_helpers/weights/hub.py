@@ -7,11 +7,14 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ctl_helpers.engine.mix import StateDict, check_compatible
 from ctl_helpers.project import MissingDataError
+
+if TYPE_CHECKING:
+    from ctl_helpers.engine.mix import StateDict
 
 # The commit of each repository of the paper's settings; None: not known yet, see `commit`.
 COMMITS: Mapping[str, str | None] = {
@@ -160,23 +163,6 @@ def _shards(path: Path) -> list[str]:
         return []
 
 
-def first_missing(*checks: Callable[[], object]) -> str | None:
-    """The first sentence of what is missing, and how much more is; None where nothing is.
-
-    Args:
-        checks: each raises MissingDataError where its file or set is not there.
-    """
-    found = []
-    for check in checks:
-        try:
-            check()
-        except MissingDataError as error:
-            found.append(str(error))
-    if len(found) < 2:
-        return found[0] if found else None
-    return f"{found[0]} ({len(found) - 1} more of its {len(checks)} files and sets are missing)"
-
-
 def relative_distance(state: StateDict, base: StateDict) -> float:
     """``‖θ − θ_base‖ / ‖θ_base‖`` over all tensors of two or more axes.
 
@@ -202,6 +188,8 @@ def check_base(finetuned: StateDict, pretrained: StateDict, name: str) -> None:
     Raises:
         ValueError: other keys or shapes, or too far from the pretrained weights.
     """
+    from ctl_helpers.engine.mix import check_compatible  # whether files are here takes no torch
+
     check_compatible({name: finetuned}, pretrained, "the pretrained model")
     distance = relative_distance(finetuned, pretrained)
     if distance > _FARTHEST:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-
-import torch
-from torch import Tensor
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ctl_helpers.project import MissingDataError
 from ctl_helpers.weights.checksums import checked
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Y. Idelbayev, Proper ResNet Implementation for CIFAR10 (BSD 2-clause): 91.7 % on the test set.
 RESNET20 = {
@@ -23,6 +25,16 @@ _REMEDY = (
 )
 
 
+def resnet20_file() -> Path:
+    """The published file.
+
+    Raises:
+        MissingDataError: it is not in the data folder, or is damaged.
+    """
+    (path,) = checked("The pretrained ResNet-20", RESNET20, _REMEDY)
+    return path
+
+
 def resnet20(like: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The published ResNet-20 for CIFAR-10, under this package's names.
 
@@ -33,7 +45,9 @@ def resnet20(like: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         MissingDataError: the file is not in the data folder, is damaged, or asks for foreign code.
     """
-    (path,) = checked("The pretrained ResNet-20", RESNET20, _REMEDY)
+    import torch
+
+    path = resnet20_file()
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     except (pickle.UnpicklingError, KeyError, RuntimeError) as error:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
+from collections.abc import Sequence
+from pathlib import Path
 
-from ctl_helpers.data.images import Images
+import numpy as np
+
+from ctl_helpers.data.dataset import complaints
+from ctl_helpers.data.images import Images, from_pixels
+from ctl_helpers.data.tasks import task_images
 from ctl_helpers.store.artifacts import digest
 from ctl_helpers.weights.checksums import checked
 
@@ -18,25 +22,34 @@ _REMEDY = "set CTL_DATA_DIR to a folder that holds CIFAR10/cifar10_exact_part.np
 
 
 def checksum() -> str:
-    """Digest of the data set, which every load compares the file with."""
+    """Digest of the file's checksum, with which every load compares it."""
     return digest(CHECKSUMS)
 
 
-def load(split: str) -> Images:
-    """8,336 training or 1,017 test images of CIFAR-10 (Krizhevsky 2009), 32×32 pixels, exact.
+def missing(tasks: Sequence[str]) -> list[str]:
+    """That the file is not in the data folder, or is damaged."""
+    return complaints(_file)
 
-    Args:
-        split: ``"train"`` or ``"test"``.
+
+def fetch(tasks: Sequence[str]) -> None:
+    """Nothing that could be downloaded; :func:`missing` says where the file belongs."""
+
+
+def load(task: str, split: str, samples: int | None = None) -> Images:
+    """A task of :mod:`ctl_helpers.data.tasks` on this part of CIFAR-10."""
+    return task_images(read, task, split).first(samples)
+
+
+def read(split: str, classes: range | None = None) -> Images:
+    """8,336 training or 1,017 test images of CIFAR-10 (Krizhevsky 2009), 32×32 pixels, exact.
 
     Raises:
         MissingDataError: the file is not in the data folder, or is damaged.
     """
+    with np.load(_file(), allow_pickle=False) as arrays:
+        return from_pixels(arrays[f"x_{split}"], arrays[f"y_{split}"]).only(classes)
+
+
+def _file() -> Path:
     (path,) = checked("The exact part of CIFAR-10", CHECKSUMS, _REMEDY)
-    with np.load(path, allow_pickle=False) as held:
-        pixels, labels = held[f"x_{split}"], held[f"y_{split}"]
-    inputs = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
-    return Images(inputs, torch.from_numpy(labels).long())
-
-
-def fetch() -> None:
-    """Nothing that could be downloaded; :func:`load` says where the file belongs."""
+    return path

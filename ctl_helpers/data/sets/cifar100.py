@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Sequence
 
-from ctl_helpers.data.images import Images
+from ctl_helpers.data.dataset import complaints, downloading
+from ctl_helpers.data.images import Images, from_pixels
+from ctl_helpers.data.tasks import task_images
 from ctl_helpers.project import MissingDataError, data_folder
 from ctl_helpers.store.artifacts import digest
 
@@ -17,51 +19,51 @@ def checksum() -> str:
     return digest({"cifar-100-python.tar.gz": _ARCHIVE_MD5})
 
 
-def load(split: str, classes: range | None = None) -> Images:
-    """Images of 32×32 pixels (Krizhevsky 2009), 500 a class for training and 100 for test.
+def missing(tasks: Sequence[str]) -> list[str]:
+    """That its folder is not in the data folder."""
+    return complaints(_check)
+
+
+def fetch(tasks: Sequence[str]) -> None:
+    """Download CIFAR-100 into the data folder where it is not there yet."""
+    from torchvision.datasets import CIFAR100
+
+    with downloading("CIFAR-100", data_folder(), _FOLDER):
+        CIFAR100(data_folder(), download=True)
+
+
+def load(task: str, split: str, samples: int | None = None) -> Images:
+    """A task of :mod:`ctl_helpers.data.tasks` on CIFAR-100."""
+    return task_images(read, task, split).first(samples)
+
+
+def read(split: str, classes: range | None = None) -> Images:
+    """Images of 32×32 pixels (Krizhevsky 2009), 500 per class for training and 100 for test.
 
     Args:
         split: ``"train"`` or ``"test"``.
-        classes: indices of fine classes to load, all when None; labels are those indices.
+        classes: labels of fine classes to load, all when None.
 
     Raises:
         MissingDataError: the files are not in the data folder (see :func:`fetch`), or are damaged.
     """
-    root = data_folder()
-    missing = MissingDataError(
-        f"CIFAR-100 is not in {root}, or a file in its {_FOLDER} is damaged: run `ctl data "
-        "cifar100-resnet18` to download it, or set CTL_DATA_DIR to a folder that holds it"
-    )
-    if not (root / _FOLDER).is_dir():  # pages ask this, and torchvision takes two seconds to load
-        raise missing
+    _check()
     from torchvision.datasets import CIFAR100
 
     try:
-        held = CIFAR100(root, train={"train": True, "test": False}[split])
+        content = CIFAR100(data_folder(), train={"train": True, "test": False}[split])
     except RuntimeError:  # its only reason: a file is missing or has another checksum
-        raise missing from None
-    images = Images(
-        torch.from_numpy(held.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(held.targets)
+        raise _missing() from None
+    return from_pixels(content.data, content.targets).only(classes)
+
+
+def _check() -> None:
+    if not (data_folder() / _FOLDER).is_dir():
+        raise _missing()
+
+
+def _missing() -> MissingDataError:
+    return MissingDataError(
+        f"CIFAR-100 is not in {data_folder()}, or a file in its {_FOLDER} is damaged: run `ctl "
+        "data cifar100-resnet18` to download it, or set CTL_DATA_DIR to a folder that holds it"
     )
-    if classes is None:
-        return images
-    return images[torch.isin(images.targets, torch.tensor(list(classes)))]
-
-
-def fetch() -> None:
-    """Download CIFAR-100 into the data folder where it is not there yet.
-
-    Raises:
-        MissingDataError: no server could be reached, or the data folder cannot be written.
-    """
-    from torchvision.datasets import CIFAR100
-
-    root = data_folder()
-    try:
-        CIFAR100(root, download=True)
-    except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise MissingDataError(
-            f"CIFAR-100 could not be downloaded into {root} ({reason}): connect to the network, or "
-            f"set CTL_DATA_DIR to a folder that holds {_FOLDER}"
-        ) from None

@@ -8,24 +8,25 @@ the same sizes is drawn here.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from ctl_helpers.data import prompts
-from ctl_helpers.data.images import Images
+from ctl_helpers.data.dataset import check_names, complaints, downloading
+from ctl_helpers.data.images import Images, permutation
 from ctl_helpers.data.prompts import class_names, templates
 from ctl_helpers.data.sets import clip8_files, imagenet, mnist
 from ctl_helpers.data.sets.clip8_files import Listed, proportionate
 from ctl_helpers.project import MissingDataError, data_folder
 from ctl_helpers.store.artifacts import digest
 
-__all__ = ["KINDS", "SIZES", "checksum", "class_names", "fetch", "load", "templates"]
+__all__ = ["KINDS", "SIZES", "checksum", "class_names", "fetch", "load", "missing", "templates"]
 
-Split = Literal["train", "held-out", "test"]
-
+SPLITS = ("train", "held-out", "test")
 KINDS = ("Cars", "DTD", "EuroSAT", "GTSRB", "MNIST", "RESISC45", "SUN397", "SVHN")
 
 SIZES = {
@@ -99,7 +100,7 @@ def checksum() -> str:
     return digest(parts)
 
 
-def load(kind: str, split: Split, samples: int | None = None, size: int = 224) -> Images:
+def load(task: str, split: str, samples: int | None = None, size: int = 224) -> Images:
     """Images as CLIP sees them before normalisation, in colour and as bytes.
 
     The shorter side is resized to ``size`` (bicubic), then the centre cropped. The order is
@@ -107,69 +108,78 @@ def load(kind: str, split: Split, samples: int | None = None, size: int = 224) -
     are decoded; 10,000 of 224×224 pixels take 1.5 GB.
 
     Args:
-        kind: one of ``KINDS``, ``"CIFAR10"`` or ``"ImageNet"``.
+        task: one of ``KINDS``, ``"CIFAR10"`` or ``"ImageNet"``.
         split: ``"train"``, ``"held-out"`` (a tenth of the training images, 5,000 at most, which
             ``"train"`` then lacks) or ``"test"``.
         samples: how many to load, all when None.
-        size: pixels a side.
+        size: pixels per side.
 
     Raises:
         MissingDataError: the set is not in the data folder (see :func:`fetch`), lacks images, or
             has a file that cannot be read.
         ValueError: no such set or split.
     """
-    if kind not in SIZES or split not in ("train", "held-out", "test"):
-        raise ValueError(
-            f"there are no images {kind!r}, {split!r}; sets are {list(SIZES)}, "
-            "splits are train, held-out and test"
-        )
-    listed = _listed(kind, "test" if split == "test" else "train")
-    chosen = _chosen(kind, split, listed.targets)[:samples]
+    import torch
+
+    check_names("images", task, SIZES, split, SPLITS)
+    listed = _listed(task, "test" if split == "test" else "train")
+    chosen = _chosen(task, split, listed.targets.numpy())[:samples]
     pixels = np.empty((len(chosen), 3, size, size), dtype=np.uint8)
     for row, number in enumerate(chosen.tolist()):
         pixels[row] = clip8_files.decoded(listed.sources[number], size)
     return Images(torch.from_numpy(pixels), listed.targets[chosen])
 
 
-def fetch(kind: str) -> None:
-    """Download a set into the data folder where it is not there yet.
+def missing(tasks: Sequence[str]) -> list[str]:
+    """Which sets have no folder; whether they are whole is only seen when they are loaded."""
+    return complaints(*(partial(_folder, task) for task in tasks))
+
+
+def fetch(tasks: Sequence[str]) -> None:
+    """Download sets into the data folder where they are not there yet.
 
     Raises:
-        MissingDataError: no server offers it, none could be reached, or the data folder cannot be
-            written.
+        MissingDataError: for one of them there is no server, none could be reached, or the data
+            folder cannot be written.
         ValueError: no such set.
     """
-    if kind not in SIZES:
-        raise ValueError(f"there is no set {kind!r}; sets are {list(SIZES)}")
-    root = data_folder()
+    if said := complaints(*(partial(_fetch, task) for task in tasks)):
+        raise MissingDataError(said[0])
+
+
+def _fetch(kind: str) -> None:
+    check_names("images", kind, SIZES, "train", SPLITS)
     if kind == "MNIST":
-        mnist.fetch()
+        mnist.fetch([])
     elif kind not in _BY_HAND:
-        try:
-            clip8_files.DOWNLOADS[kind](root)
-        except (OSError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise MissingDataError(
-                f"{kind} could not be downloaded into {root} ({reason}): connect to the network, "
-                f"or set CTL_DATA_DIR to a folder that holds {_FOLDERS[kind]}"
-            ) from None
-    elif not (root / _FOLDERS[kind]).is_dir():
-        raise MissingDataError(f"{kind} cannot be downloaded into {root}: {_BY_HAND[kind]}")
+        with downloading(kind, data_folder(), _FOLDERS[kind]):
+            clip8_files.DOWNLOADS[kind](data_folder())
+    elif not (data_folder() / _FOLDERS[kind]).is_dir():
+        sentence = f"{kind} cannot be downloaded into {data_folder()}: {_BY_HAND[kind]}"
+        raise MissingDataError(sentence)
+
+
+def _remedy(kind: str) -> str:
+    setting = "cifar10-vit-b-32" if kind == "CIFAR10" else "clip8-vit-b-32"
+    return _BY_HAND.get(kind) or (
+        f"run `ctl data {setting}` to download it, or set CTL_DATA_DIR to a folder that holds "
+        f"{_FOLDERS[kind]}"
+    )
+
+
+def _folder(kind: str) -> Path:
+    folder = data_folder() / _FOLDERS[kind]
+    if not folder.is_dir():
+        raise MissingDataError(f"{kind} is not in {data_folder()}: {_remedy(kind)}")
+    return folder
 
 
 def _listed(kind: str, part: str) -> Listed:
     """A set's training or test images in the order of its files, none decoded."""
-    root, folder = data_folder(), data_folder() / _FOLDERS[kind]
-    setting = "cifar10-vit-b-32" if kind == "CIFAR10" else "clip8-vit-b-32"
-    remedy = _BY_HAND.get(kind) or (
-        f"run `ctl data {setting}` to download it, or set CTL_DATA_DIR to a folder that holds "
-        f"{_FOLDERS[kind]}"
-    )
-    if not folder.is_dir():  # pages ask this, and torchvision takes two seconds to load
-        raise MissingDataError(f"{kind} is not in {root}: {remedy}")
-    again = remedy if kind in _BY_HAND else f"delete it, then {remedy}"
+    folder = _folder(kind)
+    again = _remedy(kind) if kind in _BY_HAND else f"delete it, then {_remedy(kind)}"
     try:
-        listed = clip8_files.READERS[kind](root, part)
+        listed = clip8_files.READERS[kind](data_folder(), part)
     except MissingDataError:
         raise
     except Exception as error:  # parsers of damaged lists and .mat files raise all sorts
@@ -185,14 +195,14 @@ def _listed(kind: str, part: str) -> Listed:
     return listed
 
 
-def _chosen(kind: str, split: Split, targets: Tensor) -> Tensor:
+def _chosen(kind: str, split: str, targets: NDArray[np.int64]) -> NDArray[np.int64]:
     """Which images a split has, in its order."""
-    own = torch.arange(len(targets))
+    own = np.arange(len(targets))
     if split != "test":
         # As task_vectors cuts it, which has a validation part of its own for EuroSAT: the ninth of
         # its training images that makes it as large as the test part.
         share = 9 if kind == "EuroSAT" else 10
         kept = len(targets) - min(len(targets) // share, _MOST_HELD_OUT)
-        order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(0))
+        order = permutation(len(targets), 0).numpy()
         own = order[kept:] if split == "held-out" else order[:kept]
     return own[proportionate(targets[own])]

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from ctl_helpers.data.prompts import class_names
 from ctl_helpers.data.sets import mnist
 from ctl_helpers.project import MissingDataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Source = Path | NDArray[np.uint8]
 """An image file, or pixels of shape (height, width) or (height, width, 3)."""
@@ -28,7 +29,7 @@ _SUN397_LISTS = "https://vision.princeton.edu/projects/2010/SUN/download/Partiti
 class Listed:
     """Images that are not decoded yet, and their labels."""
 
-    sources: Sequence[Source]
+    sources: Sequence[Source] | NDArray[np.uint8]
     targets: Tensor
 
 
@@ -51,7 +52,7 @@ def decoded(source: Source, size: int) -> NDArray[np.uint8]:
     return np.asarray(center_crop(resized, [size, size])).transpose(2, 0, 1)
 
 
-def proportionate(targets: Tensor, seed: int = 0) -> Tensor:
+def proportionate(targets: NDArray[np.int64], seed: int = 0) -> NDArray[np.int64]:
     """A seeded order in which every beginning has each class in proportion, to one image.
 
     Args:
@@ -61,14 +62,16 @@ def proportionate(targets: Tensor, seed: int = 0) -> Tensor:
     Returns:
         Indices (samples,).
     """
+    import torch
+
     generator = torch.Generator().manual_seed(seed)
     shuffled = torch.randperm(len(targets), generator=generator)
     place = torch.rand(len(targets), generator=generator, dtype=torch.float64)
-    for label in targets.unique():
-        own = targets[shuffled] == label
+    for label in np.unique(targets):
+        same = torch.from_numpy(targets == label)[shuffled]
         # The n-th image of a class falls somewhere in the n-th of as many equal stretches.
-        place[own] = (torch.arange(int(own.sum())) + place[own]) / own.sum()
-    return shuffled[place.argsort()]
+        place[same] = (torch.arange(int(same.sum())) + place[same]) / same.sum()
+    return shuffled[place.argsort()].numpy()
 
 
 def _torchvision(name: str, root: Path, **options: object) -> Any:
@@ -77,10 +80,15 @@ def _torchvision(name: str, root: Path, **options: object) -> Any:
     return getattr(datasets, name)(root, **options)
 
 
-def _pairs(pairs: Iterable[tuple[str | Path, int]]) -> Listed:
-    found = list(pairs)
-    targets = torch.tensor([int(label) for _, label in found], dtype=torch.long)
-    return Listed([Path(path) for path, _ in found], targets)
+def _pairs(pairs: Iterable[tuple[Path | str, int]]) -> Listed:
+    rows = list(pairs)
+    return _listed([Path(path) for path, _ in rows], [label for _, label in rows])
+
+
+def _listed(sources: Sequence[Source] | NDArray[np.uint8], labels: Iterable[int]) -> Listed:
+    import torch
+
+    return Listed(sources, torch.tensor([int(label) for label in labels], dtype=torch.long))
 
 
 def _cars(root: Path, part: str) -> Listed:
@@ -88,19 +96,19 @@ def _cars(root: Path, part: str) -> Listed:
 
 
 def _dtd(root: Path, part: str) -> Listed:
-    found: list[tuple[Path, int]] = []
+    pairs: list[tuple[Path, int]] = []
     for split in {"train": ["train", "val"], "test": ["test"]}[part]:
-        held = _torchvision("DTD", root, split=split)
-        found += zip(held._image_files, held._labels, strict=True)
-    return _in_folders(found)
+        content = _torchvision("DTD", root, split=split)
+        pairs += zip(content._image_files, content._labels, strict=True)
+    return _in_folders(pairs)
 
 
 def _eurosat(root: Path, part: str) -> Listed:
-    whole = _pairs(_torchvision("EuroSAT", root).samples)
-    order = proportionate(whole.targets)
+    every = _pairs(_torchvision("EuroSAT", root).samples)
+    order = proportionate(every.targets.numpy())
     tests = len(order) // 10
     chosen = order[:tests] if part == "test" else order[tests:]
-    return Listed([whole.sources[number] for number in chosen], whole.targets[chosen])
+    return Listed([every.sources[number] for number in chosen], every.targets[chosen])
 
 
 def _gtsrb(root: Path, part: str) -> Listed:
@@ -108,7 +116,7 @@ def _gtsrb(root: Path, part: str) -> Listed:
 
 
 def _mnist(root: Path, part: str) -> Listed:
-    images = mnist.load(part)
+    images = mnist.read(part)
     return Listed(images.inputs[:, 0].numpy(), images.targets)
 
 
@@ -116,34 +124,34 @@ def _resisc45(root: Path, part: str) -> Listed:
     folder = root / "resisc45"
     names = (folder / f"resisc45-{part}.txt").read_text(encoding="utf-8").split()
     labels = _labels("RESISC45")
-    found = []
+    pairs = []
     for name in names:
         known = name.rpartition("_")[0]  # "sea_ice_001.jpg"
         path = folder / "NWPU-RESISC45" / known / name
-        found.append((path, labels[known.replace("_", " ")]))
-    return _in_folders(found)
+        pairs.append((path, labels[known.replace("_", " ")]))
+    return _in_folders(pairs)
 
 
 def _sun397(root: Path, part: str) -> Listed:
     folder = root / "SUN397"
     file = {"train": "Training_01.txt", "test": "Testing_01.txt"}[part]
     labels = _labels("SUN397")
-    found = []
+    pairs = []
     for line in (folder / file).read_text(encoding="utf-8").split():
         path = folder / line.lstrip("/")  # "/a/apse/indoor/sun_….jpg"
         parts = path.parent.relative_to(folder).parts[1:]
-        found.append((path, labels[" ".join(parts).replace("_", " ")]))
-    return _in_folders(found)
+        pairs.append((path, labels[" ".join(parts).replace("_", " ")]))
+    return _in_folders(pairs)
 
 
 def _svhn(root: Path, part: str) -> Listed:
-    held = _torchvision("SVHN", root / "svhn", split=part)
-    return Listed(held.data.transpose(0, 2, 3, 1), torch.from_numpy(held.labels))
+    content = _torchvision("SVHN", root / "svhn", split=part)
+    return _listed(content.data.transpose(0, 2, 3, 1), content.labels)
 
 
 def _cifar10(root: Path, part: str) -> Listed:
-    held = _torchvision("CIFAR10", root, train=part == "train")
-    return Listed(held.data, torch.tensor(held.targets))
+    content = _torchvision("CIFAR10", root, train=part == "train")
+    return _listed(content.data, content.targets)
 
 
 def _imagenet(root: Path, part: str) -> Listed:
@@ -160,9 +168,10 @@ def _labels(kind: str) -> dict[str, int]:
     return {name: label for label, name in enumerate(class_names(kind))}
 
 
-def _in_folders(found: list[tuple[Path, int]]) -> Listed:
+def _in_folders(pairs: Iterable[tuple[Path, int]]) -> Listed:
     """As task_vectors meets them in its folders, so that the same images are held out."""
-    return _pairs(sorted(found, key=lambda pair: (pair[1], pair[0].name)))
+    rows = sorted((label, path.name, path) for path, label in pairs)
+    return _listed([path for _, _, path in rows], [label for label, _, _ in rows])
 
 
 READERS: dict[str, Callable[[Path, str], Listed]] = {

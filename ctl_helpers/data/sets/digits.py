@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from collections.abc import Sequence
+from importlib.metadata import distribution
 from pathlib import Path
 
-import torch
-from torch.nn.functional import interpolate
-
 from ctl_helpers.data.images import Images
+from ctl_helpers.data.tasks import task_images
 from ctl_helpers.weights.checksums import file_checksum
 
 _TRAIN = 1200
@@ -16,26 +15,39 @@ _TRAIN = 1200
 
 def checksum() -> str:
     """SHA-256 of the file in which the installed scikit-learn keeps the digits."""
-    package = Path(find_spec("sklearn").origin).parent
-    return file_checksum(package / "datasets" / "data" / "digits.csv.gz")
+    place = distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")
+    return file_checksum(Path(str(place)))
 
 
-def load(split: str, size: int = 28) -> Images:
+def missing(tasks: Sequence[str]) -> list[str]:
+    """Nothing can be missing: scikit-learn brings the digits along."""
+    return []
+
+
+def fetch(tasks: Sequence[str]) -> None:
+    """Nothing to download."""
+
+
+def load(task: str, split: str, samples: int | None = None) -> Images:
+    """A task of :mod:`ctl_helpers.data.tasks` on digits of 28×28 pixels, as MNIST's."""
+    return task_images(read, task, split).first(samples)
+
+
+def read(split: str, classes: range | None = None, size: int = 28) -> Images:
     """1,797 digits of 8×8 pixels (Alpaydin and Kaynak 1998), enlarged to ``size`` × ``size``.
 
     Args:
         split: ``"train"`` (1,200 images) or ``"test"`` (597), a fixed random split.
-        size: pixels a side after bicubic enlargement, 28 as MNIST has.
+        classes: digits to load, all when None.
+        size: pixels per side after bicubic enlargement.
     """
+    import torch
     from sklearn.datasets import load_digits
+    from torch.nn.functional import interpolate
 
     bunch = load_digits()
     pixels = torch.from_numpy(bunch.images).float().unsqueeze(1) / 16
     enlarged = interpolate(pixels, size=(size, size), mode="bicubic", align_corners=False)
     images = Images(enlarged.clamp(0, 1), torch.from_numpy(bunch.target).long()).shuffled(0)
     part = {"train": slice(None, _TRAIN), "test": slice(_TRAIN, None)}[split]
-    return images[part]
-
-
-def fetch() -> None:
-    """Nothing to download: scikit-learn brings the digits along."""
+    return images[part].only(classes)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
-from ctl_helpers.data.images import Images
+from ctl_helpers.data.dataset import complaints
+from ctl_helpers.data.images import Images, from_pixels
+from ctl_helpers.data.tasks import task_images
 from ctl_helpers.project import MissingDataError, data_folder
 from ctl_helpers.store.artifacts import digest
 
@@ -24,11 +27,25 @@ def checksum() -> str:
     return digest(_ARCHIVES_MD5)
 
 
-def load(split: str, classes: range | None = None) -> Images:
+def missing(tasks: Sequence[str]) -> list[str]:
+    """That a class folder is not there."""
+    return complaints(lambda: _folders("train"), lambda: _folders("test"))
+
+
+def fetch(tasks: Sequence[str]) -> None:
+    """Nothing that could be downloaded without an account; :func:`missing` says how to get it."""
+
+
+def load(task: str, split: str, samples: int | None = None) -> Images:
+    """A task of :mod:`ctl_helpers.data.tasks` on ImageNet; read some of its classes, not all."""
+    return task_images(read, task, split).first(samples)
+
+
+def read(split: str, classes: range | None = None) -> Images:
     """Images resized to 256 and cropped to 224×224 pixels (Deng et al. 2009), as bytes.
 
-    About 1,300 images a class for training, and 50 for test (its validation part); ten classes of
-    training images take 2 GB.
+    About 1,300 images per class for training, and 50 for test (its validation part); ten classes
+    of training images take 2 GB.
 
     Args:
         split: ``"train"`` or ``"test"``.
@@ -38,6 +55,17 @@ def load(split: str, classes: range | None = None) -> Images:
         MissingDataError: the folder ``imagenet/train`` or ``imagenet/val`` is not in the data
             folder, does not hold the 1,000 class folders, or has an image that cannot be read.
     """
+    folders = _folders(split)
+    labelled = [
+        (pixels, label)
+        for label in (classes if classes is not None else range(_CLASSES))
+        for pixels in _pixels(folders[label])
+    ]
+    return from_pixels([pixels for pixels, _ in labelled], [label for _, label in labelled])
+
+
+def _folders(split: str) -> list[Path]:
+    """The folder of each class."""
     folder = data_folder() / "imagenet" / {"train": "train", "test": "val"}[split]
     found = sorted(path for path in folder.glob("n*") if path.is_dir())
     if len(found) != _CLASSES:
@@ -46,16 +74,10 @@ def load(split: str, classes: range | None = None) -> Images:
             "from image-net.org with an account, and unpack them into imagenet/train/<WordNet id> "
             "and imagenet/val/<WordNet id> in the data folder, which CTL_DATA_DIR names"
         )
-    labelled = [
-        (pixels, label)
-        for label in (classes if classes is not None else range(_CLASSES))
-        for pixels in _pixels(found[label])
-    ]
-    inputs = torch.from_numpy(np.stack([pixels for pixels, _ in labelled])).permute(0, 3, 1, 2)
-    return Images(inputs.contiguous(), torch.tensor([label for _, label in labelled]))
+    return found
 
 
-def _pixels(folder: Path) -> Iterator[np.ndarray]:
+def _pixels(folder: Path) -> Iterator[NDArray[Any]]:
     """The images of one class, as arrays of shape (224, 224, 3)."""
     from PIL import Image
     from torchvision.transforms.functional import center_crop, resize
@@ -68,7 +90,3 @@ def _pixels(folder: Path) -> Iterator[np.ndarray]:
             raise MissingDataError(
                 f"{path} cannot be read as an image: unpack its archive again"
             ) from None
-
-
-def fetch() -> None:
-    """Nothing that could be downloaded without an account; :func:`load` says how to get it."""

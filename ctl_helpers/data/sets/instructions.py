@@ -7,10 +7,11 @@ for mathematics and for code expect.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 
+from ctl_helpers.data.dataset import check_names, complaints
 from ctl_helpers.data.readers import damaged, json_file, json_lines
 from ctl_helpers.data.texts import Texts
 from ctl_helpers.project import MissingDataError, data_folder
@@ -42,11 +43,11 @@ def checksum() -> str:
     return digest([SIZES, _ORIGINS])
 
 
-def load(kind: str, split: str, samples: int | None = None) -> Texts:
+def load(task: str, split: str, samples: int | None = None) -> Texts:
     """Prompts and answers of a set, in a seeded order.
 
     Args:
-        kind: ``"instructions"``, ``"mathematics"`` (GSM8K's test part, Cobbe et al. 2021) or
+        task: ``"instructions"``, ``"mathematics"`` (GSM8K's test part, Cobbe et al. 2021) or
             ``"code"`` (MBPP, Austin et al. 2021).
         split: ``"held-out"`` (a fifth) or ``"test"``. Nothing is trained on these sets here, so
             that there is no third.
@@ -56,42 +57,39 @@ def load(kind: str, split: str, samples: int | None = None) -> Texts:
         ValueError: no such set or split.
         MissingDataError: the file is not in the data folder, or is damaged or another.
     """
-    if kind not in SIZES or split not in ("held-out", "test"):
-        raise ValueError(
-            f"there are no texts {kind!r}, {split!r}; sets are {list(SIZES)}, "
-            "splits are held-out and test"
-        )
-    whole = _whole(data_folder(), kind)
-    held_out = whole[::_HELD_OUT]
+    check_names("texts", task, SIZES, split, ("held-out", "test"))
+    pairs = _shuffled(data_folder(), task)
     if split == "held-out":
-        return held_out.first(samples)
-    rest = [number for number in range(len(whole)) if number % _HELD_OUT][:samples]
-    return Texts(
-        tuple(whole.sources[number] for number in rest),
-        tuple(whole.targets[number] for number in rest),
-    )
+        return Texts.of(pairs[::_HELD_OUT]).first(samples)
+    return Texts.of(pair for n, pair in enumerate(pairs) if n % _HELD_OUT).first(samples)
 
 
-def fetch(kind: str) -> None:
-    """Find out whether a set is here: it has to be put into the data folder by hand.
+def missing(tasks: Sequence[str]) -> list[str]:
+    """Which files are not in the data folder, or are damaged or others."""
+    return complaints(*(partial(_shuffled, data_folder(), task) for task in tasks))
+
+
+def fetch(tasks: Sequence[str]) -> None:
+    """Nothing that could be downloaded: files have to be put into the data folder by hand.
 
     Raises:
-        MissingDataError: it is not.
+        MissingDataError: one is not there.
     """
-    load(kind, "test", 0)
+    if said := missing(tasks):
+        raise MissingDataError(said[0])
 
 
 @lru_cache(maxsize=3)
-def _whole(root: Path, kind: str) -> Texts:
+def _shuffled(root: Path, kind: str) -> list[tuple[str, str]]:
+    """A file's prompts and answers in an order that its prompts decide."""
     path = root / _FILES[kind]
     remedy = f"get {_ORIGINS[kind]}, and let CTL_DATA_DIR name the folder that holds {_FILES[kind]}"
-    found = sorted(_READERS[kind](path, remedy), key=lambda pair: zlib.crc32(pair[0].encode()))
-    if len(found) != SIZES[kind]:
+    pairs = sorted(_READERS[kind](path, remedy), key=lambda pair: zlib.crc32(pair[0].encode()))
+    if len(pairs) != SIZES[kind]:
         raise MissingDataError(
-            f"{path} holds {len(found):,} of {SIZES[kind]:,} samples: delete it, then {remedy}"
+            f"{path} holds {len(pairs):,} of {SIZES[kind]:,} samples: delete it, then {remedy}"
         )
-    sources, targets = zip(*found, strict=True)
-    return Texts(sources, targets)
+    return pairs
 
 
 def _prompt(instruction: str, given: str = "") -> str:

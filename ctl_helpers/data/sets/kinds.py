@@ -6,16 +6,17 @@ another. Five kinds are drawn; the sixth is scikit-learn's real handwritten digi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from ctl_helpers.data import sketches
-from ctl_helpers.data.captions import Captioned
-from ctl_helpers.data.images import Images
+from ctl_helpers.data.dataset import check_names
+from ctl_helpers.data.images import Captioned, Images, from_pixels
 from ctl_helpers.data.sets import digits
 from ctl_helpers.store.artifacts import digest
 from ctl_helpers.store.code_keys import module_checksum
@@ -50,32 +51,33 @@ def checksum() -> str:
     return digest(parts)
 
 
-def check() -> None:
-    """Nothing can be missing."""
+def missing(tasks: Sequence[str]) -> list[str]:
+    """Nothing can be missing: the images are drawn when they are loaded."""
+    return []
 
 
-def fetch() -> None:
-    """Nothing to download: the images are drawn when they are loaded."""
+def fetch(tasks: Sequence[str]) -> None:
+    """Nothing to download."""
 
 
-def class_names(kind: str) -> tuple[str, ...]:
+def class_names(task: str) -> tuple[str, ...]:
     """The classes of a kind as noun phrases, in the order of their labels."""
-    return _CLASSES[kind]
+    return _CLASSES[task]
 
 
-def templates(kind: str) -> tuple[str, ...]:
-    """The prompts of a kind, ``{}`` standing for a class."""
+def templates(task: str) -> tuple[str, ...]:
+    """The same prompts for each kind, ``{}`` standing for a class."""
     return _TEMPLATES
 
 
-def load(kind: str, split: str, samples: int | None = None) -> Images:
+def load(task: str, split: str, samples: int | None = None) -> Images:
     """Images of 32×32 pixels in colour, ``inputs`` uint8 of shape (samples, 3, 32, 32).
 
     How hard an image is, ``h ~ U(0, 0.6)``, scales its rotation, shift, darkness and noise, alike
     in all splits.
 
     Args:
-        kind: one of ``KINDS``.
+        task: one of ``KINDS``.
         split: ``"pretrain"``, ``"train"``, ``"held-out"`` or ``"test"``; each has images of its
             own, but the digits of the first two are drawn from the same originals.
         samples: the first so many, all when None.
@@ -83,11 +85,8 @@ def load(kind: str, split: str, samples: int | None = None) -> Images:
     Raises:
         ValueError: no such kind or split.
     """
-    if kind not in KINDS or split not in _COUNTS:
-        raise ValueError(
-            f"there are no images {kind!r}, {split!r}; kinds are {KINDS}, splits {list(_COUNTS)}"
-        )
-    return _in_turn(kind, split).shuffled(0).first(samples)
+    check_names("images", task, KINDS, split, _COUNTS)
+    return _in_turn(task, split).shuffled(0).first(samples)
 
 
 @lru_cache(maxsize=32)
@@ -95,10 +94,9 @@ def _in_turn(kind: str, split: str) -> Images:
     """One image of each class, then the next of each."""
     rng = np.random.default_rng([_SEED, KINDS.index(kind), list(_COUNTS).index(split)])
     draw = _originals(split) if kind == "digits" else sketches.DRAWINGS[kind]
-    classes = len(_CLASSES[kind])
-    pixels = [_photographed(rng, kind, draw, number) for number in range(_COUNTS[split])]
-    inputs = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
-    return Images(inputs, torch.arange(len(inputs)) % classes)
+    numbers = np.arange(_COUNTS[split])
+    pixels = [_photographed(rng, kind, draw, int(number)) for number in numbers]
+    return from_pixels(pixels, numbers % len(_CLASSES[kind]))
 
 
 def pretraining(seed: int) -> Captioned:
@@ -111,6 +109,8 @@ def pretraining(seed: int) -> Captioned:
     Args:
         seed: decides which words stand around a name.
     """
+    import torch
+
     rng = np.random.default_rng([_SEED, seed])
     inputs, captions = [], []
     for kind in KINDS:
@@ -153,7 +153,7 @@ def _photographed(
     hardness = rng.uniform(0, _HARDEST)
     drawn = draw(rng, number, hardness)
     turn = rng.uniform(-1, 1) * _TURN[kind] * hardness
-    shift = tuple(float(part) for part in rng.uniform(-8, 8, 2) * hardness)
+    shift: Any = tuple(float(part) for part in rng.uniform(-8, 8, 2) * hardness)  # not whole pixels
     ground = drawn.getpixel((0, 0))
     moved = drawn.rotate(turn, Image.Resampling.BILINEAR, translate=shift, fillcolor=ground)
     small = np.asarray(moved.resize((SIZE, SIZE), Image.Resampling.BOX), dtype=np.float64)
@@ -164,16 +164,15 @@ def _photographed(
 
 def _originals(split: str) -> sketches.Drawing:
     """Draws a digit from scikit-learn's originals of its class, lighter or darker."""
-    whole = digits.load("test" if split == "test" else "train", 8)
+    originals = digits.read("test" if split == "test" else "train", size=8)
     part = {"test": slice(None), "held-out": slice(-_DIGITS_HELD_OUT, None)}
-    chosen = whole[part.get(split, slice(None, -_DIGITS_HELD_OUT))]
-    images = (255 * chosen.inputs[:, 0]).round().byte().numpy()
-    by_class = [images[(chosen.targets == label).numpy()] for label in range(len(_DIGITS))]
+    originals = originals[part.get(split, slice(None, -_DIGITS_HELD_OUT))]
+    images = (255 * originals.inputs[:, 0]).round().byte().numpy()
+    by_class = [images[(originals.targets == label).numpy()] for label in range(len(_DIGITS))]
 
     def draw(rng: np.random.Generator, number: int, hardness: float) -> Image.Image:
         turn, label = divmod(number, len(_DIGITS))
-        own = by_class[label]
-        small = Image.fromarray(own[turn % len(own)])
+        small = Image.fromarray(by_class[label][turn % len(by_class[label])])
         large = np.asarray(
             small.resize((sketches.CANVAS, sketches.CANVAS), Image.Resampling.BICUBIC), float
         )

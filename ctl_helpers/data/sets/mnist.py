@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ctl_helpers.data.dataset import complaints, downloading
 from ctl_helpers.data.images import Images
-from ctl_helpers.project import MissingDataError, data_folder
+from ctl_helpers.data.tasks import task_images
+from ctl_helpers.project import data_folder
 from ctl_helpers.store.artifacts import digest
 from ctl_helpers.weights.checksums import checked
 
@@ -17,48 +21,49 @@ CHECKSUMS = {
 
 
 def checksum() -> str:
-    """Digest of the data set, which every load compares the files with."""
+    """Digest of the files' checksums, with which every load compares them."""
     return digest(CHECKSUMS)
 
 
-def load(split: str) -> Images:
-    """MNIST (LeCun et al. 1998): 60,000 training or 10,000 test images of 28×28 pixels.
+def missing(tasks: Sequence[str]) -> list[str]:
+    """That the four files are not in the data folder, or are damaged."""
+    return complaints(_check)
 
-    Args:
-        split: ``"train"`` or ``"test"``.
+
+def fetch(tasks: Sequence[str]) -> None:
+    """Download MNIST's files into the data folder where they are not there yet."""
+    from torchvision import datasets
+
+    with downloading("MNIST", data_folder(), _RAW):
+        datasets.MNIST(data_folder(), download=True)
+
+
+def load(task: str, split: str, samples: int | None = None) -> Images:
+    """A task of :mod:`ctl_helpers.data.tasks` on MNIST."""
+    return task_images(read, task, split).first(samples)
+
+
+def read(split: str, classes: range | None = None) -> Images:
+    """MNIST (LeCun et al. 1998): 60,000 training or 10,000 test images of 28×28 pixels.
 
     Raises:
         MissingDataError: the files are not in the data folder (see :func:`fetch`), or are damaged.
     """
-    expected = {f"{_RAW}/{name}": value for name, value in CHECKSUMS.items()}
-    remedy = (
-        "run `ctl data mnist-mlp` to download it, or set CTL_DATA_DIR to a folder that holds "
-        f"{_RAW}"
-    )
-    checked("MNIST", expected, remedy)
+    _check()
     # Its data set class would prefer a converted copy that nobody has checked, where there is one.
     from torchvision.datasets.mnist import read_image_file, read_label_file
 
     part = {"train": "train", "test": "t10k"}[split]
     raw = data_folder() / _RAW
     pixels = read_image_file(str(raw / f"{part}-images-idx3-ubyte"))
-    return Images(pixels.unsqueeze(1), read_label_file(str(raw / f"{part}-labels-idx1-ubyte")))
+    labels = read_label_file(str(raw / f"{part}-labels-idx1-ubyte"))
+    return Images(pixels.unsqueeze(1), labels).only(classes)
 
 
-def fetch() -> None:
-    """Download MNIST's files into the data folder where they are not there yet.
-
-    Raises:
-        MissingDataError: no server could be reached, or the data folder cannot be written.
-    """
-    from torchvision import datasets
-
-    root = data_folder()
-    try:
-        datasets.MNIST(root, download=True)
-    except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise MissingDataError(
-            f"MNIST could not be downloaded into {root} ({reason}): connect to the network, or set "
-            f"CTL_DATA_DIR to a folder that holds {_RAW}"
-        ) from None
+def _check() -> None:
+    files = {f"{_RAW}/{name}": value for name, value in CHECKSUMS.items()}
+    remedy = (
+        "run `ctl data mnist-mlp` to download it, or set CTL_DATA_DIR to a folder that holds "
+        f"{_RAW}"
+    )
+    checked("MNIST", files, remedy)

@@ -10,18 +10,17 @@ context tell the two facts' conclusion.)
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Literal
 
 from ctl_helpers.data import text_sets
+from ctl_helpers.data.dataset import check_names, complaints, downloading
 from ctl_helpers.data.texts import Texts
 from ctl_helpers.project import MissingDataError, data_folder
 from ctl_helpers.store.artifacts import digest
 
-Split = Literal["train", "held-out", "test"]
-
+SPLITS = ("train", "held-out", "test")
 SIZES: dict[str, dict[str, int | None]] = {
     "IMDB": {"train": 25_000, "test": 25_000},
     "RACE": {"train": 87_866, "test": 4_934},
@@ -42,11 +41,7 @@ _FOLDERS = {
     "SQuAD": "SQuAD",
     "CommonGen": "CommonGen",
 }
-_GOT = {
-    "IMDB": "run `ctl data nlp6-t5-base` to download it",
-    "RACE": "run `ctl data nlp6-t5-base` to download it",
-    "QASC": "run `ctl data nlp6-t5-base` to download it",
-    "SQuAD": "run `ctl data nlp6-t5-base` to download it",
+_BY_HAND = {
     "MultiNews": (
         "get train.src, train.tgt, test.src and test.tgt from the links in the repository "
         "Alex-Fabbri/Multi-News"
@@ -56,7 +51,7 @@ _GOT = {
         "its authors' site, inklab.usc.edu/CommonGen"
     ),
 }
-# What torchvision downloads: address, MD5 where one was published, and the folder for an archive.
+# What torchvision downloads: the address, and the MD5 where one was published.
 _DOWNLOADS: dict[str, list[tuple[str, str | None]]] = {
     "IMDB": [
         (
@@ -84,11 +79,11 @@ def checksum() -> str:
     return digest([SIZES, _DOWNLOADS])
 
 
-def load(kind: str, split: Split, samples: int | None = None) -> Texts:
+def load(task: str, split: str, samples: int | None = None) -> Texts:
     """Prompts and answers of a set, in a seeded order.
 
     Args:
-        kind: one of ``KINDS``.
+        task: one of ``KINDS``.
         split: ``"train"``, ``"held-out"`` (1,000 of the training part, which the published
             fine-tunes have seen) or ``"test"``.
         samples: the first so many, all when None.
@@ -98,80 +93,79 @@ def load(kind: str, split: Split, samples: int | None = None) -> Texts:
         MissingDataError: the set is not in the data folder (see :func:`fetch`), lacks samples, or
             has a file that cannot be read.
     """
-    if kind not in SIZES or split not in ("train", "held-out", "test"):
-        raise ValueError(
-            f"there are no texts {kind!r}, {split!r}; sets are {list(SIZES)}, "
-            "splits are train, held-out and test"
-        )
-    whole = _whole(data_folder(), kind, "test" if split == "test" else "train")
+    check_names("texts", task, SIZES, split, SPLITS)
+    texts = _shuffled(data_folder(), task, "test" if split == "test" else "train")
     part = {"train": slice(_HELD_OUT, None), "held-out": slice(_HELD_OUT)}
-    return whole[part.get(split, slice(None))].first(samples)
+    return texts[part.get(split, slice(None))].first(samples)
 
 
-def fetch(kind: str) -> None:
-    """Download a set into the data folder where it is not there yet.
+def missing(tasks: Sequence[str]) -> list[str]:
+    """Which sets have no folder; whether they are whole is only seen when they are loaded."""
+    return complaints(*(partial(_folder, data_folder(), task) for task in tasks))
+
+
+def fetch(tasks: Sequence[str]) -> None:
+    """Download sets into the data folder where they are not there yet.
 
     Raises:
-        MissingDataError: no server offers it, none could be reached, or the data folder cannot be
-            written.
+        MissingDataError: for one of them there is no server, none could be reached, or the data
+            folder cannot be written.
         ValueError: no such set.
     """
-    if kind not in SIZES:
-        raise ValueError(f"there is no set {kind!r}; sets are {list(SIZES)}")
+    if said := complaints(*(partial(_fetch, task) for task in tasks)):
+        raise MissingDataError(said[0])
+
+
+def _fetch(kind: str) -> None:
+    check_names("texts", kind, SIZES, "train", SPLITS)
     folder = data_folder() / _FOLDERS[kind]
     if kind not in _DOWNLOADS:
         if not folder.is_dir():
             raise MissingDataError(f"{kind} cannot be downloaded into {folder}: {_remedy(kind)}")
         return
-    # Imported here: it takes seconds, and most commands download nothing.
     from torchvision.datasets import utils
 
     for address, md5 in _DOWNLOADS[kind]:
-        try:
+        with downloading(kind, folder, _FOLDERS[kind]):
             if not address.endswith(".gz"):
                 utils.download_url(address, str(folder), md5=md5)
             elif not folder.is_dir():
                 # QASC's archive has its files at its root, the others a folder of their own.
                 inner = folder if kind == "QASC" else folder.parent
                 utils.download_and_extract_archive(address, str(folder.parent), str(inner), md5=md5)
-        except (OSError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise MissingDataError(
-                f"{kind} could not be downloaded into {folder} ({reason}): connect to the network, "
-                f"or set CTL_DATA_DIR to a folder that holds {_FOLDERS[kind]}"
-            ) from None
+
+
+def _folder(root: Path, kind: str) -> Path:
+    if not (root / _FOLDERS[kind]).is_dir():
+        raise MissingDataError(f"{kind} is not in {root}: {_remedy(kind)}")
+    return root / _FOLDERS[kind]
 
 
 # Reading 25,000 small files takes a while, and a notebook asks for the same ones several times.
 @lru_cache(maxsize=12)
-def _whole(root: Path, kind: str, part: str) -> Texts:
-    folder = root / _FOLDERS[kind]
-    if not folder.is_dir():
-        raise MissingDataError(f"{kind} is not in {root}: {_remedy(kind)}")
-    found = _READERS[kind](folder, part, _remedy(kind))
+def _shuffled(root: Path, kind: str, part: str) -> Texts:
+    """A set's training or test part in an order that its texts decide."""
+    folder = _folder(root, kind)
+    texts = _READERS[kind](folder, part, _remedy(kind))
     expected = SIZES[kind][part]
-    if expected is not None and len(found) != expected:
+    if expected is not None and len(texts) != expected:
         raise MissingDataError(
-            f"{folder} holds {len(found):,} of the {expected:,} {part} samples of {kind}: delete "
+            f"{folder} holds {len(texts):,} of the {expected:,} {part} samples of {kind}: delete "
             f"it, then {_remedy(kind)}"
         )
-    pairs = sorted(
-        zip(found.sources, found.targets, strict=True),
-        key=lambda pair: zlib.crc32(pair[0].encode()),
-    )
-    sources, targets = zip(*pairs, strict=True)
-    return Texts(sources, targets)
+    return Texts.of(sorted(texts.pairs(), key=lambda pair: zlib.crc32(pair[0].encode())))
 
 
 def _remedy(kind: str) -> str:
-    return f"{_GOT[kind]}, and let CTL_DATA_DIR name the folder that holds {_FOLDERS[kind]}"
+    how = _BY_HAND.get(kind, "run `ctl data nlp6-t5-base` to download it")
+    return f"{how}, and let CTL_DATA_DIR name the folder that holds {_FOLDERS[kind]}"
 
 
 def _common_gen(folder: Path, part: str, remedy: str) -> Texts:
     if part == "test":
         return text_sets.common_gen_sets(folder / "commongen.dev.jsonl", remedy)
-    files = (folder / f"commongen.train.{end}.txt" for end in ("src_alpha", "tgt"))
-    return text_sets.common_gen(*files, remedy)
+    sources, targets = (folder / f"commongen.train.{end}.txt" for end in ("src_alpha", "tgt"))
+    return text_sets.common_gen(sources, targets, remedy)
 
 
 def _squad(folder: Path, part: str, remedy: str) -> Texts:

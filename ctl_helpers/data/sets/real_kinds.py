@@ -5,17 +5,15 @@ They stand in for the eight data sets of the paper's CLIP, of which only small p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from numpy.typing import NDArray
 
 from ctl_helpers.data import image_files, prompts
-from ctl_helpers.data.captions import Captioned
-from ctl_helpers.data.images import Images
+from ctl_helpers.data.dataset import check_names, complaints
+from ctl_helpers.data.images import Captioned, Images
 from ctl_helpers.data.sets import cifar10, digits, mnist, tinyimagenet
 from ctl_helpers.store.artifacts import digest
 
@@ -48,47 +46,40 @@ _TEMPLATES = ("a {}", "a photo of a {}", "a picture of a {}")
 def checksum() -> str:
     """Digest of all sets' checksums."""
     parts = (mnist, cifar10, tinyimagenet, digits, prompts)
-    files = image_files.GTSRB | image_files.EUROSAT | image_files.OMNIGLOT
-    return digest([files, *(part.checksum() for part in parts)])
+    files = (image_files.GTSRB, image_files.EUROSAT, image_files.OMNIGLOT)
+    sums = [part.checksums for part in files]
+    return digest([*sums, *(part.checksum() for part in parts)])
 
 
-def check() -> None:
-    """Find out whether all files are here.
-
-    Raises:
-        MissingDataError: a file is not in the data folder, or is damaged.
-    """
-    for kind in KINDS:
-        load(kind, "test")
-    tinyimagenet.class_names()
+def missing(tasks: Sequence[str]) -> list[str]:
+    """Which files are not here or are damaged; pretraining sees those of all kinds."""
+    parts = (image_files.GTSRB, image_files.EUROSAT, image_files.OMNIGLOT)
+    whole = (sentence for part in (mnist, cifar10, tinyimagenet) for sentence in part.missing([]))
+    return [*whole, *complaints(*(part.paths for part in parts))]
 
 
-def fetch() -> None:
-    """Download MNIST; of the other sets only :func:`load` says where the files belong.
-
-    Raises:
-        MissingDataError: no server could be reached.
-    """
-    mnist.fetch()
+def fetch(tasks: Sequence[str]) -> None:
+    """Download MNIST; of the other sets only :func:`missing` says where the files belong."""
+    mnist.fetch(tasks)
 
 
-def class_names(kind: str) -> tuple[str, ...]:
+def class_names(task: str) -> tuple[str, ...]:
     """The classes of a kind as noun phrases, in the order of their labels."""
-    return _CLASSES[kind][0]
+    return _CLASSES[task][0]
 
 
-def templates(kind: str) -> tuple[str, ...]:
-    """The prompts of a kind, ``{}`` standing for a class."""
+def templates(task: str) -> tuple[str, ...]:
+    """The same prompts for each kind, ``{}`` standing for a class."""
     return _TEMPLATES
 
 
-def load(kind: str, split: str, samples: int | None = None) -> Images:
+def load(task: str, split: str, samples: int | None = None) -> Images:
     """Images of 32×32 pixels in colour, ``inputs`` uint8 of shape (samples, 3, 32, 32).
 
     Frames of one traffic sign, and characters of one drawer, are in one split only.
 
     Args:
-        kind: one of ``KINDS``.
+        task: one of ``KINDS``.
         split: ``"pretrain"`` (a fifth), ``"train"`` and ``"held-out"`` (a tenth) of the set's
             training part, or ``"test"``.
         samples: the first so many, all when None.
@@ -97,20 +88,20 @@ def load(kind: str, split: str, samples: int | None = None) -> Images:
         ValueError: no such kind or split.
         MissingDataError: a file is not in the data folder, or is damaged.
     """
-    if kind not in KINDS or split not in _MOST:
-        raise ValueError(
-            f"there are no images {kind!r}, {split!r}; kinds are {KINDS}, splits {list(_MOST)}"
-        )
-    return _whole(kind, split).first(samples)
+    check_names("images", task, KINDS, split, _MOST)
+    return _kept(task, split).first(samples)
 
 
 @lru_cache(maxsize=32)
-def _whole(kind: str, split: str) -> Images:
-    images, group = _READERS[kind]("test" if split == "test" else "train")
-    share = {"held-out": group % 10 == 0, "pretrain": (group % 10 == 1) | (group % 10 == 2)}
-    train = ~(share["held-out"] | share["pretrain"])
-    chosen = images if split == "test" else images[share.get(split, train)]
-    return chosen.shuffled(0).first(_MOST[split])
+def _kept(kind: str, split: str) -> Images:
+    """At most so many images of a split, in a seeded order."""
+    import torch
+
+    images, groups = _READERS[kind]("test" if split == "test" else "train")
+    if split != "test":
+        tenths = {"held-out": [0], "pretrain": [1, 2]}.get(split, range(3, 10))
+        images = images[torch.from_numpy(np.isin(groups % 10, tenths))]
+    return images.shuffled(0).first(_MOST[split])
 
 
 def pretraining(seed: int) -> Captioned:
@@ -126,8 +117,10 @@ def pretraining(seed: int) -> Captioned:
     Raises:
         MissingDataError: a file is not in the data folder, or is damaged.
     """
+    import torch
+
     rng = np.random.default_rng([_SEED, seed])
-    tiny = tinyimagenet.load("train")
+    tiny = tinyimagenet.read("train")
     names = _short_names()
     inputs, said = [tiny.inputs], [names[label] for label in tiny.targets.tolist()]
     for kind in KINDS * _TURNS:
@@ -160,22 +153,24 @@ def _short_names() -> list[str]:
     return [name.split(",")[0].lower() for name in tinyimagenet.class_names()]
 
 
-def _alone(images: Images) -> tuple[Images, Tensor]:
+def _alone(images: Images) -> tuple[Images, NDArray[np.int64]]:
     """Images in colour at the common size, each in a group of its own."""
+    import torch.nn.functional as F
+
     inputs = images.inputs
     if inputs.is_floating_point():
         inputs = (255 * inputs).round().byte()
     margin = (SIZE - inputs.shape[-1]) // 2
     inputs = F.pad(inputs, [margin] * 4).expand(-1, 3, -1, -1).contiguous()
     shuffled = Images(inputs, images.targets).shuffled(1)
-    return shuffled, torch.arange(len(shuffled))
+    return shuffled, np.arange(len(shuffled))
 
 
-_READERS: dict[str, Callable[[str], tuple[Images, Tensor]]] = {
-    "MNIST": lambda split: _alone(mnist.load(split)),
+_READERS: dict[str, Callable[[str], tuple[Images, NDArray[np.int64]]]] = {
+    "MNIST": lambda split: _alone(mnist.read(split)),
     "GTSRB": image_files.gtsrb,
     "EuroSAT": image_files.eurosat,
-    "CIFAR10": lambda split: _alone(cifar10.load(split)),
+    "CIFAR10": lambda split: _alone(cifar10.read(split)),
     "Omniglot": image_files.omniglot,
-    "digits": lambda split: _alone(digits.load(split, SIZE)),
+    "digits": lambda split: _alone(digits.read(split, size=SIZE)),
 }

@@ -7,7 +7,7 @@ asks something else of another sort of text. A task's prefix is T5's own where T
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from ctl_helpers.data import text_sets, tokens
+from ctl_helpers.data.dataset import check_names, complaints
 from ctl_helpers.data.text_sets import Question
 from ctl_helpers.data.texts import Texts
 from ctl_helpers.store.artifacts import digest
@@ -77,20 +78,16 @@ def checksum() -> str:
     return digest(_CHECKSUMS)
 
 
-def check() -> None:
-    """Find out whether all files are here.
-
-    Raises:
-        MissingDataError: a file is not in the data folder, or is damaged.
-    """
-    checked("A set of real texts", _CHECKSUMS, _REMEDY)
+def missing(tasks: Sequence[str]) -> list[str]:
+    """That a file is not in the data folder, or is damaged; pretraining sees those of all tasks."""
+    return complaints(lambda: checked("A set of real texts", _CHECKSUMS, _REMEDY))
 
 
-def fetch() -> None:
-    """Nothing that could be downloaded; :func:`load` says where the files belong."""
+def fetch(tasks: Sequence[str]) -> None:
+    """Nothing that could be downloaded; :func:`missing` says where the files belong."""
 
 
-def load(kind: str, split: str, samples: int | None = None) -> Texts:
+def load(task: str, split: str, samples: int | None = None) -> Texts:
     """Prompts and answers of a task, in a seeded order.
 
     Training and test are the sets' own, but for SQuAD, whose test part is its 20 whole articles,
@@ -100,7 +97,7 @@ def load(kind: str, split: str, samples: int | None = None) -> Texts:
     answer somewhere among them. Of CommonGen's test part each set of concepts has one sentence.
 
     Args:
-        kind: one of ``KINDS``.
+        task: one of ``KINDS``.
         split: ``"pretrain"``, ``"train"`` or ``"held-out"`` (a tenth, eight tenths and a tenth of
             the training part, at most 1,000 held out) or ``"test"`` (at most 2,000).
         samples: the first so many, all when None.
@@ -109,11 +106,8 @@ def load(kind: str, split: str, samples: int | None = None) -> Texts:
         ValueError: no such kind or split.
         MissingDataError: a file is not in the data folder, or is damaged.
     """
-    if kind not in KINDS or split not in _SPLITS:
-        raise ValueError(
-            f"there are no texts {kind!r}, {split!r}; kinds are {KINDS}, splits {list(_SPLITS)}"
-        )
-    return _whole(kind, split).first(samples)
+    check_names("texts", task, KINDS, split, _SPLITS)
+    return _texts(task, split).first(samples)
 
 
 @lru_cache(maxsize=1)
@@ -126,14 +120,14 @@ def pretraining() -> tuple[str, ...]:
         MissingDataError: a file is not in the data folder, or is damaged.
     """
     seen = {
-        kind: [each for each in _examples(kind, "train") if _split(each) != "held-out"]
+        kind: [example for example in _examples(kind, "train") if _split(example) != "held-out"]
         for kind in ("IMDB", "SQuAD", "SST-2", "CommonGen")
     }
     news = text_sets.ag_news(_file("AGNews/test.csv"), _REMEDY).sources
-    contexts = dict.fromkeys(each.whole for each in seen["SQuAD"])
-    phrases = (p for each in seen["SST-2"] if len((p := each.whole).split()) >= _SHORTEST)
-    long = (*(_plain(each.whole) for each in seen["IMDB"]), *contexts, *news)
-    short = (phrases, (each.target for each in seen["CommonGen"]))
+    contexts = dict.fromkeys(example.shared for example in seen["SQuAD"])
+    phrases = (e.shared for e in seen["SST-2"] if len(e.shared.split()) >= _SHORTEST)
+    long = (*(_plain(review.shared) for review in seen["IMDB"]), *contexts, *news)
+    short = (phrases, (example.target for example in seen["CommonGen"]))
     joined = (document for texts in short for document in _joined(texts))
     return (*(part for text in long for part in _divided(text)), *joined)
 
@@ -151,41 +145,41 @@ def tokenizer() -> Tokenizer:
         MissingDataError: a file is not in the data folder, or is damaged.
     """
     examples = (load(kind, "pretrain", _PROMPTS_READ) for kind in KINDS)
-    prompts = [text for found in examples for text in (*found.sources, *found.targets)]
+    prompts = [text for texts in examples for text in (*texts.sources, *texts.targets)]
     return tokens.byte_pairs([*pretraining()[::_READ_FOR_TOKENS], *prompts], _VOCABULARY)
 
 
 @dataclass(frozen=True)
 class _Example:
-    """A prompt without its prefix, an answer, and the whole that no two splits may share."""
+    """A prompt without its prefix, an answer, and what no two splits may share."""
 
-    whole: str
+    shared: str
     source: str
     target: str
 
 
 @lru_cache(maxsize=32)
-def _whole(kind: str, split: str) -> Texts:
-    part = "test" if split == "test" else "train"
-    own = [each for each in _examples(kind, part) if split in ("test", _split(each))]
-    own = sorted(own, key=lambda each: zlib.crc32(each.source.encode()))[: _MOST.get(split)]
-    prefix = _PREFIXES[kind]
-    return Texts(tuple(prefix + each.source for each in own), tuple(each.target for each in own))
+def _texts(kind: str, split: str) -> Texts:
+    examples = _examples(kind, "test" if split == "test" else "train")
+    examples = [example for example in examples if split in ("test", _split(example))]
+    examples.sort(key=lambda example: zlib.crc32(example.source.encode()))
+    pairs = [(_PREFIXES[kind] + e.source, e.target) for e in examples[: _MOST.get(split)]]
+    return Texts.of(pairs)
 
 
 def _split(example: _Example) -> str:
     """Where a sample of the training part belongs."""
-    return {0: "held-out", 1: "pretrain"}.get(zlib.crc32(example.whole.encode()) % 10, "train")
+    return {0: "held-out", 1: "pretrain"}.get(zlib.crc32(example.shared.encode()) % 10, "train")
 
 
 @lru_cache(maxsize=16)
-def _examples(kind: str, part: str) -> tuple[_Example, ...]:
+def _examples(kind: str, part: str) -> list[_Example]:
     """A set's training part, or its test part, of which the former has nothing."""
-    found = tuple(_READERS[kind](part))
+    examples = list(_READERS[kind](part))
     if part == "test":
-        return found
-    tested = {each.whole for each in _examples(kind, "test")}
-    return tuple(each for each in found if each.whole not in tested)
+        return examples
+    tested = {example.shared for example in _examples(kind, "test")}
+    return [example for example in examples if example.shared not in tested]
 
 
 def _file(name: str) -> Path:
@@ -212,24 +206,25 @@ def _glue(read: Callable[[Path, str], Texts], folder: str, part: str) -> Iterato
 
 def _squad(part: str) -> Iterator[_Example]:
     if part == "test":
-        asked = text_sets.squad(_file("SQuAD/squad_v1.1_20_articles.json"), _REMEDY)
+        questions = text_sets.squad(_file("SQuAD/squad_v1.1_20_articles.json"), _REMEDY)
     else:
-        asked = text_sets.squad_triples(_file("SQuAD/squad_4330_triples.json"), _REMEDY)
-    near = text_sets.answering(map(_around, asked))
-    for question, source, target in zip(asked, near.sources, near.targets, strict=True):
+        questions = text_sets.squad_triples(_file("SQuAD/squad_4330_triples.json"), _REMEDY)
+    near = text_sets.answering(map(_around, questions))
+    for question, source, target in zip(questions, near.sources, near.targets, strict=True):
         yield _Example(question.context, source, target)
 
 
 def _common_gen(part: str) -> Iterator[_Example]:
-    ends = ("src_alpha", "tgt")
-    files = (_file(f"CommonGen/commongen.{part}.{end}.txt") for end in ends)
-    texts = text_sets.common_gen(*files, _REMEDY)
+    sources, targets = (
+        _file(f"CommonGen/commongen.{part}.{end}.txt") for end in ("src_alpha", "tgt")
+    )
+    texts = text_sets.common_gen(sources, targets, _REMEDY)
     seen = set()
     for source, target in zip(texts.sources, texts.targets, strict=True):
-        whole = " ".join(sorted(source.split()))
-        if part == "train" or whole not in seen:
-            yield _Example(whole, source, target)
-        seen.add(whole)
+        concepts = " ".join(sorted(source.split()))
+        if part == "train" or concepts not in seen:
+            yield _Example(concepts, source, target)
+        seen.add(concepts)
 
 
 def _trec(part: str) -> Iterator[_Example]:

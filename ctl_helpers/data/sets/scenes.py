@@ -7,11 +7,13 @@ chance but not to perfection.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ctl_helpers.data.images import Images
+from ctl_helpers.data.tasks import task_images
 from ctl_helpers.store.code_keys import module_checksum
 
 SHAPES = ("disc", "square", "triangle", "cross", "ring")
@@ -32,11 +34,21 @@ def checksum() -> str:
     return module_checksum("data.sets.scenes")
 
 
-def fetch() -> None:
-    """Nothing to download: the images are drawn when they are loaded."""
+def missing(tasks: Sequence[str]) -> list[str]:
+    """Nothing can be missing: the images are drawn when they are loaded."""
+    return []
 
 
-def load(split: str, classes: range | None = None) -> Images:
+def fetch(tasks: Sequence[str]) -> None:
+    """Nothing to download."""
+
+
+def load(task: str, split: str, samples: int | None = None) -> Images:
+    """A task of :mod:`ctl_helpers.data.tasks` on the scenes."""
+    return task_images(read, task, split).first(samples)
+
+
+def read(split: str, classes: range | None = None) -> Images:
     """Images of 24×24 pixels in colour, ``inputs`` uint8 of shape (samples, 3, 24, 24).
 
     Class ``5 * pattern + shape`` shows one of five shapes on one of four grounds. Colours,
@@ -44,14 +56,16 @@ def load(split: str, classes: range | None = None) -> Images:
     the class. Each class has its own generator, so its images do not depend on ``classes``.
 
     Args:
-        split: ``"train"`` (120 images a class) or ``"test"`` (50).
+        split: ``"train"`` (120 images per class) or ``"test"`` (50).
         classes: those to draw, all twenty when None; targets are indices in the whole set.
     """
+    import torch
+
     if split not in _PARTS:
-        raise ValueError(f"The scenes have the parts 'train' and 'test', but not {split!r}.")
+        raise ValueError(f"the scenes have the parts 'train' and 'test', but not {split!r}")
     classes = range(len(CLASS_NAMES)) if classes is None else classes
     if not all(0 <= label < len(CLASS_NAMES) for label in classes):
-        raise ValueError(f"The scenes have the classes 0 to {len(CLASS_NAMES) - 1}, not {classes}.")
+        raise ValueError(f"the scenes have the classes 0 to {len(CLASS_NAMES) - 1}, not {classes}")
     drawn = [torch.from_numpy(_draw(split, label)) for label in classes]
     targets = torch.tensor(list(classes)).repeat_interleave(_PARTS[split])
     return Images(torch.cat(drawn), targets).shuffled(0)

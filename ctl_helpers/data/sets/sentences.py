@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import random
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from tokenizers import Tokenizer
 
 from ctl_helpers.data import tokens
+from ctl_helpers.data.dataset import check_names
 from ctl_helpers.data.texts import Texts
 from ctl_helpers.store.code_keys import module_checksum
 
@@ -132,36 +133,34 @@ def checksum() -> str:
     return module_checksum("data.sets.sentences")
 
 
-def check() -> None:
-    """Nothing can be missing."""
+def missing(tasks: Sequence[str]) -> list[str]:
+    """Nothing can be missing: the texts are generated when they are loaded."""
+    return []
 
 
-def fetch() -> None:
-    """Nothing to download: the texts are generated when they are loaded."""
+def fetch(tasks: Sequence[str]) -> None:
+    """Nothing to download."""
 
 
-def load(kind: str, split: str, samples: int | None = None) -> Texts:
+def load(task: str, split: str, samples: int | None = None) -> Texts:
     """Examples of a task: ``"sentiment : the happy man …"`` and the answer, one word.
 
     No text of a split is in another, nor in the documents to pretrain on.
 
     Args:
-        kind: one of ``KINDS``.
+        task: one of ``KINDS``.
         split: ``"pretrain"``, ``"train"``, ``"held-out"`` or ``"test"``.
         samples: the first so many, all when None.
 
     Raises:
         ValueError: no such kind or split.
     """
-    if kind not in KINDS or split not in _COUNTS:
-        raise ValueError(
-            f"there are no texts {kind!r}, {split!r}; kinds are {KINDS}, splits {list(_COUNTS)}"
-        )
-    return _whole(kind, split).first(samples)
+    check_names("texts", task, KINDS, split, _COUNTS)
+    return _texts(task, split).first(samples)
 
 
 @lru_cache(maxsize=32)
-def _whole(kind: str, split: str) -> Texts:
+def _texts(kind: str, split: str) -> Texts:
     rng = random.Random(f"{_SEED}/{kind}/{split}")
     drawn = [_drawn(rng, kind, split, split == "pretrain") for _ in range(_COUNTS[split])]
     texts, answers = zip(*drawn, strict=True)
@@ -176,13 +175,13 @@ def pretraining() -> tuple[str, ...]:
     be learnt from these, but not that it is asked for.
     """
     rng = random.Random(f"{_SEED}/documents")
-    found = []
+    documents = []
     for number in range(_DOCUMENTS):
         kind = KINDS[number % len(KINDS)]
         closed = rng.random() < _CLOSED
         text, answer = _drawn(rng, kind, "pretrain", closed)
-        found.append(f"{text} {_CLOSINGS[kind]} {answer}" if closed else text)
-    return tuple(found)
+        documents.append(f"{text} {_CLOSINGS[kind]} {answer}" if closed else text)
+    return tuple(documents)
 
 
 def vocabulary() -> int:
@@ -192,11 +191,11 @@ def vocabulary() -> int:
 
 def tokenizer() -> Tokenizer:
     """A tokenizer by words that knows every word of any text."""
-    known = [*KINDS, ":", *_CLOSINGS.values(), *_FILLERS, *_FEELINGS, *_TOPICS, *_COLOURS]
-    known += [*_OPPOSITES, *_NUMBERS]
+    words = [*KINDS, ":", *_CLOSINGS.values(), *_FILLERS, *_FEELINGS, *_TOPICS, *_COLOURS]
+    words += [*_OPPOSITES, *_NUMBERS]
     for group in (*_FEELINGS.values(), *_TOPICS.values(), *_COLOURS.values()):
-        known += group
-    return tokens.by_words(known)
+        words += group
+    return tokens.by_words(words)
 
 
 def _drawn(rng: random.Random, kind: str, split: str, told: bool) -> tuple[str, str]:

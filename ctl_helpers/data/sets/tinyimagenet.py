@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
-import torch
 
-from ctl_helpers.data.images import Images
+from ctl_helpers.data.dataset import complaints
+from ctl_helpers.data.images import Images, from_pixels
+from ctl_helpers.data.tasks import task_images
 from ctl_helpers.store.artifacts import digest
 from ctl_helpers.weights.checksums import checked
 
@@ -22,46 +25,55 @@ _REMEDY = (
 
 
 def checksum() -> str:
-    """Digest of the data set, which every load compares the files with."""
+    """Digest of the files' checksums, with which every load compares them."""
     return digest(CHECKSUMS)
 
 
-def load(split: str, classes: range | None = None) -> Images:
-    """Images of 32×32 pixels, 500 a class for training and 50 for test (its validation part).
+def missing(tasks: Sequence[str]) -> list[str]:
+    """That the files are not in the data folder, or are damaged."""
+    return complaints(_files)
+
+
+def fetch(tasks: Sequence[str]) -> None:
+    """Nothing that could be downloaded; :func:`missing` says where the files belong."""
+
+
+def load(task: str, split: str, samples: int | None = None) -> Images:
+    """A task of :mod:`ctl_helpers.data.tasks` on Tiny ImageNet."""
+    return task_images(read, task, split).first(samples)
+
+
+def read(split: str, classes: range | None = None) -> Images:
+    """Images of 32×32 pixels, 500 per class for training and 50 for test (its validation part).
 
     Args:
         split: ``"train"`` or ``"test"``.
-        classes: indices of classes to load, all when None; labels are those indices.
+        classes: labels of classes to load, all when None.
 
     Raises:
         MissingDataError: the files are not in the data folder, or are damaged.
     """
     from PIL import Image
 
-    train, val = checked("Tiny ImageNet 32×32", CHECKSUMS, _REMEDY)
-    with np.load({"train": train, "test": val}[split], allow_pickle=False) as held:
-        blob, offset, label = held["blob"].tobytes(), held["offset"], held["label"]
-    chosen = np.flatnonzero(np.isin(label, classes)) if classes is not None else range(len(label))
-    pixels = np.stack(
-        [
-            np.asarray(Image.open(io.BytesIO(blob[offset[i] : offset[i + 1]])).convert("RGB"))
-            for i in chosen
-        ]
-    )
-    targets = torch.from_numpy(label[np.asarray(chosen)].astype(np.int64))
-    return Images(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), targets)
+    train, val = _files()
+    with np.load({"train": train, "test": val}[split], allow_pickle=False) as arrays:
+        content, offset, labels = arrays["blob"].tobytes(), arrays["offset"], arrays["label"]
+    chosen = np.flatnonzero(np.isin(labels, range(256) if classes is None else classes))
+    files = (io.BytesIO(content[offset[i] : offset[i + 1]]) for i in chosen)
+    pixels = [np.asarray(Image.open(file).convert("RGB")) for file in files]
+    return from_pixels(pixels, labels[chosen])
 
 
 def class_names() -> list[str]:
     """The classes in the order of their labels, each with its synonyms after commas.
 
     Raises:
-        MissingDataError: as :func:`load`.
+        MissingDataError: as :func:`read`.
     """
-    train, _ = checked("Tiny ImageNet 32×32", CHECKSUMS, _REMEDY)
-    with np.load(train, allow_pickle=False) as held:
-        return held["class_names"].tolist()
+    train, _ = _files()
+    with np.load(train, allow_pickle=False) as arrays:
+        return [str(name) for name in arrays["class_names"]]
 
 
-def fetch() -> None:
-    """Nothing that could be downloaded; :func:`load` says where the files belong."""
+def _files() -> list[Path]:
+    return checked("Tiny ImageNet 32×32", CHECKSUMS, _REMEDY)

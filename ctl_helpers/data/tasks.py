@@ -1,0 +1,60 @@
+"""Tasks that are parts or variants of one set of labelled images, each found by its name.
+
+``"all"`` is the whole set; ``"22.5°"`` is the set turned by that angle; ``"classes 1–5"`` is a
+range of its classes, counted from 1 as in the paper, whose labels stay those of the whole set, so
+that tasks have no label in common.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ctl_helpers.data.images import Images
+
+Reader = Callable[[str, range | None], "Images"]
+"""Reads ``"train"`` or ``"test"`` of a set: some classes by their labels, or all of them."""
+
+_ANGLE = re.compile(r"-?\d+(\.\d+)?°")
+_CLASSES = re.compile(r"classes (\d+)–(\d+)")
+
+
+def is_task(name: str) -> bool:
+    """Whether a name is that of a task."""
+    classes = _CLASSES.fullmatch(name)
+    if classes:
+        return 1 <= int(classes[1]) <= int(classes[2])
+    return name == "all" or _ANGLE.fullmatch(name) is not None
+
+
+# A notebook uses five tasks or so, each for training and test, again and again.
+@lru_cache(maxsize=64)
+def task_images(read: Reader, task: str, split: str) -> Images:
+    """The images of a task.
+
+    Raises:
+        ValueError: no such task.
+    """
+    if not is_task(task):
+        raise ValueError(f"there is no task {task!r}; name it like 'all', '45°' or 'classes 1–5'")
+    if classes := _CLASSES.fullmatch(task):
+        first, last = map(int, classes.groups())
+        # Files list one class after another; a part of a task should have all of its classes.
+        return read(split, range(first - 1, last)).shuffled(0)
+    whole = _whole(read, split)
+    angle = 0.0 if task == "all" else float(task[:-1])
+    return whole.rotated(angle) if angle else whole
+
+
+@lru_cache(maxsize=2)
+def _whole(read: Reader, split: str) -> Images:
+    return read(split, None)
+
+
+def forget() -> None:
+    """Read files anew: the data folder is another."""
+    task_images.cache_clear()
+    _whole.cache_clear()
