@@ -44,7 +44,7 @@ def test_an_image_has_every_point_and_word_of_its_figure() -> None:
 
 def test_an_image_shows_what_menus_stand_at_and_says_so() -> None:
     lines = [line("a", BLUE, "mean", "pair", group="λ = 1"), line("b", GREEN, "", group="λ = 2")]
-    figure = drawing.draw(lines, "T", "A.", every="every λ")
+    figure = drawing.draw(lines, "T", "A.", slider="λ")
     assert "Shown: mean, every λ" in texts(made(figure))
     figure.data[1].visible = False
     hidden = made(figure)
