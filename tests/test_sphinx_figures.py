@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT
 
 from ctl_helpers.figures import drawing
-from ctl_helpers.findings import verdicts as claims
+from ctl_helpers.findings.verdicts import verdicts
 from ctl_helpers.project import repository
 from ctl_helpers.site import sphinx_figures, theme
 
@@ -306,7 +306,7 @@ def problems(page: Page, path: pathlib.Path) -> Iterator[str]:
 
 @pytest.mark.slow
 def test_the_evidence_for_each_claim_is_on_its_page(site: pathlib.Path) -> None:
-    for verdict in claims.verdicts():
+    for verdict in verdicts():
         page, _, anchor = verdict.evidence.partition("#")
         text = (site / "book" / page).read_text(encoding="utf-8")
         assert f'id="{anchor}"' in text, f"{verdict.claim}, {verdict.setting}: {verdict.evidence}"

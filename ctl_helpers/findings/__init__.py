@@ -5,7 +5,10 @@
 - ``editing``: Section 4.3.
 - ``factors``: Section 5.
 - ``paradigms``: Appendix A and linear layers only.
+- ``live``: means beside the live network.
 - ``replicates``: a number with the replicates that its interval draws from.
+- ``finding``: a number on one setting, with its words.
+- ``claims``: what is claimed, and from which threshold on it holds.
 - ``verdicts``: what stored results say of each claim.
 - ``words``: numbers in sentences.
 """

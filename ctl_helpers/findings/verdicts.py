@@ -1,138 +1,32 @@
-"""The paper's claims and their verdicts, each computed from stored results.
+"""What stored results say of each claim, setting by setting.
 
-``book/claims.yml`` says what is claimed, by which measure it is judged and from which threshold on
-it holds. Nothing there or here says whether it does.
+Nothing here says what that is: see ``book/claims.yml`` and :mod:`ctl_helpers.findings.claims`.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import TypeAdapter
 
 from ctl_helpers import results, settings
-from ctl_helpers.findings import averaging, cross_task, editing, factors, paradigms
-from ctl_helpers.findings.finding import MEASURES
-from ctl_helpers.project import SettingError, root
+from ctl_helpers.findings.claims import Claim, Condition, load
+from ctl_helpers.findings.finding import MEASURES, title
+from ctl_helpers.project import SettingError
 from ctl_helpers.store.artifacts import Store, digest
 from ctl_helpers.store.code_keys import module_checksum
 from ctl_helpers.weights.checksums import file_checksum
 
-NUMBERS = (averaging, cross_task, editing, factors, paradigms)
-"""The modules whose measures a claim may name."""
-
 Word = Literal["holds", "fails", "not run"]
 
-_FILE, _STORED = "claims.yml", "verdicts.json"
-
-
-class _Checked(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-Names = Annotated[list[str], Field(min_length=1)]
-Text = Annotated[str, Field(min_length=1)]
-Link = Annotated[str, Field(pattern=r"^\w+\.html(#[\w-]+)?$")]
-
-
-class Condition(_Checked):
-    """One number and what it has to be; without a threshold it is shown and decides nothing.
-
-    Attributes:
-        effect: what the number is, in words.
-        unit: its unit, if it has one.
-        measure: the function of :mod:`ctl_helpers.findings.cross_task` that computes it.
-        table: the stored table that it is computed from, or several in the measure's order.
-        at_least, at_most: the threshold.
-        reason: why this threshold, or why the number is shown.
-    """
-
-    effect: Text
-    unit: str = ""
-    measure: str
-    arguments: dict[str, str | float] = {}
-    table: str | Names
-    at_least: float | None = None
-    at_most: float | None = None
-    reason: Text
-
-    @model_validator(mode="after")
-    def _can_be_computed(self) -> Condition:
-        if self.measure not in MEASURES:
-            raise ValueError(f"no measure {self.measure!r}; there are {sorted(MEASURES)}")
-        parameters = inspect.signature(MEASURES[self.measure].function).parameters.values()
-        wanted = sum(one.kind is not one.KEYWORD_ONLY for one in parameters)
-        if len(self.tables) != wanted:
-            raise ValueError(
-                f"measure {self.measure!r} takes {wanted} tables, not {len(self.tables)}"
-            )
-        if None not in (self.at_least, self.at_most):
-            raise ValueError("a condition has at_least or at_most, not both; write two conditions")
-        return self
-
-    @property
-    def tables(self) -> list[str]:
-        """The names of its tables."""
-        return [self.table] if isinstance(self.table, str) else self.table
-
-    @property
-    def threshold(self) -> str | None:
-        """In words: “at least 0.1”."""
-        if self.at_least is not None:
-            return f"at least {self.at_least:g}"
-        return None if self.at_most is None else f"at most {self.at_most:g}"
-
-    def holds(self, value: float) -> bool | None:
-        """Whether a number meets the threshold; None without one."""
-        if self.at_least is not None:
-            return value >= self.at_least
-        return None if self.at_most is None else value <= self.at_most
-
-
-class Claim(_Checked):
-    """One row of ``book/claims.yml``.
-
-    Attributes:
-        section: whose results it is judged by, or several with tables of the same names.
-        statement: the claim, in a sentence of ours.
-        paper: what the paper says or shows of it.
-        evidence: page and anchor of the figure.
-        evidence_of: the same for networks shown elsewhere, by a part of the architecture's name.
-        conditions: it holds where all of them do; the first gives the effect.
-    """
-
-    section: Text | Names
-    statement: Text
-    paper: Text
-    evidence: Link
-    evidence_of: dict[str, Link] = {}
-    conditions: Annotated[list[Condition], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _is_decided(self) -> Claim:
-        if self.conditions[0].threshold is None:
-            raise ValueError("the first condition needs at_least or at_most, since it decides")
-        return self
-
-    @property
-    def sections(self) -> list[str]:
-        """Whose results it is judged by."""
-        return [self.section] if isinstance(self.section, str) else self.section
-
-    def shown(self, setting: str) -> str:
-        """Page and anchor of the figure that has a setting."""
-        network = settings.load(setting).model.architecture
-        found = (link for part, link in self.evidence_of.items() if part in network)
-        return next(found, self.evidence)
+_STORED = "verdicts.json"
 
 
 @dataclass(frozen=True)
@@ -140,11 +34,13 @@ class Check:
     """A condition on one setting.
 
     Attributes:
+        measure: the number's name, the same as that of the finding on other pages.
         value, interval: the number and its 95% interval, None where it is not known.
         holds: whether the condition is met; None where it is not known or there is no threshold.
         clear: whether all of the interval is on the number's side of the threshold.
     """
 
+    measure: str
     effect: str
     unit: str
     threshold: str | None
@@ -187,27 +83,6 @@ class Verdict:
         return _plain(asdict(self))
 
 
-def load() -> dict[str, Claim]:
-    """The claims of ``book/claims.yml`` by id, in its order.
-
-    Raises:
-        SettingError: the file is missing or not written right, in one sentence.
-    """
-    path = root() / "book" / _FILE
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return TypeAdapter(dict[str, Claim]).validate_python(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        # A union's place holds the names of its types, which are nobody's key.
-        place = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
-        message = first["msg"].removeprefix("Value error, ")
-        raise SettingError(f"{_FILE}: {place!r}: {message[0].lower()}{message[1:]}") from None
-    except (OSError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise SettingError(f"{_FILE} cannot be read: {reason}") from None
-
-
 def verdicts(section: str | None = None) -> list[Verdict]:
     """Every claim's verdict on every setting that its section runs on, from stored results.
 
@@ -218,35 +93,36 @@ def verdicts(section: str | None = None) -> list[Verdict]:
         SettingError: ``book/claims.yml`` is not written right, or no claim has this section.
     """
     claims = load()
-    known = list(dict.fromkeys(number for claim in claims.values() for number in claim.sections))
-    if section not in (None, *known):
-        raise SettingError(f"no claim has a section {section!r}; there are {known}")
-    found = []
-    for number in known if section is None else [section]:
+    sections = list(dict.fromkeys(number for claim in claims.values() for number in claim.sections))
+    if section not in (None, *sections):
+        raise SettingError(f"no claim has a section {section!r}; there are {sections}")
+    listed = []
+    for number in sections if section is None else [section]:
         stored = results.runs(number)
+        judged = {key: claim for key, claim in claims.items() if number in claim.sections}
         for name in settings.names():
             if number in settings.load(name).sections:
-                own = {key: claim for key, claim in claims.items() if number in claim.sections}
                 runs = [run for run in stored if run.facts["setting"] == name]
-                found += _kept(own, number, name, runs)
+                listed += _of_setting(judged, number, name, runs)
     order = list(claims)
-    return sorted(found, key=lambda verdict: order.index(verdict.claim))
+    return sorted(listed, key=lambda verdict: order.index(verdict.claim))
 
 
-def _kept(
-    own: Mapping[str, Claim], section: str, setting: str, runs: Sequence[results.Run]
+def _of_setting(
+    claims: Mapping[str, Claim], section: str, setting: str, runs: Sequence[results.Run]
 ) -> list[Verdict]:
     """One setting's verdicts, from the store where they have been computed: several pages ask."""
 
     def build(folder: Path) -> None:
         tables = _Tables(runs)
-        made = [_verdict(key, claim, section, setting, tables) for key, claim in own.items()]
-        (folder / _STORED).write_text(json.dumps([asdict(each) for each in made]))
+        made = [_verdict(key, claim, section, setting, tables) for key, claim in claims.items()]
+        (folder / _STORED).write_text(json.dumps([asdict(verdict) for verdict in made]))
 
     files = sorted(path for run in runs for path in run.folder.glob("*.parquet"))
     key = {
-        "claims": {name: claim.model_dump() for name, claim in own.items()},
+        "claims": {name: claim.model_dump() for name, claim in claims.items()},
         "setting": [section, setting],
+        "points": [run.point() for run in runs],
         "tables": [[path.parent.name, path.name, file_checksum(path)] for path in files],
         "code": module_checksum("findings.verdicts"),
     }
@@ -258,21 +134,22 @@ class _Tables:
     """The tables of one setting's runs, each read once."""
 
     def __init__(self, runs: Sequence[results.Run]) -> None:
-        self._runs, self._read = runs, {}
+        self._runs = runs
+        self._read: dict[str, pd.DataFrame | None] = {}
 
     def __call__(self, name: str) -> pd.DataFrame | None:
         """All runs' rows; None where no run has such a table."""
         if name not in self._read:
-            parts = [run.table(name) for run in self._runs if run.has(name)]
-            self._read[name] = pd.concat(parts, ignore_index=True) if parts else None
+            self._read[name] = results.joined(self._runs, name)
         return self._read[name]
 
 
 def _verdict(key: str, claim: Claim, section: str, setting: str, stored: _Tables) -> Verdict:
-    measured = [_measured(condition, stored) for condition in claim.conditions]
+    measured = [_measured(condition, section, stored) for condition in claim.conditions]
     checks, replicates = zip(*measured, strict=True)
     deciding = [check for check in checks if check.threshold is not None]
     missed = [check for check in deciding if check.holds is False]
+    word: Word
     if missed:
         word, clear = "fails", any(check.clear for check in missed)
     elif any(check.holds is None for check in deciding):
@@ -298,11 +175,13 @@ def _verdict(key: str, claim: Claim, section: str, setting: str, stored: _Tables
     )
 
 
-def _measured(condition: Condition, stored: _Tables) -> tuple[Check, str | None]:
+def _measured(condition: Condition, section: str, stored: _Tables) -> tuple[Check, str | None]:
     """A condition's check, and what its interval draws from."""
-    texts = (condition.effect, condition.unit, condition.threshold, condition.reason)
-    tables = [stored(name) for name in condition.tables]
-    if any(table is None for table in tables):
+    sources = [f"{section}/{name}" for name in condition.tables]
+    name = title(condition.measure, sources, condition.arguments)
+    texts = (name, condition.effect, condition.unit, condition.threshold, condition.reason)
+    tables = [table for name in condition.tables if (table := stored(name)) is not None]
+    if len(tables) < len(sources):
         return Check(*texts), None
     with np.errstate(all="ignore"):
         sample = MEASURES[condition.measure](*tables, **condition.arguments)

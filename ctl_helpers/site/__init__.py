@@ -1,7 +1,8 @@
 """The book's pages.
 
 - ``build``: lays out stored runs as pages and calls the book tool.
-- ``pages``: what narrative pages say of settings, runs and claims.
+- ``pages``: what narrative pages show of a section.
+- ``claim_pages``: what pages show of claims.
 - ``execute_pages``: runs narrative pages side by side.
 - ``sphinx_figures``: Plotly figures in pages.
 - ``under_figures``: a figure's code and tables under it.

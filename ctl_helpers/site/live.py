@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ctl_helpers import settings
 from ctl_helpers.engine.mix import StateDict
+from ctl_helpers.findings.sentences.live import SETTING
 
-SETTING = "digits-mlp"
 _DIGITS = 10
 
 
