@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ctl_helpers.findings.verdicts import MEASURES as NUMBERS
+from ctl_helpers.findings.claims import MEASURES as NUMBERS
 
 SEEDS = (0, 1, 2)
 PAIRS = [{"i": i, "j": j} for i, j in combinations("abc", 2)]

@@ -11,7 +11,7 @@ import pytest
 
 from ctl_helpers.engine.disentangle import MEASURES
 from ctl_helpers.findings.paradigms import MAIN
-from ctl_helpers.findings.verdicts import MEASURES as NUMBERS
+from ctl_helpers.findings.claims import MEASURES as NUMBERS
 
 SEEDS = (0, 1)
 TASKS = ("a", "b", "c")
