@@ -193,15 +193,15 @@ def publish(
     console.print("\n".join(map(str, written)) or "nothing is stored; `ctl run` first")
 
 
-@app.command(name="claims")
-def verdicts(
+@app.command()
+def claims(
     section: Section = None,
     as_json: Annotated[bool, typer.Option("--json", help="As a list for programs.")] = False,
 ) -> None:
     """Say which claims of the paper hold, setting by setting, from stored results."""
-    from ctl_helpers.findings import verdicts as claims
+    from ctl_helpers.findings import verdicts
 
-    judged = claims.verdicts(section)
+    judged = verdicts.verdicts(section)
     if as_json:
         print(json.dumps([verdict.to_json() for verdict in judged], indent=1, allow_nan=False))
         return
@@ -219,8 +219,8 @@ def verdicts(
     console.print(table)
 
 
-@app.command(name="notebooks")
-def twins(check: Annotated[bool, typer.Option(help="Only say which differ.")] = False) -> None:
+@app.command()
+def notebooks(check: Annotated[bool, typer.Option(help="Only say which differ.")] = False) -> None:
     """Write the .ipynb twins of the notebooks' .md sources."""
     from ctl_helpers.runs import notebook_pairs
 

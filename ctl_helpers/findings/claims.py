@@ -16,13 +16,14 @@ from ctl_helpers.findings import (
     editing,
     factors,
     paradigms,
+    stitching,
     taylor,
 )
 from ctl_helpers.findings.finding import MEASURES
 from ctl_helpers.project import SettingError, root
 from ctl_helpers.settings.schema import Checked
 
-NUMBERS = (averaging, cross_task, curvature, editing, factors, paradigms, taylor)
+NUMBERS = (averaging, cross_task, curvature, editing, factors, paradigms, stitching, taylor)
 """The modules whose measures a claim may name."""
 
 _FILE = "claims.yml"
@@ -119,7 +120,7 @@ class Claim(Checked):
 
     def shown(self, setting: str) -> str:
         """Page and anchor of the figure that has a setting."""
-        network = settings.load(setting).model.architecture
+        network = settings.describe(setting).architecture
         of_kind = (link for part, link in self.evidence_of.items() if part in network)
         return next(of_kind, self.evidence)
 

@@ -101,7 +101,7 @@ def verdicts(section: str | None = None) -> list[Verdict]:
         stored = results.runs(number)
         judged = {key: claim for key, claim in claims.items() if number in claim.sections}
         for name in settings.names():
-            if number in settings.load(name).sections:
+            if number in settings.describe(name).sections:
                 runs = [run for run in stored if run.facts["setting"] == name]
                 listed += _of_setting(judged, number, name, runs)
     order = list(claims)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Literal
 
 import pandas as pd
 from pandas.api import types
-
-from ctl_helpers.results.labels import Label
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Column:
     name: str
     kind: Literal["number", "integer", "label", "flag"] = "number"
     unit: str = ""
-    labels: type[Label] | None = None
+    labels: type[Enum] | None = None
     optional: bool = False
     gaps: bool = False
 

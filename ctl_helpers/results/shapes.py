@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import Enum
 
 import pandas as pd
 
@@ -19,18 +20,15 @@ def _numbers(unit: str, *names: str) -> list[Column]:
     return [Column(name, unit=unit) for name in names]
 
 
-def _of(name: str, among: type[labels.Label]) -> Column:
+def _of(name: str, among: type[Enum]) -> Column:
     return Column(name, "label", labels=among)
 
 
 K = Column("k", "integer")
 ALPHA, LAM, SHARE = Column("alpha"), Column("lam"), Column("share", unit="share")
 ACCURACY, CHOSEN = Column("accuracy", unit="share"), Column("chosen", "flag")
-ROLE, SPLIT, PARADIGM = (
-    _of("role", labels.Role),
-    _of("split", labels.Split),
-    _of("paradigm", labels.Paradigm),
-)
+ROLE, SPLIT = _of("role", labels.Role), _of("split", labels.Split)
+PARADIGM = _of("paradigm", labels.Paradigm)
 DRAW = [_of("weights", labels.Weights), Column("draw", "integer")]
 MODELS = Column("models", "label", optional=True)
 PAIR = _labels("i", "j")

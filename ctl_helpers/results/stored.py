@@ -32,7 +32,7 @@ class Run:
 
     def point(self) -> dict[str, Any]:
         """Its values of the parameters that its setting's section has a grid of."""
-        section = settings.load(self.facts["setting"]).sections.get(self.facts["section"])
+        section = settings.describe(self.facts["setting"]).sections.get(self.facts["section"])
         grid = section.grid if section else {}
         return {name: self.facts["parameters"].get(name) for name in grid}
 

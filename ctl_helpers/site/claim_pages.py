@@ -25,7 +25,7 @@ def dashboard(judged: Sequence[Verdict]) -> HTML:
     Args:
         judged: :func:`ctl_helpers.findings.verdicts.verdicts`, of all sections.
     """
-    titles = {name: settings.load(name).title for name in settings.names()}
+    titles = {name: settings.describe(name).title for name in settings.names()}
     words = [word for word in _MARKS if _count(judged, word)]
     counts = ", ".join(f"{_count(judged, word)} {_MARKS[word]}" for word in words)
     shown = dict.fromkeys(verdict.setting for verdict in judged)
@@ -91,7 +91,8 @@ def failures(judged: Sequence[Verdict]) -> Markdown:
         if verdict.verdict == "fails":
             missed = next(check for check in verdict.checks if check.holds is False)
             condition = f"{missed.effect}: {missed.threshold}".replace("|", "\\|")
-            cells = [_claim_link(verdict.claim), settings.load(verdict.setting).title, condition]
+            titled = settings.describe(verdict.setting).title
+            cells = [_claim_link(verdict.claim), titled, condition]
             cells += [_number(missed), _link(verdict.evidence, "figure")]
             lines.append(f"| {' | '.join(cells)} |")
     return Markdown("\n".join(lines))
@@ -154,7 +155,7 @@ def _one_claim(claim: Claim, judged: Sequence[Verdict]) -> str:
         seen = any(check.value is not None for check in verdict.checks)
         table.append(
             [
-                settings.load(verdict.setting).title,
+                settings.describe(verdict.setting).title,
                 f"**{_word(verdict)}**",
                 *map(_number, verdict.checks),
                 verdict.replicates or "–",

@@ -91,11 +91,11 @@ def panels(section: str, networks: str = "") -> dict[str, str]:
         networks: a part of the architecture's name; networks of one kind share their layers.
     """
     stored = {run.facts["setting"] for run in results.runs(section)}
-    shown = [settings.load(name) for name in reversed(settings.names()) if name in stored]
+    shown = [settings.describe(name) for name in reversed(settings.names()) if name in stored]
     return {
         setting.name: f"{setting.title}{' (stand-in)' * (setting.kind == 'embedded')}"
         for setting in shown
-        if networks in setting.model.architecture
+        if networks in setting.architecture
     }
 
 
@@ -104,7 +104,7 @@ def numbered(table: pd.DataFrame) -> pd.DataFrame:
     names = {
         (setting, task): f"D{'₀₁₂₃₄₅₆₇₈₉'[number]}"
         for setting in table["setting"].unique()
-        for number, task in enumerate(settings.load(setting).finetune, 1)
+        for number, task in enumerate(settings.describe(setting).finetune, 1)
     }
     renamed = {
         column: [
@@ -129,8 +129,8 @@ def state_of_settings(*sections: str, networks: str = "") -> Markdown:
     lines: list[str] = []
     waiting: dict[str, str] = {}
     for name in settings.names():
-        setting = settings.load(name)
-        if networks not in setting.model.architecture or not setting.sections.keys() & stored:
+        setting = settings.describe(name)
+        if networks not in setting.architecture or not setting.sections.keys() & stored:
             continue
         runs = {
             section: [run for run in section_runs if run.facts["setting"] == name]
