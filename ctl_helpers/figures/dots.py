@@ -26,7 +26,13 @@ class Kind:
     rows: pd.DataFrame
 
 
-def dots(kinds: Sequence[Kind], panels: Mapping[str, str], title: str, alt: str) -> Figure:
+def dots(
+    kinds: Sequence[Kind],
+    panels: Mapping[str, str],
+    title: str,
+    alt: str,
+    findings: Sequence[Mapping[str, str]] = (),
+) -> Figure:
     """A row for each task and one for their mean, with a dot for each kind of network.
 
     Dots are means over seeds, and bars go from the lowest seed to the highest.
@@ -36,37 +42,15 @@ def dots(kinds: Sequence[Kind], panels: Mapping[str, str], title: str, alt: str)
         panels: setting → panel title, in order.
         title: the takeaway.
         alt: what the figure shows, for those who do not see it.
+        findings: numbers that the title states, as for :func:`drawing.draw`.
     """
     tasks = {setting: _tasks(kinds, setting) for setting in panels}
     apart = 0.64 / len(kinds)
-    lines = []
-    for column, setting in enumerate(panels, 1):
-        for number, kind in enumerate(kinds):
-            rows = kind.rows[kind.rows["setting"] == setting]
-            both = pd.concat([rows, rows.assign(task=MEAN)])
-            frame = over_seeds(both, "task", "accuracy").set_index("task")
-            found = {
-                task: place for place, task in enumerate(tasks[setting]) if task in frame.index
-            }
-            frame = frame.loc[list(found)]
-            offset = apart * (number - (len(kinds) - 1) / 2)
-            data = {
-                "x": significant(frame["mean"]),
-                "y": [round(place + offset, 3) for place in found.values()],
-                "text": list(found),
-            }
-            look = {
-                "mode": "markers",
-                "marker_symbol": kind.symbol,
-                "marker_size": 9,
-                "hovertemplate": f"%{{text}}: %{{x:.1%}}<extra>{kind.name}</extra>",
-            }
-            if rows["seed"].nunique() > 1:
-                high, low = frame["high"] - frame["mean"], frame["mean"] - frame["low"]
-                data["error_x.array"] = significant(high.clip(lower=0))  # rounding may go under
-                data["error_x.arrayminus"] = significant(low.clip(lower=0))
-                look["error_x"] = {"type": "data", "symmetric": False, "thickness": 1.2, "width": 3}
-            lines.append(Line(kind.name, kind.colour, {"": data}, 1, column, look=look))
+    lines = [
+        _line(kind, setting, tasks[setting], column, apart * (number - (len(kinds) - 1) / 2))
+        for column, setting in enumerate(panels, 1)
+        for number, kind in enumerate(kinds)
+    ]
     alike = len({tuple(names) for names in tasks.values()}) == 1
     most = max(len(names) for names in tasks.values())
     figure = draw(
@@ -77,6 +61,7 @@ def dots(kinds: Sequence[Kind], panels: Mapping[str, str], title: str, alt: str)
         height=160 + (20 + 9 * len(kinds)) * most,
         shared_y=alike,
         gap=0.05 if alike else 0.2,
+        findings=findings,
     )
     for column, names in enumerate(tasks.values(), 1):
         figure.update_yaxes(
@@ -91,6 +76,32 @@ def dots(kinds: Sequence[Kind], panels: Mapping[str, str], title: str, alt: str)
             bold = place == len(names) - 1
             figure.add_hline(y=place - 0.5, line_width=1 + bold, opacity=0.4, row=1, col=column)
     return figure.update_xaxes(title_text="test accuracy", tickformat=".0%")
+
+
+def _line(kind: Kind, setting: str, tasks: Sequence[str], column: int, offset: float) -> Line:
+    """One kind's dots in a panel, ``offset`` under the middle of each task's row."""
+    rows = kind.rows[kind.rows["setting"] == setting]
+    both = pd.concat([rows, rows.assign(task=MEAN)])
+    frame = over_seeds(both, "task", "accuracy").set_index("task")
+    places = {task: place for place, task in enumerate(tasks) if task in frame.index}
+    frame = frame.loc[list(places)]
+    data = {
+        "x": significant(frame["mean"]),
+        "y": [round(place + offset, 3) for place in places.values()],
+        "text": list(places),
+    }
+    look = {
+        "mode": "markers",
+        "marker_symbol": kind.symbol,
+        "marker_size": 9,
+        "hovertemplate": f"%{{text}}: %{{x:.1%}}<extra>{kind.name}</extra>",
+    }
+    if rows["seed"].nunique() > 1:
+        high, low = frame["high"] - frame["mean"], frame["mean"] - frame["low"]
+        data["error_x.array"] = significant(high.clip(lower=0))  # rounding may go under
+        data["error_x.arrayminus"] = significant(low.clip(lower=0))
+        look["error_x"] = {"type": "data", "symmetric": False, "thickness": 1.2, "width": 3}
+    return Line(kind.name, kind.colour, {"": data}, 1, column, look=look)
 
 
 def _tasks(kinds: Sequence[Kind], setting: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,13 +14,19 @@ from plotly.subplots import make_subplots
 
 from ctl_helpers.figures.drawing import BLUE, VERMILION, by_pair, significant
 from ctl_helpers.figures.frame import PANEL, Menu, button, framed
-from ctl_helpers.figures.paradigms import LOOKS, NAMES, of_three, ranked
-from ctl_helpers.findings.words import FLOOR, plain, power_of_ten
+from ctl_helpers.figures.paradigms import LOOKS, by_paradigm, of_three, quotes, ranked
+from ctl_helpers.findings.paradigms import (
+    classification_inside,
+    mean_cosine,
+    representation_inside,
+)
+from ctl_helpers.findings.words import FLOOR, power_of_ten
+from ctl_helpers.results.labels import PARADIGM_NAMES, Output
 
 CLIP = 0.9
 """Colours tell errors up to this quantile apart; what is larger looks alike."""
 
-_MEASURES = ("representation", "classification")
+_OUTPUTS = (Output.REPRESENTATION, Output.CLASSIFICATION)
 _AROUND_ZERO = "#f4f4f4"
 
 
@@ -49,47 +56,50 @@ def maps(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         panels: setting → what it is called, in order.
     """
     table = of_three(table, panels)
-    scales = {
-        name: _scale(table.loc[table["measure"] == name, "error"], name) for name in _MEASURES
-    }
+    scales = {name: _scale(table.loc[table["measure"] == name, "error"], name) for name in _OUTPUTS}
     choices = {name: _planes(rows, scales) for name, rows in _choices(table, panels).items()}
-    first = next(iter(choices.values()))
     figure = _grid(["α<sub>j</sub>"] * 2, spacing=0.1)
-    places = [(row, column) for row in (1, 2) for column in range(1, len(LOOKS) + 1)]
-    for (row, column), z in zip(places, first["z"], strict=True):
-        measure = _MEASURES[row - 1]
-        hover = (
-            "α<sub>i</sub> = %{x}, α<sub>j</sub> = %{y}<br>"
-            f"ξ = %{{z}} {scales[measure].unit}<extra>{measure}</extra>"
-        )
-        trace = Heatmap(x=first["x"][0], y=first["y"][0], z=z, hovertemplate=hover)
-        figure.add_trace(trace.update(coloraxis=f"coloraxis{row}"), row, column)
-    for width, colour in ((4, "white"), (2, "black")):  # seen on any colour
-        line = {"width": width, "color": colour}
-        figure.add_shape(type="rect", x0=0, x1=1, y0=0, y1=1, line=line, row="all", col="all")
-    for row, (measure, scale) in enumerate(scales.items(), 1):
-        bar = _bar(f"{measure}, {scale.unit}", [0, scale.top / 2, scale.top], scale.clipped)
-        place = {"len": 0.5, "y": 0.77 - 0.54 * (row - 1)}
-        axis = {"cmin": 0, "cmax": scale.top, "colorscale": "Viridis", "reversescale": True}
-        figure.update_layout({f"coloraxis{row}": {**axis, "colorbar": {**bar, **place}}})
+    _add_planes(figure, next(iter(choices.values())), scales)
     figure.update_xaxes(title_text="α<sub>i</sub>", row=2)
     figure.update_xaxes(tickvals=[-2, -1, 0, 1, 2], zeroline=False)
     figure.update_yaxes(tickvals=[-2, -1, 0, 1, 2], zeroline=False)
-    inside = table[table["alpha_i"].between(0, 1) & table["alpha_j"].between(0, 1)]
-    error = inside.groupby(["measure", "paradigm", "setting"])["error"].mean()
-    changed = ranked(panels, error["classification"], "{:.1%}".format)
-    moved = ranked(panels, error["representation"], lambda nats: f"{plain(nats)} nats")
+    changed = by_paradigm(classification_inside, table, panels)
+    moved = by_paradigm(representation_inside, table, panels)
     return framed(
         figure,
-        f"For 0 ≤ α ≤ 1 the mean disentanglement error in predictions is {changed}",
+        f"For 0 ≤ α ≤ 1 the mean disentanglement error in predictions is {ranked(panels, changed)}",
         "Heat maps of the disentanglement error over two task vectors' factors: above between "
         "representations, below in predictions, a column for each paradigm. Light is small. A "
         "rectangle marks factors from zero to one, where the mean error in representations is "
-        f"{moved}. The menu chooses the pair of tasks.",
+        f"{ranked(panels, moved)}. The menu chooses the pair of tasks.",
         height=640,
         min_width=3 * PANEL,
         menus=[Menu("pair", [button(name, change) for name, change in choices.items()])],
+        findings=quotes(changed, moved),
     )
+
+
+def _add_planes(
+    figure: Figure, shown: Mapping[str, Sequence[Any]], scales: Mapping[Output, _Scale]
+) -> None:
+    """A heat map in each panel, a colour bar for each row, and the rectangle of the search."""
+    for place, z in enumerate(shown["z"]):
+        row, column = divmod(place, len(LOOKS))
+        output = _OUTPUTS[row]
+        hover = (
+            "α<sub>i</sub> = %{x}, α<sub>j</sub> = %{y}<br>"
+            f"ξ = %{{z}} {scales[output].unit}<extra>{output}</extra>"
+        )
+        trace = Heatmap(x=shown["x"][0], y=shown["y"][0], z=z, hovertemplate=hover)
+        figure.add_trace(trace.update(coloraxis=f"coloraxis{row + 1}"), row + 1, column + 1)
+    for width, colour in ((4, "white"), (2, "black")):  # seen on any colour
+        line = {"width": width, "color": colour}
+        figure.add_shape(type="rect", x0=0, x1=1, y0=0, y1=1, line=line, row="all", col="all")
+    for row, (output, scale) in enumerate(scales.items(), 1):
+        bar = _bar(f"{output}, {scale.unit}", [0, scale.top / 2, scale.top], scale.clipped)
+        place = {"len": 0.5, "y": 0.77 - 0.54 * (row - 1)}
+        axis = {"cmin": 0, "cmax": scale.top, "colorscale": "Viridis", "reversescale": True}
+        figure.update_layout({f"coloraxis{row}": {**axis, "colorbar": {**bar, **place}}})
 
 
 def cosines(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -101,47 +111,50 @@ def cosines(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         panels: setting → what it is called, in order; each has a row of its own.
     """
     table = of_three(table, panels)
-    apart = table[table["i"] != table["j"]]
-    size = apart["cosine"].abs()
+    size = table.loc[table["i"] != table["j"], "cosine"].abs()
     # Half as much again as any two tasks have: the diagonal stands out, and texts can be read.
     top = float(f"{1.5 * max(size.max(), 0.01):.2g}")
     rows = list(panels.values()) if len(panels) > 1 else [""]
     figure = _grid(rows, spacing=0.3 / len(panels))
-    most = 0
-    for row, setting in enumerate(panels, 1):
-        chosen = table[table["setting"] == setting]
-        tasks = list(dict.fromkeys(chosen["i"]))
-        most = max(most, len(tasks))
+    tasks = {
+        setting: list(dict.fromkeys(table.loc[table["setting"] == setting, "i"]))
+        for setting in panels
+    }
+    for row, (setting, names) in enumerate(tasks.items(), 1):
         for column, paradigm in enumerate(LOOKS, 1):
-            part = chosen[chosen["paradigm"] == paradigm]
-            means = part.pivot_table(index="i", columns="j", values="cosine", sort=False)
-            trace = Heatmap(
-                x=tasks,
-                y=tasks,
-                z=[significant(means.loc[task, tasks], 3) for task in tasks],
-                texttemplate="%{z:.2f}",
-                textfont_size=10,
-                hovertemplate="%{y} and %{x}: %{z}<extra></extra>",
-                coloraxis="coloraxis",
-                xgap=1,
-                ygap=1,
-            )
-            figure.add_trace(trace, row, column)
+            part = table[(table["setting"] == setting) & (table["paradigm"] == paradigm)]
+            figure.add_trace(_cosine_map(part, names), row, column)
     bar = _bar("cosine", [-top, 0, top], clipped=True)
     shades = [[0, BLUE], [0.5, _AROUND_ZERO], [1, VERMILION]]
     axis = {"cmin": -top, "cmax": top, "colorscale": shades, "colorbar": bar}
     figure.update_layout(coloraxis=axis)
     figure.update_yaxes(autorange="reversed", type="category")
     figure.update_xaxes(type="category", showgrid=False).update_yaxes(showgrid=False)
-    means = size.groupby([apart["paradigm"], apart["setting"]]).mean()
-    side = 28 * most
+    means = by_paradigm(mean_cosine, table, panels)
+    side = 28 * max(map(len, tasks.values()))
     return framed(
         figure,
-        f"Between two tasks' vectors the mean |cosine| is {ranked(panels, means, plain)}",
+        f"Between two tasks' vectors the mean |cosine| is {ranked(panels, means)}",
         "A heat map for each paradigm of the cosines between the vectors of any two tasks, with "
         "the values written in the cells; the diagonal is one.",
         height=140 + max(side + 100, 200) * len(panels),
         min_width=max(3 * PANEL, 150 + 3 * side),
+        findings=quotes(means),
+    )
+
+
+def _cosine_map(part: pd.DataFrame, tasks: Sequence[str]) -> Heatmap:
+    means = part.pivot_table(index="i", columns="j", values="cosine", sort=False)
+    return Heatmap(
+        x=tasks,
+        y=tasks,
+        z=[significant(means.loc[task, tasks], 3) for task in tasks],
+        texttemplate="%{z:.2f}",
+        textfont_size=10,
+        hovertemplate="%{y} and %{x}: %{z}<extra></extra>",
+        coloraxis="coloraxis",
+        xgap=1,
+        ygap=1,
     )
 
 
@@ -154,7 +167,7 @@ def _grid(rows: Sequence[str], spacing: float) -> Figure:
         shared_yaxes=True,
         horizontal_spacing=0.03,
         vertical_spacing=spacing,
-        column_titles=[NAMES[name] for name in LOOKS],
+        column_titles=[PARADIGM_NAMES[name] for name in LOOKS],
     )
     for row, label in enumerate(rows, 1):
         figure.update_yaxes(title_text=label, row=row, col=1)
@@ -187,23 +200,21 @@ def _choices(table: pd.DataFrame, panels: Mapping[str, str]) -> dict[str, pd.Dat
     }
 
 
-def _planes(table: pd.DataFrame, scales: Mapping[str, _Scale]) -> dict[str, list]:
+def _planes(table: pd.DataFrame, scales: Mapping[Output, _Scale]) -> dict[str, list[Any]]:
     """What a choice puts into the traces; all share the one grid of α."""
     wide = table.set_index(["measure", "paradigm", "alpha_j", "alpha_i"])["error"].unstack()
-    found = {
-        "z": [
-            scale.written(wide.loc[measure, paradigm].to_numpy())
-            for measure, scale in scales.items()
-            for paradigm in LOOKS
-        ]
-    }
+    planes = [
+        scale.written(wide.loc[output, paradigm].to_numpy())
+        for output, scale in scales.items()
+        for paradigm in LOOKS
+    ]
     alphas = [round(float(alpha), 3) for alpha in wide.columns]
-    return {"x": [alphas], "y": [alphas], **found}
+    return {"x": [alphas], "y": [alphas], "z": planes}
 
 
-def _scale(errors: pd.Series, measure: str) -> _Scale:
+def _scale(errors: pd.Series, output: Output) -> _Scale:
     highest = max(float(errors.quantile(CLIP)), FLOOR)
-    if measure == "classification":
+    if output == Output.CLASSIFICATION:
         factor, unit = 100.0, "%"
     else:  # a power of ten that leaves two digits before the point
         power = max(0, 1 - math.floor(math.log10(highest)))

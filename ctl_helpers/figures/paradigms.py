@@ -5,74 +5,72 @@ Tables say in a column ``paradigm`` which it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import product
 
 import numpy as np
 import pandas as pd
 
+from ctl_helpers.figures.axes import LOG_AXIS, number_axis
 from ctl_helpers.figures.dots import Kind, dots
 from ctl_helpers.figures.drawing import (
     BLUE,
     GREEN,
     GREY,
-    LOG_AXIS,
     VERMILION,
     Figure,
     Line,
     band,
     draw,
-    number_axis,
     over_seeds,
     significant,
 )
-from ctl_helpers.figures.editing import LAMBDA, blocks, nearest_to
+from ctl_helpers.findings.editing import blocks, nearest_to
+from ctl_helpers.findings.finding import Finding, Measure, quoted
+from ctl_helpers.findings.paradigms import equation_2_error, single_behind, sum_reached
 from ctl_helpers.findings.words import FLOOR, by_panel, plain, power_of_ten
-
-NAMES = {
-    "full": "all parameters",
-    "tangent": "tangent space",
-    "attention-weights": "linear layers only",
-    "attention": "linear layers with biases",
-    "block-weights": "linear layers of whole blocks",
-    "block": "linear layers of whole blocks with biases",
-}
-"""What a paradigm is called: the three of the paper's figures, then the variants of its Table 2."""
+from ctl_helpers.results.labels import PAPER_LAMBDA, PARADIGM_NAMES, Paradigm, Split
 
 LOOKS = {
-    "full": (BLUE, "circle"),
-    "tangent": (VERMILION, "square"),
-    "attention-weights": (GREEN, "diamond"),
+    Paradigm.FULL: (BLUE, "circle"),
+    Paradigm.TANGENT: (VERMILION, "square"),
+    Paradigm.ATTENTION_WEIGHTS: (GREEN, "diamond"),
 }
 """The three paradigms of the figures, each with its colour and symbol."""
 
 _HOW = {
-    "full": "with all parameters",
-    "tangent": "in the tangent space",
-    "attention-weights": "with linear layers only",
+    Paradigm.FULL: "with all parameters",
+    Paradigm.TANGENT: "in the tangent space",
+    Paradigm.ATTENTION_WEIGHTS: "with linear layers only",
 }
-_MEASURES = {"normalized accuracy": "share", "absolute accuracy": "accuracy"}
+_VALUES = {"normalized accuracy": "share", "absolute accuracy": "accuracy"}
+
+ByParadigm = dict[Paradigm, dict[str, Finding]]
 
 
-def ranked(
-    panels: Mapping[str, str],
-    values: pd.Series,
-    form: Callable[[float], str],
-    best: str = "lowest",
-) -> str:
-    """Numbers of the paradigms as one phrase: "0.1 in the tangent space and 0.2 with …".
+def by_paradigm(measure: Measure, table: pd.DataFrame, panels: Mapping[str, str]) -> ByParadigm:
+    """A measure of each of the three paradigms: paradigm → setting → finding."""
+    shown = table[table["setting"].isin(list(panels))]
+    return {name: measure.by_setting(shown, paradigm=name) for name in LOOKS}
+
+
+def ranked(panels: Mapping[str, str], findings: ByParadigm, best: str = "lowest") -> str:
+    """Findings as one phrase: "0.1 in the tangent space and 0.2 with …".
 
     Args:
         panels: setting → panel title, in order.
-        values: by ``paradigm`` and ``setting``.
-        form: how a number is written.
+        findings: of :func:`by_paradigm`.
         best: which comes first, the ``"lowest"`` or the ``"highest"`` on average over settings.
     """
-    means = values.groupby("paradigm").mean().sort_values(ascending=best == "lowest")
-    *most, last = [
-        f"{by_panel(panels, values[name].map(form))} {_HOW[name]}" for name in means.index
-    ]
-    return f"{', '.join(most)} and {last}" if most else last
+    means = {name: np.mean([float(one) for one in of.values()]) for name, of in findings.items()}
+    order = sorted(means, key=lambda name: means[name], reverse=best == "highest")
+    *most, last = [f"{by_panel(panels, findings[name])} {_HOW[name]}" for name in order]
+    return f"{', '.join(most)} and {last}"
+
+
+def quotes(*groups: ByParadigm) -> list[dict[str, str]]:
+    """Findings of each paradigm, for a figure that quotes them in its title."""
+    return quoted(*(of.values() for findings in groups for of in findings.values()))
 
 
 def of_three(table: pd.DataFrame, panels: Mapping[str, str]) -> pd.DataFrame:
@@ -92,31 +90,22 @@ def single(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     own = rows[rows["network"] == rows["task"]]
     kinds = [Kind("pretrained", GREY, "x", rows[rows["network"] == "PT"])]
     kinds += [
-        Kind(NAMES[name], *look, own[own["paradigm"] == name]) for name, look in LOOKS.items()
+        Kind(PARADIGM_NAMES[name], *look, own[own["paradigm"] == name])
+        for name, look in LOOKS.items()
     ]
-    means = own.groupby(["paradigm", "setting"])["accuracy"].mean()
-    short, tangent = (
-        by_panel(panels, {s: _beside(means[name, s], means["full", s]) for s in panels})
-        for name in ("attention-weights", "tangent")
-    )
+    behind = by_paradigm(single_behind, rows, panels)
+    ours, tangent = behind[Paradigm.ATTENTION_WEIGHTS], behind[Paradigm.TANGENT]
     return dots(
         kinds,
         panels,
-        f"On a network's own task, fine-tuning linear layers only is {short}, the tangent space "
-        f"{tangent} all parameters (mean over tasks)",
+        f"On a network's own task, fine-tuning linear layers only is {by_panel(panels, ours)}, the "
+        f"tangent space {by_panel(panels, tangent)} all parameters (mean over tasks)",
         "A row for each task and one for their mean: test accuracy of the pretrained network "
         "(crosses) and of the task's own network, fine-tuned in all parameters (circles), in the "
         "tangent space (squares) and in linear layers only (diamonds); bars from the lowest seed "
         "to the highest.",
+        findings=quoted(ours.values(), tangent.values()),
     )
-
-
-def _beside(value: float, other: float) -> str:
-    """How far one share is behind another: "1.2 points behind"."""
-    points = f"{100 * abs(value - other):.1f}"
-    if points == "0.0":
-        return "level with"
-    return f"{points} points {'behind' if value < other else 'ahead of'}"
 
 
 def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -129,38 +118,16 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         panels: setting → panel title, in order.
     """
     table = of_three(table, panels)
-    chosen = at_chosen(table)
-    held_out = table[table["split"] == "held-out"]
-    lines = []
-    for column, setting in enumerate(panels, 1):
-        for name, (colour, _) in LOOKS.items():
-            rows = _where(held_out, setting, name)
-            frames = {
-                label: over_seeds(rows, "alpha", measure) for label, measure in _MEASURES.items()
-            }
-            if rows["seed"].nunique() > 1:
-                lines.append(band(NAMES[name], colour, frames, "alpha", (1, column)))
-            data = {
-                label: {"x": significant(frame["alpha"]), "y": significant(frame["mean"])}
-                for label, frame in frames.items()
-            }
-            lines.append(Line(NAMES[name], colour, data, 1, column, look=_look(name, "held-out")))
-        for name, (colour, _) in LOOKS.items():
-            rows = _where(chosen, setting, name)
-            data = {
-                label: {"x": significant(rows["alpha"]), "y": significant(rows[measure])}
-                for label, measure in _MEASURES.items()
-            }
-            look = _look(name, "test")
-            lines.append(Line(NAMES[name], colour, data, 1, column, look=look, listed=False))
     nothing = {"": {"x": [None], "y": [None]}}
-    look = {**_look("full", "test"), "hoverinfo": "skip"}
-    lines.append(Line("test, at the α chosen on held-out data", GREY, nothing, look=look))
-    best = chosen.groupby(["paradigm", "setting"])["share"].mean()
+    look = {**_look(Paradigm.FULL, Split.TEST), "hoverinfo": "skip"}
+    best = by_paradigm(sum_reached, table, panels)
     figure = draw(
-        lines,
+        [
+            *(line for panel in enumerate(panels, 1) for line in _searched(table, *panel)),
+            Line("test, at the α chosen on held-out data", GREY, nothing, look=look),
+        ],
         "One network with all task vectors added reaches, of the accuracy of the tasks' own "
-        f"networks, {ranked(panels, best, '{:.0%}'.format, 'highest')}",
+        f"networks, {ranked(panels, best, 'highest')}",
         "Accuracy, mean over tasks, against the factor of the task vectors: a curve on held-out "
         "data for each paradigm, and a star a seed for test data at the chosen factor. The menu "
         "chooses between normalized accuracy, a share of that of the task's own network, and "
@@ -168,6 +135,7 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         rows=["mean over tasks"],
         columns=list(panels.values()),
         height=460,
+        findings=quotes(best),
     )
     for column, setting in enumerate(panels, 1):
         values = table.loc[table["setting"] == setting, "alpha"]
@@ -175,9 +143,33 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     return figure.update_yaxes(tickformat=".0%")
 
 
-def at_chosen(table: pd.DataFrame) -> pd.DataFrame:
+def _searched(table: pd.DataFrame, column: int, setting: str) -> Iterator[Line]:
+    """Each paradigm's curve on held-out data over its range of seeds, then its stars."""
+    held_out, chosen = table[table["split"] == Split.HELD_OUT], _at_chosen(table)
+    for name, (colour, _) in LOOKS.items():
+        rows = _where(held_out, setting, name)
+        frames = {label: over_seeds(rows, "alpha", value) for label, value in _VALUES.items()}
+        if rows["seed"].nunique() > 1:
+            yield band(PARADIGM_NAMES[name], colour, frames, "alpha", (1, column))
+        data = {
+            label: {"x": significant(frame["alpha"]), "y": significant(frame["mean"])}
+            for label, frame in frames.items()
+        }
+        look = _look(name, Split.HELD_OUT)
+        yield Line(PARADIGM_NAMES[name], colour, data, 1, column, look=look)
+    for name, (colour, _) in LOOKS.items():
+        rows = _where(chosen, setting, name)
+        data = {
+            label: {"x": significant(rows["alpha"]), "y": significant(rows[value])}
+            for label, value in _VALUES.items()
+        }
+        look = _look(name, Split.TEST)
+        yield Line(PARADIGM_NAMES[name], colour, data, 1, column, look=look, listed=False)
+
+
+def _at_chosen(table: pd.DataFrame) -> pd.DataFrame:
     """Test accuracy at the chosen α, mean over tasks: a row a setting, paradigm and seed."""
-    rows = table[(table["split"] == "test") & table["chosen"]]
+    rows = table[(table["split"] == Split.TEST) & table["chosen"]]
     keys = ["setting", "paradigm", "seed"]
     return rows.groupby(keys, sort=False)[["alpha", "accuracy", "share"]].mean().reset_index()
 
@@ -186,19 +178,14 @@ def _where(table: pd.DataFrame, setting: str, paradigm: str) -> pd.DataFrame:
     return table[(table["setting"] == setting) & (table["paradigm"] == paradigm)]
 
 
-def _look(paradigm: str, split: str) -> dict[str, object]:
+def _look(paradigm: Paradigm, split: Split) -> dict[str, object]:
     """Curves on held-out data, and a star for test data."""
-    hover = f"α = %{{x}}: %{{y:.1%}}<extra>{NAMES[paradigm]}, {split}</extra>"
-    if split == "test":
+    hover = f"α = %{{x}}: %{{y:.1%}}<extra>{PARADIGM_NAMES[paradigm]}, {split}</extra>"
+    if split == Split.TEST:
         star = {"marker_symbol": "star", "marker_size": 17}
         return {"mode": "markers", **star, "hovertemplate": hover}
-    symbol = LOOKS[paradigm][1]
-    return {
-        "mode": "lines+markers",
-        "marker_symbol": symbol,
-        "marker_size": 6,
-        "hovertemplate": hover,
-    }
+    symbol = {"marker_symbol": LOOKS[paradigm][1], "marker_size": 6}
+    return {"mode": "lines+markers", **symbol, "hovertemplate": hover}
 
 
 def linearity(linear: pd.DataFrame, addition: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -206,42 +193,26 @@ def linearity(linear: pd.DataFrame, addition: pd.DataFrame, panels: Mapping[str,
 
     Args:
         linear: :func:`ctl_helpers.compare` of :func:`ctl_helpers.addition` with columns
-            ``setting``, ``seed`` and ``paradigm``; the λ nearest to :data:`LAMBDA` is shown.
+            ``setting``, ``seed`` and ``paradigm``; the λ nearest to :data:`PAPER_LAMBDA` is shown.
             Errors under :data:`FLOOR` are drawn there, as exact.
         addition: as :func:`addition`'s table; the points are of seeds that both tables have.
         panels: setting → what it is called, in order; each has a row of its own.
     """
     rows = of_three(blocks(linear), panels)
-    lam = nearest_to(rows["lam"].unique(), LAMBDA)
+    lam = nearest_to(rows["lam"].unique(), PAPER_LAMBDA)
     rows = rows[np.isclose(rows["lam"], lam)]
-    reached = at_chosen(of_three(addition, panels))
-    lines = []
-    for row, setting in enumerate(panels, 1):
-        for metric, name in product(("distance", "baseline"), LOOKS):
-            colour, symbol = LOOKS[name]
-            label = NAMES[name] if metric == "distance" else f"baseline, {NAMES[name]}"
-            means = _where(rows, setting, name).query("metric == @metric")
-            means = means.groupby("layer", sort=False)["mean"].mean()
-            places = [layer.removeprefix("block ") for layer in means.index]
-            data = {"x": places, **_floored(means)}
-            look = _error_look(symbol, metric, f"block %{{x}}: %{{text}}<extra>{label}</extra>")
-            lines.append(Line(label, colour, {"": data}, row, 1, look=look))
-        for name, (colour, symbol) in LOOKS.items():
-            share = _where(reached, setting, name).set_index("seed")["share"]
-            errors = _where(rows, setting, name).query("metric == 'distance'")
-            errors = errors.groupby("seed")["mean"].mean()
-            both = share.index.intersection(errors.index)
-            data = {"x": significant(share[both]), **_floored(errors[both])}
-            hover = f"%{{x:.1%}} after addition, error %{{text}}<extra>{NAMES[name]}</extra>"
-            look = {"mode": "markers", "marker_symbol": symbol, "marker_size": 12}
-            look["hovertemplate"] = hover
-            lines.append(Line(NAMES[name], colour, {"": data}, row, 2, look=look))
-    error = rows[rows["metric"] == "distance"].groupby(["paradigm", "setting"])["mean"].mean()
-    best = reached.groupby(["setting", "paradigm"])["share"].mean()
-    winner = {setting: _HOW[best[setting].idxmax()] for setting in panels}
+    reached = _at_chosen(of_three(addition, panels))
+    error = by_paradigm(equation_2_error, linear, panels)
+    best = by_paradigm(sum_reached, addition, panels)
+    winner = {setting: _HOW[_best(best, setting)] for setting in panels}
+    lines = [
+        line
+        for row, setting in enumerate(panels, 1)
+        for line in _row(*(each[each["setting"] == setting] for each in (rows, reached)), row)
+    ]
     figure = draw(
         lines,
-        f"At λ = {lam:g} Equation 2 is off by {ranked(panels, error, plain)} (1 − cosine, mean "
+        f"At λ = {lam:g} Equation 2 is off by {ranked(panels, error)} (1 − cosine, mean "
         f"over blocks); task addition reaches most {by_panel(panels, winner)}",
         "Left, by block on a log scale, mean of one minus cosine of both sides of Equation 2 "
         "(solid) for each paradigm, and its baseline (dotted); what cannot be told from zero "
@@ -254,10 +225,39 @@ def linearity(linear: pd.DataFrame, addition: pd.DataFrame, panels: Mapping[str,
         shared_x=False,
         shared_y="rows",
         spacing=0.3 / len(panels),
+        findings=quotes(error),
     )
     figure.update_xaxes(title_text="block", type="category", col=1)
     figure.update_xaxes(title_text="normalized accuracy", tickformat=".0%", col=2)
     return figure.update_yaxes(**_exact_axis(rows))
+
+
+def _best(reached: ByParadigm, setting: str) -> Paradigm:
+    return max(LOOKS, key=lambda name: float(reached[name][setting]))
+
+
+def _row(rows: pd.DataFrame, reached: pd.DataFrame, row: int) -> Iterator[Line]:
+    """One setting's errors by block, and their means against what sums reach."""
+    for metric, (name, (colour, symbol)) in product(("distance", "baseline"), LOOKS.items()):
+        label = (
+            PARADIGM_NAMES[name] if metric == "distance" else f"baseline, {PARADIGM_NAMES[name]}"
+        )
+        own = rows[(rows["paradigm"] == name) & (rows["metric"] == metric)]
+        means = own.groupby("layer", sort=False)["mean"].mean()
+        places = [layer.removeprefix("block ") for layer in means.index]
+        look = _error_look(symbol, metric, f"block %{{x}}: %{{text}}<extra>{label}</extra>")
+        yield Line(label, colour, {"": {"x": places, **_floored(means)}}, row, 1, look=look)
+    for name, (colour, symbol) in LOOKS.items():
+        share = reached[reached["paradigm"] == name].set_index("seed")["share"]
+        errors = rows[(rows["paradigm"] == name) & (rows["metric"] == "distance")]
+        errors = errors.groupby("seed")["mean"].mean()
+        both = share.index.intersection(errors.index)
+        label = PARADIGM_NAMES[name]
+        hover = f"%{{x:.1%}} after addition, error %{{text}}<extra>{label}</extra>"
+        look = {"mode": "markers", "marker_symbol": symbol, "marker_size": 12}
+        data = {"x": significant(share[both]), **_floored(errors[both])}
+        look["hovertemplate"] = hover
+        yield Line(label, colour, {"": data}, row, 2, look=look)
 
 
 def _error_look(symbol: str, metric: str, hover: str) -> dict[str, object]:

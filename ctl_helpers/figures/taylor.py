@@ -6,20 +6,14 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from ctl_helpers.figures.axes import log_axis
 from ctl_helpers.figures.dots import Kind, dots
-from ctl_helpers.figures.drawing import (
-    BLUE,
-    GREY,
-    VERMILION,
-    Figure,
-    Line,
-    band,
-    draw,
-    log_axis,
-    significant,
-)
-from ctl_helpers.figures.editing import blocks
-from ctl_helpers.findings.words import FLOOR, by_panel, plain
+from ctl_helpers.figures.drawing import BLUE, GREY, VERMILION, Figure, Line, band, draw, significant
+from ctl_helpers.findings.editing import blocks
+from ctl_helpers.findings.finding import quoted
+from ctl_helpers.findings.taylor import gained_points, taylor_times_farther
+from ctl_helpers.findings.words import FLOOR, by_panel
+from ctl_helpers.results.labels import Expansion
 
 _LOOKS = {
     "Taylor model and network": (VERMILION, "square"),
@@ -42,8 +36,8 @@ def taylor(table: pd.DataFrame, ctl: pd.DataFrame, panels: Mapping[str, str]) ->
         setting: [_shares(each[each["setting"] == setting]) for each in (table, ctl)]
         for setting in panels
     }
-    lines, said = [], {}
-    for column, (setting, both) in enumerate(frames.items(), 1):
+    lines = []
+    for column, both in enumerate(frames.values(), 1):
         for (name, (colour, symbol)), frame in zip(_LOOKS.items(), both, strict=True):
             lines.append(band(name, colour, {"": frame}, "place", (1, column)))
             data = {"x": significant(frame["place"]), "y": significant(frame["mean"])}
@@ -55,12 +49,11 @@ def taylor(table: pd.DataFrame, ctl: pd.DataFrame, panels: Mapping[str, str]) ->
                 "hovertemplate": f"%{{text}}: %{{y:.3g}} of the baseline<extra>{name}</extra>",
             }
             lines.append(Line(name, colour, {"": data}, 1, column, look=look))
-        said[setting] = _compared(*both)
-    ticks = {setting: both[0] for setting, both in frames.items()}
+    times = taylor_times_farther.by_setting(table, ctl)
     figure = draw(
         lines,
-        "As a share of how far features are apart, linearizing a network errs more than Equation 1 "
-        f"in {by_panel(panels, said)}",
+        "As a share of how far features are apart, linearizing a network errs at least "
+        f"{by_panel(panels, times)} as much as Equation 1, block by block",
         "By block on a log scale, one minus cosine as a share of its baseline: between a "
         "fine-tuned network's features and those of its first-order expansion, against how far "
         "fine-tuning moved them (squares), and between the features of mixed weights and mixed "
@@ -69,8 +62,9 @@ def taylor(table: pd.DataFrame, ctl: pd.DataFrame, panels: Mapping[str, str]) ->
         rows=["distance / baseline"],
         columns=list(panels.values()),
         height=440,
+        findings=quoted(times.values()),
     )
-    for column, frame in enumerate(ticks.values(), 1):
+    for column, (frame, _) in enumerate(frames.values(), 1):
         labels = frame["layer"].str.removeprefix("block ").tolist()
         figure.update_xaxes(tickvals=frame["place"].tolist(), ticktext=labels, col=column)
     drawn = [value for both in frames.values() for frame in both for value in frame["mean"]]
@@ -86,16 +80,9 @@ def _shares(table: pd.DataFrame) -> pd.DataFrame:
     wide = blocks(table).pivot_table(index=keys, columns="metric", values="mean", sort=False)
     wide = wide[wide["baseline"] >= FLOOR]
     share = wide["distance"].clip(lower=FLOOR) / wide["baseline"]
-    found = share.groupby("layer", sort=False).agg(mean="median", low="min", high="max")
+    spread = share.groupby("layer", sort=False).agg(mean="median", low="min", high="max")
     places = {name: place for place, name in enumerate(dict.fromkeys(blocks(table)["layer"]), 1)}
-    return found.reset_index().assign(place=lambda frame: frame["layer"].map(places))
-
-
-def _compared(linearized: pd.DataFrame, mixed: pd.DataFrame) -> str:
-    """In how many blocks linearization errs more, and by what factor in the median."""
-    factors = (linearized.set_index("layer")["mean"] / mixed.set_index("layer")["mean"]).dropna()
-    more, times = int((factors > 1).sum()), plain(float(factors.median()))
-    return f"{more} of {len(factors)} blocks, and {times} times as much in the median"
+    return spread.reset_index().assign(place=lambda frame: frame["layer"].map(places))
 
 
 def taylor_accuracy(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -109,28 +96,22 @@ def taylor_accuracy(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     own = table[table["network"] == table["task"]]
     parts = {
         "pretrained": table[table["network"] == "PT"],
-        "fine-tuned network": own[own["model"] == "network"],
-        "its Taylor model": own[own["model"] == "taylor"],
+        "fine-tuned network": own[own["model"] == Expansion.NETWORK],
+        "its Taylor model": own[own["model"] == Expansion.TAYLOR],
     }
     looks = ((GREY, "x"), (BLUE, "circle"), (VERMILION, "square"))
-    start, tuned, expanded = (
-        rows.groupby("setting")["accuracy"].mean() * 100 for rows in parts.values()
+    gained, tuned = (
+        gained_points.by_setting(table, model=model)
+        for model in (Expansion.TAYLOR, Expansion.NETWORK)
     )
-    said = {
-        setting: f"{_points(expanded[setting] - start[setting])} of "
-        f"{_points(tuned[setting] - start[setting])} points"
-        for setting in panels
-    }
+    both = {name: f"{gained[name]} of {tuned[name]} points" for name in panels}
     return dots(
         [Kind(name, *look, rows) for (name, rows), look in zip(parts.items(), looks, strict=True)],
         panels,
-        f"Of the accuracy that fine-tuning gains, the Taylor model has {by_panel(panels, said)} "
+        f"Of the accuracy that fine-tuning gains, the Taylor model has {by_panel(panels, both)} "
         "(mean over tasks)",
         "A row for each task and one for their mean: test accuracy of the pretrained network "
         "(crosses), the fine-tuned one (circles) and its first-order expansion around the "
         "pretrained weights (squares); bars from the lowest seed to the highest.",
+        findings=quoted(gained.values(), tuned.values()),
     )
-
-
-def _points(value: float) -> str:
-    return f"{value:.1f}".replace("-", "−")

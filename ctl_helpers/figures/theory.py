@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ctl_helpers.figures.axes import log_axis, scales
 from ctl_helpers.figures.drawing import (
     BLUE,
     COLOURS,
@@ -16,10 +18,10 @@ from ctl_helpers.figures.drawing import (
     Figure,
     Line,
     draw,
-    log_axis,
-    scales,
     significant,
 )
+from ctl_helpers.findings.curvature import r_squared, share_of_bound, under_bound
+from ctl_helpers.findings.finding import Finding, quoted
 from ctl_helpers.findings.words import by_panel
 
 # Column → its name in a sentence and on an axis.
@@ -42,32 +44,19 @@ def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """
     table = table[table["setting"].isin(list(panels))]
     starts = list(dict.fromkeys(table["start"]))
-    lines, cells, found, axes = [], [], {}, {}
+    explained = {name: r_squared.by_setting(table, regressor=name) for name in _REGRESSORS}
+    lines, cells, axes = [], [], {}
     for row, setting in enumerate(panels, 1):
-        chosen = table[table["setting"] == setting]
-        found[setting] = {}
+        rows = table[table["setting"] == setting]
         for column, (name, (called, _)) in enumerate(_REGRESSORS.items(), 1):
-            fitted, determination = _least_squares(chosen[name], chosen["delta"])
-            found[setting][name] = determination
             number = len(cells) + 1 if cells else ""
-            axes |= {f"xaxis{number}": chosen[name], f"yaxis{number}": chosen["delta"]}
+            axes |= {f"xaxis{number}": rows[name], f"yaxis{number}": rows["delta"]}
             heading = called.removeprefix("the ").replace("_max", "<sub>max</sub>")
-            cells.append(f"{heading}: R² = {determination:.2f}")
-            look = {"mode": "lines", "line_dash": "dot", "hoverinfo": "skip"}
-            lines.append(Line("least squares", GREY, {"": fitted}, row, column, look=look))
-            for start, rows in chosen.groupby("start", sort=False):
-                place = starts.index(start)
-                data = {
-                    "x": significant(rows[name]),
-                    "y": significant(rows["delta"]),
-                    "text": _described(rows),
-                }
-                look = _markers(SYMBOLS[place // len(COLOURS) % len(SYMBOLS)], called)
-                colour = COLOURS[place % len(COLOURS)]
-                lines.append(Line(start, colour, {"": data}, row, column, look=look))
+            cells.append(f"{heading}: R² = {explained[name].get(setting, '–')}")
+            lines += _scattered(rows, name, starts, row, column)
     figure = draw(
         lines,
-        _best(found, panels),
+        _best(explained, panels),
         "Scatter plots of the deviation from linearity, delta, for pairs of fine-tuned networks: "
         "against the bound, against the largest eigenvalue of the Hessian alone, and against the "
         "squared distance of the weights alone, each with the line of least squares. Colours are "
@@ -80,10 +69,25 @@ def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         shared_y="rows",
         spacing=0.32 / len(panels),
         switches=scales(axes),
+        findings=quoted(*(of.values() for of in explained.values())),
     )
     for column, (_, axis) in enumerate(_REGRESSORS.values(), 1):
         figure.update_xaxes(title_text=axis, nticks=6, col=column)
     return figure.update_annotations(font_size=14)
+
+
+def _scattered(
+    rows: pd.DataFrame, name: str, starts: Sequence[str], row: int, column: int
+) -> Iterator[Line]:
+    """The least-squares line of a panel, and its pairs, a colour for each start."""
+    look = {"mode": "lines", "line_dash": "dot", "hoverinfo": "skip"}
+    fitted = _least_squares(rows[name], rows["delta"])
+    yield Line("least squares", GREY, {"": fitted}, row, column, look=look)
+    for start, part in rows.groupby("start", sort=False):
+        place = starts.index(str(start))
+        symbol = SYMBOLS[place // len(COLOURS) % len(SYMBOLS)]
+        look, colour = _markers(symbol, _REGRESSORS[name][0]), COLOURS[place % len(COLOURS)]
+        yield Line(str(start), colour, {"": _data(part, name, "delta")}, row, column, look=look)
 
 
 def inequality(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -97,78 +101,82 @@ def inequality(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         panels: setting → panel title, in order.
     """
     table = table[table["setting"].isin(list(panels))]
-    series = (
-        ("second_order", "second-order term", ORANGE, "diamond"),
-        ("delta", "δ", BLUE, "circle"),
-    )
-    look = {"mode": "lines", "line_dash": "dot", "hoverinfo": "skip"}
-    lines = []
-    for column, setting in enumerate(panels, 1):
-        chosen = table[table["setting"] == setting]
-        ends = [chosen["product"].min() / 1.3, chosen["product"].max() * 1.3]
-        lines.append(
-            Line("equal to the bound", GREY, {"": {"x": ends, "y": ends}}, 1, column, look=look)
-        )
-        for name, called, colour, symbol in series:
-            rows = chosen[(chosen[name] > 0) & (chosen["product"] > 0)]
-            data = {
-                "x": significant(rows["product"]),
-                "y": significant(rows[name]),
-                "text": _described(rows),
-            }
-            style = _markers(symbol, called)
-            lines.append(Line(called, colour, {"": data}, 1, column, look=style))
-    under = int((table["delta"] <= table["product"]).sum())
-    held = f"all {len(table)}" if under == len(table) else f"{under} of {len(table)}"
+    lines = [
+        line
+        for column, setting in enumerate(panels, 1)
+        for line in _both_sides(table[table["setting"] == setting], column)
+    ]
+    under = under_bound.by_setting(table)
+    always = all(float(share) == 1 for share in under.values())
+    held = "all" if always else f"{by_panel(panels, under)} of the"
     delta, second = (
-        by_panel(
-            panels,
-            (100 * table[name] / table["product"]).groupby(table["setting"]).median(),
-            "{:.2g}%",
-        )
-        for name in ("delta", "second_order")
+        share_of_bound.by_setting(table, term=term) for term in ("delta", "second_order")
     )
     figure = draw(
         lines,
         f"δ stays under the bound for {held} pairs of networks; in the median it is "
-        f"{delta} of the bound, the second-order term alone {second}",
+        f"{by_panel(panels, delta)} of the bound, the second-order term alone "
+        f"{by_panel(panels, second)}",
         "Scatter plot on log scales against the bound of second order. Circles are the deviation "
         "from linearity, delta; diamonds are the exact second-order term. The dotted line is where "
         "a value equals the bound; what lies under it keeps to the bound.",
         rows=["δ, second-order term"],
         columns=list(panels.values()),
         height=480,
+        findings=quoted(under.values(), delta.values(), second.values()),
     )
     drawn = table[["delta", "second_order"]].to_numpy()
     figure.update_xaxes(title_text=_REGRESSORS["product"][1], **log_axis(table["product"]))
     return figure.update_yaxes(**log_axis(drawn.ravel()))
 
 
-def _least_squares(x: pd.Series, y: pd.Series) -> tuple[dict[str, list[float]], float]:
-    """The fitted line, in enough points to be drawn on log axes too, and its R²."""
+def _both_sides(rows: pd.DataFrame, column: int) -> Iterator[Line]:
+    """The line where a value equals the bound; the second-order terms, and each δ."""
+    ends = [rows["product"].min() / 1.3, rows["product"].max() * 1.3]
+    look = {"mode": "lines", "line_dash": "dot", "hoverinfo": "skip"}
+    yield Line("equal to the bound", GREY, {"": {"x": ends, "y": ends}}, 1, column, look=look)
+    for name, called, colour, symbol in (
+        ("second_order", "second-order term", ORANGE, "diamond"),
+        ("delta", "δ", BLUE, "circle"),
+    ):
+        drawn = rows[(rows[name] > 0) & (rows["product"] > 0)]
+        data = {"": _data(drawn, "product", name)}
+        yield Line(called, colour, data, 1, column, look=_markers(symbol, called))
+
+
+def _data(rows: pd.DataFrame, x: str, y: str) -> dict[str, list[Any]]:
+    return {"x": significant(rows[x]), "y": significant(rows[y]), "text": _described(rows)}
+
+
+def _least_squares(x: pd.Series, y: pd.Series) -> dict[str, list[float]]:
+    """The fitted line, in enough points to be drawn on log axes too."""
     # All pairs of a single pretrained network have one curvature, which explains nothing.
     slope = np.polyfit(x, y, 1)[0] if x.nunique() > 1 else 0.0
-    intercept = y.mean() - slope * x.mean()
-    rest = ((y - slope * x - intercept) ** 2).sum() / ((y - y.mean()) ** 2).sum()
     spaced = np.geomspace if x.min() > 0 else np.linspace
     places = pd.Series(spaced(x.min(), x.max(), 40))
-    heights = slope * places + intercept
-    return {"x": significant(places), "y": significant(heights)}, float(1 - rest)
+    heights = slope * places + y.mean() - slope * x.mean()
+    return {"x": significant(places), "y": significant(heights)}
 
 
-def _best(found: Mapping[str, Mapping[str, float]], panels: Mapping[str, str]) -> str:
+def _best(explained: Mapping[str, Mapping[str, Finding]], panels: Mapping[str, str]) -> str:
     """Which regressor explains δ best, by setting."""
-    ranked = {s: sorted(d, key=d.__getitem__, reverse=True) for s, d in found.items()}
-    strength = {s: f"R² = {found[s][best]:.2f}" for s, (best, *_) in ranked.items()}
+    ranked = {
+        setting: sorted(
+            (name for name in explained if setting in explained[name]),
+            key=lambda name: -float(explained[name][setting]),
+        )
+        for setting in panels
+    }
+    strength = {s: f"R² = {explained[best][s]}" for s, (best, *_) in ranked.items()}
     winners = {best for best, *_ in ranked.values()}
     if len(winners) > 1:
-        told = {s: f"by {_REGRESSORS[best][0]}, {strength[s]}" for s, (best, *_) in ranked.items()}
-        return f"δ is explained best {by_panel(panels, told)}"
+        texts = {s: f"by {_REGRESSORS[best][0]}, {strength[s]}" for s, (best, *_) in ranked.items()}
+        return f"δ is explained best {by_panel(panels, texts)}"
     text = f"δ is explained best by {_REGRESSORS[winners.pop()][0]}: {by_panel(panels, strength)}"
-    if len(found) > 1:
+    if len(panels) > 1:
         return text
     ((setting, (_, *others)),) = ranked.items()
-    beaten = [f"{found[setting][other]:.2f} with {_REGRESSORS[other][0]}" for other in others]
+    beaten = [f"{explained[other][setting]} with {_REGRESSORS[other][0]}" for other in others]
     return f"{text}, against {' and '.join(beaten)}"
 
 

@@ -11,12 +11,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from ctl_helpers.analysis.regression import r_squared
 from ctl_helpers.findings.finding import measure
-from ctl_helpers.findings.replicates import Sample, Values, cube, ends, long, rank
+from ctl_helpers.findings.replicates import Sample, Values, ends, rank
 
 _FACTORS = ("pretrain_epochs", "finetune_epochs", "replaced")
-_REGRESSORS = ("product", "curvature", "squared_distance")
 
 
 @measure("{:.3g}")
@@ -67,33 +65,6 @@ def change_against(table: pd.DataFrame, other: pd.DataFrame) -> Sample:
     return _curves([table, other], share)
 
 
-@measure("{:.3g}")
-def explained(regression: pd.DataFrame) -> Sample:
-    """R² of a line through the product; negative where the line falls."""
-    return _regressed(regression, "", lambda rows: _explained(rows, 0))
-
-
-@measure("{:.3g}")
-def explained_parameters(regression: pd.DataFrame) -> Sample:
-    """The same with θ read as the parameters alone, without running statistics."""
-    return _regressed(regression, "_parameters", lambda rows: _explained(rows, 0))
-
-
-@measure("{:.3g}")
-def explained_more(regression: pd.DataFrame) -> Sample:
-    """R² of the product, as above, less the larger of R² of the curvature and of the distance.
-
-    NaN for a single start, whose curvature is one number and makes the product the distance.
-    """
-    return _regressed(regression, "", _more)
-
-
-@measure("{:.3g}")
-def explained_more_parameters(regression: pd.DataFrame) -> Sample:
-    """The same with θ read as the parameters alone."""
-    return _regressed(regression, "_parameters", _more)
-
-
 def _factor(table: pd.DataFrame) -> str:
     return next(name for name in _FACTORS if name in table)
 
@@ -131,29 +102,3 @@ def _curves(
 
 def _doublings(curve: Values) -> np.float64:
     return np.log2(curve.max() / curve.min()) if len(curve) > 1 else np.float64("nan")
-
-
-def _regressed(table: pd.DataFrame, reading: str, statistic: Callable[[Values], float]) -> Sample:
-    """Shape (starts, (δ and regressors), pairs), regressors being columns that end in a reading."""
-    names = ("delta", *(name + reading for name in _REGRESSORS))
-    keys = ["seed", "start", "pair"]
-    numbered = table.assign(pair=table.groupby(["seed", "start"]).cumcount())
-    values, seeds = cube(long(numbered, keys, names), ["start"], name=names, pair=None)
-    return Sample(values, seeds, "starts", statistic)
-
-
-def _more(rows: Values) -> float:
-    curvature = rows[:, 1 + _REGRESSORS.index("curvature")]
-    if np.nanmin(curvature) == np.nanmax(curvature):
-        return float("nan")
-    return _explained(rows, 0) - max(abs(_explained(rows, number)) for number in (1, 2))
-
-
-def _explained(rows: Values, number: int) -> float:
-    delta, x = rows[:, 0].ravel(), rows[:, number + 1].ravel()
-    known = ~(np.isnan(delta) | np.isnan(x))
-    # Through two points there is always a line.
-    if known.sum() < 3:
-        return float("nan")
-    slope = np.sum((x[known] - x[known].mean()) * (delta[known] - delta[known].mean()))
-    return float(np.sign(slope) * r_squared(x[known], delta[known]))

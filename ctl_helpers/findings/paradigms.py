@@ -1,128 +1,132 @@
-"""The numbers that claims on linearized networks and on linear layers only are judged by.
-
-As in :mod:`ctl_helpers.findings.cross_task`, a measure takes stored tables of one setting and
-gives a :class:`~ctl_helpers.findings.replicates.Sample`.
-"""
+"""Numbers on three ways to fine-tune: all parameters, the tangent space, linear layers only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from ctl_helpers.findings.finding import measure
 from ctl_helpers.findings.replicates import Sample, Values, cube, median, whole
+from ctl_helpers.findings.words import plain
+from ctl_helpers.results.labels import MAIN_PARADIGMS, PAPER_LAMBDA, Output, Paradigm
+from ctl_helpers.training.trainable import VARIANTS
 
 LOW = 0.1
 """Disentangled: at most so large an error ξ, a twentieth of the images of each task."""
 
-_FULL, _TANGENT, _OURS = MAIN = ("full", "tangent", "attention-weights")
-_ABLATION = (_OURS, "attention", "block-weights", "block")
+_OURS = Paradigm.ATTENTION_WEIGHTS
+_ALPHAS = ("alpha_i", "alpha_j")
+_TASKS, _PAIRS = ("task",), ("i", "j")
+_UNITS = {(): "seeds", _TASKS: "tasks", _PAIRS: "pairs"}
 
 
-# Appendix A of the CTL paper.
+def _behind(share: float) -> str:
+    points = f"{100 * abs(share):.1f}"
+    if points == "0.0":
+        return "level with"
+    return f"{points} points {'behind' if share > 0 else 'ahead of'}"
 
 
-@measure("{:.3g}")
-def taylor_lost(single: pd.DataFrame) -> Sample:
-    """Of the accuracy that fine-tuning gained, mean over tasks, what the Taylor model has not."""
-    rows = single.assign(network=np.where(single["network"] == "PT", "PT", "own"))
-    values, seeds = cube(
-        rows, ["task"], "accuracy", network=["PT", "own"], model=["network", "taylor"]
-    )
-
-    def lost(rows: Values) -> float:
-        (start, _), (tuned, taylor) = np.mean(rows, axis=0)
-        return float((tuned - taylor) / (tuned - start))
-
-    return whole(values, seeds, "tasks", lost)
-
-
-@measure("{:.3g}")
-def taylor_times_farther(taylor: pd.DataFrame, ctl: pd.DataFrame) -> Sample:
-    """Distance over baseline of Taylor models over that of CTL, at the block where it is least.
-
-    Replicates are tasks; CTL's share is the median over a seed's pairs that have the task.
-    """
-    off, seeds = _share(taylor)
-    both = pd.concat([ctl, ctl.assign(i=ctl["j"])])
-    mixed, _ = _share(both.groupby(["seed", "i", "layer", "metric"])["mean"].median().reset_index())
-
-    def times(rows: Values) -> float:
-        return float((median(rows[:, 0], axis=0) / median(rows[:, 1], axis=0)).min())
-
-    return Sample(np.stack([off, mixed], axis=1), seeds, "tasks", times)
-
-
-# Fine-tuning linear layers only.
+@measure("{:.1%}")
+def paradigm_accuracy(single: pd.DataFrame, *, paradigm: str) -> Sample:
+    """Accuracy of each task's own network, mean over tasks; of θ_PT where it is ``PT``."""
+    if paradigm == "PT":
+        return _mean(single[single["network"] == "PT"], "accuracy", *_TASKS)
+    own = _own(single)
+    return _mean(own[own["paradigm"] == paradigm], "accuracy", *_TASKS)
 
 
 @measure("{:.3g}")
 def single_nearer(single: pd.DataFrame) -> Sample:
     """How much farther from all parameters' accuracy the tangent space is than linear layers."""
-    return _single(single, lambda full, tangent, ours: abs(full - tangent) - abs(full - ours))
+
+    def nearer(mean: Mapping[str, float]) -> float:
+        full = mean[Paradigm.FULL]
+        return abs(full - mean[Paradigm.TANGENT]) - abs(full - mean[_OURS])
+
+    return _compared(_own(single), "accuracy", _TASKS, nearer)
+
+
+@measure(_behind)
+def single_behind(single: pd.DataFrame, *, paradigm: str, over: str = "full") -> Sample:
+    """How far a paradigm's accuracy on single tasks is behind another's, mean over tasks."""
+    return _compared(_own(single), "accuracy", _TASKS, lambda mean: mean[over] - mean[paradigm])
+
+
+@measure("{:.0%}")
+def sum_reached(addition: pd.DataFrame, *, paradigm: str, value: str = "share") -> Sample:
+    """Mean over tasks of what all task vectors added reach at the chosen α, on test data.
+
+    Args:
+        value: ``accuracy``, or ``share``: of the accuracy of the tasks' own networks.
+    """
+    rows = _at_chosen(addition)
+    return _mean(rows[rows["paradigm"] == paradigm], value, *_TASKS)
+
+
+@measure("{:.2g}")
+def sum_alpha(addition: pd.DataFrame, *, paradigm: str) -> Sample:
+    """The chosen α, mean over seeds."""
+    rows = _at_chosen(addition)
+    return _mean(rows[rows["paradigm"] == paradigm], "alpha")
 
 
 @measure("{:.3g}")
-def single_behind(single: pd.DataFrame) -> Sample:
-    """Accuracy of all parameters less that of linear layers only, mean over tasks."""
-    return _single(single, lambda full, _, ours: full - ours)
+def sum_over(addition: pd.DataFrame, *, paradigm: str, over: str, value: str) -> Sample:
+    """:func:`sum_reached` of a paradigm less that of another."""
+    return _compared(_at_chosen(addition), value, _TASKS, lambda mean: mean[paradigm] - mean[over])
 
 
 @measure("{:.3g}")
-def sum_over_tangent(addition: pd.DataFrame) -> Sample:
-    """Accuracy of added task vectors, linear layers only less tangent space, mean over tasks."""
-    return _added(addition, "accuracy", MAIN, lambda _, tangent, ours: ours - tangent)
+def ablation_over_tangent(addition: pd.DataFrame, *, value: str) -> Sample:
+    """:func:`sum_reached`, the least of Table 2's four rows, less that of the tangent space."""
+    paradigms = (Paradigm.TANGENT, *VARIANTS)
+
+    def least(mean: Mapping[str, float]) -> float:
+        return min(mean[row] for row in VARIANTS) - mean[Paradigm.TANGENT]
+
+    return _compared(_at_chosen(addition), value, _TASKS, least, paradigms)
+
+
+@measure("{:.0%}")
+def disentangled(maps: pd.DataFrame, *, paradigm: str) -> Sample:
+    """Share of the plane where classification is disentangled: ξ ≤ :data:`LOW`."""
+    rows = _region(maps)
+    return _mean(rows[rows["paradigm"] == paradigm], "low", *_PAIRS)
 
 
 @measure("{:.3g}")
-def sum_over_full(addition: pd.DataFrame) -> Sample:
-    """The same, tangent space less all parameters."""
-    return _added(addition, "accuracy", MAIN, lambda full, tangent, _: tangent - full)
+def disentangled_over(maps: pd.DataFrame, *, paradigm: str, over: str) -> Sample:
+    """The same, a paradigm less another."""
+    return _compared(_region(maps), "low", _PAIRS, lambda mean: mean[paradigm] - mean[over])
 
 
-@measure("{:.3g}")
-def share_over_tangent(addition: pd.DataFrame) -> Sample:
-    """Normalized accuracy of added task vectors, linear layers only less tangent space."""
-    return _added(addition, "share", MAIN, lambda _, tangent, ours: ours - tangent)
+@measure(lambda nats: f"{plain(nats)} nats")
+def representation_inside(maps: pd.DataFrame, *, paradigm: str) -> Sample:
+    """Mean error of the representation (nats) for 0 ≤ α ≤ 1."""
+    return _inside(maps, Output.REPRESENTATION, paradigm)
 
 
-@measure("{:.3g}")
-def share_over_full(addition: pd.DataFrame) -> Sample:
-    """The same, tangent space less all parameters."""
-    return _added(addition, "share", MAIN, lambda full, tangent, _: tangent - full)
+@measure("{:.1%}")
+def classification_inside(maps: pd.DataFrame, *, paradigm: str) -> Sample:
+    """Mean error of classification for 0 ≤ α ≤ 1."""
+    return _inside(maps, Output.CLASSIFICATION, paradigm)
 
 
-@measure("{:.3g}")
-def ablation_sum(addition: pd.DataFrame) -> Sample:
-    """Accuracy of the sum less that of the tangent space, the least of Table 2's four rows."""
-    return _added(addition, "accuracy", (_TANGENT, *_ABLATION), _least_over_first)
-
-
-@measure("{:.3g}")
-def ablation_share(addition: pd.DataFrame) -> Sample:
-    """The same for normalized accuracy."""
-    return _added(addition, "share", (_TANGENT, *_ABLATION), _least_over_first)
-
-
-@measure("{:.3g}")
-def region_tangent(maps: pd.DataFrame) -> Sample:
-    """Share of the plane where classification is disentangled, tangent space less full."""
-    return _region(maps, "classification", lambda full, tangent, _: tangent - full)
-
-
-@measure("{:.3g}")
-def region_ours(maps: pd.DataFrame) -> Sample:
-    """The same, linear layers only less full."""
-    return _region(maps, "classification", lambda full, _, ours: ours - full)
-
-
-@measure("{:.3g}")
+@measure("{:.2g} nats")
 def representation_beyond(maps: pd.DataFrame) -> Sample:
     """Error of the representation (nats) where both α are over 1, linear layers only."""
     values, seeds = _beyond(maps)
     return Sample(values, seeds, "pairs", lambda rows: np.nanmean(rows[:, 0]))
+
+
+@measure("{:.2f}")
+def classification_beyond(maps: pd.DataFrame) -> Sample:
+    """Error of classification there."""
+    values, seeds = _beyond(maps)
+    return Sample(values, seeds, "pairs", lambda rows: np.nanmean(rows[:, 1]))
 
 
 @measure("{:.3g}")
@@ -137,116 +141,106 @@ def heads_degrade(maps: pd.DataFrame) -> Sample:
     return Sample(values, seeds, "pairs", lambda rows: np.nanmean(rows[:, 1] - np.sqrt(rows[:, 0])))
 
 
-@measure("{:.3g}")
-def nearer_orthogonal_than_full(cosines: pd.DataFrame) -> Sample:
-    """Mean |cosine| between task vectors, all parameters over linear layers only."""
-    return _angles(cosines, lambda full, _, ours: full / ours)
+@measure(plain)
+def mean_cosine(cosines: pd.DataFrame, *, paradigm: str) -> Sample:
+    """Mean |cosine| between the task vectors of two tasks."""
+    rows = _angles(cosines)
+    return _mean(rows[rows["paradigm"] == paradigm], "size", *_PAIRS)
 
 
 @measure("{:.3g}")
-def nearer_orthogonal_than_tangent(cosines: pd.DataFrame) -> Sample:
-    """The same, tangent space over linear layers only."""
-    return _angles(cosines, lambda _, tangent, ours: tangent / ours)
+def nearer_orthogonal(cosines: pd.DataFrame, *, over: str) -> Sample:
+    """The same, a paradigm over linear layers only."""
+    return _compared(_angles(cosines), "size", _PAIRS, lambda mean: mean[over] / mean[_OURS])
 
 
-@measure("{:.3g}")
-def interference_of_full(interference: pd.DataFrame) -> Sample:
-    """What vectors move of other tasks' embeddings over their own's: full over linear layers."""
-    own = interference["i"] == interference["task"]
-    rows = interference.assign(whose=np.where(own, "own", "other"))
-    values, seeds = cube(rows, ["i"], "moved", paradigm=MAIN, whose=["other", "own"])
+@measure("{:.2f}")
+def interference(moved: pd.DataFrame, *, paradigm: str, over: str | None = None) -> Sample:
+    """What vectors move of other tasks' embeddings over their own's; over another paradigm's."""
+    own = moved["i"] == moved["task"]
+    rows = moved.assign(whose=np.where(own, "own", "other"))
+    names = [paradigm] if over is None else [paradigm, over]
+    values, seeds = cube(rows, ["i"], "moved", paradigm=names, whose=["other", "own"])
 
     def times(rows: Values) -> float:
         other, own = np.nanmean(rows, axis=0).T
-        full, _, ours = other / own
-        return float(full / ours)
+        ratios = other / own
+        return float(ratios[0] if over is None else ratios[0] / ratios[1])
 
     return Sample(values, seeds, "task vectors", times)
 
 
-@measure("{:.3g}")
-def step_time_tangent(cost: pd.DataFrame) -> Sample:
-    """Time of a training step, tangent space over all parameters."""
-    return _cost(cost, "seconds", lambda full, tangent, _: tangent / full)
+@measure(plain)
+def equation_2_error(linear: pd.DataFrame, *, paradigm: str) -> Sample:
+    """1 − cosine of both sides of Equation 2, mean over blocks and pairs, at the paper's λ."""
+    off = (linear["lam"] - PAPER_LAMBDA).abs()
+    rows = linear[np.isclose(off, off.min()) & (linear["metric"] == "distance")]
+    return _mean(rows[rows["paradigm"] == paradigm], "mean", *_PAIRS)
 
 
-@measure("{:.3g}")
-def step_time_ours(cost: pd.DataFrame) -> Sample:
-    """The same, linear layers only over all parameters."""
-    return _cost(cost, "seconds", lambda full, _, ours: ours / full)
+@measure("{:.2f}")
+def step_cost(cost: pd.DataFrame, *, paradigm: str, value: str, over: str = "full") -> Sample:
+    """A training step's ``seconds`` or peak ``bytes`` over another paradigm's, each a median."""
+    values, seeds = cube(cost, ["repetition"], value, paradigm=[paradigm, over])
+
+    def times(rows: Values) -> float:
+        one, other = median(rows, axis=0)
+        return float(one / other)
+
+    return Sample(values, seeds, "repetitions", times)
 
 
-@measure("{:.3g}")
-def step_memory_tangent(cost: pd.DataFrame) -> Sample:
-    """Peak memory of a training step, tangent space over all parameters."""
-    return _cost(cost, "bytes", lambda full, tangent, _: tangent / full)
+def _mean(rows: pd.DataFrame, value: str, *unit: str) -> Sample:
+    """The mean of a column; ``unit`` tells a seed's replicates apart."""
+    means = rows.groupby(["seed", *unit], sort=False)[value].mean()
+    seeds = means.index.get_level_values("seed").tolist()
+    return Sample(means.to_numpy(float), seeds, _UNITS[unit], np.mean)
 
 
-@measure("{:.3g}")
-def step_memory_ours(cost: pd.DataFrame) -> Sample:
-    """The same, linear layers only over all parameters."""
-    return _cost(cost, "bytes", lambda full, _, ours: ours / full)
-
-
-Statistic = Callable[..., float]
-"""Of a number for each paradigm."""
-
-
-def _share(table: pd.DataFrame) -> tuple[Values, list[object]]:
-    """Distance over baseline, shape (tasks, layers)."""
-    values, seeds = cube(table, ["i"], metric=["distance", "baseline"], layer=None)
-    return values[:, 0] / values[:, 1], seeds
-
-
-def _by_paradigm(values: Values, seeds: list[object], unit: str, statistic: Statistic) -> Sample:
-    """A statistic of each paradigm's mean over the replicates that every paradigm has.
-
-    Values have shape (replicates, paradigms).
-    """
-    return whole(values, seeds, unit, lambda rows: statistic(*np.mean(rows, axis=0)))
-
-
-def _single(single: pd.DataFrame, statistic: Statistic) -> Sample:
-    own = single[single["network"] == single["task"]]
-    values, seeds = cube(own, ["task"], "accuracy", paradigm=MAIN)
-    return _by_paradigm(values, seeds, "tasks", statistic)
-
-
-def _added(
-    addition: pd.DataFrame, value: str, paradigms: Sequence[str], statistic: Statistic
+def _compared(
+    table: pd.DataFrame,
+    value: str,
+    unit: tuple[str, ...],
+    compare: Callable[[Mapping[str, float]], float],
+    paradigms: Sequence[str] = MAIN_PARADIGMS,
 ) -> Sample:
-    """At the α that held-out data chose, on test data."""
-    rows = addition[addition["chosen"] & (addition["split"] == "test")]
-    values, seeds = cube(rows, ["task"], value, paradigm=paradigms)
-    return _by_paradigm(values, seeds, "tasks", statistic)
+    """A number of each paradigm's mean over the replicates that every paradigm has."""
+    values, seeds = cube(table, unit, value, paradigm=paradigms)
+
+    def number(rows: Values) -> float:
+        return float(compare(dict(zip(paradigms, np.mean(rows, axis=0), strict=True))))
+
+    return whole(values, seeds, _UNITS[unit], number)
 
 
-def _least_over_first(first: float, *others: float) -> float:
-    return min(others) - first
+def _own(single: pd.DataFrame) -> pd.DataFrame:
+    """Each task's own network."""
+    return single[single["network"] == single["task"]]
 
 
-def _region(maps: pd.DataFrame, measure: str, statistic: Statistic) -> Sample:
-    rows = maps[maps["measure"] == measure]
-    values, seeds = cube(
-        rows.assign(low=1.0 * (rows["error"] <= LOW)), ["i", "j"], "low", paradigm=MAIN
-    )
-    return _by_paradigm(values, seeds, "pairs", statistic)
+def _at_chosen(addition: pd.DataFrame) -> pd.DataFrame:
+    """Test rows at the factor that held-out data chose."""
+    return addition[addition["chosen"] & (addition["split"] == "test")]
+
+
+def _region(maps: pd.DataFrame) -> pd.DataFrame:
+    rows = maps[maps["measure"] == Output.CLASSIFICATION]
+    return rows.assign(low=1.0 * (rows["error"] <= LOW))
+
+
+def _inside(maps: pd.DataFrame, output: str, paradigm: str) -> Sample:
+    inside = maps["alpha_i"].between(0, 1) & maps["alpha_j"].between(0, 1)
+    rows = maps[inside & (maps["measure"] == output) & (maps["paradigm"] == paradigm)]
+    return _mean(rows, "error", *_PAIRS)
 
 
 def _beyond(maps: pd.DataFrame) -> tuple[Values, list[object]]:
-    """Errors of linear layers only where both α are over 1, (pairs, both measures, points)."""
-    rows = maps[(maps["paradigm"] == _OURS) & (maps["alpha_i"] > 1) & (maps["alpha_j"] > 1)]
-    measures = ["representation", "classification"]
-    return cube(rows, ["i", "j"], "error", measure=measures, alpha_i=None, alpha_j=None)
+    """Errors of linear layers only where both α are over 1, (pairs, both outputs, points)."""
+    rows = maps[(maps["paradigm"] == _OURS) & (maps[list(_ALPHAS)] > 1).all(axis=1)]
+    outputs = [Output.REPRESENTATION, Output.CLASSIFICATION]
+    return cube(rows, ["i", "j"], "error", measure=outputs, **dict.fromkeys(_ALPHAS))
 
 
-def _angles(cosines: pd.DataFrame, statistic: Statistic) -> Sample:
+def _angles(cosines: pd.DataFrame) -> pd.DataFrame:
     rows = cosines[cosines["i"] < cosines["j"]]
-    values, seeds = cube(rows.assign(size=rows["cosine"].abs()), ["i", "j"], "size", paradigm=MAIN)
-    return _by_paradigm(values, seeds, "pairs", statistic)
-
-
-def _cost(cost: pd.DataFrame, value: str, statistic: Statistic) -> Sample:
-    """Medians over repetitions."""
-    values, seeds = cube(cost, ["repetition"], value, paradigm=MAIN)
-    return Sample(values, seeds, "repetitions", lambda rows: statistic(*median(rows, axis=0)))
+    return rows.assign(size=rows["cosine"].abs())
