@@ -11,7 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from ctl_helpers.figures import drawing, heatmaps, static
+from ctl_helpers.figures import axes, drawing, heatmaps, static
 from ctl_helpers.figures.drawing import BLUE, GREEN, Line
 
 
@@ -33,7 +33,7 @@ def line(name: str, colour: str, *choices: str, group: str = "", **look: object)
 def test_an_image_has_every_point_and_word_of_its_figure() -> None:
     lines = [line("α = 0.5", BLUE, ""), line("baseline", GREEN, "", marker_symbol="square")]
     figure = drawing.draw(lines, "Takeaway", "A.", rows=["loss"], columns=["λ<sub>max</sub>"])
-    figure.update_yaxes(**drawing.LOG_AXIS).update_xaxes(title_text="epochs")
+    figure.update_yaxes(**axes.LOG_AXIS).update_xaxes(title_text="epochs")
     image = made(figure)
     # Markers stand in the legend, too.
     assert image.count("<use") == 2 * (3 + 1)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from ctl_helpers.figures.axes import log_axis
 from ctl_helpers.figures.drawing import (
     BLUE,
     GREY,
@@ -13,7 +14,6 @@ from ctl_helpers.figures.drawing import (
     Figure,
     Line,
     draw,
-    log_axis,
     point_look,
     points,
     significant,

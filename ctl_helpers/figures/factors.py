@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from ctl_helpers.figures.axes import log_axis, number_axis
 from ctl_helpers.figures.drawing import (
     BLUE,
     GREEN,
@@ -15,8 +16,6 @@ from ctl_helpers.figures.drawing import (
     Line,
     band,
     draw,
-    log_axis,
-    number_axis,
     over_seeds,
     point_look,
     points,

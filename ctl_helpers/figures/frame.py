@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 from plotly.graph_objects import Figure
 
 PANEL = 200
@@ -18,6 +19,8 @@ PANEL = 200
 
 _ABOVE_PLOT = 40  # titles of columns
 _MENUS = 44
+_TITLE = {"font": {"size": 15}, "x": 0.01, "y": 1, "yanchor": "top", "pad": {"t": 10}}
+_LEGEND = {"orientation": "h", "yanchor": "bottom", "yref": "container", "y": 0, "x": 0}
 
 
 @dataclass(frozen=True)
@@ -67,35 +70,56 @@ def framed(
     """
     wrapped = "<br>".join(textwrap.wrap(title, 64))
     controls = _MENUS if menus else 0
-    heights = {
-        "title": 30 + 18 * wrapped.count("<br>"),
-        "controls": controls,
-        "plot": height - controls,
-    }
+    above = {"title": 30 + 18 * wrapped.count("<br>"), "controls": controls}
+    plot = height - controls
     margin = {"l": 64, "r": 30, "t": _ABOVE_PLOT, "b": 65 + _legend_height(names, min_width)}
-    meta = {
-        "takeaway": title,
-        "alt": f"{title}. {alt}",
-        "min_width": min_width,
-        "heights": heights,
-        "margin": margin,
-        "controls": [{"kind": menu.kind, "label": menu.label} for menu in menus],
-        "findings": [dict(finding) for finding in findings],
-    }
-    look = {"font": {"size": 15}, "x": 0.01, "y": 1, "yanchor": "top", "pad": {"t": 10}}
-    place = {"xanchor": "left", "yanchor": "bottom", "y": 1 + 30 / (heights["plot"] - 112)}
+    place = {"xanchor": "left", "yanchor": "bottom", "y": 1 + 30 / (plot - 112)}
     return figure.update_layout(
-        title={"text": wrapped, **look},
-        meta=meta,
+        title={"text": wrapped, **_TITLE},
+        meta={
+            "takeaway": title,
+            "alt": f"{title}. {alt}",
+            "min_width": min_width,
+            "heights": {**above, "plot": plot},
+            "margin": margin,
+            "controls": [{"kind": menu.kind, "label": menu.label} for menu in menus],
+            "findings": [dict(finding) for finding in findings],
+        },
         updatemenus=[
             {"buttons": menu.buttons, "x": 0.3 * number, **place, "font": {"size": 12}}
             for number, menu in enumerate(menus)
         ],
-        height=sum(heights.values()),
-        margin={**margin, "t": _ABOVE_PLOT + heights["title"] + controls},
-        legend={"orientation": "h", "yanchor": "bottom", "yref": "container", "y": 0, "x": 0},
+        height=plot + sum(above.values()),
+        margin={**margin, "t": _ABOVE_PLOT + sum(above.values())},
+        legend=_LEGEND,
         template="plotly_white",
     )
+
+
+def offer_pairs(figure: Figure, table: pd.DataFrame, joint: str) -> Figure:
+    """Have the pages set a small heat map of pairs above a figure, which chooses one in its menu.
+
+    Args:
+        figure: a figure whose first menu is of pairs; it is changed.
+        table: rows of ``i``, ``j`` and ``mean``: what is told of a pair is the mean over them.
+        joint: what stands between two names in the menu.
+    """
+    means = table.groupby(["i", "j"], sort=False)["mean"].mean()
+    told = {(i, j): float(f"{mean:.2g}") for i, j, mean in means.reset_index().to_numpy()}
+    names = list(dict.fromkeys(name for pair in told for name in pair))
+    options = [choice.label for choice in figure.layout.updatemenus[0].buttons]
+
+    def cell(*pair: str) -> dict[str, float] | None:
+        for i, j in (pair, pair[::-1]):
+            if (i, j) in told and f"{i}{joint}{j}" in options:
+                return {"option": options.index(f"{i}{joint}{j}"), "mean": told[i, j]}
+        return None
+
+    cells = [[cell(row, column) for column in names[:n]] for n, row in enumerate(names)][1:]
+    meta = figure.layout.meta
+    menu, *others = meta["controls"]
+    pairs = {**menu, "kind": "pairs", "names": names, "cells": cells}
+    return figure.update_layout(meta={**meta, "controls": [pairs, *others]})
 
 
 def _legend_height(names: Collection[str], min_width: int) -> int:

@@ -7,22 +7,22 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from ctl_helpers.figures.axes import LOG_AXIS
+from ctl_helpers.figures.contrast import contrast
 from ctl_helpers.figures.drawing import (
     ALL,
     COLOURS,
     GREY,
-    LOG_AXIS,
     SYMBOLS,
     Figure,
     Line,
     by_pair,
-    contrast,
     draw,
-    offer_pairs,
     point_look,
     points,
     significant,
 )
+from ctl_helpers.figures.frame import offer_pairs
 from ctl_helpers.figures.lengths import in_view, length_axes, mean_length, step_look
 from ctl_helpers.findings.words import by_panel
 

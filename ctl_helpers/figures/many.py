@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from ctl_helpers.figures.axes import log_axis, number_axis
 from ctl_helpers.figures.drawing import (
     BLUE,
     GREY,
@@ -13,8 +14,6 @@ from ctl_helpers.figures.drawing import (
     Figure,
     Line,
     draw,
-    log_axis,
-    number_axis,
     over_seeds,
     point_look,
     points,

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ctl_helpers.figures.drawing import Figure, contrast
+from ctl_helpers.figures.contrast import contrast
+from ctl_helpers.figures.drawing import Figure
 from ctl_helpers.findings.words import by_panel
 
 

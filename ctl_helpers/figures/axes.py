@@ -1,0 +1,47 @@
+"""Axes of numbers, linear and logarithmic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+
+from plotly.graph_objects import Figure
+
+LOG_AXIS = {"type": "log", "exponentformat": "power", "dtick": 1}
+
+
+def number_axis(figure: Figure, values: Iterable[float], label: str, **place: int) -> None:
+    """Label a horizontal axis of numbers, and put its ticks at the values where they fit."""
+    places = sorted({float(value) for value in values})
+    nearest = min((b - a for a, b in pairwise(places)), default=0)
+    ticks = {"tickvals": places} if nearest * 12 > places[-1] - places[0] else {}
+    figure.update_xaxes(title_text=label, **ticks, **place)
+    # Panels above share the ticks, and their line at 0.
+    figure.update_xaxes(zeroline=False, col=place.get("col"))
+
+
+def log_axis(values: Iterable[float]) -> dict[str, object]:
+    """A logarithmic axis with a tick a power of ten, and at 2 and 5 where there are few powers."""
+    drawn = [value for value in values if value > 0]
+    wide = bool(drawn) and max(drawn) > 100 * min(drawn)
+    return LOG_AXIS if wide else {**LOG_AXIS, "dtick": "D2"}
+
+
+def scales(axes: Mapping[str, Iterable[float]]) -> dict[str, dict[str, object]]:
+    """Switches between linear and logarithmic axes.
+
+    Args:
+        axes: an axis's name in the layout → the values that stand on it.
+    """
+    linear = dict.fromkeys(LOG_AXIS) | {"type": "linear"}
+    return {
+        label: {
+            f"{axis}.{key}": value
+            for axis, form in forms.items()
+            for key, value in {**form, "autorange": True}.items()
+        }
+        for label, forms in {
+            "linear axes": dict.fromkeys(axes, linear),
+            "log axes": {axis: log_axis(values) for axis, values in axes.items()},
+        }.items()
+    }
