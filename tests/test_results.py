@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from ctl_helpers import results, settings
 from ctl_helpers.data import tasks
+from ctl_helpers.findings.finding import Measure
+from ctl_helpers.findings.replicates import Sample
+from ctl_helpers.project import TableError
+from ctl_helpers.results import shapes
+from ctl_helpers.results.columns import Column
+from ctl_helpers.settings.schema import Section
 from ctl_helpers.site import pages
 
 
-def write(folder: Path, setting: str, seed: int, value: float) -> None:
-    recorder = results.Recorder(settings.load(setting), "9.9", {"seed": seed}, str(folder))
+def write(folder: Path, setting: str, seed: int, value: float, **parameters: object) -> None:
+    given = {"seed": seed, **parameters}
+    recorder = results.Recorder(settings.load(setting), "9.9", given, str(folder))
     recorder.save("numbers", pd.DataFrame({"value": [value]}))
     recorder.finish()
+
+
+@pytest.fixture(autouse=True)
+def declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(shapes.TABLES, "9.9", {"numbers": [Column("value")]})
 
 
 @pytest.fixture
@@ -49,6 +63,34 @@ def test_local_runs_come_before_published_ones_of_the_same_setting(published: Pa
     assert found == {("digits-mlp", 7, 3.0), ("mnist-mlp", 0, 2.0)}
     assert list(pages.panels("9.9")) == ["mnist-mlp", "digits-mlp"]
     assert pages.panels("9.9")["digits-mlp"] == "Digits MLP (stand-in)"
+
+
+def mean(table: pd.DataFrame) -> Sample:
+    return Sample(table["value"].to_numpy(), table["seed"].tolist(), "seeds", np.mean)
+
+
+def test_runs_of_other_grid_points_are_told_apart_and_never_averaged(
+    published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = {"seed": [0, 1], "rate": [0.1, 0.2], "tasks": [["a", "b"]]}
+    plain = settings.describe("digits-mlp")
+    made_up = plain.model_copy(update={"sections": {"9.9": Section(grid=grid)}})
+    monkeypatch.setattr(settings, "describe", lambda name: made_up)
+    for seed, rate in product(grid["seed"], grid["rate"]):
+        folder = published / "9_9" / f"digits-mlp-seed-{seed}-rate-{rate}"
+        write(folder, "digits-mlp", seed, 10 * rate + seed, rate=rate, tasks=["a", "b"])
+    table = results.tables("9.9", "numbers")
+    points = set(table[["seed", "grid_rate", "value"]].itertuples(index=False, name=None))
+    assert points == {(0, 0.1, 1.0), (0, 0.2, 2.0), (1, 0.1, 2.0), (1, 0.2, 3.0)}
+    assert set(table["grid_tasks"]) == {"['a', 'b']"}
+    measure = Measure(mean, "{:.1f}".format)
+    with pytest.raises(TableError, match=r"digits-mlp: runs differ in rate \(0\.1, 0\.2\)"):
+        measure.by_setting(table)
+    one = measure.by_setting(table[table["grid_rate"] == 0.1])["digits-mlp"]
+    assert (str(one), one.name) == ("1.5", "mean(9.9/numbers)")
+    page = pages.Page("9.9")
+    with pytest.raises(TableError, match="choose one value of the column 'grid_rate'"):
+        page.say(lambda table, panels: str(len(table)), "numbers")
 
 
 def test_a_run_without_a_table_is_left_out_of_it(published: Path) -> None:

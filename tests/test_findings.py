@@ -1,0 +1,76 @@
+"""Findings: one number of one setting, the same wherever it is quoted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ctl_helpers.findings.finding import MEASURES, Measure, measure, quoted
+from ctl_helpers.findings.replicates import Sample, cube, rank
+from ctl_helpers.findings.words import by_panel, mark, quote
+
+PANELS = {"b": "B (stand-in)", "a": "A"}
+
+
+def height(table: pd.DataFrame, *, at: float = 0.0) -> Sample:
+    """Mean of ``y`` where ``x`` is ``at``."""
+    rows = table[table["x"] == at]
+    mean = np.mean if len(rows) else lambda none: float("nan")
+    return Sample(rows["y"].to_numpy(float), rows["seed"].tolist(), "rows", mean)
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    rows = [("a", 0, 0.0, 1.0), ("a", 1, 0.0, 2.0), ("b", 0, 0.0, 4.0), ("b", 0, 1.0, 8.0)]
+    return pd.DataFrame(rows, columns=["setting", "seed", "x", "y"])
+
+
+def test_a_finding_has_value_words_and_a_name_that_says_what_it_is_of(table: pd.DataFrame) -> None:
+    heights = Measure(height, "{:.1f} m".format)
+    table.attrs["table"] = "9.9/heights"
+    found = heights.by_setting(table[table["y"] < 9])
+    assert {name: str(one) for name, one in found.items()} == {"a": "1.5 m", "b": "4.0 m"}
+    assert (found["a"].name, float(found["a"])) == ("height(9.9/heights)", 1.5)
+    assert quote(PANELS, found) == f"{mark(found['b'])} (B) and {mark(found['a'])} (A)"
+    assert quoted(found.values())[1]["text"] == by_panel({"b": "B"}, found)
+    higher = heights.by_setting(table, at=1.0)
+    # Setting a has no such row, so that there is no number to speak of.
+    assert [one.name for one in higher.values()] == ["height(9.9/heights, at=1.0)"]
+
+
+def test_settings_that_lack_a_table_have_no_finding(table: pd.DataFrame) -> None:
+    both = Measure(lambda first, second: height(second), str)
+    assert list(both.by_setting(table, table[table["setting"] == "a"])) == ["a"]
+
+
+def test_measures_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(MEASURES, "height", raising=False)
+    declared = measure("{:.0%}")(height)
+    assert MEASURES["height"] is declared
+    assert declared.write(0.5) == "50%"
+
+
+def test_intervals_draw_seeds_and_replicates_within_them() -> None:
+    seeds = [0] * 50 + [1] * 50
+    values = np.r_[np.zeros(50), np.ones(50)] + np.linspace(-0.01, 0.01, 100)
+    low, high = Sample(values, seeds, "pairs", np.mean).interval()
+    # Two seeds drawn twice: a quarter of the time both are the same.
+    assert (low, high) == (pytest.approx(0, abs=0.02), pytest.approx(1, abs=0.02))
+    drawn: list[int] = []
+
+    def different(rows: np.ndarray) -> float:
+        drawn.append(len(np.unique(rows)))
+        return 0.0
+
+    Sample(values, seeds, "pairs", different).interval(20)
+    # Within a drawn seed some rows come twice and others not at all.
+    assert max(drawn) < 100
+    assert Sample(values[:1], [0], "pairs", np.mean).interval() is None
+
+
+def test_a_cube_averages_what_is_no_axis_and_marks_what_is_missing(table: pd.DataFrame) -> None:
+    values, seeds = cube(table, ["setting"], "y", x=[1.0, 0.0])
+    assert seeds == [0, 0, 1]
+    np.testing.assert_equal(values, [[np.nan, 1], [8, 4], [np.nan, 2]])
+    assert rank(np.array([1.0, 2, 2, np.nan]), np.array([3.0, 1, 1, 5])) == -1
