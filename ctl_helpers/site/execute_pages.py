@@ -37,7 +37,7 @@ def execute_pages(folder: Path, cache_folder: Path) -> None:
     kernels = min(os.cpu_count() or 1, waiting.qsize())
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         working = [pool.submit(_executed, waiting, folder) for _ in range(kernels)]
-    for page in [page for each in working for page in each.result()]:
+    for page in [page for work in working for page in work.result()]:
         bundle = CacheBundleIn(page.nb, page.uri)
         cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 

@@ -26,14 +26,14 @@ def write(path: Path) -> None:
     tasks = [setting.pretrain, *setting.finetune]
     first = {task: next(iter(batches)) for task, batches in setting.streams(tasks).items()}
     _, labels = first[setting.pretrain]  # in one order for every task
-    chosen = [int((labels == digit).nonzero()[0]) for digit in range(_DIGITS)]
+    places = [int((labels == digit).nonzero()[0]) for digit in range(_DIGITS)]
     order = setting.build().state_dict()  # a stored checkpoint has an order of its own
     networks = {
         name: {key: state[key] for key in order} for name, state in setting.checkpoints(0).items()
     }
     text = script(
         networks,
-        {task: images[chosen].flatten(1) for task, (images, _) in first.items()},
+        {task: images[places].flatten(1) for task, (images, _) in first.items()},
     )
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from ctl_helpers import results, settings
 _FOLDER = "data"
 
 
-def known(section: str) -> list[str]:
+def of_section(section: str) -> list[str]:
     """The tables that stored runs of a section have: ``["4_1/accuracy", …]``."""
     folder = results.folder_name(section)
     files = [path for run in results.runs(section) for path in run.folder.glob("*.parquet")]
@@ -28,10 +28,10 @@ def write(site: Path) -> None:
         site: the folder of the built site.
     """
     shutil.rmtree(site / _FOLDER, ignore_errors=True)
-    sections = {name for each in settings.names() for name in settings.load(each).sections}
+    sections = {part for name in settings.names() for part in settings.load(name).sections}
     for section in sorted(sections):
-        for place in known(section):
-            path = site / _FOLDER / place
+        for table_name in of_section(section):
+            path = site / _FOLDER / table_name
             path.parent.mkdir(parents=True, exist_ok=True)
             table = results.tables(section, path.name)
             table.to_parquet(path.with_suffix(".parquet"), index=False)
@@ -46,7 +46,7 @@ def links(tables: Sequence[str], docname: str) -> str:
         docname: of the page that links, such as ``"book/4_1"``.
     """
     up = "../" * (len(PurePosixPath(docname).parts) - 1)
-    found = []
+    spans = []
     for table in tables:
         name = html.escape(table.rpartition("/")[2])
         files = " ".join(
@@ -54,5 +54,5 @@ def links(tables: Sequence[str], docname: str) -> str:
             f'aria-label="Download {name} as {kind}">{kind}</a>'
             for kind in ("CSV", "Parquet")
         )
-        found.append(f"<span><code>{name}</code> {files}</span>")
-    return " ".join(found)
+        spans.append(f"<span><code>{name}</code> {files}</span>")
+    return " ".join(spans)

@@ -6,6 +6,7 @@ The tip is the link's title, as for citations; ``tips.js`` shows both on hover, 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from docutils import nodes
@@ -17,14 +18,13 @@ _NO_LINKS = (nodes.reference, nodes.title, nodes.literal, nodes.caption, nodes.t
 
 def definitions(glossary: nodes.document) -> dict[str, tuple[str, str]]:
     """Term → its anchor and its definition, of a page's ``glossary`` directives."""
-    found = {}
+    terms = {}
     for item in glossary.findall(nodes.definition_list_item):
         (definition,) = item.findall(nodes.definition)
         for term in item.findall(nodes.term):
             if term["ids"]:
-                text = " ".join(definition.astext().split())
-                found[term.astext()] = (term["ids"][0], text)
-    return found
+                terms[term.astext()] = (term["ids"][0], " ".join(definition.astext().split()))
+    return terms
 
 
 def link_first_uses(page: nodes.document, terms: dict[str, tuple[str, str]], address: str) -> None:
@@ -35,54 +35,50 @@ def link_first_uses(page: nodes.document, terms: dict[str, tuple[str, str]], add
         terms: :func:`definitions`.
         address: of the glossary's page, relative to this one.
     """
-    left = dict(terms)
-    for paragraph in list(page.findall(nodes.paragraph)):
-        if any(paragraph.findall(nodes.raw)):  # HTML that may hold a link of its own
-            continue
-        for text in list(paragraph.findall(nodes.Text)):
-            if any(isinstance(parent, _NO_LINKS) for parent in _parents(text)):
-                continue
-            found = _first(left, text.astext())
-            if found:
-                name, start, end = found
-                anchor, definition = left.pop(name)
-                whole = text.astext()
-                link = nodes.reference(
-                    "",
-                    whole[start:end],
-                    internal=True,
-                    refuri=f"{address}#{anchor}",
-                    reftitle=definition,
-                    classes=["term"],
-                )
-                parts = [nodes.Text(whole[:start]), link, nodes.Text(whole[end:])]
-                text.parent.replace(text, [part for part in parts if part.astext()])
+    unused = dict(terms)
+    for text in [text for text in page.findall(nodes.Text) if _may_have_links(text)]:
+        written = text.astext()
+        if use := _first_use(unused, written):
+            name, start, end = use
+            anchor, definition = unused.pop(name)
+            link = nodes.reference(
+                "",
+                written[start:end],
+                internal=True,
+                refuri=f"{address}#{anchor}",
+                reftitle=definition,
+                classes=["term"],
+            )
+            parts = [nodes.Text(written[:start]), link, nodes.Text(written[end:])]
+            text.parent.replace(text, [part for part in parts if part.astext()])
 
 
-def _first(terms: dict[str, tuple[str, str]], text: str) -> tuple[str, int, int] | None:
+def _may_have_links(text: nodes.Text) -> bool:
+    """Whether a text stands in a paragraph that holds no HTML, which may have links of its own."""
+    node, paragraph = text.parent, None
+    while node is not None and not isinstance(node, _NO_LINKS):
+        if isinstance(node, nodes.paragraph):
+            paragraph = node
+        node = node.parent
+    return node is None and paragraph is not None and not any(paragraph.findall(nodes.raw))
+
+
+def _first_use(terms: Iterable[str], text: str) -> tuple[str, int, int] | None:
     """The term that a text uses first, the longest one of several, and from where to where."""
-    found = [
+    uses = [
         (match.start(), -len(name), name, match.end())
         for name in terms
         if (match := re.search(rf"(?<![\w-]){re.escape(name)}s?(?![\w-])", text, re.I))
     ]
-    if not found:
+    if not uses:
         return None
-    start, _, name, end = min(found)
+    start, _, name, end = min(uses)
     return name, start, end
 
 
-def _parents(node: nodes.Node) -> list[nodes.Node]:
-    found = []
-    while node.parent is not None:
-        node = node.parent
-        found.append(node)
-    return found
-
-
 def _on_resolved(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    runs = docname.startswith("book/runs/")
-    if docname == GLOSSARY or runs or GLOSSARY not in app.env.all_docs:
+    is_run = docname.startswith("book/runs/")
+    if docname == GLOSSARY or is_run or GLOSSARY not in app.env.all_docs:
         return
     terms = definitions(app.env.get_doctree(GLOSSARY))
     link_first_uses(doctree, terms, app.builder.get_relative_uri(docname, GLOSSARY))

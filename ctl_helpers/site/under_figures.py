@@ -36,7 +36,7 @@ class UnderFigures(SphinxPostTransform):
             elif is_run:
                 _add(cell, f'<a href="#{_ALL}">Data (CSV, Parquet)</a>')
         if is_run:
-            tables = table_files.known(parts[2].replace("_", "."))
+            tables = table_files.of_section(parts[2].replace("_", "."))
             links = table_files.links(tables, self.env.docname)
             text = f"Tables of this section, of all settings and seeds: {links}"
             self.document += nodes.raw(
