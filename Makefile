@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 ONLY := $(if $(SECTION),--section $(SECTION))
 
 # Test processes share the cores, so each has one thread.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadgroup
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --maxschedchunk 1
 
 .PHONY: book site pdf serve tools check test bench status publish lock clean
 

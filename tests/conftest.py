@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,20 +37,20 @@ def copied(folder: Path) -> Path:
     return Path(shutil.copytree(ROOT, folder, ignore=left_out))
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long comes first, but browsers last: one process builds the site for them."""
+    """What takes long comes first, but what needs the site last, which is built meanwhile.
+
+    Each test process begins with two tests in a row, so the first one builds the site.
+    """
 
     def rank(item: pytest.Item) -> int:
-        uses = getattr(item, "fixturenames", ())
-        if "site" in uses:
-            return 3 if "browser" in uses else 0
-        return 1 if item.get_closest_marker("slow") else 2
+        if "site" in getattr(item, "fixturenames", ()):
+            return 2
+        return 0 if item.get_closest_marker("slow") else 1
 
     items.sort(key=rank)
-    for item in items:
-        if rank(item) == 0:
-            item.add_marker(pytest.mark.xdist_group("site"))
+    first = next((place for place, item in enumerate(items) if rank(item) == 2), len(items))
+    items[:] = items[first : first + 2] + items[:first] + items[first + 2 :]
 
 
 def pytest_collection_finish() -> None:
