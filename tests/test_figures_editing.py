@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 import ctl_helpers as ctl
-from ctl_helpers.figures import disentangled, editing, linearity, stitched
+from ctl_helpers.figures import disentangled, editing, second_order, stitched
+from ctl_helpers.findings.editing import blocks, edit_times_nearer
 
 PANELS = {"one": "Setting one", "two": "Setting two"}
 LAMBDAS = [0.2, 0.4, 0.8]
@@ -60,8 +61,11 @@ def test_direction_starts_at_the_papers_lambda_and_shows_the_chosen_pair(eq2) ->
         rows = known.loc[metric, float(trace.name.split("= ")[1]), "a", "c"]
         assert list(trace.x) == ["1", "2"]
         assert y == pytest.approx(rows["mean"].tolist(), rel=1e-3)
-    nearer = linearity.times_nearer(table[table["lam"] == 0.4])
+    nearer = edit_times_nearer(table.assign(seed=0)).effect
     assert f"{nearer:.0f} times (Setting one)" in figure.layout.meta["alt"]
+    alone = editing.direction(everywhere(table), PANELS, lam=0.8)
+    assert {trace.name for trace in alone.data} == {"λ = 0.8", "baseline, λ = 0.8"}
+    assert "At λ = 0.8" in alone.layout.meta["alt"]
 
 
 def test_direction_and_length_of_single_task_vectors(eq3) -> None:
@@ -72,7 +76,7 @@ def test_direction_and_length_of_single_task_vectors(eq3) -> None:
     figure = editing.length(everywhere(bins), PANELS)
     (change,) = figure.layout.updatemenus[0].buttons[1].args
     assert all(sum(y) == pytest.approx(1, abs=0.03) for y in change["y"])
-    assert shown(figure) == [trace.name == "λ = 0.4" for trace in figure.data]
+    assert {trace.name for trace in figure.data} == {"λ = 0.4"}
 
 
 def test_a_menu_offers_the_edits_that_all_panels_have(eq3) -> None:
@@ -85,13 +89,8 @@ def test_a_menu_offers_the_edits_that_all_panels_have(eq3) -> None:
     assert alone["mean"].tolist() == pytest.approx(wanted["mean"].tolist())
 
 
-def test_growth_with_lambda_is_stated_by_its_power() -> None:
-    frame = pd.DataFrame({"lam": [0.4, 0.1, 0.2], "mean": [0.08, 0.0001, 0.0016]})
-    assert editing.powers(frame) == pytest.approx([4, np.log2(50)])
-
-
 def test_distance_against_lambda_has_a_row_an_equation(eq2, eq3) -> None:
-    figure = editing.against_lambda(everywhere(eq2.table()), everywhere(eq3.table()), PANELS)
+    figure = second_order.against_lambda(everywhere(eq2.table()), everywhere(eq3.table()), PANELS)
     rows = eq3.table().query("metric == 'distance'").groupby("lam")["mean"].mean()
     last = figure.data[-1]
     assert (list(last.x), last.name) == (LAMBDAS, "1 − cosine of both sides")
@@ -179,21 +178,9 @@ def test_length_can_show_the_last_blocks_alone(eq3) -> None:
     assert 2 * len(last.data) == len(whole.data)
 
 
-def test_blocks_of_an_encoder_and_a_decoder_are_numbered_apart() -> None:
-    layers = ["states.encoder.0", "states.encoder.1", "states.decoder.0"]
-    table = pd.concat(
-        [
-            pd.DataFrame({"layer": layers, "setting": "t5"}),
-            pd.DataFrame({"layer": ["states.0", "states.1"], "setting": "llama"}),
-        ]
-    )
-    found = editing.blocks(table)["layer"].tolist()
-    assert found == ["encoder 1", "encoder 2", "decoder 1", "block 1", "block 2"]
-
-
 def test_distance_against_baseline_has_a_point_a_block_and_lambda(eq2) -> None:
     table = everywhere(eq2.table())
-    figure = editing.against_baseline(table, PANELS)
+    figure = second_order.against_baseline(table, PANELS)
     means = table.groupby(["metric", "layer", "lam"])["mean"].mean()
     assert [trace.name for trace in figure.data] == list(PANELS.values())
     for trace in figure.data:
@@ -212,12 +199,12 @@ def test_distance_against_baseline_has_a_point_a_block_and_lambda(eq2) -> None:
 def test_last_blocks_of_networks_of_unequal_depth_share_their_rows() -> None:
     rows = [("one", "a.0"), ("one", "a.1"), ("one", "a.2"), ("two", "b.0"), ("two", "b.1")]
     table = pd.DataFrame(rows, columns=["setting", "layer"])
-    found = editing._ends(editing.blocks(table), 2)
+    found = editing._ends(blocks(table), 2)
     assert found[["setting", "layer"]].to_numpy().tolist() == [
         ["one", "last but 1"],
         ["one", "last block"],
         ["two", "last but 1"],
         ["two", "last block"],
     ]
-    alike = editing._ends(editing.blocks(table.query("setting == 'two'")), 1)
+    alike = editing._ends(blocks(table.query("setting == 'two'")), 1)
     assert alike["layer"].tolist() == ["block 2"]

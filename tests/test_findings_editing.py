@@ -9,7 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ctl_helpers.findings.claims import MEASURES as NUMBERS
+from ctl_helpers.findings import editing, stitching
+from ctl_helpers.findings.editing import blocks, edit_times_nearer, worst_block
+from ctl_helpers.findings.finding import Measure
+from ctl_helpers.findings.stitching import stitch_kept
 
 SEEDS = (0, 1, 2)
 PAIRS = [{"i": i, "j": j} for i, j in combinations("abc", 2)]
@@ -96,53 +99,133 @@ def theorem(times: float = 1) -> pd.DataFrame:
     )  # fmt: skip
 
 
-KNOWN = [
-    ("edit_least_nearer", edits(PAIRS, 0.01, 0.3, 1), 10),
-    ("edit_least_nearer", edits(TASKS, 0.01, 0.3, 1), 10),
-    ("edit_times_nearer", edits(TASKS, 0.01, 0.3, 1), 10),
-    ("edit_worst_distance", edits(PAIRS, 0.01, 0.3, 1), 0.03),
-    ("edit_worst_length", edits(PAIRS, 0.01, 0.3, 0.95), 0.05),
-    ("edit_worst_length", edits(TASKS, 0.01, 0.3, 1), 0.1),
-    ("stitch_kept", stitched((0.8, 0.7), 0.0), 0.6),
-    ("stitch_kept", stitched((0.6, 0.9), 0.0), 0.25),
-    ("stitch_kept", stitched((0.9, 0.4), 0.0), 0.0),
-    ("stitch_single", stitched((0.8, 0.7), -0.1), -0.1),
-    ("stitch_kept_at_last", stitched((0.8, 0.7), 0.0), 0.4 / 0.5),
-    ("stitch_agreement", stitched((0.8, 0.7), 0.0, merged=0.03), 0.03),
-    ("negation_left", negated(0.2, 0.72), 0.25),
-    ("negation_kept", negated(0.2, 0.72), 0.9),
-    ("negation_left_at_last", negated(0.2, 0.72), 0.125),
-    ("negation_agreement", negated(0.2, 0.72, apart=-0.04), 0.04),
-    ("theorem_distance", theorem(), 0.18),
-    ("theorem_length", theorem(), 0.03),
-    ("theorem_nearer", theorem(), (5 + 5 / 3) / 2 / 4),
+def scored(**columns: list[object]) -> pd.DataFrame:
+    """The same rows for each seed."""
+    return pd.concat([pd.DataFrame(columns).assign(seed=seed) for seed in SEEDS])
+
+
+ADDED = scored(
+    split=["held-out", "test", "test", "test"],
+    lam=[0.4, 0.0, 0.4, 0.4],
+    accuracy=[0.1, 0.2, 0.6, 0.7],
+    share=[0.1, 0.3, 0.8, 1.0],
+    chosen=[True, False, True, True],
+)
+NEGATED = scored(
+    split=["held-out", "test", "test", "test", "test"],
+    lam=[0.0, 0.0, 1.0, 0.0, 1.0],
+    role=["D_i", "D_i", "D_i", "D_PT", "D_PT"],
+    accuracy=[0.1, 0.8, 0.3, 0.9, 0.7],
+    chosen=[False, False, True, False, True],
+)
+NETWORKS = scored(
+    network=["PT", "a", "a"],
+    task=["a", "a", "b"],
+    accuracy=[0.4, 0.9, 0.3],
+    majority=[0.2, 0.5, 0.5],
+)
+CONTROLS = pd.concat(
+    edits(PAIRS, distance, 0.3, 1).assign(control=kind, stretch=stretch)
+    for kind, distance, stretch in (
+        ("task vectors", 0.01, 1.0),
+        ("shuffled vectors", 0.002, 1.0),
+        ("shuffled vectors, stretched", 0.03, 7.0),
+        ("other samples", 0.2, 1.0),
+    )
+)
+NEAREST = scored(
+    i=["a", "b"], own=[0.8, 0.6], chance=[0.2, 0.2], classes=[4, 6],
+    commonest=["one", "two"], share=[0.5, 0.3],
+)  # fmt: skip
+EVEN = edits(PAIRS, 0.01, 0.3, 1).query("seed < 2")
+HISTOGRAM = scored(
+    i=["a"] * 4, j=["b"] * 4, layer=["first", "first", "last", "last"], lam=[0.4] * 4,
+    low=[0.8, 1.0, 1.0, 1.2], high=[1.0, 1.2, 1.2, 1.4], share=[0.5, 0.5, 0.5, 0.5],
+)  # fmt: skip
+
+KNOWN: list[tuple[Measure, dict[str, object], pd.DataFrame, float]] = [
+    (edit_times_nearer, {"at": "least"}, edits(PAIRS, 0.01, 0.3, 1), 10),
+    (edit_times_nearer, {"at": "least"}, edits(TASKS, 0.01, 0.3, 1), 10),
+    (edit_times_nearer, {}, edits(TASKS, 0.01, 0.3, 1), 10),
+    (editing.edit_worst_distance, {}, edits(PAIRS, 0.01, 0.3, 1), 0.03),
+    (editing.edit_worst_length, {}, edits(PAIRS, 0.01, 0.3, 0.95), 0.05),
+    (editing.edit_worst_length, {}, edits(TASKS, 0.01, 0.3, 1), 0.1),
+    (editing.edit_extreme_length, {"least": True}, edits(TASKS, 0.01, 0.3, 0.95), 0.95),
+    (editing.edit_extreme_length, {"least": False}, edits(TASKS, 0.01, 0.3, 0.95), 1.05),
+    (editing.edit_drawn_length, {"last": 1, "lam": 0.4}, HISTOGRAM, 1.2),
+    (editing.edit_drawn_length, {"last": None, "lam": 0.4}, HISTOGRAM, 1.1),
+    (editing.edit_mean, {"metric": "distance"}, EVEN, 0.02),
+    (editing.edit_mean, {"metric": "distance", "lam": 0.8, "layer": "last"}, EVEN, 0.27),
+    (editing.edit_mean_length, {"control": "shuffled vectors"}, CONTROLS, 1.05),
+    (editing.edit_growth, {"step": -1}, EVEN, 9),
+    (editing.edit_excess, {}, EVEN, np.sqrt(0.01 / 0.09 * 0.27 / 2.7**2)),
+    (editing.control_stretch, {}, CONTROLS, 7),
+    (editing.control_ratio, {}, CONTROLS, 3),
+    (stitching.network_accuracy, {"of": "start"}, NETWORKS, 0.4),
+    (stitching.network_accuracy, {"of": "own"}, NETWORKS, 0.9),
+    (stitching.network_accuracy, {"of": "other"}, NETWORKS, 0.3),
+    (stitching.network_accuracy, {"of": "majority"}, NETWORKS, 0.2),
+    (stitching.added_lambda, {}, ADDED, 0.4),
+    (stitching.added_accuracy, {}, ADDED, 0.65),
+    (stitching.added_accuracy, {"share": True}, ADDED, 0.9),
+    (stitching.negated_accuracy, {"role": "D_i", "before": True}, NEGATED, 0.8),
+    (stitching.negated_accuracy, {"role": "D_PT"}, NEGATED, 0.7),
+    (stitch_kept, {}, stitched((0.8, 0.7), 0.0), 0.6),
+    (stitch_kept, {}, stitched((0.6, 0.9), 0.0), 0.25),
+    (stitch_kept, {}, stitched((0.9, 0.4), 0.0), 0.0),
+    (stitch_kept, {"at_last": True}, stitched((0.8, 0.7), 0.0), 0.4 / 0.5),
+    (stitching.stitch_single, {}, stitched((0.8, 0.7), -0.1), -0.1),
+    (stitching.stitch_agreement, {}, stitched((0.8, 0.7), 0.0, merged=0.03), 0.03),
+    (stitching.stitch_agreement, {"beyond": True}, stitched((0.8, 0.7), 0.0, merged=0.03), 0),
+    (stitching.stitch_accuracy, {"model": "averaged features"}, stitched((0.8, 0.7), 0), 0.75),
+    (stitching.stitch_alone, {"own": True}, stitched((0.8, 0.7), 0.1), 0.9),
+    (stitching.stitch_alone, {"own": False}, stitched((0.8, 0.7), 0.1), 0.55),
+    (stitching.negation_left, {"role": "D_i"}, negated(0.2, 0.72), 0.25),
+    (stitching.negation_left, {"role": "D_PT"}, negated(0.2, 0.72), 0.9),
+    (stitching.negation_left, {"role": "D_i", "at_last": True}, negated(0.2, 0.72), 0.125),
+    (stitching.negation_agreement, {}, negated(0.2, 0.72, apart=-0.04), 0.04),
+    (stitching.negation_accuracy, {"role": "D_PT", "lam": 1.0}, negated(0.2, 0.72), 0.72),
+    (stitching.nearest_share, {}, NEAREST, 0.7),
+    (stitching.nearest_share, {"chance": True}, NEAREST, 0.2),
+    (stitching.nearest_classes, {}, NEAREST, 5),
+    (editing.theorem_distance, {}, theorem(), 0.18),
+    (editing.theorem_length, {}, theorem(), 0.03),
+    (editing.theorem_nearer, {}, theorem(), (5 + 5 / 3) / 2 / 4),
+    (editing.theorem_mean, {"metric": "distance", "scheme": "α = 0.1"}, theorem(), 0.06),
+    (editing.theorem_mean_length, {"scheme": "α = 0.1"}, theorem(), 0.97),
 ]
 
 
-@pytest.mark.parametrize(("name", "table", "answer"), KNOWN)
+@pytest.mark.parametrize(("number", "arguments", "table", "answer"), KNOWN)
 def test_a_measure_gives_the_known_answer_inside_its_interval(
-    name: str, table: pd.DataFrame, answer: float
+    number: Measure, arguments: dict[str, object], table: pd.DataFrame, answer: float
 ) -> None:
-    sample = NUMBERS[name](table)
+    sample = number(table, **arguments)
     assert sample.effect == pytest.approx(answer)
-    low, high = sample.interval(200)
-    assert low - 1e-9 <= sample.effect <= high + 1e-9
-    # Neither the order of rows nor a setting's column matters.
-    turned = table[::-1].assign(setting="x")
-    assert NUMBERS[name](turned).effect == pytest.approx(answer)
-
-
-def test_every_measure_has_a_known_answer() -> None:
-    assert NUMBERS.keys() == {name for name, *_ in KNOWN}
+    interval = sample.interval(50)
+    assert interval
+    assert interval[0] - 1e-9 <= sample.effect <= interval[1] + 1e-9
+    # Neither the order of seeds nor a setting's column matters.
+    turned = table.sort_values("seed", ascending=False, kind="stable").assign(setting="x")
+    assert number(turned, **arguments).effect == pytest.approx(answer)
 
 
 def test_replicates_are_pairs_or_task_vectors() -> None:
-    measure = NUMBERS["edit_times_nearer"]
-    assert measure(edits(PAIRS, 0.01, 0.3, 1)).replicates == "9 pairs of 3 seeds"
-    assert measure(edits(TASKS, 0.01, 0.3, 1)).replicates == "9 task vectors of 3 seeds"
+    assert edit_times_nearer(edits(PAIRS, 0.01, 0.3, 1)).replicates == "9 pairs of 3 seeds"
+    assert edit_times_nearer(edits(TASKS, 0.01, 0.3, 1)).replicates == "9 task vectors of 3 seeds"
+
+
+def test_the_worst_block_is_that_of_the_worst_distance() -> None:
+    assert worst_block(edits(PAIRS, 0.01, 0.3, 1)) == "block 2"
+
+
+def test_blocks_of_an_encoder_and_a_decoder_are_numbered_apart() -> None:
+    layers = ["states.encoder.0", "states.encoder.1", "states.decoder.0", "states.0", "states.1"]
+    table = pd.DataFrame({"layer": layers, "setting": ["t5"] * 3 + ["llama"] * 2})
+    names = ["encoder 1", "encoder 2", "decoder 1", "block 1", "block 2"]
+    assert blocks(table)["layer"].tolist() == names
 
 
 def test_no_gain_gives_no_share() -> None:
-    table = stitched((0.8, 0.7), 0.0)
-    flat = table.assign(D_i=0.5, D_j=0.5)
-    assert np.isnan(NUMBERS["stitch_kept"](flat).effect)
+    flat = stitched((0.8, 0.7), 0.0).assign(D_i=0.5, D_j=0.5)
+    assert np.isnan(stitch_kept(flat).effect)

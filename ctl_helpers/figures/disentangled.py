@@ -1,4 +1,4 @@
-"""More and more task vectors added, against one at a time (Theorem 4.3)."""
+"""More and more task vectors or networks, block by block (Theorems 4.3 and 4.2)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from ctl_helpers.figures import many
 from ctl_helpers.figures.drawing import Figure
-from ctl_helpers.figures.editing import blocks
-from ctl_helpers.figures.many import growing, trends
+from ctl_helpers.findings.editing import blocks
 from ctl_helpers.findings.words import by_panel, extent
-
-_SCHEMES = ("α = 0.1", "(k+1)α = 0.8")
+from ctl_helpers.results.labels import Scheme
 
 
 def theorem(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -22,11 +21,11 @@ def theorem(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             ``setting``, ``seed`` and ``scheme``; error bars are quartiles over samples.
         panels: setting → panel title, in order.
     """
-    last = trends(table[table["scheme"] == _SCHEMES[-1]], panels)
-    return growing(
+    last = many.trends(table[table["scheme"] == Scheme.FALLING], panels)
+    return many.growing(
         blocks(table).assign(kind=table["scheme"]),
         panels,
-        _SCHEMES,
+        [str(scheme) for scheme in Scheme],
         "task vectors",
         f"Task vectors {extent(table, 'k', panels)}: with (k+1)α = 0.8, as the theorem has it, "
         f"the distance {by_panel(panels, last)}, mean over blocks",
@@ -37,3 +36,8 @@ def theorem(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         "coefficient, with a dotted line at one.",
         "task vectors",
     )
+
+
+def averages(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """:func:`ctl_helpers.figures.many.many` of transformers, whose layers are their blocks."""
+    return many.many(blocks(table), panels)

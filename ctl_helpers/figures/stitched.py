@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from ctl_helpers.figures.axes import number_axis
 from ctl_helpers.figures.drawing import (
     BLUE,
     GREEN,
@@ -15,23 +16,30 @@ from ctl_helpers.figures.drawing import (
     Figure,
     Line,
     draw,
-    number_axis,
     significant,
 )
-from ctl_helpers.figures.editing import by_edit, nearest_to
+from ctl_helpers.figures.editing import by_edit
+from ctl_helpers.findings.editing import nearest_to
+from ctl_helpers.findings.finding import quoted
+from ctl_helpers.findings.stitching import (
+    TUNED,
+    WHOLE,
+    added_accuracy,
+    negation_accuracy,
+    stitch_accuracy,
+    stitch_alone,
+)
 from ctl_helpers.findings.words import by_panel
-
-ENDS = 0.5
-"""The λ where the single networks of Figure 9 are the fine-tuned ones: 2λ = 1."""
+from ctl_helpers.results.labels import AddedModel, NegatedModel, Role, Split
 
 _MODELS = {
-    "averaged features": (BLUE, "circle"),
-    "merged weights": (GREEN, "square"),
-    "features of i": (VERMILION, "triangle-right"),
-    "features of j": (PURPLE, "triangle-up"),
+    AddedModel.FEATURES: (BLUE, "circle"),
+    AddedModel.WEIGHTS: (GREEN, "square"),
+    AddedModel.FIRST: (VERMILION, "triangle-right"),
+    AddedModel.SECOND: (PURPLE, "triangle-up"),
 }
-_CURVES = {"feature subtracted": ("circle", "solid"), "weights subtracted": ("square", "dot")}
-_ROLES = {"D_PT": GREEN, "D_i": VERMILION}
+_CURVES = {NegatedModel.FEATURE: ("circle", "solid"), NegatedModel.WEIGHTS: ("square", "dot")}
+_ROLES = {Role.PRETRAINING: GREEN, Role.FIRST: VERMILION}
 
 
 def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -43,24 +51,25 @@ def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             on held-out data).
         panels: setting → panel title, in order.
     """
-    test = table[table["split"] == "test"]
-    lines, best, marks = [], {}, {}
+    test = table[table["split"] == Split.TEST]
+    best = added_accuracy.by_setting(table, share=True)
+    lines, marks = [], {}
     for column, setting in enumerate(panels, 1):
         rows = test[test["setting"] == setting]
         marks[column] = sorted(rows.loc[rows["chosen"], "lam"].unique())
-        best[setting] = rows.loc[rows["chosen"], "share"].mean()
         for task, part in rows.groupby("task", sort=False):
             lines.append(_accuracy("a task", GREY, part, column, str(task), width=1))
         lines.append(_accuracy("mean over tasks", BLUE, rows, column, "mean over tasks", width=3))
     figure = draw(
         lines,
         "One network with all task vectors added has, at the λ chosen on held-out data, "
-        f"{by_panel(panels, best, '{:.0%}')} of the accuracy of the tasks' own networks",
+        f"{by_panel(panels, best)} of the accuracy of the tasks' own networks",
         "Test accuracy against lambda: a thin grey line for each task and a thick one for their "
         "mean, from the pretrained network at zero. A dotted line marks the chosen lambda.",
         rows=["accuracy"],
         columns=list(panels.values()),
         height=440,
+        findings=quoted(best.values()),
     )
     for column, places in marks.items():
         for place in places:
@@ -92,7 +101,35 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         panels: setting → panel title, in order.
     """
     table = table[table["setting"].isin(list(panels))]
-    edits = by_edit(table, ["model", "lam"], panels)
+    lam = nearest_to(table["lam"].unique(), TUNED)
+    averaged = stitch_accuracy.by_setting(table, model=AddedModel.FEATURES)
+    own, other = (stitch_alone.by_setting(table, own=own) for own in (True, False))
+    start = stitch_accuracy.by_setting(table, model=AddedModel.WEIGHTS, lam=0.0)
+    findings = [averaged, own, other, start]
+    phrases = {
+        name: f"{averaged[name]} of both tasks' images, one network's on {own[name]} of its own "
+        f"and {other[name]} of the other's, the pretrained ones on {start[name]}"
+        for name in panels
+    }
+    figure = draw(
+        _addition_lines(by_edit(table, ["model", "lam"], panels), panels),
+        f"At λ = {lam:g} averaged features are right on {by_panel(panels, phrases)}",
+        "Accuracy on task j against accuracy on task i. Each of four stitched models draws a "
+        "curve from the pretrained network on with growing lambda: averaged features (circles), "
+        "merged weights (squares) and the features of either network alone (triangles).",
+        rows=["accuracy on D_j"],
+        columns=list(panels.values()),
+        menu="pair",
+        height=500,
+        shared_y=False,
+        gap=0.12,
+        findings=quoted(*(one.values() for one in findings)),
+    )
+    figure.update_xaxes(title_text="accuracy on D_i", tickformat=".0%")
+    return figure.update_yaxes(tickformat=".0%")
+
+
+def _addition_lines(edits: Mapping[str, pd.DataFrame], panels: Mapping[str, str]) -> list[Line]:
     lines = []
     for column, setting in enumerate(panels, 1):
         for model, (colour, symbol) in _MODELS.items():
@@ -113,36 +150,8 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
                 "hovertemplate": "λ = %{customdata}<br>D_i %{x:.1%}, D_j %{y:.1%}"
                 f"<extra>{model}</extra>",
             }
-            lines.append(Line(model, colour, data, 1, column, look=look))
-    lam = nearest_to(table["lam"].unique(), ENDS)
-    said = {setting: _both(table[table["setting"] == setting], lam) for setting in panels}
-    figure = draw(
-        lines,
-        f"At λ = {lam:g} averaged features are right on {by_panel(panels, said)}",
-        "Accuracy on task j against accuracy on task i. Each of four stitched models draws a "
-        "curve from the pretrained network on with growing lambda: averaged features (circles), "
-        "merged weights (squares) and the features of either network alone (triangles).",
-        rows=["accuracy on D_j"],
-        columns=list(panels.values()),
-        menu="pair",
-        height=500,
-        shared_y=False,
-        gap=0.12,
-    )
-    figure.update_xaxes(title_text="accuracy on D_i", tickformat=".0%")
-    return figure.update_yaxes(tickformat=".0%")
-
-
-def _both(table: pd.DataFrame, lam: float) -> str:
-    """Accuracies at a λ of averaged features and of one network's, mean over pairs."""
-    mean = table[table["lam"] == lam].groupby("model")[["D_i", "D_j"]].mean()
-    one, other = mean.loc["features of i"], mean.loc["features of j"]
-    own, foreign = (one["D_i"] + other["D_j"]) / 2, (one["D_j"] + other["D_i"]) / 2
-    start = table.loc[table["lam"] == 0, ["D_i", "D_j"]].mean().mean()
-    return (
-        f"{mean.loc['averaged features'].mean():.0%} of both tasks' images, one network's on "
-        f"{own:.0%} of its own and {foreign:.0%} of the other's, the pretrained ones on {start:.0%}"
-    )
+            lines.append(Line(str(model), colour, data, 1, column, look=look))
+    return lines
 
 
 def negation(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -153,15 +162,45 @@ def negation(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         panels: setting → panel title, in order.
     """
     table = table[table["setting"].isin(list(panels))]
-    edits = by_edit(table, ["model", "role", "lam"], panels)
+    lam = nearest_to(table["lam"].unique(), WHOLE)
+    ends = {
+        role: [negation_accuracy.by_setting(table, role=role, lam=end) for end in (0.0, lam)]
+        for role in (Role.FIRST, Role.PRETRAINING)
+    }
+    phrases = {
+        name: " and ".join(
+            f"from {before[name]} to {after[name]} on {role}"
+            for role, (before, after) in ends.items()
+        )
+        for name in panels
+    }
+    figure = draw(
+        _negation_lines(by_edit(table, ["model", "role", "lam"], panels), panels),
+        f"With Δ(λτ) subtracted at λ = {lam:g}, the accuracy goes {by_panel(panels, phrases)}",
+        "Accuracy against lambda on the task whose vector is subtracted and on the pretraining "
+        "task. Circles with solid lines: the pretrained network's feature less the task's; "
+        "squares with dotted lines: the feature of the negated weights.",
+        rows=["accuracy"],
+        columns=list(panels.values()),
+        menu="task",
+        height=460,
+        findings=quoted(*(one.values() for pair in ends.values() for one in pair)),
+    )
+    for column, setting in enumerate(panels, 1):
+        values = table.loc[table["setting"] == setting, "lam"]
+        number_axis(figure, values, "λ", row=1, col=column)
+    return figure.update_yaxes(tickformat=".0%")
+
+
+def _negation_lines(edits: Mapping[str, pd.DataFrame], panels: Mapping[str, str]) -> list[Line]:
     lines = []
     for column, setting in enumerate(panels, 1):
         for role, colour in _ROLES.items():
             for model, (symbol, dash) in _CURVES.items():
                 data = {}
                 for edit, rows in edits.items():
-                    found = (rows["setting"] == setting) & (rows["model"] == model)
-                    curve = rows[found & (rows["role"] == role)].sort_values("lam")
+                    own = (rows["setting"] == setting) & (rows["model"] == model)
+                    curve = rows[own & (rows["role"] == role)].sort_values("lam")
                     x, y = significant(curve["lam"]), significant(curve["accuracy"])
                     data[edit] = {"x": x, "y": y}
                 name = f"{role}, {model}"
@@ -173,31 +212,4 @@ def negation(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
                     "hovertemplate": f"λ = %{{x}}: %{{y:.1%}}<extra>{name}</extra>",
                 }
                 lines.append(Line(name, colour, data, 1, column, look=look))
-    whole = nearest_to(table["lam"].unique(), 1)
-    said = {setting: _forgotten(table[table["setting"] == setting], whole) for setting in panels}
-    figure = draw(
-        lines,
-        f"With Δ(λτ) subtracted at λ = {whole:g}, the accuracy goes {by_panel(panels, said)}",
-        "Accuracy against lambda on the task whose vector is subtracted and on the pretraining "
-        "task. Circles with solid lines: the pretrained network's feature less the task's; "
-        "squares with dotted lines: the feature of the negated weights.",
-        rows=["accuracy"],
-        columns=list(panels.values()),
-        menu="task",
-        height=460,
-    )
-    for column, setting in enumerate(panels, 1):
-        values = table.loc[table["setting"] == setting, "lam"]
-        number_axis(figure, values, "λ", row=1, col=column)
-    return figure.update_yaxes(tickformat=".0%")
-
-
-def _forgotten(table: pd.DataFrame, lam: float) -> str:
-    """From where to where the accuracy goes on both tasks up to a λ, mean over task vectors."""
-    chosen = table[table["model"] == "feature subtracted"]
-    means = chosen.groupby(["role", "lam"])["accuracy"].mean()
-    said = [
-        f"from {means[role].iloc[0]:.0%} to {means[role, lam]:.0%} on {role}"
-        for role in ("D_i", "D_PT")
-    ]
-    return " and ".join(said)
+    return lines

@@ -1,147 +1,167 @@
-"""The numbers that Section 4.3's claims are judged by: edited and stitched networks.
+"""Numbers on what task vectors do to features: Equations 2 and 3, controls and Theorem 4.3.
 
-As in :mod:`ctl_helpers.findings.cross_task`, a measure takes stored tables of one setting and
-gives a :class:`~ctl_helpers.findings.replicates.Sample`.
+A measure takes stored tables of one setting and gives a
+:class:`~ctl_helpers.findings.replicates.Sample`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
 
 from ctl_helpers.findings.finding import measure
 from ctl_helpers.findings.replicates import Sample, Values, cube, largest_mean, median, whole
+from ctl_helpers.findings.words import FLOOR, plain
+from ctl_helpers.results.labels import PAPER_LAMBDA, Metric, Scheme, VectorControl
 
-LAMBDA = 0.4
-"""Where Equations 2 and 3 are judged: λ of the paper's Figures 7 and 8."""
-
-TUNED = 0.5
-"""Where Figure 9 is judged: single networks at 2λ = 1 are the fine-tuned ones."""
-
-WHOLE = 1.0
-"""Where Figure 10 is judged: the whole task vector, the end of the paper's range."""
-
-_AVERAGED, _ONE, _OTHER = "averaged features", "features of i", "features of j"
+_METRICS = [Metric.BASELINE, Metric.DISTANCE]
 
 
-# Equations 2 and 3.
+@measure("{:.0f} times")
+def edit_times_nearer(
+    table: pd.DataFrame, *, at: str = "median", lam: float = PAPER_LAMBDA
+) -> Sample:
+    """Baseline over distance, median over edits.
+
+    Args:
+        at: ``"median"`` over blocks as well, or ``"least"`` for the block where it is least.
+    """
+    values, seeds = cube(_at(table, lam), _unit(table), metric=_METRICS, layer=None)
+    over_blocks = {"median": median, "least": lambda rows: median(rows, axis=0).min()}
+    return _edits(table, values[:, 0] / values[:, 1], seeds, over_blocks[at])
 
 
-@measure("{:.3g}")
-def edit_least_nearer(table: pd.DataFrame) -> Sample:
-    """Baseline over distance at λ = 0.4, each block's median over edits, where it is least."""
-    return _nearer(table, lambda rows: median(rows, axis=0).min())
-
-
-@measure("{:.3g}")
-def edit_times_nearer(table: pd.DataFrame) -> Sample:
-    """The same, median over blocks and edits."""
-    return _nearer(table, median)
-
-
-@measure("{:.3g}")
+@measure(plain)
 def edit_worst_distance(table: pd.DataFrame) -> Sample:
     """1 − cosine at λ = 0.4, each block's median over edits, where it is largest."""
-    values, seeds = cube(_at(table), _unit(table), metric=["distance"], layer=None)
+    values, seeds = cube(_at(table), _unit(table), metric=[Metric.DISTANCE], layer=None)
     return _edits(table, values, seeds, lambda rows: median(rows, axis=(0, 1)).max())
 
 
-@measure("{:.3g}")
+def worst_block(table: pd.DataFrame) -> str:
+    """The block where :func:`edit_worst_distance` is, in one setting's table."""
+    rows = _at(table)
+    rows = blocks(rows[rows["metric"] == Metric.DISTANCE].assign(setting=""))
+    edits = rows.groupby([*_unit(rows), "seed", "layer"], sort=False)["mean"].mean()
+    return str(edits.groupby("layer", sort=False).median().idxmax())
+
+
+@measure("{:.3f}")
 def edit_worst_length(table: pd.DataFrame) -> Sample:
     """|1 − coef| at λ = 0.4, each block's mean over edits, where it is largest."""
-    values, seeds = cube(_at(table), _unit(table), metric=["coef"], layer=None)
+    values, seeds = cube(_at(table), _unit(table), metric=[Metric.COEF], layer=None)
     off = abs(1 - values)
     return _edits(table, off, seeds, largest_mean)
 
 
-# Stitching.
+@measure("{:.2f}")
+def edit_extreme_length(table: pd.DataFrame, *, least: bool) -> Sample:
+    """The least or the largest coef of an edit at a block, λ = 0.4."""
+    values, seeds = cube(_at(table), _unit(table), metric=[Metric.COEF], layer=None)
+    return _edits(table, values, seeds, np.nanmin if least else np.nanmax)
 
 
-@measure("{:.3g}")
-def stitch_kept(stitched: pd.DataFrame) -> Sample:
-    """Of the gain over θ_PT of a network's features on its own task, what averaged features keep.
+@measure("{:.1%}")
+def edit_drawn_length(histograms: pd.DataFrame, *, last: int | None, lam: float) -> Sample:
+    """Mean coef at a λ over edits and over the last blocks, from a histogram."""
+    layers = list(dict.fromkeys(histograms["layer"]))[-(last or 0) :]
+    rows = _at(histograms[histograms["layer"].isin(layers)], lam)
+    weighted = rows.assign(mean=rows["share"] * (rows["low"] + rows["high"]) / 2)
+    sums = weighted.groupby(["seed", *_unit(rows)])[["mean", "share"]].sum().reset_index()
+    return _edits(
+        rows,
+        sums[["mean", "share"]].to_numpy(float),
+        sums["seed"].tolist(),
+        lambda parts: float(np.divide(*parts.sum(axis=0))),
+    )
 
-    On that task of a pair where they lose more; all pairs together, at 2λ = 1.
+
+@measure(plain)
+def edit_mean(
+    table: pd.DataFrame, *, metric: str, lam: float = PAPER_LAMBDA, **only: str
+) -> Sample:
+    """A metric's mean over edits and blocks, at a λ.
+
+    Args:
+        only: column → its one value; of ``layer``, a part of its name, such as ``"decoder"``.
     """
-    return _stitched(stitched, _nearest(stitched, TUNED), _kept)
+    return _mean(table, metric, lam, only)
 
 
-@measure("{:.3g}")
-def stitch_kept_at_last(stitched: pd.DataFrame) -> Sample:
-    """The same with the features averaged at the largest λ, and the gain that of 2λ = 1."""
-    return _stitched(stitched, stitched["lam"].max(), _kept)
+@measure("{:.3f}")
+def edit_mean_length(table: pd.DataFrame, **only: str) -> Sample:
+    """The mean of coef, as :func:`edit_mean`."""
+    return _mean(table, Metric.COEF, PAPER_LAMBDA, only)
 
 
-@measure("{:.3g}")
-def stitch_single(stitched: pd.DataFrame) -> Sample:
-    """Accuracy of one network's features on the other's task, less that of θ_PT; at 2λ = 1."""
+@measure("{:.0f} times")
+def edit_growth(table: pd.DataFrame, *, step: int) -> Sample:
+    """By what the distance grows when λ doubles, from a λ of the grid to the next.
 
-    def gain(rows: Values) -> float:
-        other = np.stack([rows[:, 3, 0], rows[:, 2, 1]], axis=1)
-        return float(np.nanmean(other - rows[:, 0]))
+    Args:
+        step: which of the steps; −1 for the last one.
+    """
+    rows = table[table["metric"] == Metric.DISTANCE]
+    values, seeds = cube(rows, _unit(table), lam=None)
+    logs = np.log2(sorted(table["lam"].unique()))
 
-    return _stitched(stitched, _nearest(stitched, TUNED), gain)
+    def grown(curves: Values) -> float:
+        slopes = np.diff(np.log2(curves.mean(axis=0))) / np.diff(logs)
+        return float(2 ** slopes[step]) if len(slopes) else float("nan")
 
-
-@measure("{:.3g}")
-def stitch_agreement(stitched: pd.DataFrame) -> Sample:
-    """How far accuracies of averaged features and of merged weights are apart, up to 2λ = 1."""
-    rows = stitched[(stitched["lam"] > 0) & (stitched["lam"] <= _nearest(stitched, TUNED))]
-    both = rows.melt(["seed", "i", "j", "lam", "model"], ["D_i", "D_j"], "role", "mean")
-    models = [_AVERAGED, "merged weights"]
-    values, seeds = cube(both, ["i", "j"], model=models, lam=None, role=None)
-    return Sample(values, seeds, "pairs", lambda rows: np.nanmean(abs(rows[:, 0] - rows[:, 1])))
+    return whole(values, seeds, _unit_name(table), grown)
 
 
-@measure("{:.3g}")
-def negation_left(stitched: pd.DataFrame) -> Sample:
-    """Accuracy on D_i with Δ(τ_i) subtracted, as a share of θ_PT's."""
-    return _left(stitched, "D_i", _nearest(stitched, WHOLE))
+@measure("{:.2g}")
+def edit_excess(table: pd.DataFrame) -> Sample:
+    """Distance over the square of the baseline, median over blocks and λ; means over edits."""
+    rows = table[table["metric"].isin(_METRICS)]
+    values, seeds = cube(rows, _unit(table), metric=_METRICS, lam=None, layer=None)
+
+    def excess(edits: Values) -> float:
+        baseline, distance = np.nanmean(edits, axis=0)
+        seen = (baseline >= FLOOR) & (distance >= FLOOR)
+        return float(np.exp(np.median(np.log(distance[seen] / baseline[seen] ** 2))))
+
+    return _edits(table, values, seeds, excess)
 
 
-@measure("{:.3g}")
-def negation_kept(stitched: pd.DataFrame) -> Sample:
-    """The same on D_PT."""
-    return _left(stitched, "D_PT", _nearest(stitched, WHOLE))
+@measure("{:.0f} times")
+def control_stretch(controls: pd.DataFrame) -> Sample:
+    """How long shuffled task vectors have to be to move the features as far."""
+    rows = controls[controls["control"] == VectorControl.STRETCHED]
+    seeds = rows.groupby("seed")["stretch"].mean()
+    return Sample(seeds.to_numpy(float), seeds.index.tolist(), "seeds", np.mean)
 
 
-@measure("{:.3g}")
-def negation_left_at_last(stitched: pd.DataFrame) -> Sample:
-    """Accuracy on D_i with Δ(λτ_i) subtracted at the largest λ, as a share of θ_PT's."""
-    return _left(stitched, "D_i", stitched["lam"].max())
+@measure("{:.1f} times")
+def control_ratio(controls: pd.DataFrame) -> Sample:
+    """Mean distance of stretched shuffled vectors over that of task vectors."""
+    rows = controls[controls["metric"] == Metric.DISTANCE]
+    kinds = [VectorControl.STRETCHED, VectorControl.VECTORS]
+    values, seeds = cube(rows, _unit(rows), control=kinds)
+    return whole(values, seeds, "pairs", lambda rows: float(np.divide(*rows.mean(axis=0))))
 
 
-@measure("{:.3g}")
-def negation_agreement(stitched: pd.DataFrame) -> Sample:
-    """How far accuracies are apart with Δ and with τ subtracted, mean over λ up to 1, D_i, D_PT."""
-    rows = stitched[(stitched["lam"] > 0) & (stitched["lam"] <= WHOLE)]
-    models = ["feature subtracted", "weights subtracted"]
-    values, seeds = cube(rows, ["i"], "accuracy", model=models, lam=None, role=None)
-    apart = abs(values[:, 0] - values[:, 1])
-    return Sample(apart, seeds, "task vectors", np.nanmean)
-
-
-# Theorem 4.3.
-
-
-@measure("{:.3g}")
+@measure(plain)
 def theorem_distance(theorem: pd.DataFrame) -> Sample:
     """1 − cosine with the most task vectors, at the block and scheme of α where it is largest."""
-    values, seeds = _last(theorem, "distance")
+    values, seeds = _last(theorem, Metric.DISTANCE)
     return Sample(values, seeds, "seeds", largest_mean)
 
 
-@measure("{:.3g}")
+@measure("{:.3f}")
 def theorem_length(theorem: pd.DataFrame) -> Sample:
     """|1 − coef| with the most task vectors, at the block and scheme where it is largest."""
-    values, seeds = _last(theorem, "coef")
+    values, seeds = _last(theorem, Metric.COEF)
     off = abs(1 - values)
     return Sample(off, seeds, "seeds", largest_mean)
 
 
-@measure("{:.3g}")
+@measure("{:.2g} times")
 def theorem_nearer(theorem: pd.DataFrame) -> Sample:
     """Baseline over distance with the most task vectors, median over blocks, the smaller one.
 
@@ -149,10 +169,44 @@ def theorem_nearer(theorem: pd.DataFrame) -> Sample:
     right differed from it by equally long vectors, orthogonal to each other, baseline over distance
     would be k + 1: the baseline goes with k / (k + 1), the distance with k / (k + 1)².
     """
-    baseline, seeds = _last(theorem, "baseline")
-    distance, _ = _last(theorem, "distance")
+    baseline, seeds = _last(theorem, Metric.BASELINE)
+    distance, _ = _last(theorem, Metric.DISTANCE)
     ratio = baseline / distance / (theorem["k"].max() + 1)
     return Sample(ratio, seeds, "seeds", lambda rows: median(rows, axis=(0, 2)).min())
+
+
+@measure(plain)
+def theorem_mean(theorem: pd.DataFrame, *, metric: str, scheme: str) -> Sample:
+    """A metric with the most task vectors, mean over blocks, for one scheme of α."""
+    values, seeds = _last(theorem[theorem["scheme"] == scheme], metric)
+    return Sample(values, seeds, "seeds", np.nanmean)
+
+
+@measure("{:.3f}")
+def theorem_mean_length(theorem: pd.DataFrame, *, scheme: Scheme) -> Sample:
+    """The same of coef."""
+    return theorem_mean(theorem, metric=Metric.COEF, scheme=scheme)
+
+
+def blocks(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with each setting's layers called block 1, block 2, … in their order.
+
+    Of a network with an encoder and a decoder they are encoder 1, …, decoder 1, ….
+    """
+    names = {}
+    for setting, rows in table.groupby("setting", sort=False):
+        counts: Counter[str] = Counter()
+        for layer in dict.fromkeys(rows["layer"]):
+            side = next((side for side in ("encoder", "decoder") if f".{side}." in layer), "block")
+            counts[side] += 1
+            names[setting, layer] = f"{side} {counts[side]}"
+    both = zip(table["setting"], table["layer"], strict=True)
+    return table.assign(layer=[names[key] for key in both])
+
+
+def nearest_to(values: Iterable[float], wanted: float) -> float:
+    """The one of some values that is nearest to a wanted one."""
+    return float(min(values, key=lambda value: abs(value - wanted)))
 
 
 def _unit(table: pd.DataFrame) -> list[str]:
@@ -160,20 +214,22 @@ def _unit(table: pd.DataFrame) -> list[str]:
     return [name for name in ("i", "j") if name in table]
 
 
-def _nearest(table: pd.DataFrame, wanted: float) -> float:
-    return float(min(table["lam"].unique(), key=lambda lam: abs(lam - wanted)))
+def _unit_name(table: pd.DataFrame) -> str:
+    return "pairs" if "j" in table else "task vectors"
 
 
-def _at(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of λ = 0.4."""
-    return table[np.isclose(table["lam"], LAMBDA)]
+def _at(table: pd.DataFrame, lam: float = PAPER_LAMBDA) -> pd.DataFrame:
+    return table[np.isclose(table["lam"], lam)]
 
 
-def _nearer(table: pd.DataFrame, statistic: Callable[[Values], float]) -> Sample:
-    """Baseline over distance, shape (edits, blocks)."""
-    metrics = ["baseline", "distance"]
-    values, seeds = cube(_at(table), _unit(table), metric=metrics, layer=None)
-    return _edits(table, values[:, 0] / values[:, 1], seeds, statistic)
+def _mean(table: pd.DataFrame, metric: str, lam: float, only: dict[str, str]) -> Sample:
+    rows = _at(table[table["metric"] == metric], lam)
+    for column, value in only.items():
+        names = rows[column]
+        inside = ("." + names + ".").str.contains(f".{value}.", regex=False)
+        rows = rows[inside if column == "layer" else names == value]
+    values, seeds = cube(rows, _unit(table), metric=[metric])
+    return _edits(table, values, seeds, np.nanmean)
 
 
 def _edits(
@@ -182,46 +238,7 @@ def _edits(
     seeds: list[object],
     statistic: Callable[[Values], float],
 ) -> Sample:
-    return Sample(values, seeds, "pairs" if "j" in table else "task vectors", statistic)
-
-
-def _stitched(stitched: pd.DataFrame, lam: float, statistic: Callable[[Values], float]) -> Sample:
-    """Accuracies of θ_PT, averaged features at λ, networks at 2λ = 1: (pairs, models, tasks)."""
-    models = {
-        "θ_PT": (_ONE, 0.0),
-        _AVERAGED: (_AVERAGED, lam),
-        _ONE: (_ONE, _nearest(stitched, TUNED)),
-        _OTHER: (_OTHER, _nearest(stitched, TUNED)),
-    }
-    rows = pd.concat(
-        stitched[(stitched["model"] == model) & (stitched["lam"] == at)].assign(model=name)
-        for name, (model, at) in models.items()
-    )
-    both = rows.melt(["seed", "i", "j", "model"], ["D_i", "D_j"], "role", "mean")
-    values, seeds = cube(both, ["i", "j"], model=list(models), role=["D_i", "D_j"])
-    return Sample(values, seeds, "pairs", statistic)
-
-
-def _kept(rows: Values) -> float:
-    """The share of gains that averaged features keep, from :func:`_stitched`'s accuracies."""
-    start, averaged = rows[:, 0], rows[:, 1]
-    own = np.stack([rows[:, 2, 0], rows[:, 3, 1]], axis=1)
-    loser = np.argmin(averaged - own, axis=1)[:, None]
-    kept, full = (np.take_along_axis(part - start, loser, 1).sum() for part in (averaged, own))
-    return float(kept / full) if full > 0 else float("nan")
-
-
-def _left(stitched: pd.DataFrame, role: str, lam: float) -> Sample:
-    """Shape (task vectors, (λ = 0, the given λ))."""
-    chosen = (stitched["model"] == "feature subtracted") & (stitched["role"] == role)
-    ends = [0.0, lam]
-    values, seeds = cube(stitched[chosen], ["i"], "accuracy", lam=ends)
-
-    def share(rows: Values) -> float:
-        first, last = np.mean(rows, axis=0)
-        return float(last / first)
-
-    return whole(values, seeds, "task vectors", share)
+    return Sample(values, seeds, _unit_name(table), statistic)
 
 
 def _last(theorem: pd.DataFrame, metric: str) -> tuple[Values, list[object]]:

@@ -3,5 +3,6 @@
 Each is ``(*tables, panels) → Markdown``; numbers that stand elsewhere too are quoted findings.
 
 - ``batchnorm``: Section 4.1, statistics of BatchNorm.
+- ``editing``: Section 4.3, of images and of texts.
 - ``live``: the live network.
 """
