@@ -12,6 +12,7 @@
 - ``gallery``: every figure of the book and of the papers.
 - ``table_files``: tables as CSV and Parquet.
 - ``terms``: links to the glossary.
+- ``headings``: those that a cell writes.
 - ``live``: the network that runs in the reader's browser.
 - ``printed``: the book as one PDF.
 """
