@@ -138,36 +138,26 @@ def test_a_repository_elsewhere_is_refused(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("docname", "expected"),
+    ("docname", "named", "expected"),
     [
-        ("book/4_1", COLAB),
-        ("book/runs/4_1/digits-mlp", COLAB),
-        ("book/notation", None),
-        ("search", None),
+        ("book/4_1", None, COLAB),
+        ("book/runs/4_1/digits-mlp", None, COLAB),
+        ("book/theory", "4_1", COLAB),
+        ("book/theory", None, None),
+        ("search", None, None),
     ],
 )
-def test_pages_of_a_section_link_to_its_notebook(
-    tmp_path: pathlib.Path, docname: str, expected: str | None
+def test_pages_link_to_the_notebook_of_their_section_or_the_one_they_name(
+    tmp_path: pathlib.Path, docname: str, named: str | None, expected: str | None
 ) -> None:
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "4_1.ipynb").touch()
-    assert theme.colab_address(REPOSITORY, docname, tmp_path) == expected
+    assert theme.colab_address(REPOSITORY, docname, tmp_path, named) == expected
     for address, links in ((REPOSITORY, {expected, REPOSITORY} - {None}), (None, set())):
         app = SimpleNamespace(config=SimpleNamespace(ctl_repository=address), srcdir=tmp_path)
-        context: dict[str, Any] = {"header_buttons": [], "meta": None}
+        context: dict[str, Any] = {"header_buttons": [], "meta": {"notebook": named}}
         theme._add_header_links(app, docname, "page.html", context, None)  # type: ignore[arg-type]
         assert {button["url"] for button in context["header_buttons"]} == links
-
-
-def test_a_page_may_name_its_notebook(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks" / "4_1.ipynb").touch()
-    assert theme.colab_address(REPOSITORY, "book/theory", tmp_path) is None
-    assert theme.colab_address(REPOSITORY, "book/theory", tmp_path, "4_1") == COLAB
-    app = SimpleNamespace(config=SimpleNamespace(ctl_repository=REPOSITORY), srcdir=tmp_path)
-    context: dict[str, Any] = {"header_buttons": [], "meta": {"notebook": "4_1"}}
-    theme._add_header_links(app, "book/theory", "page.html", context, None)  # type: ignore[arg-type]
-    assert COLAB in {button["url"] for button in context["header_buttons"]}
 
 
 def test_every_page_names_a_notebook_that_is_there() -> None:
