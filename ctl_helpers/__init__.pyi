@@ -1,9 +1,10 @@
 from .analysis.taylor import taylor_errors
 from .analysis.vector_angles import cosines
-from .engine.compare import Comparison, Linearity, compare, measure, pairs, triples
+from .engine.compare import compare, measure, pairs, triples
 from .engine.disentangle import Plane, disentanglement, planes
 from .engine.evaluate import Evaluation, barriers, evaluate, logits, path
 from .engine.hooks import feature_layers, taps
+from .engine.linearity import Comparison, Linearity
 from .engine.linearized import Linearized
 from .engine.mix import Mix, blend, combine, interpolate, task_vector
 from .engine.questions import (

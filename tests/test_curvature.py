@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ctl_helpers import Evaluation, task_vector
+from ctl_helpers import Evaluation, evaluate, task_vector
 from ctl_helpers.analysis import curvature
 from ctl_helpers.analysis.curvature import (
     coordinates,
@@ -19,7 +19,6 @@ from ctl_helpers.analysis.curvature import (
     quadratic_form,
     squared_distance,
 )
-from ctl_helpers.engine import evaluate
 
 SAMPLES, CLASSES = 12, 3
 

@@ -163,7 +163,7 @@ def test_statistics_are_each_sides_own(around: Make, inputs) -> None:
     [
         ({"names": "ac"}, KeyError, "no checkpoint named 'c'"),
         ({"pretrained": "q"}, KeyError, "no checkpoint named 'q'"),
-        ({"names": "aba"}, ValueError, "a name occurs twice in ['a', 'b', 'a']"),
+        ({"names": "aba"}, ValueError, "'a' occurs twice in ['a', 'b', 'a']"),
         ({"names": ""}, ValueError, "no names given"),
         ({"layers": ["9"]}, KeyError, "the model has no layer '9'"),
         ({"layers": []}, ValueError, "no layers to compare"),

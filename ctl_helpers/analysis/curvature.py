@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
-from types import MethodType
+from functools import partial
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+from numpy.typing import NDArray
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -42,9 +43,8 @@ def largest_eigenvalue(
         state: θ, a state dict of that architecture.
         batches: pairs of inputs (samples, …) and classes (samples,); held, since each product
             reads them all.
-        tolerance: the residual ``‖Hv − λv‖ / |λ|`` at which the iteration stops. The eigenvalue
-            is then at least that near to one of the Hessian's, relatively; less than 1e-6 asks for
-            a float64 model.
+        tolerance: the residual ``‖Hv − λv‖ / |λ|`` at which the iteration stops, and so at most
+            the relative error; less than 1e-6 asks for a float64 model.
         seed: decides where the iteration starts.
         with_buffers: False leaves θ with the parameters alone, at the state's statistics.
         device: where to compute; by default where the model's parameters are.
@@ -57,10 +57,9 @@ def largest_eigenvalue(
         ValueError: a state that does not fit the model or is not finite, no samples, a loss whose
             curvature is not finite there, or an iteration that does not converge.
     """
-    hessian = _hessian(model, state, batches, with_buffers, device)
-    operator = hessian.to_scipy()
+    operator = _hessian(model, state, batches, with_buffers, device).to_scipy()
     with differentiable():
-        start = operator @ np.random.default_rng(seed).standard_normal(hessian.shape[1])
+        start = operator @ np.random.default_rng(seed).standard_normal(operator.shape[1])
         if not np.isfinite(start).all():
             raise ValueError(
                 "the loss has no finite curvature at this state; check the inputs and the running "
@@ -70,23 +69,21 @@ def largest_eigenvalue(
             return 0.0
         if len(start) == 1:
             return float((operator @ np.ones(1))[0])
-        try:
-            found = eigsh(
-                operator,
-                k=1,
-                which="LM",
-                v0=start,
-                # Networks' outermost eigenvalues stand apart: the usual 20 products are too many.
-                ncv=min(8, len(start)),
-                tol=tolerance,
-                return_eigenvectors=False,
-            )
-        except ArpackNoConvergence:
-            raise ValueError(
-                f"the largest eigenvalue is not found to a residual of {tolerance}; ask for a "
-                "larger tolerance, or compute in float64"
-            ) from None
-    return float(found[0])
+        return _outermost(operator, start, tolerance)
+
+
+def _outermost(operator: LinearOperator, start: NDArray[np.floating], tolerance: float) -> float:
+    """The eigenvalue of largest absolute value, by Lanczos iteration from a vector."""
+    # Networks' outermost eigenvalues stand apart: the usual 20 products are too many.
+    options = {"ncv": min(8, len(start)), "tol": tolerance, "return_eigenvectors": False}
+    try:
+        (value,) = eigsh(operator, k=1, which="LM", v0=start, **options)
+    except ArpackNoConvergence:
+        raise ValueError(
+            f"the largest eigenvalue is not found to a residual of {tolerance}; ask for a larger "
+            "tolerance, or compute in float64"
+        ) from None
+    return float(value)
 
 
 def quadratic_form(
@@ -114,13 +111,12 @@ def quadratic_form(
     Raises:
         TypeError, ValueError: as above; or a direction that does not fit or is not finite.
     """
-    names = coordinates(model, with_buffers)
-    own = model.state_dict()
-    chosen = {name: direction[name] for name in names if name in direction}
-    check_compatible({"direction": chosen}, {name: own[name] for name in names})
-    check_finite({"direction": chosen})
+    names, theta = coordinates(model, with_buffers), model.state_dict()
+    steps = {name: direction[name] for name in names if name in direction}
+    check_compatible({"direction": steps}, {name: theta[name] for name in names})
+    check_finite({"direction": steps})
     hessian = _hessian(model, state, batches, with_buffers, device)
-    vector = [chosen[name].to(hessian.device, hessian.dtype) for name in names]
+    vector = [steps[name].to(hessian.device, hessian.dtype) for name in names]
     with differentiable():
         product = hessian @ vector
     return _dot(zip(vector, product, strict=True))
@@ -153,12 +149,8 @@ def coordinates(model: nn.Module, with_buffers: bool = True) -> list[str]:
     """
     names = [name for name, _ in model.named_parameters()]
     if with_buffers:
-        kept = model.state_dict().keys()
-        names += [
-            name
-            for name, buffer in model.named_buffers()
-            if name in kept and buffer.is_floating_point()
-        ]
+        buffers, stored = dict(model.named_buffers()), model.state_dict()
+        names += [n for n, b in buffers.items() if n in stored and b.is_floating_point()]
     return names
 
 
@@ -210,7 +202,7 @@ def _checked(batches: Pairs) -> Iterator[tuple[Tensor, Tensor]]:
         if targets.shape != (len(inputs),):
             raise ValueError(
                 f"batch {number} has {len(inputs)} inputs and targets of shape "
-                f"{tuple(targets.shape)}; pass one class a sample"
+                f"{tuple(targets.shape)}; pass one class per sample"
             )
         if len(targets):
             yield inputs, targets
@@ -229,15 +221,18 @@ def _free_buffers(network: nn.Module, names: list[str]) -> None:
             module.register_parameter(leaf, nn.Parameter(buffer))
     for module in network.modules():
         if isinstance(module, _BatchNorm) and module.running_mean is not None:
-            module.forward = MethodType(_normalize, module)
+            module.__dict__["forward"] = partial(_normalize, module)
 
 
 def _normalize(norm: _BatchNorm, inputs: Tensor) -> Tensor:
     """BatchNorm in evaluation mode: ``(x − mean) / √(var + ε) · weight + bias``, by channel."""
-    scale = (norm.running_var + norm.eps).rsqrt()
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None
+    assert variance is not None
+    scale = (variance + norm.eps).rsqrt()
     if norm.weight is not None:
         scale = scale * norm.weight
-    shift = -norm.running_mean * scale
+    shift = -mean * scale
     if norm.bias is not None:
         shift = shift + norm.bias
     shape = (1, -1, *[1] * (inputs.dim() - 2))

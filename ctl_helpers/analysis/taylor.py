@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ctl_helpers.engine.batches import Inputs, Streams, named_streams, tasks_of
-from ctl_helpers.engine.compare import METRICS
+from ctl_helpers.engine.batches import Inputs, Streams, by_task, named_streams
 from ctl_helpers.engine.folds import checked
-from ctl_helpers.engine.hooks import evaluating, feature_layers, taps
+from ctl_helpers.engine.hooks import evaluating, layers_to_tap, taps
+from ctl_helpers.engine.linearity import METRICS
 from ctl_helpers.engine.linearized import Linearized
-from ctl_helpers.engine.mix import MixKey, StateDict, mix_key
-from ctl_helpers.engine.passes import Engine
+from ctl_helpers.engine.mix import MixKey, StateDict, distinct, mix_key
+from ctl_helpers.engine.passes import Engine, device_for
 from ctl_helpers.engine.similarity import coef, cosine, inner_products, summarize
+
+# The name of a checkpoint and a batch → layer → feature (samples, width).
+_Features = Callable[[str, Inputs], dict[str, Tensor]]
 
 
 def taylor_errors(
@@ -37,75 +41,42 @@ def taylor_errors(
     θ_i in f, and of θ_PT in l.
 
     Args:
-        model: the architecture; its own weights are neither used nor changed, and it runs in
-            evaluation mode.
-        checkpoints: name → state dict.
+        model, checkpoints, layers, device: as for :func:`~ctl_helpers.compare`.
         pretrained: the name of θ_PT.
         names: the fine-tuned networks i, each measured on the stream that bears its name.
-        batches: task → iterable of batches; or one such iterable, on which all are measured. A
-            batch is a tensor, a pair ``(inputs, targets)`` or a dict of keyword inputs, samples
-            first.
-        layers: as for :func:`~ctl_helpers.compare`.
-        device: where to run; by default where the model's parameters are.
+        batches: task → iterable of batches; or one such iterable, on which all are measured.
 
     Returns:
-        A tidy frame, one row a name × layer × metric: ``i``, ``layer``, ``metric``, and ``n``,
-        ``mean``, ``std``, ``q25``, ``median`` and ``q75`` over samples, as in
-        :func:`~ctl_helpers.compare`.
+        One row per name, layer and metric: ``i``, ``layer``, ``metric``, and what
+        :func:`~ctl_helpers.compare` gives over samples.
 
     Raises:
-        KeyError: an unknown checkpoint, task or layer.
-        ValueError: no names, or one that occurs twice; checkpoints that do not fit the model or
-            are not finite; a task without samples; features that are not finite.
-
-    Example:
-        >>> table = ctl.taylor_errors(model, checkpoints, "PT", ["a", "b"], batches)
+        KeyError, ValueError: as :func:`~ctl_helpers.compare`; no names, or one twice.
     """
-    names = list(names)
+    names, layers = distinct(list(names)), layers_to_tap(model, layers)
     if not names:
         raise ValueError("no names given; name the fine-tuned checkpoints to expand")
-    if len(set(names)) < len(names):
-        raise ValueError(f"a name occurs twice in {names}; name each checkpoint once")
-    layers = tuple(feature_layers(model) if layers is None else layers)
-    if not layers:
-        raise ValueError("no layers to compare; name some of model.named_modules() in layers")
     streams = named_streams(batches)
-    on_task: dict[str | None, list[str]] = {}
-    for name in names:
-        for task in tasks_of((name,), streams):
-            on_task.setdefault(task, []).append(name)
-
-    tuned = {task: [_single(name) for name in asked] for task, asked in on_task.items()}
-    start = _single(pretrained)
-    mixes = {task: [start, *keys] for task, keys in tuned.items()}
-    if device is None:
-        device = next(model.parameters()).device
-    networks = Engine(model, checkpoints, mixes, streams, device)
-    linearized = Linearized(model, dict(checkpoints[pretrained])).to(device)
-    theta = {
-        name: {key: checkpoints[name][key] for key in linearized.state_dict()} for name in names
+    on_task = {
+        task: [names[n] for n in numbers]
+        for task, numbers in by_task(((name,) for name in names), streams).items()
     }
+    tuned = {task: [_single(name) for name in group] for task, group in on_task.items()}
+    mixes = {task: [_single(pretrained), *keys] for task, keys in tuned.items()}
+    engine = Engine(model, checkpoints, mixes, streams, device)
+    linearized = Linearized(model, dict(checkpoints[pretrained])).to(device_for(model, device))
+    keys = linearized.state_dict().keys()
+    theta = {name: {key: checkpoints[name][key] for key in keys} for name in names}
     expansions = Engine(linearized, theta, tuned, streams, device)
-
     values: dict[str, Tensor] = {}
-    with evaluating(model), taps(model, layers) as seen, taps(linearized, layers) as expanded:
-
-        def errors(asked: Sequence[str], batch: Inputs) -> Tensor:
-            """Shape (names, layers, metrics, samples)."""
-            before = _features(networks, start, layers, seen, batch)
-            rows = []
-            for name in asked:
-                after = _features(networks, _single(name), layers, seen, batch)
-                linear = _features(expansions, _single(name), layers, expanded, batch)
-                rows += [
-                    _errors(before[layer], after[layer], linear[layer], name, layer)
-                    for layer in layers
-                ]
-            return torch.stack(rows).unflatten(0, (len(asked), len(layers))).cpu()
-
-        for task, asked in on_task.items():
-            found = torch.cat(list(networks.over(task, partial(errors, asked))), -1)
-            values |= zip(asked, found, strict=True)
+    with (
+        evaluating(model),
+        _tapped(model, engine, layers) as features,
+        _tapped(linearized, expansions, layers) as expanded,
+    ):
+        for task, group in on_task.items():
+            work = partial(_errors, features, expanded, pretrained, group)
+            values |= zip(group, torch.cat(list(engine.over(task, work)), -1), strict=True)
     return pd.DataFrame(
         {"i": name, "layer": layer, "metric": metric} | summarize(samples)
         for name in names
@@ -118,16 +89,32 @@ def _single(name: str) -> MixKey:
     return mix_key({name: 1.0})
 
 
-def _features(
-    engine: Engine, mix: MixKey, layers: Sequence[str], seen: dict[str, Tensor], batch: Inputs
-) -> dict[str, Tensor]:
-    """Layer → feature (samples, width) of one pass."""
-    seen.clear()
-    engine(mix, *batch.arguments, **batch.keywords)
-    return checked(seen, layers, batch.size)
+@contextmanager
+def _tapped(model: nn.Module, engine: Engine, layers: Sequence[str]) -> Iterator[_Features]:
+    """While open, the features of checkpoints on batches."""
+    with taps(model, layers) as seen:
+
+        def features(name: str, batch: Inputs) -> dict[str, Tensor]:
+            seen.clear()
+            engine(_single(name), *batch.arguments, **batch.keywords)
+            return checked(seen, layers, batch.size)
+
+        yield features
 
 
-def _errors(before: Tensor, after: Tensor, linear: Tensor, name: str, layer: str) -> Tensor:
+def _errors(
+    features: _Features, expanded: _Features, pretrained: str, names: Sequence[str], batch: Inputs
+) -> Tensor:
+    """:data:`METRICS` of each sample of a batch: shape (names, layers, metrics, samples)."""
+    before, rows = features(pretrained, batch), []
+    for name in names:
+        after, linear = features(name, batch), expanded(name, batch)
+        by_layer = [_metrics(before[at], after[at], linear[at], name, at) for at in after]
+        rows.append(torch.stack(by_layer))
+    return torch.stack(rows).cpu()
+
+
+def _metrics(before: Tensor, after: Tensor, linear: Tensor, name: str, layer: str) -> Tensor:
     """:data:`METRICS` of each sample: shape (metrics, samples), float64.
 
     Args:

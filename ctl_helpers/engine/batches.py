@@ -15,10 +15,12 @@ from ctl_helpers.engine.memory import ran_out
 
 Batch = Any
 Streams = Mapping[str, Iterable[Batch]] | Iterable[Batch]
-Found = TypeVar("Found")
+Task = str | None  # None: the one stream that all tasks share
+ByTask = Mapping[Task, Iterable[Batch]]
+Result = TypeVar("Result")
 
 
-def named_streams(batches: Streams) -> Mapping[str | None, Iterable[Batch]]:
+def named_streams(batches: Streams) -> ByTask:
     """Task → batches; a single stream is the task ``None``.
 
     A mapping whose values are tensors is one batch of keyword inputs, not streams by task.
@@ -32,20 +34,27 @@ def named_streams(batches: Streams) -> Mapping[str | None, Iterable[Batch]]:
                 "batches is one dict of tensors; pass an iterable of batches, or a mapping of "
                 "task name to such iterables"
             )
-        return dict(batches)
+        return {**batches}
     if isinstance(batches, Tensor):
         raise TypeError("batches is one tensor; pass an iterable of batches, such as [tensor]")
     return {None: batches}
 
 
-def tasks_of(
-    tasks: Sequence[str] | None, streams: Mapping[str | None, Iterable[Batch]]
-) -> Iterable[str | None]:
+def tasks_of(tasks: Sequence[str] | None, streams: ByTask) -> Iterable[Task]:
     """The streams to measure on: all where no tasks are named.
 
     On one shared stream there is nothing to choose: everything is measured on it.
     """
     return streams if tasks is None or None in streams else tasks
+
+
+def by_task(tasks: Iterable[Sequence[str] | None], streams: ByTask) -> dict[Task, list[int]]:
+    """Task → the positions of those to measure on it, given the tasks of each."""
+    positions: dict[Task, list[int]] = {}
+    for position, names in enumerate(tasks):
+        for task in dict.fromkeys(tasks_of(names, streams)):
+            positions.setdefault(task, []).append(position)
+    return positions
 
 
 @dataclass(frozen=True)
@@ -135,24 +144,30 @@ class _Supply:
         self._waiting += reversed(parts)
 
 
-class Portion:
-    """Batches, or parts of them, that are worked on together; it grows as they are taken."""
+class Portion(Iterator[Inputs]):
+    """Batches, or parts of them, that are worked on together.
+
+    It ends where there are no more, or where memory is known to be too small for another.
+
+    Attributes:
+        parts: those taken so far.
+    """
 
     def __init__(self, supply: _Supply, most: float) -> None:
         self._supply, self._most = supply, most
         self.parts: list[Inputs] = []
 
+    def __next__(self) -> Inputs:
+        part = self._supply.next(self._most, self._most - self.size)
+        if part is None:
+            raise StopIteration
+        self.parts.append(part)
+        return part
+
     @property
     def size(self) -> int:
-        """The number of samples."""
+        """The number of samples taken so far."""
         return sum(part.size for part in self.parts)
-
-    def take(self) -> Inputs | None:
-        """The next part, if there is one and memory is not known to be too small for it."""
-        part = self._supply.next(self._most, self._most - self.size)
-        if part is not None:
-            self.parts.append(part)
-        return part
 
 
 class Portions:
@@ -170,8 +185,8 @@ class Portions:
         self._most, self._told = math.inf, math.inf
 
     def over(
-        self, batches: Iterable[Batch], task: str | None, work: Callable[[Portion], Found]
-    ) -> Iterator[Found]:
+        self, batches: Iterable[Batch], task: Task, work: Callable[[Portion], Result]
+    ) -> Iterator[Result]:
         """What ``work`` makes of each portion, in the order of the samples.
 
         ``work`` takes as many parts as it wants, at least one. It may be called with samples that
@@ -188,10 +203,10 @@ class Portions:
         supply, samples = _Supply(batches, self._device), 0
         while supply.is_left():
             portion = Portion(supply, self._most)
-            if found := self._try(work, portion):
+            if result := self._try(work, portion):
                 samples += portion.size
                 self._tell()
-                yield found[0]
+                yield result[0]
             else:
                 supply.give_back(portion.parts)
         if samples == 0:
@@ -200,7 +215,9 @@ class Portions:
                 "an iterator that was read before is empty, so pass a list or a loader"
             )
 
-    def _try(self, work: Callable[[Portion], Found], portion: Portion) -> tuple[Found] | tuple[()]:
+    def _try(
+        self, work: Callable[[Portion], Result], portion: Portion
+    ) -> tuple[Result] | tuple[()]:
         """A portion's result, or nothing where memory ran out.
 
         The error ends here, since it keeps the tensors of the failed attempt alive.

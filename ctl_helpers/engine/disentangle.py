@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ctl_helpers.engine.batches import Streams, named_streams
+from ctl_helpers.engine.batches import Streams, Task, named_streams
 from ctl_helpers.engine.evaluate import Heads, head_of
-from ctl_helpers.engine.folds import Pass
-from ctl_helpers.engine.mix import MixKey, StateDict, mix_key
+from ctl_helpers.engine.folds import Fold, Pass
+from ctl_helpers.engine.mix import MixKey, StateDict, distinct, mix_key
 from ctl_helpers.engine.passes import run
 from ctl_helpers.engine.questions import edit
 
@@ -55,10 +55,8 @@ def planes(pretrained: str, names: Sequence[str], alphas: Sequence[float] = GRID
     Raises:
         ValueError: a name or a coefficient that occurs twice.
     """
-    for given in (names, alphas):
-        if len(set(given)) < len(given):
-            raise ValueError(f"something occurs twice in {list(given)}; name each once")
-    return [Plane(pretrained, i, j, tuple(alphas)) for i, j in combinations(names, 2)]
+    coefficients = tuple(distinct(alphas))
+    return [Plane(pretrained, i, j, coefficients) for i, j in combinations(distinct(names), 2)]
 
 
 def disentanglement(
@@ -80,50 +78,53 @@ def disentanglement(
       ``½ KL(p ‖ q) + ½ KL(q ‖ p)`` in nats. The paper says KL divergence alone; softmax and the
       mean of both directions are its published code's.
 
-    A mean is over all samples of a task's stream. Each distinct model runs once on a batch: on
-    the 15 × 15 points of :data:`GRID`, 225 a plane and task, and planes of one task share the
-    models that have only its vector. Outputs of those are held, no others.
+    A mean is over all samples of a task's stream. Each distinct model runs once on a batch: 225
+    per plane and task on :data:`GRID`, and planes of one task share the models that have only its
+    vector.
 
     Args:
         model: an architecture whose output is (samples, width); its weights are not used.
         checkpoints: name → state dict.
         planes: where to measure, as from :func:`planes`.
         batches: task → iterable of batches, for every task of a plane; targets are not used.
-        heads: task → a function from the output to logits (samples, classes), such as CLIP's
-            zero-shot heads; by default the output is the logits.
+        heads: task → a function from the output to logits; by default the output is the logits.
         device: where to run; by default where the model's parameters are.
 
     Returns:
-        A row a plane × point × measure: ``i``, ``j``, ``alpha_i``, ``alpha_j``, ``measure``, the
-        means on the two tasks ``error_i`` and ``error_j``, and their sum ``error``, which is ξ.
+        One row per plane, point and measure: ``i``, ``j``, ``alpha_i``, ``alpha_j``, ``measure``,
+        the means on the two tasks ``error_i`` and ``error_j``, and their sum ``error``, which is ξ.
 
     Raises:
         ValueError: an output of another shape, or one that is not finite; and as
             :func:`~ctl_helpers.engine.passes.run`.
         KeyError: a task without batches or head; an unknown checkpoint.
     """
-    streams = named_streams(batches)
     tasks = dict.fromkeys(task for plane in planes for task in (plane.i, plane.j))
-    folds = {
+    folds: dict[Task, _Fold] = {
         task: _Fold(task, [p for p in planes if task in (p.i, p.j)], head_of(heads, task))
         for task in tasks
     }
-    run(model, checkpoints, folds, streams, device=device)
+    run(model, checkpoints, folds, named_streams(batches), device=device)
     means = {task: fold.means() for task, fold in folds.items()}
-    rows = []
-    for plane in planes:
-        for a, b in product(plane.alphas, repeat=2):
-            on_i, on_j = (
-                means[task][plane.mix(a, b), plane.alone(task, a, b)] for task in (plane.i, plane.j)
-            )
-            for measure, error_i, error_j in zip(MEASURES, on_i, on_j, strict=True):
-                point = {"i": plane.i, "j": plane.j, "alpha_i": a, "alpha_j": b}
-                errors = {"error_i": error_i, "error_j": error_j, "error": error_i + error_j}
-                rows.append({**point, "measure": measure, **errors})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(row for plane in planes for row in _rows(plane, means))
 
 
-class _Fold:
+_Means = Mapping[tuple[MixKey, MixKey], Sequence[float]]
+
+
+def _rows(plane: Plane, means: Mapping[Task, _Means]) -> Iterator[dict[str, object]]:
+    """A plane's part of the table."""
+    for a, b in product(plane.alphas, repeat=2):
+        on_i, on_j = (
+            means[task][plane.mix(a, b), plane.alone(task, a, b)] for task in (plane.i, plane.j)
+        )
+        for measure, error_i, error_j in zip(MEASURES, on_i, on_j, strict=True):
+            point = {"i": plane.i, "j": plane.j, "alpha_i": a, "alpha_j": b}
+            errors = {"error_i": error_i, "error_j": error_j, "error": error_i + error_j}
+            yield {**point, "measure": measure, **errors}
+
+
+class _Fold(Fold):
     """Summed distances between models with a task's vector alone and with another one beside it."""
 
     needs_output = True
@@ -132,8 +133,8 @@ class _Fold:
         self, task: str, planes: Sequence[Plane], head: Callable[[Tensor], Tensor]
     ) -> None:
         self._task, self._head = task, head
-        # Sorted, so that all that is compared with one model comes in a row and it is held for
-        # no longer than that.
+        # Sorted, so that all that is compared with one model comes in a row, and its output is
+        # held for no longer than that.
         self._pairs = sorted(
             {
                 (plane.alone(task, a, b), plane.mix(a, b))
@@ -142,7 +143,7 @@ class _Fold:
             }
         )
         self.steps = [tuple(dict.fromkeys(pair)) for pair in self._pairs]
-        self._sums: Tensor | float = 0.0
+        self._sums = torch.zeros(())
         self._samples = 0
 
     def reduce(
@@ -154,11 +155,11 @@ class _Fold:
         disagree = self._head(alone).argmax(-1) != self._head(both).argmax(-1)
         return len(alone), torch.stack([divergence, disagree.sum().double()])
 
-    def keep(self, found: Sequence[tuple[int, Tensor]]) -> None:
-        self._samples += found[0][0]
-        self._sums = self._sums + torch.stack([sums for _, sums in found])
+    def keep(self, results: Sequence[tuple[int, Tensor]]) -> None:
+        self._samples += results[0][0]
+        self._sums = self._sums + torch.stack([sums for _, sums in results])
 
-    def means(self) -> dict[tuple[MixKey, MixKey], list[float]]:
+    def means(self) -> _Means:
         """(model, model with the task's vector alone) → the mean of each measure."""
         means = (self._sums / self._samples).tolist()
         return {(both, alone): mean for (alone, both), mean in zip(self._pairs, means, strict=True)}

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ctl_helpers.engine.batches import Streams, named_streams, tasks_of
-from ctl_helpers.engine.folds import Pass
-from ctl_helpers.engine.mix import Mix, MixKey, StateDict, interpolate, mix_key
+from ctl_helpers.engine.batches import Streams, Task, by_task, named_streams, tasks_of
+from ctl_helpers.engine.folds import OutputFold
+from ctl_helpers.engine.mix import Mix, StateDict, interpolate, mix_key
 from ctl_helpers.engine.passes import run
 
-Heads = Mapping[str | None, Callable[[Tensor], Tensor]]
+Heads = Mapping[Task, Callable[[Tensor], Tensor]]
 
 PADDING = -100
 """In targets of several tokens: no token of the answer, as torch's cross-entropy has it."""
@@ -56,7 +56,7 @@ class Scorer:
         KeyError: there are heads, but none for the task.
     """
 
-    def __init__(self, task: str | None, heads: Heads | None = None) -> None:
+    def __init__(self, task: Task, heads: Heads | None = None) -> None:
         self._whose = "the stream" if task is None else repr(task)
         self._head = head_of(heads, task)
 
@@ -87,38 +87,19 @@ class Scorer:
         return torch.stack([torch.full_like(loss, len(targets)), loss, hits.double()])
 
 
-def scores(sums: Tensor) -> dict[str, float]:
-    """``n``, mean ``loss`` and ``accuracy`` from a :class:`Scorer`'s sums over all batches."""
-    n, loss, hits = sums.tolist()
+def scores(parts: Iterable[Tensor]) -> dict[str, float]:
+    """``n``, mean ``loss`` and ``accuracy`` from a :class:`Scorer`'s sums on each batch."""
+    n, loss, hits = sum(parts, torch.zeros(())).tolist()
     return {"n": int(n), "loss": loss / n, "accuracy": hits / n}
 
 
-def head_of(heads: Heads | None, task: str | None) -> Callable[[Tensor], Tensor]:
+def head_of(heads: Heads | None, task: Task) -> Callable[[Tensor], Tensor]:
     """What turns the model's output into logits of a task: its head, or nothing without heads."""
     if heads is None:
         return nn.Identity()
     if task not in heads:
         raise KeyError(f"no head for task {task!r}; there are {list(heads)}")
     return heads[task]
-
-
-class _ScoreFold:
-    """Sums of cross-entropy and of hits for each distinct mix."""
-
-    needs_output = True
-
-    def __init__(self, score: Scorer, mixes: Sequence[MixKey]) -> None:
-        self.steps = [(mix,) for mix in mixes]
-        self.sums: dict[MixKey, Tensor | float] = dict.fromkeys(mixes, 0.0)
-        self._score = score
-
-    def reduce(self, step: int, targets: Tensor | None, passes: Mapping[MixKey, Pass]) -> Tensor:
-        (mix,) = self.steps[step]
-        return self._score(passes[mix].output, targets)
-
-    def keep(self, found: Sequence[Tensor]) -> None:
-        for (mix,), sums in zip(self.steps, found, strict=True):
-            self.sums[mix] += sums
 
 
 def evaluate(
@@ -137,7 +118,7 @@ def evaluate(
         model: an architecture that gives logits (samples, classes) or those of answers, see
             :class:`Scorer`, or with ``heads`` what those take; its weights are not used.
         checkpoints: name → state dict.
-        evaluations: what to score; equal mixes run once a task.
+        evaluations: what to score; equal mixes run once per task.
         batches: one iterable of ``(inputs, targets)``, or task → such iterables.
         device: where to run; by default where the model's parameters are.
         heads: task (None for one stream) → a function from the model's output to logits, such as
@@ -145,43 +126,25 @@ def evaluate(
         stream: as for :func:`~ctl_helpers.compare`.
 
     Returns:
-        A row an evaluation × task: its params, ``task``, ``n``, ``loss`` (nats), ``accuracy``.
+        One row per evaluation and task: its params, ``task``, ``n``, ``loss`` (nats), ``accuracy``.
 
     Raises:
         ValueError, KeyError: as :func:`~ctl_helpers.engine.passes.run`; batches without targets; a
             task without a head.
     """
     streams = named_streams(batches)
-    asked: dict[str | None, dict[MixKey, None]] = {}
-    for evaluation in evaluations:
-        for task in tasks_of(evaluation.tasks, streams):
-            asked.setdefault(task, {})[mix_key(evaluation.mix)] = None
-    folds = {task: _ScoreFold(Scorer(task, heads), list(mixes)) for task, mixes in asked.items()}
+    keys = [mix_key(evaluation.mix) for evaluation in evaluations]
+    positions = by_task((evaluation.tasks for evaluation in evaluations), streams)
+    folds = {
+        task: OutputFold((keys[n] for n in numbers), Scorer(task, heads))
+        for task, numbers in positions.items()
+    }
     run(model, checkpoints, folds, streams, device=device, stream=stream)
     return pd.DataFrame(
-        {**evaluation.params, "task": task, **scores(folds[task].sums[mix_key(evaluation.mix)])}
-        for evaluation in evaluations
+        {**evaluation.params, "task": task, **scores(folds[task].parts[key])}
+        for evaluation, key in zip(evaluations, keys, strict=True)
         for task in tasks_of(evaluation.tasks, streams)
     )
-
-
-class _LogitsFold:
-    """The logits of each mix, batch by batch."""
-
-    needs_output = True
-
-    def __init__(self, head: Callable[[Tensor], Tensor], mixes: Sequence[MixKey]) -> None:
-        self.steps = [(mix,) for mix in mixes]
-        self.found: dict[MixKey, list[Tensor]] = {mix: [] for mix in mixes}
-        self._head = head
-
-    def reduce(self, step: int, targets: Tensor | None, passes: Mapping[MixKey, Pass]) -> Tensor:
-        (mix,) = self.steps[step]
-        return self._head(passes[mix].output).cpu()
-
-    def keep(self, found: Sequence[Tensor]) -> None:
-        for (mix,), logits in zip(self.steps, found, strict=True):
-            self.found[mix].append(logits)
 
 
 def logits(
@@ -193,30 +156,27 @@ def logits(
     heads: Heads | None = None,
     *,
     stream: bool | None = None,
-) -> dict[str | None, Tensor]:
+) -> dict[Task, Tensor]:
     """The logits of each mix, to be combined without running any model again.
 
     Args:
-        model: an architecture that gives logits (samples, classes), or with ``heads`` what those
-            take; its weights are not used.
-        checkpoints: name → state dict.
+        model, checkpoints, device, heads, stream: as for :func:`evaluate`.
         mixes: whose logits to give; equal ones run once.
         batches: one iterable of batches, or task → such iterables.
-        device: where to run; by default where the model's parameters are.
-        heads: task (None for one stream) → a function from the model's output to logits, such as
-            CLIP's zero-shot heads, which differ by task.
-        stream: as for :func:`~ctl_helpers.compare`.
 
     Returns:
         Task (None for one stream) → tensor (mixes, samples, classes) on the CPU.
     """
-    keys = [mix_key(mix) for mix in mixes]
-    streams = named_streams(batches)
-    distinct = list(dict.fromkeys(keys))
-    folds = {task: _LogitsFold(head_of(heads, task), distinct) for task in streams}
+    keys, streams = [mix_key(mix) for mix in mixes], named_streams(batches)
+
+    def on(task: Task) -> OutputFold:
+        head = head_of(heads, task)
+        return OutputFold(keys, lambda output, _: head(output).cpu())
+
+    folds = {task: on(task) for task in streams}
     run(model, checkpoints, folds, streams, device=device, stream=stream)
     return {
-        task: torch.stack([torch.cat(fold.found[key]) for key in keys])
+        task: torch.stack([torch.cat(fold.parts[key]) for key in keys])
         for task, fold in folds.items()
     }
 

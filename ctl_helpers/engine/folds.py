@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,7 +23,7 @@ class Pass:
 
 
 class Fold(Protocol):
-    """Keeps a few numbers a sample of the passes over one task.
+    """Keeps a few numbers per sample of the passes over one task.
 
     ``steps`` are the groups of mixes whose passes are looked at together, in the order in which
     the engine should reach them. ``reduce`` gives the numbers of one step and changes nothing,
@@ -38,8 +38,29 @@ class Fold(Protocol):
     def reduce(self, step: int, targets: Tensor | None, passes: Mapping[MixKey, Pass]) -> Any:
         """The numbers of one step."""
 
-    def keep(self, found: Sequence[Any]) -> None:
+    def keep(self, results: Sequence[Any]) -> None:
         """Take in what ``reduce`` gave, step by step."""
+
+
+class OutputFold(Fold):
+    """Keeps in ``parts`` what a function makes of each mix's output and targets, by batch."""
+
+    needs_output = True
+
+    def __init__(
+        self, mixes: Iterable[MixKey], function: Callable[[Any, Tensor | None], Tensor]
+    ) -> None:
+        self.parts: dict[MixKey, list[Tensor]] = {mix: [] for mix in mixes}
+        self.steps = [(mix,) for mix in self.parts]
+        self._function = function
+
+    def reduce(self, step: int, targets: Tensor | None, passes: Mapping[MixKey, Pass]) -> Tensor:
+        (mix,) = self.steps[step]
+        return self._function(passes[mix].output, targets)
+
+    def keep(self, results: Sequence[Tensor]) -> None:
+        for (mix,), result in zip(self.steps, results, strict=True):
+            self.parts[mix].append(result)
 
 
 def last_uses(fold: Fold) -> dict[MixKey, int]:
@@ -48,7 +69,7 @@ def last_uses(fold: Fold) -> dict[MixKey, int]:
 
 
 def checked(seen: Mapping[str, Tensor], layers: Sequence[str], size: int) -> dict[str, Tensor]:
-    """The tapped features of one pass, refused where a layer did not run once a sample."""
+    """The tapped features of one pass, refused where a layer did not give one row per sample."""
     for layer in layers:
         if layer not in seen:
             raise RuntimeError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +18,16 @@ def feature_layers(model: nn.Module) -> tuple[str, ...]:
     The models of this package list theirs in an attribute ``feature_layers``. Any other module
     gives its direct children, with ``Sequential`` and ``ModuleList`` opened.
     """
-    own = getattr(model, "feature_layers", None)
-    return tuple(own) if own is not None else tuple(_children(model))
+    listed = getattr(model, "feature_layers", None)
+    return tuple(_children(model) if listed is None else listed)
+
+
+def layers_to_tap(model: nn.Module, layers: Sequence[str] | None) -> tuple[str, ...]:
+    """The given layers, or the default ones (ValueError where there are none)."""
+    layers = tuple(feature_layers(model) if layers is None else layers)
+    if not layers:
+        raise ValueError("no layers to compare; name some of model.named_modules() in layers")
+    return layers
 
 
 def _children(module: nn.Module, prefix: str = "") -> Iterator[str]:
@@ -44,15 +53,11 @@ def samples_first(module: nn.Module, output: object, layer: str) -> Tensor:
             f"layer {layer!r} gives a {type(output).__name__}, not a tensor or a tuple that starts "
             "with one; tap a layer inside it"
         )
-    return tensor.transpose(0, 1) if _is_tokens_first(module) else tensor
-
-
-def _is_tokens_first(module: nn.Module) -> bool:
-    """Whether a module's output is (tokens, samples, width): its own attention takes that order."""
-    return any(
+    is_tokens_first = any(
         isinstance(part, nn.MultiheadAttention) and not part.batch_first
         for part in (module, *module.children())
     )
+    return tensor.transpose(0, 1) if is_tokens_first else tensor
 
 
 @contextmanager
@@ -81,21 +86,17 @@ def taps(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]
             )
     seen: dict[str, Tensor] = {}
 
-    def keep(layer: str) -> object:
-        def hook(module: nn.Module, args: object, output: object) -> None:
-            if layer in seen:
-                raise RuntimeError(
-                    f"layer {layer!r} ran twice in one pass, so it has no single feature; "
-                    "tap a layer that runs once"
-                )
-            feature = samples_first(module, output, layer).detach()
-            # A copy, since a later in-place layer (a ReLU, a residual sum) would otherwise
-            # change it.
-            seen[layer] = feature.clone(memory_format=torch.contiguous_format).flatten(1)
+    def keep(layer: str, module: nn.Module, _: object, output: object) -> None:
+        if layer in seen:
+            raise RuntimeError(
+                f"layer {layer!r} ran twice in one pass, so it has no single feature; "
+                "tap a layer that runs once"
+            )
+        feature = samples_first(module, output, layer).detach()
+        # A copy, since a later in-place layer (a ReLU, a residual sum) would change it.
+        seen[layer] = feature.clone(memory_format=torch.contiguous_format).flatten(1)
 
-        return hook
-
-    handles = [modules[layer].register_forward_hook(keep(layer)) for layer in layers]
+    handles = [modules[layer].register_forward_hook(partial(keep, layer)) for layer in layers]
     try:
         yield seen
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -54,8 +55,8 @@ class Linearized(nn.Module):
         self._base = _grow(_Place(), places)
         for name, value in (*network.named_parameters(), *network.named_buffers()):
             place, leaf = self._place(f"_base.{name}")
-            kept = base.get(name, value).detach().clone()
-            place.register_buffer(leaf, kept, persistent=False)
+            start = base.get(name, value).detach().clone()
+            place.register_buffer(leaf, start, persistent=False)
 
     def forward(self, *arguments: Any, **keywords: Any) -> Tensor:
         """``f_lin`` for the arguments of the network.
@@ -71,7 +72,7 @@ class Linearized(nn.Module):
         ran: list[str] = []
 
         def function(weights: Mapping[str, Tensor]) -> list[Tensor]:
-            with _kept(network, self._tapped(), ran) as features:
+            with _copies(network, self._tapped(), ran) as features:
                 output = functional_call(network, {**base, **weights}, arguments, keywords)
             if not isinstance(output, Tensor):
                 raise TypeError(
@@ -82,7 +83,7 @@ class Linearized(nn.Module):
 
         with differentiable():
             point = {name: base[name] for name in direction}
-            values, slopes = jvp(function, (point,), (direction,))
+            values, slopes, *_ = jvp(function, (point,), (direction,))
         output, *features = (value + slope for value, slope in zip(values, slopes, strict=True))
         for layer, feature in zip(ran, features, strict=True):
             self.get_submodule(layer)(feature)
@@ -130,16 +131,17 @@ def _without_values(network: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def _kept(network: nn.Module, layers: list[str], ran: list[str]) -> Iterator[list[Tensor]]:
-    """While open, the features of some layers are kept, and their names in ``ran``."""
+def _copies(network: nn.Module, layers: list[str], ran: list[str]) -> Iterator[list[Tensor]]:
+    """While open, the features of some layers are copied, and their names kept in ``ran``."""
     features: list[Tensor] = []
+
+    def copy_feature(layer: str, module: nn.Module, _: object, output: object) -> None:
+        ran.append(layer)
+        # A copy, since a later in-place layer would change it.
+        features.append(samples_first(module, output, layer).clone())
+
     with ExitStack() as hooks:
         for layer in layers:
-
-            def keep(module: nn.Module, _: object, output: object, layer: str = layer) -> None:
-                ran.append(layer)
-                # A copy, since a later in-place layer would otherwise change it.
-                features.append(samples_first(module, output, layer).clone())
-
-            hooks.enter_context(network.get_submodule(layer).register_forward_hook(keep))
+            hook = partial(copy_feature, layer)
+            hooks.enter_context(network.get_submodule(layer).register_forward_hook(hook))
         yield features

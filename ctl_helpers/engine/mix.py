@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +15,7 @@ from ctl_helpers.engine.lazy_state import described
 Mix = Mapping[str, float]
 MixKey = tuple[tuple[str, float], ...]
 StateDict = Mapping[str, Tensor]
+Names = TypeVar("Names", bound=Collection[Hashable])
 
 
 def mix_key(mix: Mix) -> MixKey:
@@ -32,6 +35,13 @@ def mix_key(mix: Mix) -> MixKey:
     if not key:
         raise ValueError(f"the mix {dict(mix)} has no checkpoint with a weight other than zero")
     return key
+
+
+def distinct(names: Names) -> Names:
+    """The names, refused where one of them occurs twice (ValueError)."""
+    if repeated := [name for name, count in Counter(list(names)).items() if count > 1]:
+        raise ValueError(f"{repeated[0]!r} occurs twice in {list(names)}; name each once")
+    return names
 
 
 def interpolate(i: str, j: str, alpha: float) -> dict[str, float]:
@@ -61,8 +71,9 @@ def check_compatible(
         raise ValueError("no checkpoints given; pass a mapping of name to state dict")
     reference = described(reference)
     for name, state in checkpoints.items():
-        known = described(state)
-        missing, extra = sorted(reference.keys() - known.keys()), sorted(known.keys() - reference)
+        tensors = described(state)
+        missing = sorted(reference.keys() - tensors.keys())
+        extra = sorted(tensors.keys() - reference)
         if missing or extra:
             culprit = f"lacks {missing[0]!r}" if missing else f"has {extra[0]!r}"
             raise ValueError(
@@ -70,9 +81,9 @@ def check_compatible(
                 f"{len(extra)} unknown); load a checkpoint of the same architecture"
             )
         for key, tensor in reference.items():
-            if known[key].shape != tensor.shape:
+            if tensors[key].shape != tensor.shape:
                 raise ValueError(
-                    f"checkpoint {name!r} has shape {tuple(known[key].shape)} at {key!r} where "
+                    f"checkpoint {name!r} has shape {tuple(tensors[key].shape)} at {key!r} where "
                     f"{owner} has {tuple(tensor.shape)}; load a checkpoint of the same architecture"
                 )
 

@@ -85,9 +85,9 @@ class Weights:
         self._hold = sum(sizes) < budget / 2
         taken = sum(sizes) if self._hold else max(sizes)
         self.room = math.inf if max_memory is None else max_memory - taken
-        self._held: dict[MixKey, Mapping[str, Tensor]] = {}
+        self._held: dict[MixKey, dict[str, Tensor]] = {}
 
-    def __getitem__(self, mix: MixKey) -> Mapping[str, Tensor]:
+    def __getitem__(self, mix: MixKey) -> dict[str, Tensor]:
         if mix in self._held:
             return self._held[mix]
         state = {**self._constant, **self._mixer(mix)}

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cache, partial
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ctl_helpers.engine.batches import Batch, Inputs, Portion, Portions
+from ctl_helpers.engine.batches import ByTask, Inputs, Portions, Result, Task
 from ctl_helpers.engine.folds import Fold, Pass, checked, last_uses
 from ctl_helpers.engine.hooks import evaluating, taps
 from ctl_helpers.engine.lazy_state import described
@@ -26,8 +26,6 @@ from ctl_helpers.engine.mix import MixKey, StateDict, check_compatible, check_fi
 from ctl_helpers.engine.mixed_weights import Weights, is_single, sums_to_one
 from ctl_helpers.engine.stages import Staged
 from ctl_helpers.engine.streaming import Streaming
-
-Found = TypeVar("Found")
 
 _HALF_TYPES = (torch.bfloat16, torch.float16)
 
@@ -57,18 +55,18 @@ class Engine:
         self,
         model: nn.Module,
         checkpoints: Mapping[str, StateDict],
-        mixes: Mapping[str | None, Iterable[MixKey]],
-        batches: Mapping[str | None, Iterable[Batch]],
+        mixes: Mapping[Task, Iterable[MixKey]],
+        batches: ByTask,
         device: torch.device | str | None = None,
         max_memory: float | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        chosen = _chosen(model, checkpoints, mixes, batches, dtype)
-        chosen = {name: dict(state) for name, state in chosen.items()}
-        check_finite(chosen)
+        used = _used(model, checkpoints, mixes, batches, dtype)
+        states = {name: dict(state) for name, state in used.items()}
+        check_finite(states)
         self._model, self._batches, self._dtype = model, batches, dtype
-        self._device = _device(model, device)
-        self._weights = Weights(model, chosen, _distinct(mixes), self._device, max_memory)
+        self._device = device_for(model, device)
+        self._weights = Weights(model, states, _distinct(mixes), self._device, max_memory)
         self._portions = Portions(self._device)
 
     def __call__(self, mix: MixKey, *arguments: Any, **keywords: Any) -> Any:
@@ -97,21 +95,17 @@ class Engine:
 
         return output
 
-    def over(self, task: str | None, work: Callable[[Inputs], Found]) -> Iterator[Found]:
+    def over(self, task: Task, work: Callable[[Inputs], Result]) -> Iterator[Result]:
         """What ``work`` makes of each batch of a task, in the order of the samples.
 
         A batch that runs out of memory is worked on again in parts, as
         :class:`~ctl_helpers.engine.batches.Portions` does.
         """
+        return self._portions.over(self._batches[task], task, lambda portion: work(next(portion)))
 
-        def first(portion: Portion) -> Found:
-            return work(portion.take())
-
-        return self._portions.over(self._batches[task], task, first)
-
-    def check_room(self, held: Iterable[Pass]) -> None:
+    def check_room(self, passes: Iterable[Pass]) -> None:
         """Act as if memory were out where these features take more than is left for them."""
-        taken = sum(feature.nbytes for one in held for feature in one.features.values())
+        taken = sum(feature.nbytes for done in passes for feature in done.features.values())
         if taken > self._weights.room:
             raise MemoryError(f"held features take {taken} bytes, more than max_memory allows")
 
@@ -119,8 +113,8 @@ class Engine:
 def run(
     model: nn.Module,
     checkpoints: Mapping[str, StateDict],
-    folds: Mapping[str | None, Fold],
-    batches: Mapping[str | None, Iterable[Batch]],
+    folds: Mapping[Task, Fold],
+    batches: ByTask,
     layers: Sequence[str] = (),
     device: torch.device | str | None = None,
     max_memory: float | None = None,
@@ -143,21 +137,21 @@ def run(
             for a network without stages.
     """
     mixes = {task: [mix for step in fold.steps for mix in step] for task, fold in folds.items()}
-    chosen = _chosen(model, checkpoints, mixes, batches, dtype)
-    device = _device(model, device)
-    if _to_stream(model, chosen, _distinct(mixes), device, max_memory, stream):
-        way = Streaming(model, chosen, device, max_memory, dtype)
-        with evaluating(model), taps(model, layers) as seen:
-            for task, fold in folds.items():
-                for founds in way.over(batches[task], task, fold, layers, seen):
-                    for found in founds:
-                        fold.keep(found)
-        return
-    engine = Engine(model, chosen, mixes, batches, device, max_memory, dtype)
+    used = _used(model, checkpoints, mixes, batches, dtype)
+    device = device_for(model, device)
+    staged = _to_stream(model, used, _distinct(mixes), device, max_memory, stream)
     with evaluating(model), taps(model, layers) as seen:
-        for task, fold in folds.items():
-            for found in engine.over(task, partial(_steps, engine, fold, layers, seen)):
-                fold.keep(found)
+        if staged is None:
+            engine = Engine(model, used, mixes, batches, device, max_memory, dtype)
+            for task, fold in folds.items():
+                for results in engine.over(task, partial(_steps, engine, fold, layers, seen)):
+                    fold.keep(results)
+        else:
+            streaming = Streaming(staged, used, device, max_memory, dtype)
+            for task, fold in folds.items():
+                for portion in streaming.over(batches[task], task, fold, layers, seen):
+                    for results in portion:
+                        fold.keep(results)
 
 
 def _steps(
@@ -165,44 +159,44 @@ def _steps(
 ) -> list[Any]:
     """What a fold makes of one batch, step by step, each pass held until its last step."""
     last_use, output_of = last_uses(fold), engine.on(batch, bool(layers))
-    held: dict[MixKey, Pass] = {}
-    found = []
+    passes: dict[MixKey, Pass] = {}
+    results = []
     for step, mixes in enumerate(fold.steps):
         for mix in mixes:
-            if mix in held:
+            if mix in passes:
                 continue
             seen.clear()
             output = output_of(mix)
-            kept = output if fold.needs_output else None
-            held[mix] = Pass(checked(seen, layers, batch.size), kept)
-            engine.check_room(held.values())
-        found.append(fold.reduce(step, batch.targets, held))
-        held = {mix: kept for mix, kept in held.items() if last_use[mix] > step}
-    return found
+            features = checked(seen, layers, batch.size)
+            passes[mix] = Pass(features, output if fold.needs_output else None)
+            engine.check_room(passes.values())
+        results.append(fold.reduce(step, batch.targets, passes))
+        passes = {mix: done for mix, done in passes.items() if last_use[mix] > step}
+    return results
 
 
-def _distinct(mixes: Mapping[str | None, Iterable[MixKey]]) -> set[MixKey]:
-    return {mix for asked in mixes.values() for mix in asked}
+def _distinct(mixes: Mapping[Task, Iterable[MixKey]]) -> set[MixKey]:
+    return {mix for on_task in mixes.values() for mix in on_task}
 
 
-def _chosen(
+def _used(
     model: nn.Module,
     checkpoints: Mapping[str, StateDict],
-    mixes: Mapping[str | None, Iterable[MixKey]],
-    batches: Mapping[str | None, Iterable[Batch]],
+    mixes: Mapping[Task, Iterable[MixKey]],
+    batches: ByTask,
     dtype: torch.dtype | None,
 ) -> dict[str, StateDict]:
-    """The checkpoints that the mixes name, once everything that was asked for is there."""
-    used = {name for mix in _distinct(mixes) for name, _ in mix}
-    if unknown := sorted(used - checkpoints.keys()):
+    """The checkpoints that the mixes name, once everything that is wanted is there."""
+    names = {name for mix in _distinct(mixes) for name, _ in mix}
+    if unknown := sorted(names - checkpoints.keys()):
         raise KeyError(f"no checkpoint named {unknown[0]!r}; there are {sorted(checkpoints)}")
-    if unknown := [task for task in mixes if task not in batches]:
-        raise KeyError(f"no batches for task {unknown[0]!r}; there are {list(batches)}")
+    if without := [task for task in mixes if task not in batches]:
+        raise KeyError(f"no batches for task {without[0]!r}; there are {list(batches)}")
     if dtype not in (None, *_HALF_TYPES):
         raise ValueError(f"dtype is {dtype}; choose torch.bfloat16, torch.float16 or None")
-    chosen = {name: checkpoints[name] for name in sorted(used)}
-    check_compatible(chosen, model.state_dict())
-    return chosen
+    used = {name: checkpoints[name] for name in sorted(names)}
+    check_compatible(used, model.state_dict())
+    return used
 
 
 def _to_stream(
@@ -212,26 +206,31 @@ def _to_stream(
     device: torch.device,
     max_memory: float | None,
     stream: bool | None,
-) -> bool:
+) -> Staged | None:
+    """The model if its weights are to be streamed."""
     if not isinstance(model, Staged):
         if stream:
             raise ValueError(
                 f"{type(model).__name__} has no stages, so its weights cannot be streamed; leave "
                 "stream out, or make it a ctl_helpers.engine.stages.Staged as models.t5 does"
             )
-        return False
-    if stream is not None:
-        return stream
-    known = [described(state) for state in checkpoints.values()]
-    needed = sum(
-        t.nbytes for state in known for t in state.values() if t.device.type != device.type
-    )
-    if not all(map(is_single, mixes)):
-        needed += sum(t.nbytes for t in known[0].values())
-    return needed > (free_memory(device) if max_memory is None else max_memory)
+        return None
+    if stream is None:
+        states = [described(state) for state in checkpoints.values()]
+        needed = sum(
+            t.nbytes for state in states for t in state.values() if t.device.type != device.type
+        )
+        if not all(map(is_single, mixes)):
+            needed += sum(t.nbytes for t in states[0].values())
+        stream = needed > (free_memory(device) if max_memory is None else max_memory)
+    return model if stream else None
 
 
-def _device(model: nn.Module, device: torch.device | str | None) -> torch.device:
+def device_for(model: nn.Module, device: torch.device | str | None) -> torch.device:
+    """Where to run: by default where the model's parameters are.
+
+    For the meta device that is a GPU if there is one.
+    """
     if device is not None:
         return torch.device(device)
     parameter = next(model.parameters(), None)

@@ -1,19 +1,19 @@
 """What Sections 4.2 and 4.3 compare: averages, and models edited by adding task vectors.
 
-Each builder gives :class:`~ctl_helpers.engine.compare.Comparison` objects for
+Each function gives :class:`~ctl_helpers.Comparison` objects for
 :func:`~ctl_helpers.compare`, as :func:`~ctl_helpers.engine.compare.pairs` does for Section 4.1.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 
-from ctl_helpers.engine.compare import Comparison
-from ctl_helpers.engine.mix import Mix, mix_key
+from ctl_helpers.engine.linearity import Comparison
+from ctl_helpers.engine.mix import Mix, distinct, mix_key
 
 
 def edit(pretrained: str, coefficients: Mapping[str, float]) -> dict[str, float]:
@@ -57,23 +57,22 @@ def averaging(
         params: more labels for these comparisons.
 
     Returns:
-        A comparison a set, with ``params`` ``{"k": …, "models": "a, b", "weights": "equal" or
+        One comparison per set, with ``params`` ``{"k": …, "models": "a, b", "weights": "equal" or
         "unequal"}`` and those given.
 
     Raises:
         ValueError: a set with an unknown or repeated name, or with weights that are negative or
             do not sum to 1.
     """
-    found = []
-    for chosen in [names] if sets is None else sets:
-        mix = _average(chosen, names)
-        labels = {"k": len(mix), "models": ", ".join(mix)}
-        kind = "equal" if len(set(mix.values())) == 1 else "unequal"
+    comparisons = []
+    for members in [names] if sets is None else sets:
+        mix = _average(members, names)
+        weights = "equal" if len(set(mix.values())) == 1 else "unequal"
+        labels = {"k": len(mix), "models": ", ".join(mix), "weights": weights, **(params or {})}
         right = [(weight, {name: 1.0}) for name, weight in mix.items()]
-        baseline = [(mix, one) for _, one in right]
-        labels |= {"weights": kind, **(params or {})}
-        found.append(Comparison(mix, right, baseline, tasks, labels))
-    return found
+        baseline = [(mix, model) for _, model in right]
+        comparisons.append(Comparison(mix, right, baseline, tasks, labels))
+    return comparisons
 
 
 def growing(names: Sequence[str], draws: int, seed: int) -> list[Comparison]:
@@ -85,24 +84,24 @@ def growing(names: Sequence[str], draws: int, seed: int) -> list[Comparison]:
         seed: of orders and weights.
 
     Returns:
-        :func:`averaging` of 2, 3, … models, each twice a draw, with ``draw`` among the params.
+        :func:`averaging` of 2, 3, … models, each twice per draw, with ``draw`` among the params.
     """
     generator = np.random.default_rng(seed)
-    found = []
+    comparisons: list[Comparison] = []
     for draw in range(draws):
         order = generator.permutation(list(names)).tolist()
         for k in range(2, len(names) + 1):
             for alphas in (np.full(k, 1 / k), generator.dirichlet(np.ones(k))):
                 mix = dict(zip(order[:k], map(float, alphas), strict=True))
-                found += averaging(names, [mix], params={"draw": draw})
-    return found
+                comparisons += averaging(names, [mix], params={"draw": draw})
+    return comparisons
 
 
-def _average(chosen: Sequence[str] | Mix, names: Sequence[str]) -> dict[str, float]:
+def _average(members: Sequence[str] | Mix, names: Sequence[str]) -> dict[str, float]:
     """Name → α_i of one set, checked."""
-    if unknown := [name for name in _distinct(chosen) if name not in names]:
+    if unknown := [name for name in distinct(members) if name not in names]:
         raise ValueError(f"{unknown[0]!r} is none of the models {list(names)}; name those")
-    weights = chosen if isinstance(chosen, Mapping) else dict.fromkeys(chosen, 1 / len(chosen))
+    weights = members if isinstance(members, Mapping) else dict.fromkeys(members, 1 / len(members))
     if min(weights.values()) < 0 or not math.isclose(math.fsum(weights.values()), 1):
         raise ValueError(
             f"the weights {dict(weights)} are no average; give weights from 0 to 1 that sum to 1"
@@ -131,20 +130,17 @@ def addition(
     Returns:
         Comparisons with ``params`` ``{"i": …, "j": …, "lam": …}``.
     """
-    found = []
-    for i, j in combinations(_distinct(names), 2):
-        for lam in lambdas:
-            alone = [edit(pretrained, {name: 2 * lam}) for name in (i, j)]
-            found.append(
-                Comparison(
-                    left=edit(pretrained, {i: lam, j: lam}),
-                    right=[(0.5, mix) for mix in alone],
-                    baseline=[(alone[0], alone[1])],
-                    tasks=(i, j) if tasks is None else tuple(tasks),
-                    params={"i": i, "j": j, "lam": lam},
-                )
-            )
-    return found
+    return [
+        Comparison(
+            left=edit(pretrained, {i: lam, j: lam}),
+            right=[(0.5, edit(pretrained, {name: 2 * lam})) for name in (i, j)],
+            baseline=[(edit(pretrained, {i: 2 * lam}), edit(pretrained, {j: 2 * lam}))],
+            tasks=(i, j) if tasks is None else tuple(tasks),
+            params={"i": i, "j": j, "lam": lam},
+        )
+        for i, j in combinations(distinct(names), 2)
+        for lam in lambdas
+    ]
 
 
 def negation(
@@ -167,20 +163,17 @@ def negation(
     Returns:
         Comparisons with ``params`` ``{"i": …, "lam": …}``.
     """
-    found = []
-    for i in _distinct(names):
-        for lam in lambdas:
-            plus, minus = (edit(pretrained, {i: factor}) for factor in (lam, -lam))
-            found.append(
-                Comparison(
-                    left={pretrained: 1.0},
-                    right=[(0.5, plus), (0.5, minus)],
-                    baseline=[(plus, minus)],
-                    tasks=(i,) if tasks is None else tuple(tasks),
-                    params={"i": i, "lam": lam},
-                )
-            )
-    return found
+    return [
+        Comparison(
+            left={pretrained: 1.0},
+            right=[(0.5, edit(pretrained, {i: lam})), (0.5, edit(pretrained, {i: -lam}))],
+            baseline=[(edit(pretrained, {i: lam}), edit(pretrained, {i: -lam}))],
+            tasks=(i,) if tasks is None else tuple(tasks),
+            params={"i": i, "lam": lam},
+        )
+        for i in distinct(names)
+        for lam in lambdas
+    ]
 
 
 def disentangled(
@@ -204,27 +197,22 @@ def disentangled(
         params: more labels for these comparisons.
 
     Returns:
-        A comparison a k, with ``params`` ``{"k": …, "models": "a, b", "alpha": …}`` and those
+        One comparison per k, with ``params`` ``{"k": …, "models": "a, b", "alpha": …}`` and those
         given.
 
     Raises:
         ValueError: a k that is not from 1 to the number of names.
     """
-    found = []
+    comparisons = []
     for k, alpha in alphas.items():
-        if not 1 <= k <= len(_distinct(names)):
+        if not 1 <= k <= len(distinct(names)):
             raise ValueError(f"there are no {k} of the {len(names)} models {list(names)}")
         joined = names[:k]
-        alone = [edit(pretrained, {name: (k + 1) * alpha}) for name in joined]
-        right = [(1 / (k + 1), mix) for mix in ({pretrained: 1.0}, *alone)]
+        edited = [edit(pretrained, {name: (k + 1) * alpha}) for name in joined]
+        right = [(1 / (k + 1), mix) for mix in ({pretrained: 1.0}, *edited)]
         left = edit(pretrained, dict.fromkeys(joined, alpha))
+        baseline = [(left, mix) for _, mix in right]
         labels = {"k": k, "models": ", ".join(joined), "alpha": alpha, **(params or {})}
-        measured = tuple(joined if tasks is None else tasks)
-        found.append(Comparison(left, right, [(left, mix) for _, mix in right], measured, labels))
-    return found
-
-
-def _distinct(names: Collection[str]) -> Collection[str]:
-    if len(set(names)) < len(names):
-        raise ValueError(f"a name occurs twice in {list(names)}; name each model once")
-    return names
+        streams = tuple(joined if tasks is None else tasks)
+        comparisons.append(Comparison(left, right, baseline, streams, labels))
+    return comparisons

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ctl_helpers.engine.batches import Inputs, Streams, named_streams, tasks_of
+from ctl_helpers.engine.batches import Inputs, Streams, Task, by_task, named_streams, tasks_of
 from ctl_helpers.engine.evaluate import Heads, Scorer, scores
 from ctl_helpers.engine.hooks import evaluating
 from ctl_helpers.engine.mix import Mix, MixKey, StateDict, mix_key
@@ -28,7 +28,7 @@ class Stitch:
         tail: the mix that takes the sum through the layers after ℓ.
         layer: the name of layer ℓ.
         tasks: the streams to score the model on; all of them when None.
-        params: what names this model in the result table, a column each.
+        params: what names this model in the result table, one column each.
     """
 
     prefix: Sequence[tuple[float, Mix]]
@@ -38,29 +38,12 @@ class Stitch:
     params: Mapping[str, object] = field(default_factory=dict)
 
 
-# A network up to a layer.
-_Front = tuple[MixKey, str]
-
-
 @dataclass(frozen=True)
-class _Plan:
-    """A stitch in terms of what is to be run."""
+class _Front:
+    """A network up to a layer."""
 
-    fronts: Sequence[tuple[float, _Front]]
-    tail: MixKey
+    mix: MixKey
     layer: str
-
-    @classmethod
-    def of(cls, one: Stitch) -> _Plan:
-        if not one.prefix:
-            raise ValueError(
-                f"the stitch {dict(one.params)} has an empty prefix; give one or more (weight, mix)"
-            )
-        fronts = [(weight, (mix_key(mix), one.layer)) for weight, mix in one.prefix]
-        return cls(fronts, mix_key(one.tail), one.layer)
-
-    def mixes(self) -> list[MixKey]:
-        return [self.tail, *(mix for _, (mix, _) in self.fronts)]
 
 
 def stitch(
@@ -74,8 +57,7 @@ def stitch(
     """Mean cross-entropy and accuracy of stitched models.
 
     In each batch every distinct (prefix mix, layer) runs once, and each stitch's tail once. A
-    feature is held until the last stitch that takes it: put stitches that share features next to
-    each other.
+    feature is held until the last stitch that takes it, so put those that share one side by side.
 
     Args:
         model: an architecture that can be run in two parts: ``model(inputs, until=layer)`` gives
@@ -89,68 +71,81 @@ def stitch(
         device: where to run; by default where the model's parameters are.
 
     Returns:
-        A row a stitch × task: its params, ``task``, ``n``, ``loss`` (nats), ``accuracy``.
+        One row per stitch and task: its params, ``task``, ``n``, ``loss`` (nats), ``accuracy``.
 
     Raises:
         TypeError: a model that does not take ``until`` and ``after``.
         RuntimeError: a feature that is no tensor of samples first.
         ValueError, KeyError: as :func:`~ctl_helpers.engine.evaluate.evaluate`.
     """
-    _check_in_parts(model)
+    _check(model, stitches)
     streams = named_streams(batches)
-    asked: dict[str | None, dict[int, _Plan]] = {}
-    for position, one in enumerate(stitches):
-        for task in tasks_of(one.tasks, streams):
-            asked.setdefault(task, {})[position] = _Plan.of(one)
+    positions = by_task((one.tasks for one in stitches), streams)
     mixes = {
-        task: [mix for plan in part.values() for mix in plan.mixes()]
-        for task, part in asked.items()
+        task: [mix_key(mix) for n in numbers for mix in _mixes(stitches[n])]
+        for task, numbers in positions.items()
     }
-    scorers = {task: Scorer(task, heads) for task in asked}
+    scorers = {task: Scorer(task, heads) for task in positions}
     engine = Engine(model, checkpoints, mixes, streams, device)
-    sums = {}
+    parts: dict[tuple[Task, int], Sequence[Tensor]] = {}
     with evaluating(model):
-        for task, part in asked.items():
-            work = partial(_score, engine, list(part.values()), scorers[task])
-            sums[task] = dict(zip(part, sum(engine.over(task, work)), strict=True))
+        for task, numbers in positions.items():
+            work = partial(_score, engine, [stitches[n] for n in numbers], scorers[task])
+            by_stitch = zip(*engine.over(task, work), strict=True)
+            parts |= {(task, n): sums for n, sums in zip(numbers, by_stitch, strict=True)}
     return pd.DataFrame(
-        {**one.params, "task": task, **scores(sums[task][position])}
+        {**one.params, "task": task, **scores(parts[task, position])}
         for position, one in enumerate(stitches)
         for task in tasks_of(one.tasks, streams)
     )
 
 
-def _score(engine: Engine, plans: Sequence[_Plan], scorer: Scorer, batch: Inputs) -> Tensor:
-    """The sums of every stitch over one batch, shape (stitches, 3)."""
-    last_use = {front: n for n, plan in enumerate(plans) for _, front in plan.fronts}
-    held: dict[_Front, Tensor] = {}
-    found = []
-    for number, plan in enumerate(plans):
-        for _, front in plan.fronts:
-            if front not in held:
-                held[front] = _feature(engine, front, batch)
+def _mixes(one: Stitch) -> list[Mix]:
+    return [one.tail, *(mix for _, mix in one.prefix)]
+
+
+def _score(
+    engine: Engine, stitches: Sequence[Stitch], scorer: Scorer, batch: Inputs
+) -> list[Tensor]:
+    """The sums of every stitch over one batch."""
+    prefixes = [
+        [(weight, _Front(mix_key(mix), one.layer)) for weight, mix in one.prefix]
+        for one in stitches
+    ]
+    last_use = {front: n for n, prefix in enumerate(prefixes) for _, front in prefix}
+    features: dict[_Front, Tensor] = {}
+    sums = []
+    for number, (one, prefix) in enumerate(zip(stitches, prefixes, strict=True)):
+        for _, front in prefix:
+            if front not in features:
+                features[front] = _feature(engine, front, batch)
         # A new tensor, since a tail may change its input in place.
-        feature = sum(weight * held[front] for weight, front in plan.fronts)
-        output = engine(plan.tail, feature, after=plan.layer)
-        found.append(scorer(output, batch.targets))
-        held = {front: kept for front, kept in held.items() if last_use[front] > number}
-    return torch.stack(found)
+        mixed = sum((weight * features[front] for weight, front in prefix), torch.zeros(()))
+        output = engine(mix_key(one.tail), mixed, after=one.layer)
+        sums.append(scorer(output, batch.targets))
+        features = {front: x for front, x in features.items() if last_use[front] > number}
+    return sums
 
 
 def _feature(engine: Engine, front: _Front, batch: Inputs) -> Tensor:
     """``f^(ℓ)(mix)`` of a batch, samples first."""
-    mix, layer = front
-    feature = engine(mix, *batch.arguments, **batch.keywords, until=layer)
+    feature = engine(front.mix, *batch.arguments, **batch.keywords, until=front.layer)
     if not isinstance(feature, Tensor) or len(feature) != batch.size:
         given = tuple(feature.shape) if isinstance(feature, Tensor) else type(feature).__name__
         raise RuntimeError(
-            f"the model gives {given} until layer {layer!r} for {batch.size} samples; let it give "
-            "the layer's feature as one tensor with samples first"
+            f"the model gives {given} until layer {front.layer!r} for {batch.size} samples; let it "
+            "give the layer's feature as one tensor with samples first"
         )
     return feature
 
 
-def _check_in_parts(model: nn.Module) -> None:
+def _check(model: nn.Module, stitches: Sequence[Stitch]) -> None:
+    """Refuse a model that cannot be run in parts, and a stitch of nothing."""
+    if empty := [one for one in stitches if not one.prefix]:
+        raise ValueError(
+            f"the stitch {dict(empty[0].params)} has an empty prefix; give one or more "
+            "(weight, mix)"
+        )
     takes = inspect.signature(model.forward).parameters
     if not {"until", "after"} <= takes.keys():
         raise TypeError(

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ctl_helpers.engine.batches import Batch, Inputs, Portion, Portions
+from ctl_helpers.engine.batches import Batch, Inputs, Portion, Portions, Task
 from ctl_helpers.engine.folds import Fold, Pass, checked, last_uses
 from ctl_helpers.engine.lazy_state import described
 from ctl_helpers.engine.memory import free_memory
@@ -57,25 +57,28 @@ class Streaming:
         self._model, self._bare, self._checkpoints = model, _Bare(model), checkpoints
         self._device, self._dtype = device, dtype
         self._constant = {name: buffer.to(device) for name, buffer in model.named_buffers()}
-        known = described(next(iter(checkpoints.values())))
-        self._keys = {stage.name: _keys(stage, known) for stage in model.stages()}
-        if unread := sorted(known.keys() - {key for keys in self._keys.values() for key in keys}):
+        shapes = described(next(iter(checkpoints.values())))
+        self._keys = {
+            stage.name: [key for key in shapes if key.startswith(stage.prefixes)]
+            for stage in model.stages()
+        }
+        if unread := sorted(shapes.keys() - {key for keys in self._keys.values() for key in keys}):
             raise ValueError(
                 f"no stage of {type(model).__name__} reads {unread[0]!r}; give its prefix to the "
                 "stage that does"
             )
-        largest = max(sum(known[key].nbytes for key in keys) for keys in self._keys.values())
+        largest = max(sum(shapes[key].nbytes for key in keys) for keys in self._keys.values())
         budget = free_memory(device) / 2 if max_memory is None else max_memory
         # A stage of every checkpoint, and its mix; sums in float32 take more than half precision.
         self._room = budget - (len(checkpoints) + 4) * largest
         self._is_strict = max_memory is not None
-        self._sound: set[str] = set()
+        self._finite: set[str] = set()  # stages whose tensors were looked through
         self._portions = Portions(device)
 
     def over(
         self,
         batches: Iterable[Batch],
-        task: str | None,
+        task: Task,
         fold: Fold,
         layers: Sequence[str],
         seen: dict[str, Tensor],
@@ -97,35 +100,36 @@ class Streaming:
         stages = _needed(self._model.stages(), fold, layers)
         # Outputs are large (logits): the last stage is run when a step of the fold looks at them.
         cut = len(stages) - 1 if fold.needs_output and len(stages) > 1 else len(stages)
-        held = self._embedded(stages[0], list(last_uses(fold)), portion, seen)
+        states = self._embedded(stages[0], list(last_uses(fold)), portion, seen)
         for stage in stages[1:cut]:
-            self._check_room(held)
+            self._check_room(states)
             mixer = self._mixer(stage)
             for mix in last_uses(fold):
                 weights = mixer(mix)
                 for number in range(len(portion.parts)):
-                    one = mix, number
-                    held[one] = self._advanced(stage, weights, held[one], seen)
-        self._check_room(held)
-        return self._reduced(fold, layers, seen, portion.parts, stages[cut:], held)
+                    place = mix, number
+                    states[place] = self._advanced(stage, weights, states[place], seen)
+        self._check_room(states)
+        return self._reduced(fold, layers, seen, portion.parts, stages[cut:], states)
 
     def _embedded(
         self, stage: Stage, mixes: Sequence[MixKey], portion: Portion, seen: dict[str, Tensor]
-    ) -> _Held:
+    ) -> _States:
         """The first stage of all mixes; while the first mix passes it, the portion grows."""
-        mixer, begun, held = self._mixer(stage), [], {}
+        mixer, states = self._mixer(stage), _States()
+        starts: list[_Activations] = []
         weights = mixer(mixes[0])
-        while not begun or _taken(held) * len(mixes) < _SHARE * self._room:
-            if (part := portion.take()) is None:
-                break
+        for part in portion:
             begin = partial(self._model.begin, *part.arguments, **part.keywords)
-            begun.append(_Activations(self._call({}, begin), {}))
-            held[mixes[0], len(begun) - 1] = self._advanced(stage, weights, begun[-1], seen)
+            starts.append(_Activations(self._call({}, begin), {}))
+            states[mixes[0], len(starts) - 1] = self._advanced(stage, weights, starts[-1], seen)
+            if _size(states) * len(mixes) >= _SHARE * self._room:
+                break
         for mix in mixes[1:]:
             weights = mixer(mix)
-            for number, one in enumerate(begun):
-                held[mix, number] = self._advanced(stage, weights, one, seen)
-        return held
+            for number, start in enumerate(starts):
+                states[mix, number] = self._advanced(stage, weights, start, seen)
+        return states
 
     def _reduced(
         self,
@@ -134,34 +138,36 @@ class Streaming:
         seen: dict[str, Tensor],
         parts: Sequence[Inputs],
         tail: Sequence[Stage],
-        held: _Held,
+        states: _States,
     ) -> list[list[Any]]:
         """What a fold makes of each part, once its mixes have passed the last stages too."""
-        last_use, found, ready = last_uses(fold), [[] for _ in parts], set()
+        last_use = last_uses(fold)
+        results: list[list[Any]] = [[] for _ in parts]
+        finished: set[MixKey] = set()
         mixers = [(stage, self._mixer(stage)) for stage in tail]
         for step, mixes in enumerate(fold.steps):
             left = [
-                (stage, {mix: mixer(mix) for mix in mixes if mix not in ready})
+                (stage, {mix: mixer(mix) for mix in mixes if mix not in finished})
                 for stage, mixer in mixers
             ]
-            ready.update(mixes)
+            finished.update(mixes)
             for number, part in enumerate(parts):
                 for stage, weights in left:
                     for mix, tensors in weights.items():
-                        one = mix, number
-                        held[one] = self._advanced(stage, tensors, held[one], seen)
+                        place = mix, number
+                        states[place] = self._advanced(stage, tensors, states[place], seen)
                 passes = {
                     mix: Pass(
-                        checked(held[mix, number].features, layers, part.size),
-                        held[mix, number].state.get("output"),
+                        checked(states[mix, number].features, layers, part.size),
+                        states[mix, number].state.get("output"),
                     )
                     for mix in mixes
                 }
-                found[number].append(fold.reduce(step, part.targets, passes))
+                results[number].append(fold.reduce(step, part.targets, passes))
                 for mix in mixes:
                     if last_use[mix] == step:
-                        del held[mix, number]
-        return found
+                        del states[mix, number]
+        return results
 
     def _advanced(
         self,
@@ -186,26 +192,26 @@ class Streaming:
             name: {key: state[key].to(self._device) for key in self._keys[stage.name]}
             for name, state in self._checkpoints.items()
         }
-        if stage.name not in self._sound:
+        if stage.name not in self._finite:
             check_finite(read)
-            self._sound.add(stage.name)
+            self._finite.add(stage.name)
         return Mixer(read, self._device)
 
-    def _check_room(self, held: _Held) -> None:
+    def _check_room(self, states: _States) -> None:
         """Act as if memory were out where activations take more than the caller allows."""
-        if self._is_strict and (taken := _taken(held)) > self._room:
-            raise MemoryError(f"activations take {taken} bytes, more than max_memory allows")
+        if self._is_strict and (size := _size(states)) > self._room:
+            raise MemoryError(f"activations take {size} bytes, more than max_memory allows")
 
 
 @dataclass(frozen=True)
 class _Activations:
-    """What is held of one mix and one batch between two stages."""
+    """What there is of one mix and one batch between two stages."""
 
     state: State
     features: Mapping[str, Tensor]
 
 
-_Held = dict[tuple[MixKey, int], _Activations]
+_States = dict[tuple[MixKey, int], _Activations]  # by mix and number of the part
 
 
 class _Bare(nn.Module):
@@ -221,21 +227,17 @@ class _Bare(nn.Module):
 
 def _needed(stages: Sequence[Stage], fold: Fold, layers: Sequence[str]) -> Sequence[Stage]:
     """The stages up to the last that matters: after its last layer a network need not go on."""
-    passed = {stage.layer: number for number, stage in enumerate(stages)}
-    if fold.needs_output or not passed.keys() >= set(layers):
+    places = {stage.layer: number for number, stage in enumerate(stages)}
+    if fold.needs_output or not places.keys() >= set(layers):
         return stages
-    return stages[: max(passed[layer] for layer in layers) + 1]
+    return stages[: max(places[layer] for layer in layers) + 1]
 
 
-def _keys(stage: Stage, names: Iterable[str]) -> list[str]:
-    return [name for name in names if name.startswith(stage.prefixes)]
-
-
-def _taken(held: _Held) -> int:
+def _size(states: _States) -> int:
     """Bytes of all activations, what several share counted once."""
     storages = {}
-    for one in held.values():
-        for tensor in (*one.state.values(), *one.features.values()):
+    for activations in states.values():
+        for tensor in (*activations.state.values(), *activations.features.values()):
             storage = tensor.untyped_storage()
             storages[storage.data_ptr()] = storage.nbytes()
     return sum(storages.values())
