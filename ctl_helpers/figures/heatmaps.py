@@ -83,8 +83,8 @@ def _add_planes(
     figure: Figure, shown: Mapping[str, Sequence[Any]], scales: Mapping[Output, _Scale]
 ) -> None:
     """A heat map in each panel, a colour bar for each row, and the rectangle of the search."""
-    for place, z in enumerate(shown["z"]):
-        row, column = divmod(place, len(LOOKS))
+    for number, z in enumerate(shown["z"]):
+        row, column = divmod(number, len(LOOKS))
         output = _OUTPUTS[row]
         hover = (
             "α<sub>i</sub> = %{x}, α<sub>j</sub> = %{y}<br>"

@@ -174,8 +174,12 @@ def _at_chosen(table: pd.DataFrame) -> pd.DataFrame:
     return rows.groupby(keys, sort=False)[["alpha", "accuracy", "share"]].mean().reset_index()
 
 
-def _where(table: pd.DataFrame, setting: str, paradigm: str) -> pd.DataFrame:
-    return table[(table["setting"] == setting) & (table["paradigm"] == paradigm)]
+def _of(table: pd.DataFrame, setting: str) -> pd.DataFrame:
+    return table[table["setting"] == setting]
+
+
+def _where(table: pd.DataFrame, setting: str, paradigm: Paradigm) -> pd.DataFrame:
+    return _of(table[table["paradigm"] == paradigm], setting)
 
 
 def _look(paradigm: Paradigm, split: Split) -> dict[str, object]:
@@ -208,7 +212,7 @@ def linearity(linear: pd.DataFrame, addition: pd.DataFrame, panels: Mapping[str,
     lines = [
         line
         for row, setting in enumerate(panels, 1)
-        for line in _row(*(each[each["setting"] == setting] for each in (rows, reached)), row)
+        for line in _row(_of(rows, setting), _of(reached, setting), row)
     ]
     figure = draw(
         lines,

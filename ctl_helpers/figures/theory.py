@@ -30,6 +30,7 @@ _REGRESSORS = {
     "curvature": ("the curvature λ_max", "λ<sub>max</sub>"),
     "squared_distance": ("the squared distance", "‖θ<sub>i</sub>−θ<sub>j</sub>‖²"),
 }
+_DOTTED = {"mode": "lines", "line_dash": "dot", "hoverinfo": "skip"}
 
 
 def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -45,7 +46,9 @@ def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     table = table[table["setting"].isin(list(panels))]
     starts = list(dict.fromkeys(table["start"]))
     explained = {name: r_squared.by_setting(table, regressor=name) for name in _REGRESSORS}
-    lines, cells, axes = [], [], {}
+    lines: list[Line] = []
+    cells: list[str] = []
+    axes: dict[str, pd.Series] = {}
     for row, setting in enumerate(panels, 1):
         rows = table[table["setting"] == setting]
         for column, (name, (called, _)) in enumerate(_REGRESSORS.items(), 1):
@@ -80,9 +83,8 @@ def _scattered(
     rows: pd.DataFrame, name: str, starts: Sequence[str], row: int, column: int
 ) -> Iterator[Line]:
     """The least-squares line of a panel, and its pairs, a colour for each start."""
-    look = {"mode": "lines", "line_dash": "dot", "hoverinfo": "skip"}
     fitted = _least_squares(rows[name], rows["delta"])
-    yield Line("least squares", GREY, {"": fitted}, row, column, look=look)
+    yield Line("least squares", GREY, {"": fitted}, row, column, look=_DOTTED)
     for start, part in rows.groupby("start", sort=False):
         place = starts.index(str(start))
         symbol = SYMBOLS[place // len(COLOURS) % len(SYMBOLS)]
@@ -133,8 +135,7 @@ def inequality(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
 def _both_sides(rows: pd.DataFrame, column: int) -> Iterator[Line]:
     """The line where a value equals the bound; the second-order terms, and each δ."""
     ends = [rows["product"].min() / 1.3, rows["product"].max() * 1.3]
-    look = {"mode": "lines", "line_dash": "dot", "hoverinfo": "skip"}
-    yield Line("equal to the bound", GREY, {"": {"x": ends, "y": ends}}, 1, column, look=look)
+    yield Line("equal to the bound", GREY, {"": {"x": ends, "y": ends}}, 1, column, look=_DOTTED)
     for name, called, colour, symbol in (
         ("second_order", "second-order term", ORANGE, "diamond"),
         ("delta", "δ", BLUE, "circle"),

@@ -119,14 +119,14 @@ def classification_inside(maps: pd.DataFrame, *, paradigm: str) -> Sample:
 def representation_beyond(maps: pd.DataFrame) -> Sample:
     """Error of the representation (nats) where both α are over 1, linear layers only."""
     values, seeds = _beyond(maps)
-    return Sample(values, seeds, "pairs", lambda rows: np.nanmean(rows[:, 0]))
+    return Sample(values, seeds, "pairs", lambda rows: float(np.nanmean(rows[:, 0])))
 
 
 @measure("{:.2f}")
 def classification_beyond(maps: pd.DataFrame) -> Sample:
     """Error of classification there."""
     values, seeds = _beyond(maps)
-    return Sample(values, seeds, "pairs", lambda rows: np.nanmean(rows[:, 1]))
+    return Sample(values, seeds, "pairs", lambda rows: float(np.nanmean(rows[:, 1])))
 
 
 @measure("{:.3g}")
@@ -138,7 +138,11 @@ def heads_degrade(maps: pd.DataFrame) -> Sample:
     errors are, the bound is at most ``√ξ``.
     """
     values, seeds = _beyond(maps)
-    return Sample(values, seeds, "pairs", lambda rows: np.nanmean(rows[:, 1] - np.sqrt(rows[:, 0])))
+
+    def over(rows: Values) -> float:
+        return float(np.nanmean(rows[:, 1] - np.sqrt(rows[:, 0])))
+
+    return Sample(values, seeds, "pairs", over)
 
 
 @measure(plain)

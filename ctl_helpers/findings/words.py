@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -24,6 +24,11 @@ def plain(value: float) -> str:
     else:
         text = f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}"
     return text.replace("-", "−")
+
+
+def times(value: float) -> str:
+    """A ratio: "21 times", "3.8 times"."""
+    return f"{value:.0f} times" if value >= 10 else f"{value:.1f} times"
 
 
 def power_of_ten(exponent: int) -> str:
@@ -89,3 +94,9 @@ def by_panel(panels: Mapping[str, str], values: Mapping[str, object], form: str 
         return next(iter(texts.values()))
     *most, last = [f"{text} ({title})" for title, text in texts.items()]
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1) -> str:
+    """A table whose first columns are texts and whose others are numbers."""
+    ruler = [":--"] * texts + ["--:"] * (len(head) - texts)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ruler, *rows])

@@ -1,0 +1,240 @@
+"""What the page on linear layers only says in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ctl_helpers.findings import published
+from ctl_helpers.findings.finding import Finding
+from ctl_helpers.findings.paradigms import (
+    LOW,
+    classification_beyond,
+    disentangled,
+    equation_2_error,
+    interference,
+    mean_cosine,
+    paradigm_accuracy,
+    representation_beyond,
+    step_cost,
+    sum_alpha,
+    sum_reached,
+)
+from ctl_helpers.findings.words import mark, markdown_table, plain, quote
+from ctl_helpers.results.labels import MAIN_PARADIGMS, PARADIGM_NAMES, Paradigm
+
+Vector = NDArray[np.float64]
+
+
+def rates(search: pd.DataFrame, panels: Mapping[str, str]) -> str:
+    """The learning rates that held-out data chose, and whether one is at an end of those tried."""
+    lines = []
+    for setting, title in _titles(panels):
+        own = search[search["setting"] == setting]
+        tried = sorted(own["rate"].unique())
+        tasks = " and ".join(own["task"].unique())
+        for paradigm in MAIN_PARADIGMS:
+            chosen = own.loc[own["chosen"] & (own["paradigm"] == paradigm), "rate"]
+            ends = dict.fromkeys(plain(rate) for rate in (chosen.min(), chosen.max()))
+            edge = "the smallest, " if chosen.min() == tried[0] else ""
+            edge = "the largest, " if chosen.max() == tried[-1] else edge
+            note = f"{edge}of {len(tried)} that were tried on {tasks}"
+            lines.append([title, PARADIGM_NAMES[paradigm], " and ".join(ends), note])
+    return markdown_table(["setting", "paradigm", "learning rate", ""], lines, texts=2)
+
+
+def sums(addition: pd.DataFrame, single: pd.DataFrame, panels: Mapping[str, str]) -> str:
+    """Table 1: absolute / normalized accuracy of all task vectors added, beside the paper's."""
+    start = paradigm_accuracy.by_setting(single, paradigm="PT")
+    paper = published.SUMS.values()
+    lines = [
+        ["pretrained", *_cells(panels, start), *(numbers["pretrained"] for numbers in paper)],
+        *(
+            [
+                PARADIGM_NAMES[paradigm],
+                *_cells(panels, *_sum(addition, paradigm)),
+                *(numbers[paradigm] for numbers in paper),
+            ]
+            for paradigm in MAIN_PARADIGMS
+        ),
+    ]
+    head = ["", *_names(panels), *(f"paper, {size}" for size in published.SUMS)]
+    return markdown_table(head, lines)
+
+
+def sums_at_one_rate(
+    addition: pd.DataFrame, common: pd.DataFrame, panels: Mapping[str, str]
+) -> str:
+    """The same with rates of their own and with one rate, over the seeds that ran both."""
+    own = addition.merge(common[["setting", "seed"]].drop_duplicates())
+
+    def cells(table: pd.DataFrame, paradigm: Paradigm) -> list[str]:
+        alpha = sum_alpha.by_setting(table, paradigm=paradigm)
+        both = _cells(panels, *_sum(table, paradigm))
+        return [
+            f"{cell} (α {alpha[name]})" if name in alpha else "–"
+            for name, cell in zip(panels, both, strict=True)
+        ]
+
+    lines = []
+    for paradigm in MAIN_PARADIGMS:
+        pairs = zip(cells(own, paradigm), cells(common, paradigm), strict=True)
+        lines.append([PARADIGM_NAMES[paradigm], *(cell for pair in pairs for cell in pair)])
+    head = [f"{name}, {of}" for name in _names(panels) for of in ("rates of their own", "one rate")]
+    return markdown_table(["absolute / normalized", *head], lines)
+
+
+def ablation(addition: pd.DataFrame, single: pd.DataFrame, panels: Mapping[str, str]) -> str:
+    """Table 2: single / absolute / normalized accuracy by which linear layers train."""
+    addition, single = _with_all_rows(addition), _with_all_rows(single)
+    lines = [
+        [
+            f"({number}) {PARADIGM_NAMES[paradigm]}",
+            *_cells(
+                panels,
+                paradigm_accuracy.by_setting(single, paradigm=paradigm),
+                *_sum(addition, paradigm),
+            ),
+            paper,
+        ]
+        for number, (paradigm, paper) in enumerate(published.LINEAR_LAYERS.items(), 1)
+    ]
+    head = ["single / absolute / normalized", *_names(panels), "paper, ViT-B/32"]
+    return markdown_table(head, lines)
+
+
+def regions(maps: pd.DataFrame, panels: Mapping[str, str]) -> str:
+    """On how much of the plane weights are disentangled, and the errors where both α are over 1."""
+    shares = ", ".join(
+        f"{quote(panels, disentangled.by_setting(maps, paradigm=paradigm))} of the plane for "
+        f"{PARADIGM_NAMES[paradigm]}"
+        for paradigm in MAIN_PARADIGMS
+    )
+    return (
+        f"For classification, ξ is at most {LOW} on {shares} (mean over pairs). Where both α are "
+        "over 1, linear layers only have an error of "
+        f"{quote(panels, representation_beyond.by_setting(maps))} in the representation, and of "
+        f"{quote(panels, classification_beyond.by_setting(maps))} in classification."
+    )
+
+
+def orthogonality(cosines: pd.DataFrame, moved: pd.DataFrame, panels: Mapping[str, str]) -> str:
+    """|Cosine| between task vectors, and what they do to other tasks' embeddings."""
+    lines = [
+        [
+            PARADIGM_NAMES[paradigm],
+            *_marked(panels, mean_cosine.by_setting(cosines, paradigm=paradigm)),
+            *_marked(panels, interference.by_setting(moved, paradigm=paradigm)),
+        ]
+        for paradigm in MAIN_PARADIGMS
+    ]
+    numbers = ("mean \\|cosine\\|", "others' change over own")
+    head = ["", *(f"{number}, {name}" for number in numbers for name in _names(panels))]
+    return markdown_table(head, lines)
+
+
+def two_regressions(panels: Mapping[str, str]) -> str:
+    """Do orthogonal vectors leave each other's data alone? Two regressions in 20 dimensions."""
+    draw = np.random.default_rng(0)
+    start = draw.normal(size=20)
+
+    def vector(data: Vector) -> Vector:
+        """The shortest step from the start that fits random targets on a task's data."""
+        return np.linalg.lstsq(data, draw.normal(size=len(data)) - data @ start, rcond=None)[0]
+
+    def line(name: str, one: Vector, other: Vector, data: Vector) -> list[str]:
+        change = np.linalg.norm(data @ other) / np.linalg.norm(data @ one)
+        cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+        return [name, f"{abs(cosine):.2f}", f"{change:.2f}"]
+
+    apart = [np.pad(draw.normal(size=(8, 10)), ((0, 0), pad)) for pad in ((0, 10), (10, 0))]
+    shared = [draw.normal(size=(8, 20)) for _ in range(2)]
+    one, other = map(vector, shared)
+    turned = other - (other @ one) / (one @ one) * one
+    return markdown_table(
+        ["tasks", "cosine of the vectors", "change by the other vector, over its own"],
+        [
+            line("data in orthogonal subspaces", vector(apart[0]), vector(apart[1]), apart[0]),
+            line("data that overlap", one, other, shared[0]),
+            line("the same, second vector made orthogonal to the first", one, turned, shared[0]),
+        ],
+    )
+
+
+def costs(cost: pd.DataFrame, panels: Mapping[str, str]) -> str:
+    """Time and peak memory of a training step, each over that of all parameters."""
+    lines = []
+    for paradigm in MAIN_PARADIGMS:
+        seconds, size = (
+            step_cost.by_setting(cost, paradigm=paradigm, value=value)
+            for value in ("seconds", "bytes")
+        )
+        cells = zip(_marked(panels, seconds), _marked(panels, size), strict=True)
+        lines.append([PARADIGM_NAMES[paradigm], *(" / ".join(pair) for pair in cells)])
+    head = "time / peak memory of a training step, over all parameters"
+    return markdown_table([head, *_names(panels)], lines)
+
+
+def orders(
+    single: pd.DataFrame, addition: pd.DataFrame, linear: pd.DataFrame, panels: Mapping[str, str]
+) -> str:
+    """The paradigms in the order of their accuracies, alone and added, and of their linearity."""
+
+    def order(of: Callable[[Paradigm], Mapping[str, Finding]], *, most: bool) -> str:
+        findings = {paradigm: of(paradigm) for paradigm in MAIN_PARADIGMS}
+        means = {key: np.mean([float(one) for one in by.values()]) for key, by in findings.items()}
+        ranked = sorted(means, key=lambda key: means[key], reverse=most)
+        return ", ".join(f"{PARADIGM_NAMES[key]} {quote(panels, findings[key])}" for key in ranked)
+
+    lines = {
+        "Alone, from best to worst": order(
+            lambda key: paradigm_accuracy.by_setting(single, paradigm=key), most=True
+        ),
+        "Added": order(
+            lambda key: sum_reached.by_setting(addition, paradigm=key, value="accuracy"), most=True
+        ),
+        "Added, normalized": order(
+            lambda key: sum_reached.by_setting(addition, paradigm=key), most=True
+        ),
+        "From most to least linear (1 − cosine)": order(
+            lambda key: equation_2_error.by_setting(linear, paradigm=key), most=False
+        ),
+    }
+    return "\n".join(f"- {what}: {text}." for what, text in lines.items())
+
+
+def _titles(panels: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(setting, title.split(" (")[0]) for setting, title in panels.items()]
+
+
+def _names(panels: Mapping[str, str]) -> list[str]:
+    return [title for _, title in _titles(panels)]
+
+
+def _sum(table: pd.DataFrame, paradigm: Paradigm) -> list[dict[str, Finding]]:
+    """Absolute and normalized accuracy."""
+    return [
+        sum_reached.by_setting(table, paradigm=paradigm, value=value)
+        for value in ("accuracy", "share")
+    ]
+
+
+def _cells(panels: Mapping[str, str], *findings: Mapping[str, Finding]) -> list[str]:
+    """Several accuracies of each setting, in percent: "44.9 / 61.9"."""
+    return [
+        " / ".join(f"{100 * float(of[name]):.1f}" for of in findings if name in of) or "–"
+        for name in panels
+    ]
+
+
+def _marked(panels: Mapping[str, str], findings: Mapping[str, Finding]) -> list[str]:
+    return [mark(findings[name]) if name in findings else "–" for name in panels]
+
+
+def _with_all_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """The seeds that ran every row of Table 2."""
+    seeds = table.groupby(["setting", "seed"])
+    return seeds.filter(lambda rows: set(published.LINEAR_LAYERS) <= set(rows["paradigm"]))
