@@ -1,1 +1,26 @@
-"""Interactive figures of tidy result tables, a module for each kind."""
+"""Interactive figures of tidy result tables.
+
+What all are drawn with:
+
+- ``drawing``: lines in panels, under menus.
+- ``frame``: title, menus, legend and text alternative, and the layout as data for pages.
+- ``axes``: axes of numbers.
+- ``static``, ``static_axes``, ``static_marks``: the same figures as still images.
+
+Pictures by subject:
+
+- ``paths``: loss along the line between two networks.
+- ``linearity``: distance and length by layer, and transitivity.
+- ``contrast``: kinds of one thing told apart by layer, such as null controls.
+- ``statistics``: BatchNorm's statistics, mixed or recomputed.
+- ``spawning``: two copies of one network, trained apart.
+- ``averaging``: averages of networks against ensembles.
+- ``many``, ``disentangled``: mixes of more and more networks or task vectors.
+- ``editing``, ``second_order``: networks edited by task vectors.
+- ``stitched``: what edited and stitched networks can do.
+- ``factors``: what linearity depends on.
+- ``theory``: a bound against what was measured.
+- ``taylor``: the first-order expansion against the network.
+- ``paradigms``, ``heatmaps``: three ways to fine-tune.
+- ``dots``, ``lengths``: what several of these share.
+"""
