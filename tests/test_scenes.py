@@ -94,10 +94,3 @@ def test_a_ring_is_dark_inside_and_a_disc_is_not(train):
     for pattern in range(len(scenes.PATTERNS)):
         disc, ring = (by_class(train, 5 * pattern + shape).float() for shape in (0, 4))
         assert disc[..., centre, centre].mean() > 1.2 * ring[..., centre, centre].mean()
-
-
-def test_checksum_needs_no_drawing(monkeypatch):
-    monkeypatch.setattr(scenes, "_draw", None)
-    assert scenes.checksum() == scenes.checksum()
-    assert len(scenes.checksum()) == 64
-    assert scenes.missing([]) == []
