@@ -15,16 +15,16 @@ import pandas as pd
 import pytest
 import test_findings_editing as editing
 import test_findings_paradigms as linear
-from conftest import ROOT, command
+from conftest import command
 
 from ctl_helpers import cli, results, settings
-from ctl_helpers.findings import verdicts as claims
+from ctl_helpers.findings import claims, verdicts
+from ctl_helpers.findings.finding import MEASURES
 from ctl_helpers.findings.paradigms import MAIN
 from ctl_helpers.findings.replicates import Sample
-from ctl_helpers.findings.verdicts import MEASURES
 from ctl_helpers.project import SettingError
 from ctl_helpers.settings.schema import Section
-from ctl_helpers.site import pages
+from ctl_helpers.site import claim_pages
 
 SEEDS = (0, 1, 2)
 PAIRS = list(combinations("abc", 2))
@@ -389,20 +389,22 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None
             run = folder / results.folder_name(section) / f"{setting}-seed-{seed}"
             recorder = results.Recorder(settings.load(setting), section, {"seed": seed}, str(run))
             for name, table in tables.items():
-                recorder.save(name, table[table["seed"] == seed].drop(columns="seed"))
+                table[table["seed"] == seed].drop(columns="seed").to_parquet(
+                    run / f"{name}.parquet"
+                )
             recorder.finish()
 
     return write
 
 
-def words(found: Sequence[claims.Verdict], setting: str) -> dict[str, tuple[str, bool]]:
+def words(found: Sequence[verdicts.Verdict], setting: str) -> dict[str, tuple[str, bool]]:
     return {each.claim: (each.verdict, each.clear) for each in found if each.setting == setting}
 
 
 def test_verdicts_follow_the_stored_results(store) -> None:
     store("4.1", "digits-mlp", GOOD)
     store("4.1", "mnist-mlp", BAD)
-    found = claims.verdicts("4.1")
+    found = verdicts.verdicts("4.1")
     ours = ["lmc-fails", "ctl-direction", "ctl-length", "transitivity", "null"]
     assert words(found, "digits-mlp") == dict.fromkeys(ours, ("holds", True))
     # The one bad triple is in one seed of three, so that some resamples lack it.
@@ -413,32 +415,32 @@ def test_verdicts_follow_the_stored_results(store) -> None:
     assert rise.effect == pytest.approx(0.4)
     assert rise.interval[0] <= 0.4 <= rise.interval[1]
     assert (rise.threshold, rise.replicates) == ("at least 0.1", "9 pairs of 3 seeds")
-    assert claims.verdicts("4.1") == found
+    assert verdicts.verdicts("4.1") == found
 
 
 def test_one_unmet_condition_is_enough_to_fail(store) -> None:
     # Far under the baseline, yet far from 0.
     store("4.1", "digits-mlp", {"direction": direction(distance=0.06, baseline=2.0)})
-    found = [each for each in claims.verdicts("4.1") if each.claim == "ctl-direction"]
+    found = [each for each in verdicts.verdicts("4.1") if each.claim == "ctl-direction"]
     (verdict,) = [each for each in found if each.setting == "digits-mlp"]
     assert [check.holds for check in verdict.checks] == [True, False, None]
     assert (verdict.verdict, verdict.clear) == ("fails", True)
     # One that is not met decides, whatever else is unknown.
     store("3", "digits-mlp", {"induced": induced(lambda error: error / 200, jensen=0.1)})
-    found = {(each.claim, each.setting): each for each in claims.verdicts("3")}
+    found = {(each.claim, each.setting): each for each in verdicts.verdicts("3")}
     verdict = found["llfc-implies-lmc", "digits-mlp"]
     assert [check.holds for check in verdict.checks] == [None, False]
     assert verdict.verdict == "fails"
     # A claim whose table is not there is not run, though other tables of the section are.
-    assert words(claims.verdicts("4.1"), "digits-mlp")["null"] == ("not run", False)
+    assert words(verdicts.verdicts("4.1"), "digits-mlp")["null"] == ("not run", False)
 
 
 def test_a_verdict_that_its_interval_does_not_settle_is_not_clear(store) -> None:
     store("4.1", "digits-mlp", {**GOOD, "barriers": barriers(0.06)})  # 0.06, 0.12, 0.18 nats
-    found = claims.verdicts("4.1")
+    found = verdicts.verdicts("4.1")
     assert words(found, "digits-mlp")["lmc-fails"] == ("holds", False)
-    assert "✓ holds, not clearly" in pages.claim(found, "lmc-fails").data
-    assert "<td>✓ holds, not clearly</td>" in pages.dashboard(found).data
+    assert "✓ holds, not clearly" in claim_pages.all_claims(found).data
+    assert "<td>✓ holds, not clearly</td>" in claim_pages.dashboard(found).data
 
 
 def by_label(labels: Sequence[Mapping[str, str]], distance: float, baseline: float) -> pd.DataFrame:
@@ -457,7 +459,7 @@ def test_every_claim_can_hold_and_fail(store, monkeypatch) -> None:
     numbers = {number: Section() for row in rows for number in row.sections}
     everywhere = plain.model_copy(update={"sections": numbers})
     monkeypatch.setattr(settings, "names", lambda: ["digits-mlp"])
-    monkeypatch.setattr(settings, "load", lambda name: everywhere)
+    monkeypatch.setattr(settings, "describe", lambda name: everywhere)
 
     falling, rising = {0: 0.4, 5: 0.2, 20: 0.05}, {0: 0.05, 5: 0.2, 20: 0.4}
     near, far = {0.0: 0.4, 0.5: 0.2, 1.0: 0.05}, {0.0: 0.2, 0.5: 0.3, 1.0: 0.4}
@@ -562,7 +564,7 @@ def test_every_claim_can_hold_and_fail(store, monkeypatch) -> None:
         sections["4.3.text"] = sections["4.3"] | sections["4.2.many"]
         for section, tables in sections.items():
             store(section, "digits-mlp", tables)
-        found = claims.verdicts()
+        found = verdicts.verdicts()
         assert {each.claim: each.verdict for each in found} == dict.fromkeys(claims.load(), word)
         text = json.dumps([each.to_json() for each in found], allow_nan=False)
         assert len(json.loads(text)) == sum(len(row.sections) for row in claims.load().values())
@@ -570,29 +572,13 @@ def test_every_claim_can_hold_and_fail(store, monkeypatch) -> None:
 
 def test_a_number_that_is_infinite_is_no_json_number(store) -> None:
     store("4.1", "digits-mlp", {"direction": direction(distance=0.0)})
-    found = [each for each in claims.verdicts("4.1") if each.claim == "ctl-direction"]
+    found = [each for each in verdicts.verdicts("4.1") if each.claim == "ctl-direction"]
     (verdict,) = [each.to_json() for each in found if each.setting == "digits-mlp"]
     assert (verdict["verdict"], verdict["effect"]) == ("holds", None)
     json.dumps(verdict, allow_nan=False)
 
 
 # The file of claims, the page and the command.
-
-
-def test_the_books_claims_are_complete() -> None:
-    found = claims.load()
-    assert set(found) == {
-        "lmc-fails", "spawning", "llfc-implies-lmc", "ctl-direction", "ctl-length", "transitivity",
-        "avg-ensemble", "avg-direction", "avg-length", "many-models", "add-direction",
-        "add-length", "add-stitch", "neg-direction", "neg-length", "neg-stitch",
-        "disentangle-theorem", "pretrain-epochs", "finetune-epochs", "similar-to-pretrain",
-        "similar-to-each-other", "curvature-bound", "null", "post-hoc-linear", "llo-single",
-        "llo-addition", "llo-ablation", "llo-disentangle", "llo-representation", "llo-orthogonal",
-        "llo-cost",
-    }  # fmt: skip
-    text = (ROOT / "book" / "claims.md").read_text(encoding="utf-8")
-    assert re.findall(r"^\(claim-(.+)\)=$", text, re.MULTILINE) == list(found)
-    assert re.findall(r'pages\.claim\(found, "(.+)"\)', text) == list(found)
 
 
 def test_networks_of_another_kind_have_their_own_page() -> None:
@@ -644,7 +630,7 @@ def test_a_mistake_in_the_file_is_one_sentence(
 
 def test_a_missing_file_and_a_section_that_no_claim_has(tmp_path: Path, monkeypatch) -> None:
     with pytest.raises(SettingError, match=r"no claim has a section '9'; there are \['4.1', '3'"):
-        claims.verdicts("9")
+        verdicts.verdicts("9")
     monkeypatch.setattr(claims, "root", lambda: tmp_path)
     with pytest.raises(SettingError, match=r"claims\.yml cannot be read: .*No such file"):
         claims.load()
@@ -653,8 +639,8 @@ def test_a_missing_file_and_a_section_that_no_claim_has(tmp_path: Path, monkeypa
 def test_the_page_shows_numbers_with_words_marks_and_evidence(store) -> None:
     store("4.1", "digits-mlp", GOOD)
     store("4.1", "mnist-mlp", BAD)
-    found = claims.verdicts("4.1")
-    text = pages.claim(found, "ctl-direction").data
+    found = verdicts.verdicts("4.1")
+    text = claim_pages.all_claims(found).data
     link = '<a href="4_1.html#fig-4-1-direction">figure</a>'
     assert "(times): **at least 8**. If the mixed network" in text
     assert (
@@ -663,7 +649,7 @@ def test_the_page_shows_numbers_with_words_marks_and_evidence(store) -> None:
     ) in text
     assert "| MNIST MLP | **✗ fails** | 2 [2, 2] ✗ |" in text
     assert "| Scenes ResNet | **– not run** | – | – | – | – | – |" in text
-    shown = pages.dashboard(found).data
+    shown = claim_pages.dashboard(found).data
     assert f"{len(claims.load())} claims, {len(found)} verdicts" in shown
     holding = sum(each.verdict == "holds" for each in found)
     assert f"{holding} ✓ holds, " in shown
@@ -673,21 +659,29 @@ def test_the_page_shows_numbers_with_words_marks_and_evidence(store) -> None:
     assert row.count("<tr data-") == sum(each.claim == "ctl-direction" for each in found)
     assert f"<td>Digits MLP</td><td>✓ holds</td><td>20 [20, 20] ✓</td><td>{link}</td>" in row
     assert "<td>Scenes ResNet</td><td>– not run</td><td>–</td><td>–</td>" in row
-    assert "no setting has this section" in pages.claim(found, "curvature-bound").data
+    assert "no setting has this section" in text
 
 
 def test_a_page_closes_with_the_verdicts_of_its_own_settings(store) -> None:
     store("4.1", "digits-mlp", {**GOOD, "barriers": barriers(0.06)})
     store("4.1", "mnist-mlp", BAD)
     link = '<a href="claims.html#claim-lmc-fails">lmc-fails</a>'
-    both = pages.verdicts({"digits-mlp": "Digits MLP", "mnist-mlp": "MNIST MLP"}, "4.1").data
+    both = claim_pages.verdict_lines(
+        {"digits-mlp": "Digits MLP", "mnist-mlp": "MNIST MLP"}, "4.1"
+    ).data
     assert f"- {link}: ✓ holds, not clearly (Digits MLP) and ✗ fails (MNIST MLP)." in both
-    one = pages.verdicts({"digits-mlp": "Digits MLP", "scenes-resnet": "Scenes ResNet"}, "4.1").data
+    one = claim_pages.verdict_lines(
+        {"digits-mlp": "Digits MLP", "scenes-resnet": "Scenes ResNet"}, "4.1"
+    ).data
     assert f"- {link}: ✓ holds, not clearly (Digits MLP)." in one
     assert "MNIST" not in one
-    assert pages.verdicts({"scenes-resnet": "Scenes ResNet"}, "4.1").data == "*Not run yet.*"
+    assert (
+        claim_pages.verdict_lines({"scenes-resnet": "Scenes ResNet"}, "4.1").data
+        == "*Not run yet.*"
+    )
 
 
+@pytest.mark.slow
 def test_the_command_prints_json_and_nothing_else(checkout: Path) -> None:
     done = command(checkout, "claims", "--section", "4.1", "--json")
     assert done.returncode == 0, done.stderr
