@@ -6,19 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from ctl_helpers import settings
 from ctl_helpers.runs import plan
 from ctl_helpers.store import code_keys
 
-COMPARE = {
-    f"engine/{name}.py"
-    for name in (
-        "batches", "compare", "derivatives", "folds", "hooks", "linearized", "memory", "mix",
-        "mixed_weights", "passes", "similarity", "stages", "streaming",
-    )
-}  # fmt: skip
-HOOKS, MIX = "engine/hooks.py", "engine/mix.py"
+HOOKS = "engine/hooks.py"
+MIX = {"engine/mix.py", "engine/lazy_state.py"}
 CHECKSUMS = {"project.py", "weights/checksums.py"}
-MNIST = {"data/sets/mnist.py", "data/images.py", "store/artifacts.py", *CHECKSUMS}
+DATA = {f"data/{name}.py" for name in ("images", "batches", "dataset", "tasks", "sets/mnist")}
+MNIST = {*DATA, "store/artifacts.py", *CHECKSUMS}
 
 
 def changing(package: Path, code: str) -> set[str]:
@@ -38,11 +34,10 @@ def changing(package: Path, code: str) -> set[str]:
     ("code", "expected"),
     [
         ("import ctl_helpers as ctl", set()),
-        ("import ctl_helpers as ctl\nctl.compare()", COMPARE),
         ("import ctl_helpers as ctl\nctl.unknown, other.compare", set()),
-        ("import ctl_helpers\nctl_helpers.Mix", {MIX}),
-        ("import ctl_helpers.engine.mix\nctl_helpers.taps", {MIX, HOOKS}),
-        ("import ctl_helpers.engine.mix as m\nctl.taps", {MIX}),
+        ("import ctl_helpers\nctl_helpers.Mix", MIX),
+        ("import ctl_helpers.engine.mix\nctl_helpers.taps", {*MIX, HOOKS}),
+        ("import ctl_helpers.engine.mix as m\nctl.taps", MIX),
         (
             "from ctl_helpers import taps as t, project\nfrom ctl_helpers.weights import checksums",
             {HOOKS, *CHECKSUMS},
@@ -57,9 +52,15 @@ def test_a_checksum_changes_with_what_the_code_reaches(package, code: str, expec
     assert changing(package, code) == expected
 
 
+def test_a_measurement_reaches_the_engine_and_nothing_else(package: Path) -> None:
+    found = changing(package, "import ctl_helpers as ctl\nctl.compare()")
+    assert {"engine/compare.py", "engine/passes.py", HOOKS, *MIX} <= found
+    assert {path.split("/")[0] for path in found} == {"engine"}
+
+
 def test_a_module_reaches_what_it_imports(package: Path) -> None:
     code = "import ctl_helpers.training.loop"
-    assert changing(package, code) == {"training/loop.py", "data/images.py"}
+    assert changing(package, code) == {"training/loop.py", "data/images.py", "data/batches.py"}
     assert code_keys.module_checksum("training.loop") == code_keys.checksum(code)
 
 
@@ -77,11 +78,43 @@ def test_a_run_depends_on_what_its_setting_and_notebook_reach(package: Path) -> 
         return {setting for setting, key in after.items() if key != before[setting]}
 
     assert keys().keys() == {"digits-mlp", "scenes-resnet"}
-    for foreign in ("models/llama", "settings/clip", "settings/text", "site/build", "cli"):
+    for foreign in (
+        *("models/llama", "settings/clip", "settings/text", "settings/published_resnet"),
+        *("settings/tuned", "training/steps", "data/sets/clip8", "data/tokens", "weights/hub"),
+        *("site/build", "cli", "findings/verdicts"),
+    ):
         assert changed(f"{foreign}.py") == set()
     assert changed("models/mlp.py") == changed("data/sets/digits.py") == {"digits-mlp"}
     for shared in ("engine/mix", "training/loop", "settings/scratch", "results/record"):
         assert changed(f"{shared}.py") == {"digits-mlp", "scenes-resnet"}
+
+
+def test_a_checkpoint_depends_on_its_network_data_and_training(package: Path) -> None:
+    names = ("digits-mlp", "scenes-resnet", "scenes-clip", "text-t5")
+
+    def changed(module: str) -> set[str]:
+        def keys() -> dict[str, str]:
+            code_keys._module_imports.cache_clear()
+            return {name: settings.load(name).source_checksum() for name in names}
+
+        path, before = package / module, keys()
+        content = path.read_bytes()
+        path.write_bytes(content + b"# changed\n")
+        after = keys()
+        path.write_bytes(content)
+        return {name for name in names if after[name] != before[name]}
+
+    assert changed("training/loop.py") == set(names)
+    assert changed("training/steps.py") == {"scenes-clip", "text-t5"}
+    assert changed("models/mlp.py") == {"digits-mlp"}
+    assert changed("models/t5.py") == changed("data/sets/sentences.py") == {"text-t5"}
+    assert changed("data/sketches.py") == {"scenes-clip"}
+    assert changed("models/llama.py") == changed("settings/scratch.py") == set()
+
+
+def test_what_is_imported_for_hints_alone_is_not_reached(package: Path) -> None:
+    code = "if TYPE_CHECKING:\n    from ctl_helpers.engine import mix"
+    assert changing(package, code) == set()
 
 
 def test_a_new_import_is_followed(package: Path) -> None:

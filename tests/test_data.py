@@ -22,14 +22,14 @@ from ctl_helpers import settings
 from ctl_helpers.data.images import Images, floats
 from ctl_helpers.data.sets import cifar10, cifar100, digits, imagenet, mnist, tinyimagenet
 from ctl_helpers.project import MissingDataError
-from ctl_helpers.settings.scratch import Setting
+from ctl_helpers.settings.scratch import Scratch
 from ctl_helpers.weights.checksums import file_checksum
 
 REAL_DATA = os.environ.get("CTL_DATA_DIR")  # before a test sets its own
 
 
 @pytest.fixture
-def quick() -> Setting:
+def quick() -> Scratch:
     return settings.load("digits-mlp")
 
 
@@ -37,12 +37,12 @@ def quick() -> Setting:
 
 
 def test_digits_are_split_once_and_apart() -> None:
-    parts = {split: digits.load(split) for split in ("train", "test")}
+    parts = {split: digits.read(split) for split in ("train", "test")}
     assert {split: len(part) for split, part in parts.items()} == {"train": 1200, "test": 597}
     rows = [part.inputs.flatten(1).numpy() for part in parts.values()]
     train_rows, test_rows = ({row.tobytes() for row in part} for part in rows)
     assert not train_rows & test_rows
-    assert torch.equal(digits.load("test").inputs, parts["test"].inputs)
+    assert torch.equal(digits.read("test").inputs, parts["test"].inputs)
     for part in parts.values():
         assert part.inputs.shape[1:] == (1, 28, 28)
         assert 0 <= part.inputs.min() < part.inputs.max() <= 1
@@ -51,16 +51,16 @@ def test_digits_are_split_once_and_apart() -> None:
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 def test_right_angles_are_exact_rotations(turns: int) -> None:
-    original = digits.load("test").first(20)
+    original = digits.read("test").first(20)
     turned = original.rotated(90 * turns)
     expected = torch.rot90(original.inputs, turns, (-2, -1))
     torch.testing.assert_close(turned.inputs, expected, rtol=0, atol=1e-4)
     assert torch.equal(turned.targets, original.targets)
 
 
-def test_tasks_are_turned_images_in_the_same_order(quick: Setting) -> None:
+def test_tasks_are_turned_images_in_the_same_order(quick: Scratch) -> None:
     upright, tilted = (quick.images(task, "test") for task in ("0°", "22.5°"))
-    assert torch.equal(upright.inputs, digits.load("test").inputs)
+    assert torch.equal(upright.inputs, digits.read("test").inputs)
     assert tilted.inputs.shape == upright.inputs.shape
     assert torch.equal(tilted.inputs, upright.rotated(22.5).inputs)
     assert torch.equal(tilted.targets, upright.targets)
@@ -109,7 +109,7 @@ def test_a_truncated_mnist_file_is_refused_by_name(name: str, data: Path, tiny_m
     assert f"{path} is damaged" in sentence
     assert "`ctl data mnist-mlp`" in sentence
     with pytest.raises(MissingDataError) as caught:
-        mnist.load("train")
+        mnist.read("train")
     assert one_line(caught) == sentence
 
 
@@ -152,7 +152,7 @@ def test_the_real_mnist_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("CTL_DATA_DIR names no folder that holds MNIST")
     monkeypatch.setenv("CTL_DATA_DIR", REAL_DATA)
     for split, samples, label in (("train", 60_000, 5), ("test", 10_000, 7)):
-        found = mnist.load(split)
+        found = mnist.read(split)
         assert found.inputs.shape == (samples, 1, 28, 28)
         assert found.targets[0] == label
         assert found.targets.unique().tolist() == list(range(10))
@@ -204,7 +204,7 @@ def pictures(count: int, size: int = 32) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
 
 
-def check_split(setting: Setting, split: str, pixels: np.ndarray, labels: list[int]) -> None:
+def check_split(setting: Scratch, split: str, pixels: np.ndarray, labels: list[int]) -> None:
     """A task "classes 2–3" holds exactly the images of labels 1 and 2, under those labels."""
     found = setting.images("classes 2–3", split)
     wanted = {(pixels[n].tobytes(), label) for n, label in enumerate(labels) if label in (1, 2)}
@@ -237,10 +237,10 @@ def test_cifar100_files_are_read_right(data: Path, monkeypatch) -> None:
     setting = settings.load("cifar100-resnet18")
     for split, (pixels, labels) in held.items():
         check_split(setting, split, pixels, labels)
-        assert len(cifar100.load(split)) == 8
+        assert len(cifar100.read(split)) == 8
     (folder / "train").write_bytes((folder / "train").read_bytes()[:-1])
     with pytest.raises(MissingDataError) as caught:
-        cifar100.load("train")
+        cifar100.read("train")
     assert "damaged" in one_line(caught)
     assert "`ctl data cifar100-resnet18`" in one_line(caught)
 
@@ -282,7 +282,7 @@ def test_imagenet_folders_are_read_right(data: Path, monkeypatch) -> None:
     broken = data / "imagenet" / "val" / "n01443537" / "n01443537_1.JPEG"
     broken.write_bytes(broken.read_bytes()[:100])
     with pytest.raises(MissingDataError) as caught:
-        imagenet.load("test", range(1, 2))
+        imagenet.read("test", range(1, 2))
     assert f"{broken} cannot be read as an image" in one_line(caught)
 
 
@@ -314,11 +314,11 @@ def test_tiny_imagenet_files_are_read_right(data: Path, tiny_imagenet) -> None:
     setting = settings.load("tinyimagenet-resnet18")
     for split, (pixels, labels) in tiny_imagenet.items():
         check_split(setting, split, pixels, labels)
-        assert len(tinyimagenet.load(split)) == 6
+        assert len(tinyimagenet.read(split)) == 6
     path = data / "TinyImageNet32" / "val.npz"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(MissingDataError) as caught:
-        tinyimagenet.load("train")
+        tinyimagenet.read("train")
     assert f"{path} is damaged" in one_line(caught)
 
 
@@ -336,4 +336,4 @@ def test_cifar10_file_is_read_right(data: Path, monkeypatch) -> None:
     assert len(settings.load("cifar10-resnet20").images("all", "test")) == 1
     path.write_bytes(b"")
     with pytest.raises(MissingDataError, match="damaged"):
-        cifar10.load("test")
+        cifar10.read("test")

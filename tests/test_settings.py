@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +15,12 @@ from conftest import ROOT, one_line, same
 
 import ctl_helpers as ctl
 from ctl_helpers import settings
+from ctl_helpers.data import sets
+from ctl_helpers.data.dataset import DataSet, data_set
+from ctl_helpers.data.tasks import is_task
 from ctl_helpers.project import MissingDataError, SettingError
-from ctl_helpers.settings.scratch import Setting
-from ctl_helpers.training import checkpoints as trajectories
+from ctl_helpers.settings import scratch
+from ctl_helpers.settings.scratch import Scratch
 from ctl_helpers.training.loop import Recipe, epochs, initial_weights
 
 NAMES = sorted(path.stem for path in (ROOT / "settings").glob("*.yaml"))
@@ -22,7 +28,7 @@ PROFILES = sorted(yaml.safe_load((ROOT / "settings" / "profiles.yaml").read_text
 
 
 @pytest.fixture
-def quick() -> Setting:
+def quick() -> Scratch:
     """The embedded setting with a recipe for few samples."""
     recipe = Recipe(epochs=10, lr=0.1, batch_size=8)
     setting = settings.load("digits-mlp")
@@ -38,14 +44,47 @@ def test_every_setting_loads_and_builds(name: str) -> None:
     assert setting.name == name
     assert ctl.feature_layers(setting.build())
     assert setting.sections
-    if not isinstance(setting, settings.Setting):
+    described = settings.describe(name)
+    for field in ("title", "kind", "about", "data", "finetune", "sections", "architecture"):
+        assert getattr(described, field) == getattr(setting, field)
+    if not isinstance(setting, Scratch):
         module = setting.data.module
-        known = getattr(module, "SIZES", module.KINDS)
-        assert {*setting.finetune, *setting.control} <= set(known)
+        assert {*setting.finetune, *setting.control} <= set(getattr(module, "SIZES", module.KINDS))
         return
     tasks = [setting.pretrain, *setting.finetune, *setting.far]
-    assert all(setting.data.knows(task) for task in tasks)
-    assert len(set(tasks)) == len(tasks) or setting.data.tasks == "whole"
+    assert all(map(is_task, tasks))
+    assert len(set(tasks)) == len(tasks) or set(tasks) == {"all"}
+
+
+SETS = {path.stem for path in Path(sets.__path__[0]).glob("[a-z]*.py")} - {"clip8_files"}
+
+
+@pytest.mark.parametrize("name", sorted(SETS))
+def test_every_data_set_has_the_same_functions(name: str) -> None:
+    module = data_set(name)
+    for function in ("checksum", "missing", "fetch", "load"):
+        theirs = inspect.signature(getattr(module, function)).parameters
+        wanted = inspect.signature(getattr(DataSet, function)).parameters
+        assert [*theirs][: len(wanted) - 1] == [*wanted][1:]
+    assert isinstance(module.checksum(), str)
+    with pytest.raises(ValueError, match="'dogs'"):
+        module.load("dogs", "test")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "settings.describe('text-t5'); [settings.missing(name) for name in settings.names()]",
+        "from ctl_helpers.runs import plan; [job.title for job in plan.jobs('paper')]",
+        "from ctl_helpers.cli import app; app(['--help'], standalone_mode=False)",
+        "from ctl_helpers.cli import app; app(['status', '--help'], standalone_mode=False)",
+    ],
+)
+def test_what_reads_and_plans_imports_no_torch(code: str) -> None:
+    heavy = "{'torch', 'torchvision', 'transformers', 'papermill'} & sys.modules.keys()"
+    code = f"import sys; from ctl_helpers import results, settings\n{code}\nprint({heavy})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.splitlines()[-1:] == ["set()"], done.stderr
 
 
 def test_settings_are_listed_embedded_first() -> None:
@@ -73,8 +112,8 @@ RECIPE = {"epochs": 1, "lr": 0.1, "batch_size": 64}
         ({"title": None}, "'title'"),
         ({"kind": "toy"}, "'kind'"),
         ({"data": "cifar"}, "'data'"),
-        ({"data": {"set": "cifar", "tasks": "whole"}}, "there is no data set 'cifar'"),
-        ({"data": {"set": "os.path", "tasks": "whole"}}, "there is no data set 'os.path'"),
+        ({"data": {"set": "cifar"}}, "there is no data set 'cifar'"),
+        ({"data": {"set": "os.path"}}, "there is no data set 'os.path'"),
         ({"data": {"set": "digits", "tasks": "parts"}}, "'data.tasks'"),
         ({"finetune": "0°"}, "'finetune'"),
         ({"pretraining": {**RECIPE, "nesterov": True}}, "'pretraining.nesterov'"),
@@ -133,7 +172,7 @@ def test_a_profile_not_written_right_is_refused(checkout, monkeypatch, text, cul
         (lambda s: s.checkpoints(0, ["dogs"], 16), "no task 'dogs'"),
     ],
 )
-def test_unknown_names_are_refused(call: Callable[[Setting], object], sentence, quick) -> None:
+def test_unknown_names_are_refused(call: Callable[[Scratch], object], sentence, quick) -> None:
     with pytest.raises(SettingError) as caught:
         call(quick)
     assert sentence in one_line(caught)
@@ -142,7 +181,7 @@ def test_unknown_names_are_refused(call: Callable[[Setting], object], sentence, 
 # Checkpoints.
 
 
-def test_checkpoints_are_trained_from_the_pretrained_one(quick: Setting) -> None:
+def test_checkpoints_are_trained_from_the_pretrained_one(quick: Scratch) -> None:
     found = quick.checkpoints(0, samples=200)
     assert list(found) == ["PT", "22.5°", "45°", "67.5°", "90°"]
     assert all(state.keys() == quick.build().state_dict().keys() for state in found.values())
@@ -174,11 +213,11 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         runs.append(len(images))
         return epochs(model, start, images, *rest)
 
-    monkeypatch.setattr(trajectories, "epochs", counting)
+    monkeypatch.setattr(scratch, "epochs", counting)
     return runs
 
 
-def test_what_is_stored_is_not_trained_again(quick: Setting, trained: list[int]) -> None:
+def test_what_is_stored_is_not_trained_again(quick: Scratch, trained: list[int]) -> None:
     first = quick.checkpoints(0, ["45°", "90°"], samples=20)
     assert len(trained) == 3
     again = quick.checkpoints(0, ["90°", "45°"], samples=20)
@@ -199,34 +238,37 @@ def test_what_is_stored_is_not_trained_again(quick: Setting, trained: list[int])
         assert trained[before:] == [samples] * more, (changed, seed)
 
 
-def test_one_run_of_training_gives_all_its_epochs(quick: Setting, trained: list[int]) -> None:
-    starts = quick.pretrained(0, [0, 2, 5], samples=32)
+def test_one_run_of_training_gives_all_its_epochs(quick: Scratch, trained: list[int]) -> None:
+    starts = quick.pretraining_path(0, [0, 2, 5], samples=32)
     assert list(starts) == [0, 2, 5]
     assert same(starts[0].weights(), initial_weights(quick.build, 0))
     assert len(trained) == 1
-    (last,) = quick.pretrained(0, samples=32).values()  # its tenth epoch, from the fifth on
+    last = quick.pretrained(0, samples=32)  # its tenth epoch, from the fifth on
     assert len(trained) == 2
-    tuned = quick.finetuned(starts[2], "90°", 0, [0, 3], samples=32)
+    tuned = quick.finetuning_path(0, "90°", [0, 3], start=starts[2], samples=32)
     assert same(tuned[0].weights(), starts[2].weights())
     assert not same(tuned[3].weights(), last.weights())
-    other = quick.finetuned(starts[5], "90°", 0, [3], samples=32)
+    other = quick.finetuning_path(0, "90°", [3], start=starts[5], samples=32)
     assert other[3].key != tuned[3].key
+    own = quick.finetuned(0, "90°", samples=32)
+    assert own.key == quick.finetuned(0, "90°", start=last, samples=32).key
+    assert own.key != quick.finetuned(0, "90°", order=1, samples=32).key
 
 
-def test_replaced_samples_are_another_training(quick: Setting, trained: list[int]) -> None:
-    start = quick.pretrained(0, [1], samples=32)[1]
+def test_replaced_samples_are_another_training(quick: Scratch, trained: list[int]) -> None:
+    start = quick.pretraining_path(0, [1], samples=32)[1]
 
     def key(ratio: float | None) -> str:
         replaced = None if ratio is None else ("0°", ratio)
-        (found,) = quick.finetuned(start, "90°", 0, [1], 32, replaced=replaced).values()
-        return found.key
+        how = {"start": start, "samples": 32, "replaced": replaced}
+        return quick.finetuning_path(0, "90°", [1], **how)[1].key
 
     assert key(0.0) == key(None)
     assert len({key(ratio) for ratio in (0.0, 0.5, 1.0)}) == 3
     assert trained == [32] * 4
 
 
-def test_published_weights_are_named_where_there_are_some(quick: Setting, data: Path) -> None:
+def test_published_weights_are_named_where_there_are_some(quick: Scratch, data: Path) -> None:
     with pytest.raises(SettingError, match="digits-mlp: no published weights of mlp"):
         quick.published()
     with pytest.raises(MissingDataError) as caught:
