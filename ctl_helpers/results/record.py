@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import html
 import json
 import platform
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ctl_helpers.project import root
+from ctl_helpers.project import SettingError, root
 from ctl_helpers.results.shapes import check
 from ctl_helpers.settings.schema import Described
 
@@ -44,6 +45,20 @@ class Recorder:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._setting, self._section, self._parameters = setting, section, dict(parameters)
         self._code, self._start = _code_version(), time.monotonic()
+
+    @classmethod
+    def of_notebook(cls, setting: Described, section: str) -> Recorder:
+        """For the notebook that is running: its parameters are what its parameters cell sets.
+
+        That cell also sets ``setting_name`` and ``results_folder``, which are not among them.
+
+        Raises:
+            SettingError: no such cell was run.
+        """
+        parameters = _notebook_parameters()
+        folder = parameters.pop("results_folder")
+        del parameters["setting_name"]
+        return cls(setting, section, parameters, None if folder is None else str(folder))
 
     def save(self, name: str, table: pd.DataFrame) -> None:
         """Write a table as ``<name>.parquet``; see :func:`ctl_helpers.results.shapes.check`."""
@@ -90,6 +105,30 @@ class Provenance:
 
     def _lines(self) -> list[tuple[str, str]]:
         return [(name, _plain(value)) for name, value in self.facts.items()]
+
+
+def _notebook_parameters() -> dict[str, object]:
+    """What the parameters cell sets, with its values now: a runner may have set others."""
+    from IPython import get_ipython  # no notebook, no IPython
+
+    shell = get_ipython()
+    for cell in shell.user_ns["In"] if shell else ():
+        names = _assigned(cell)
+        if {"setting_name", "results_folder"} <= set(names):
+            return {name: shell.user_ns[name] for name in names}
+    raise SettingError(
+        "no cell that sets setting_name and results_folder was run; run the notebook from the top"
+    )
+
+
+def _assigned(cell: str) -> list[str]:
+    """The names that a cell assigns, in their order; none where it is not whole."""
+    try:
+        statements = ast.parse(cell).body
+    except SyntaxError:
+        return []
+    targets = [one for each in statements if isinstance(each, ast.Assign) for one in each.targets]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def _code_version() -> str:
