@@ -72,9 +72,9 @@ def task_vectors(theorem: pd.DataFrame, panels: Mapping[str, str]) -> str:
     return (
         "**Check** (Section 4.3): with all task vectors both sides are "
         f"{quote(panels, theorem_distance.by_setting(theorem))} apart in direction (at the block "
-        "and for the reading of the weights where it is most). From the parts of the right side "
-        f"the left one is {quote(panels, theorem_nearer.by_setting(theorem))} k + 1 times as far "
-        "(median over blocks)."
+        "and for the reading of the weights where it is most). The left side is farther "
+        "from the parts of the right one, in units of k + 1, by "
+        f"{quote(panels, theorem_nearer.by_setting(theorem))} (median over blocks)."
     )
 
 
