@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from ctl_helpers.findings.finding import MEASURES, Measure, measure, quoted
 from ctl_helpers.findings.replicates import Sample, cube, rank
+from ctl_helpers.findings.sentences import live
 from ctl_helpers.findings.words import by_panel, mark, quote
 
 PANELS = {"b": "B (stand-in)", "a": "A"}
@@ -74,3 +77,18 @@ def test_a_cube_averages_what_is_no_axis_and_marks_what_is_missing(table: pd.Dat
     assert seeds == [0, 0, 1]
     np.testing.assert_equal(values, [[np.nan, 1], [8, 4], [np.nan, 2]])
     assert rank(np.array([1.0, 2, 2, np.nan]), np.array([3.0, 1, 1, 5])) == -1
+
+
+def test_the_live_page_states_means_over_pairs_layers_and_seeds() -> None:
+    rows = [
+        {"setting": "digits-mlp", "seed": seed, "i": "22.5°", "j": j, "alpha": alpha,
+         "layer": layer, "metric": metric, "mean": value * far * (1 + seed) * 2 * alpha}
+        for seed in (0, 1)
+        for j, far in (("45°", 1), ("90°", 3))
+        for alpha in (0.25, 0.5)
+        for layer in ("first", "last")
+        for metric, value in (("distance", 0.01), ("baseline", 0.1), ("coef", 0.2))
+    ]  # fmt: skip
+    text = live.halfway(pd.DataFrame(rows), {"digits-mlp": "Digits MLP"})
+    numbers = re.findall(r">([\d.]+)<", text)
+    assert numbers == ["0.03", "0.3", "0.30", "0.90", "0.15", "0.45", "0.015", "0.045"]
