@@ -78,8 +78,8 @@ def test_every_data_set_has_the_same_functions(name: str) -> None:
         "from ctl_helpers.runs import plan; [job.title for job in plan.jobs('paper')]",
         "from ctl_helpers.cli import app; app(['--help'], standalone_mode=False)",
         "from ctl_helpers.cli import app; app(['status', '--help'], standalone_mode=False)",
-        "from ctl_helpers.cli import app; app(['claims', '--section', '4.2'], standalone_mode=False)",
-        "from ctl_helpers.site.pages import Page; Page('4.1').settings(); Page('4.1').table('paths')",
+        "from ctl_helpers.findings.verdicts import verdicts; verdicts('4.2')",
+        "from ctl_helpers.site.pages import Page; Page('4.1').settings(); Page('4.1').verdicts()",
     ],
 )
 def test_what_reads_and_plans_imports_no_torch(code: str) -> None:
