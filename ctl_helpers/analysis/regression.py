@@ -79,13 +79,13 @@ def bootstrap(
         )
     members = list(names.groupby(names, sort=False).indices.values())
     generator = np.random.default_rng(seed)
-    found = []
+    resampled = []
     for _ in range(resamples):
         drawn = [members[group] for group in generator.integers(len(members), size=len(members))]
         if within:
             drawn = [rows[generator.integers(len(rows), size=len(rows))] for rows in drawn]
-        found.append(statistic(values[np.concatenate(drawn)]))
-    numbers = np.asarray(found, dtype=np.float64)
+        resampled.append(statistic(values[np.concatenate(drawn)]))
+    numbers = np.asarray(resampled, dtype=np.float64)
     numbers = numbers[~np.isnan(numbers)]
     if len(numbers) == 0:
         raise ValueError("the statistic is NaN on every resample; check it on the whole table")
@@ -118,14 +118,15 @@ def explained(
     for scale in ("linear", "log"):
         for name in regressors:
             pairs = table[[target, name]].to_numpy(float)
-            used = (pairs > 0).all(axis=1) if scale == "log" else np.full(len(pairs), True)
-            pairs = np.log(pairs[used]) if scale == "log" else pairs
-            whole = _share(pairs) if len(pairs) > 1 else float("nan")
-            whose = None if groups is None else table.loc[used, groups]
-            known = not np.isnan(whole)
-            ends = bootstrap(_share, pairs, whose, resamples=resamples) if known else (whole, whole)
-            found = {"r_squared": whole, "low": ends[0], "high": ends[1]}
-            rows.append({"scale": scale, "regressor": name} | found)
+            usable = (pairs > 0).all(axis=1) if scale == "log" else np.full(len(pairs), True)
+            pairs = np.log(pairs[usable]) if scale == "log" else pairs
+            share = _share(pairs) if len(pairs) > 1 else float("nan")
+            names = None if groups is None else table.loc[usable, groups].tolist()
+            low, high = share, share
+            if not np.isnan(share):
+                low, high = bootstrap(_share, pairs, names, resamples=resamples)
+            row = {"r_squared": share, "low": low, "high": high}
+            rows.append({"scale": scale, "regressor": name, **row})
     return pd.DataFrame(rows)
 
 
