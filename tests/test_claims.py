@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import test_findings_curvature as curvature
 import test_findings_editing as editing
 import test_findings_paradigms as linear
 from conftest import command
@@ -20,9 +21,9 @@ from conftest import command
 from ctl_helpers import cli, results, settings
 from ctl_helpers.findings import claims, verdicts
 from ctl_helpers.findings.finding import MEASURES
-from ctl_helpers.findings.paradigms import MAIN
 from ctl_helpers.findings.replicates import Sample
 from ctl_helpers.project import SettingError
+from ctl_helpers.results.labels import MAIN_PARADIGMS
 from ctl_helpers.settings.schema import Section
 from ctl_helpers.site import claim_pages
 
@@ -187,27 +188,6 @@ def averages(gap: float, distance: float, coef: float) -> dict[str, pd.DataFrame
     }
 
 
-def regression(delta: Callable[[pd.DataFrame], pd.Series], starts: int = 4) -> pd.DataFrame:
-    generator = np.random.default_rng(1)
-    rows = [
-        {
-            "seed": 0, "start": f"PT {start}", "i": i, "j": j,
-            "curvature": 1.0 + start, "squared_distance": generator.uniform(1, 3),
-        }
-        for start in range(starts)
-        for i, j in PAIRS[: 3 - start % 2]
-    ]  # fmt: skip
-    table = pd.DataFrame(rows)
-    table["product"] = table["curvature"] * table["squared_distance"] / 8
-    # Running statistics would add to every distance.
-    table["squared_distance_parameters"] = table["squared_distance"]
-    table["curvature_parameters"] = table["curvature"]
-    table["product_parameters"] = table["product"]
-    table["squared_distance"] += generator.uniform(0, 20, len(table))
-    table["product"] = table["curvature"] * table["squared_distance"] / 8
-    return table.assign(delta=delta(table))
-
-
 FEWER = {0: 0.4, 1: 0.3, 5: 0.2, 20: 0.05}
 LOG5 = np.log2(5)
 
@@ -269,9 +249,6 @@ KNOWN = [
         0.25,
     ),
     ("change", [factor("replaced", {0.0: 0.1, 0.5: 0.5, 1.0: 0.1})], LOG5),
-    ("explained", [regression(lambda table: 2 * table["product"] + 1)], 1),
-    ("explained_parameters", [regression(lambda table: table["product_parameters"])], 1),
-    ("explained", [regression(lambda table: -table["product"])], -1),
 ]
 
 
@@ -293,24 +270,6 @@ def test_a_measure_gives_the_known_answer_inside_its_interval(
 def test_every_measure_that_a_claim_names_is_used_once_declared() -> None:
     named = {condition.measure for row in claims.load().values() for condition in row.conditions}
     assert named <= MEASURES.keys()
-
-
-def test_the_product_explains_more_than_either_factor() -> None:
-    def more(table: pd.DataFrame) -> float:
-        return MEASURES["explained_more"](table).effect
-
-    squares = regression(lambda table: table["product"])
-    r = squares[["product", "curvature", "squared_distance"]].corrwith(squares["delta"]) ** 2
-    assert more(squares) == pytest.approx(1 - max(r["curvature"], r["squared_distance"]))
-    assert more(regression(lambda table: table["curvature"])) < 0
-    # One start has one curvature, which makes the product the squared distance.
-    alone = regression(lambda table: table["product"], starts=1)
-    assert np.isnan(more(alone))
-    assert MEASURES["explained_more"](alone).interval() is None
-    # θ without running statistics is another reading, with other regressors.
-    table = regression(lambda table: table["product_parameters"])
-    assert MEASURES["explained_more_parameters"](table).effect > 0
-    assert MEASURES["explained_parameters"](table).effect > MEASURES["explained"](table).effect
 
 
 def test_an_interval_draws_seeds_and_within_them_their_replicates() -> None:
@@ -488,7 +447,7 @@ def test_every_claim_can_hold_and_fail(store, monkeypatch) -> None:
                 "to_pretraining": factor("replaced", near),
                 "to_each_other": factor("replaced", {0.0: 0.1, 1.0: 0.11}),
             },
-            "5.curvature": {"regression": regression(lambda table: table["product"])},
+            "5.curvature": {"regression": curvature.regression(lambda table: table["product"])},
             "A": {
                 "single": linear.taylor_single(),
                 "taylor": by_label([{"i": task} for task in linear.TASKS], 0.1, 0.2),
@@ -506,7 +465,7 @@ def test_every_claim_can_hold_and_fail(store, monkeypatch) -> None:
                     block_weights=0.77,
                     block=0.79,
                 ),
-                "maps": linear.maps(dict(zip(MAIN, (2, 6, 8), strict=True)), 0.05, 0.5),
+                "maps": linear.maps(dict(zip(MAIN_PARADIGMS, (2, 6, 8), strict=True)), 0.05, 0.5),
                 "cosines": linear.cosines(full=0.2, tangent=0.3, attention_weights=0.1),
                 "interference": linear.moved(full=0.5, tangent=0.3, attention_weights=0.2),
                 "cost": costs(full=(1.0, 1.0), tangent=(2.5, 2.0), attention_weights=(0.9, 0.8)),
@@ -535,7 +494,7 @@ def test_every_claim_can_hold_and_fail(store, monkeypatch) -> None:
                 "to_pretraining": factor("replaced", far),
                 "to_each_other": factor("replaced", near),
             },
-            "5.curvature": {"regression": regression(lambda table: table["curvature"] ** 3)},
+            "5.curvature": {"regression": curvature.regression(lambda table: table["curvature"] ** 3)},
             "A": {
                 "single": linear.taylor_single(),
                 "taylor": by_label([{"i": task} for task in linear.TASKS], 0.1, 0.2),
@@ -553,7 +512,7 @@ def test_every_claim_can_hold_and_fail(store, monkeypatch) -> None:
                     block_weights=0.7,
                     block=0.7,
                 ),
-                "maps": linear.maps(dict(zip(MAIN, (8, 6, 2), strict=True)), 2.0, 0.5),
+                "maps": linear.maps(dict(zip(MAIN_PARADIGMS, (8, 6, 2), strict=True)), 2.0, 0.5),
                 "cosines": linear.cosines(full=0.1, tangent=0.1, attention_weights=0.3),
                 "interference": linear.moved(full=0.2, tangent=0.3, attention_weights=0.5),
                 "cost": costs(full=(1.0, 1.0), tangent=(1.5, 1.2), attention_weights=(1.4, 1.3)),

@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ctl_helpers.engine.disentangle import MEASURES
-from ctl_helpers.findings.paradigms import MAIN
-from ctl_helpers.findings.claims import MEASURES as NUMBERS
+from ctl_helpers.findings.finding import MEASURES
+from ctl_helpers.findings.sentences import paradigms, taylor
+from ctl_helpers.results.labels import MAIN_PARADIGMS as MAIN
+from ctl_helpers.results.labels import Output
+from ctl_helpers.training.trainable import VARIANTS
 
 SEEDS = (0, 1)
 TASKS = ("a", "b", "c")
 PAIRS = list(combinations(TASKS, 2))
-WAYS = (*MAIN, "attention", "block-weights", "block")
 SHIFT = {"a": -0.02, "b": 0.0, "c": 0.02}  # so that tasks differ, and their mean does not
 
 
@@ -44,10 +45,10 @@ def addition(**of: float) -> pd.DataFrame:
 def maps(low: Mapping[str, int], representation: float, classification: float) -> pd.DataFrame:
     """On a plane of 4 × 4 points, how many are disentangled; beyond 1 the given errors."""
     alphas, found = (-2.0, 0.0, 1.5, 2.0), []
-    for seed, way, (i, j), measure in product(SEEDS, MAIN, PAIRS, MEASURES):
+    for seed, way, (i, j), measure in product(SEEDS, MAIN, PAIRS, Output):
         for number, (a, b) in enumerate(product(alphas, repeat=2)):
             beyond = a > 1 and b > 1
-            given = representation if measure == "representation" else classification
+            given = representation if measure == Output.REPRESENTATION else classification
             error = given if beyond else 0.05 if number < low[way] else 0.5
             point = {"alpha_i": a, "alpha_j": b, "measure": measure, "error": error}
             found.append({"seed": seed, "paradigm": way, "i": i, "j": j, **point})
@@ -104,98 +105,157 @@ def taylor_single() -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def effect(measure: str, *tables: pd.DataFrame) -> float:
-    sample = NUMBERS[measure](*tables)
+def effect(measure: str, *tables: pd.DataFrame, **arguments: str) -> float:
+    sample = MEASURES[measure](*tables, **arguments)
     low, high = sample.interval(50)
     assert low - 1e-12 <= sample.effect <= high + 1e-12
     return sample.effect
 
 
-def test_what_the_taylor_model_has_not() -> None:
-    assert effect("taylor_lost", taylor_single()) == pytest.approx(0.25)
-
-
 def test_the_taylor_models_error_over_that_of_mixing() -> None:
-    taylor = pd.concat(features(0.1, 0.2, i=task) for task in TASKS)
+    linearized = pd.concat(features(0.1, 0.2, i=task) for task in TASKS)
     both = pd.concat(features(0.01, 0.1, i=i, j=j) for i, j in PAIRS)
-    assert effect("taylor_times_farther", taylor, both) == pytest.approx(5)
+    assert effect("taylor_times_farther", linearized, both) == pytest.approx(5)
+    assert effect("taylor_ratio", linearized, both, at="least") == pytest.approx(0.1)
     worse = both.assign(mean=both["mean"].where(both.layer == "first", both["mean"] * 2))
     worse.loc[worse.metric == "baseline", "mean"] = 0.1
-    assert effect("taylor_times_farther", taylor, worse) == pytest.approx(2.5)
+    assert effect("taylor_times_farther", linearized, worse) == pytest.approx(2.5)
+    assert effect("taylor_ratio", linearized, worse, at="most") == pytest.approx(0.2)
+    text = taylor.apart(linearized.assign(setting="s"), worse.assign(setting="s"), {"s": "S"})
+    assert ">0.1</span> to <" in text
+    assert ">2.5 times</span> as large" in text
 
 
-@pytest.mark.parametrize(
-    ("measure", "value"), [("single_nearer", 0.2 - 0.05), ("single_behind", -0.05)]
+SINGLE = single(full=0.7, tangent=0.5, attention_weights=0.75)
+ADDED = addition(full=0.8, tangent=0.6, attention_weights=0.7)
+ROWS = addition(
+    full=0.1, tangent=0.6, attention_weights=0.7, attention=0.65, block_weights=0.8, block=0.9
 )
-def test_each_network_on_its_own_task(measure: str, value: float) -> None:
-    table = single(full=0.7, tangent=0.5, attention_weights=0.75)
-    assert effect(measure, table) == pytest.approx(value)
+PLANES = maps({"full": 2, "tangent": 6, "attention-weights": 4}, 0.02, 0.45)
+ANGLES = cosines(full=0.3, tangent=0.2, attention_weights=0.1)
+MOVED = moved(full=0.5, tangent=0.3, attention_weights=0.25)
+OURS, TANGENT = {"paradigm": "attention-weights"}, {"paradigm": "tangent"}
 
 
 @pytest.mark.parametrize(
-    ("measure", "value"),
+    ("measure", "table", "arguments", "value"),
     [
-        ("sum_over_tangent", 0.1),
-        ("sum_over_full", -0.2),
-        ("share_over_tangent", 0.05),
-        ("share_over_full", -0.1),
+        ("taylor_lost", taylor_single(), {}, 0.25),
+        ("taylor_gained", taylor_single(), {"model": "taylor"}, 0.3),
+        ("taylor_accuracy", taylor_single(), {"model": "pretrained"}, 0.5),
+        ("single_nearer", SINGLE, {}, 0.2 - 0.05),
+        ("single_behind", SINGLE, OURS, -0.05),
+        ("paradigm_accuracy", SINGLE, TANGENT, 0.5),
+        ("sum_over", ADDED, {**OURS, "over": "tangent", "value": "accuracy"}, 0.1),
+        ("sum_over", ADDED, {**TANGENT, "over": "full", "value": "share"}, -0.1),
+        ("sum_reached", ADDED, OURS, 0.35),
+        ("ablation_over_tangent", ROWS, {"value": "accuracy"}, 0.05),
+        ("ablation_over_tangent", ROWS, {"value": "share"}, 0.025),
+        ("disentangled", PLANES, TANGENT, 6 / 16),
+        ("disentangled_over", PLANES, {**OURS, "over": "full"}, 2 / 16),
+        ("classification_inside", PLANES, TANGENT, 0.05 / 1),
+        ("representation_beyond", PLANES, {}, 0.02),
+        ("classification_beyond", PLANES, {}, 0.45),
+        ("heads_degrade", PLANES, {}, 0.45 - np.sqrt(0.02)),
+        ("mean_cosine", ANGLES, TANGENT, 0.2),
+        ("nearer_orthogonal", ANGLES, {"over": "full"}, 3),
+        ("interference", MOVED, TANGENT, 0.3),
+        ("interference", MOVED, {"paradigm": "full", "over": "attention-weights"}, 2),
     ],
 )
-def test_sums_at_the_chosen_alpha_on_test_data(measure: str, value: float) -> None:
-    table = addition(full=0.8, tangent=0.6, attention_weights=0.7)
-    assert effect(measure, table) == pytest.approx(value)
+def test_a_measure_gives_the_known_answer(
+    measure: str, table: pd.DataFrame, arguments: dict[str, str], value: float
+) -> None:
+    assert effect(measure, table, **arguments) == pytest.approx(value)
 
 
-@pytest.mark.parametrize(("measure", "factor"), [("ablation_sum", 1), ("ablation_share", 0.5)])
-def test_the_least_of_table_2(measure: str, factor: float) -> None:
-    table = addition(
-        full=0.1, tangent=0.6, attention_weights=0.7, attention=0.65, block_weights=0.8, block=0.9
-    )
-    assert effect(measure, table) == pytest.approx(0.05 * factor)
-    assert set(table.paradigm) == set(WAYS)
-    three = table[table["paradigm"].isin(MAIN)]
+def test_an_ablation_is_of_seeds_that_ran_all_rows() -> None:
+    three = ROWS[ROWS["paradigm"].isin(MAIN)]
     other = three.assign(seed=7, accuracy=three["accuracy"] / 2, share=three["share"] / 2)
-    assert effect(measure, pd.concat([table, other])) == pytest.approx(0.05 * factor)
+    both = pd.concat([ROWS, other])
+    assert effect("ablation_over_tangent", both, value="accuracy") == pytest.approx(0.05)
+    alone = MEASURES["ablation_over_tangent"](three, value="accuracy")
+    assert np.isnan(alone.effect)
+    assert alone.interval() is None
 
 
-def test_an_ablation_without_its_rows_gives_no_number() -> None:
-    sample = NUMBERS["ablation_sum"](addition(full=0.1, tangent=0.6, attention_weights=0.7))
-    assert np.isnan(sample.effect)
-    assert sample.interval() is None
+@pytest.mark.parametrize("value", ["seconds", "bytes"])
+def test_what_a_step_costs_is_a_ratio_of_medians(value: str) -> None:
+    table = cost(value, full=2.0, tangent=5.0, attention_weights=1.6)
+    assert effect("step_cost", table, value=value, **TANGENT) == pytest.approx(2.5)
+    assert effect("step_cost", table, value=value, **OURS) == pytest.approx(0.8)
 
 
-def test_how_much_more_of_the_plane_is_disentangled() -> None:
-    table = maps({"full": 2, "tangent": 6, "attention-weights": 4}, 0.3, 0.5)
-    assert effect("region_tangent", table) == pytest.approx(4 / 16)
-    assert effect("region_ours", table) == pytest.approx(2 / 16)
+# The page's tables.
+
+PANELS = {"s": "S"}
 
 
-def test_representation_and_heads_where_both_alphas_are_over_one() -> None:
-    table = maps(dict.fromkeys(MAIN, 3), 0.02, 0.45)
-    assert effect("representation_beyond", table) == pytest.approx(0.02)
-    assert effect("heads_degrade", table) == pytest.approx(0.45 - np.sqrt(0.02))
+def of(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(setting="s")
 
 
-def test_angles_regardless_of_their_sign() -> None:
-    table = cosines(full=0.3, tangent=0.2, attention_weights=0.1)
-    assert effect("nearer_orthogonal_than_full", table) == pytest.approx(3)
-    assert effect("nearer_orthogonal_than_tangent", table) == pytest.approx(2)
+def cells(table: str) -> list[list[str]]:
+    return [row.strip("| ").split(" | ") for row in table.splitlines()[2:]]
 
 
-def test_what_vectors_move_of_other_tasks() -> None:
-    table = moved(full=0.5, tangent=0.3, attention_weights=0.25)
-    assert effect("interference_of_full", table) == pytest.approx(2)
+def test_table_1_stands_beside_the_papers() -> None:
+    rows = cells(paradigms.sums(of(ADDED), of(SINGLE), PANELS))
+    assert [row[1] for row in rows] == ["10.0", "80.0 / 40.0", "60.0 / 30.0", "70.0 / 35.0"]
+    assert [row[2] for row in rows][:2] == ["48.40", "70.00 / 77.04"]
+
+
+def test_one_rate_is_compared_over_the_seeds_that_ran_it() -> None:
+    own = of(ADDED).assign(alpha=0.3)
+    own.loc[own["seed"] == 1, "accuracy"] = 0
+    common = own[own["seed"] == 0].assign(accuracy=0.9)
+    rows = cells(paradigms.sums_at_one_rate(own, common, PANELS))
+    assert rows[0][1:] == ["80.0 / 40.0 (α 0.3)", "90.0 / 40.0 (α 0.3)"]
+
+
+def test_table_2_leaves_out_seeds_without_all_rows() -> None:
+    alone = of(single(**{name.replace("-", "_"): 0.9 for name in VARIANTS}))
+    more = of(ROWS[ROWS["paradigm"].isin(MAIN)]).assign(seed=7, accuracy=0, share=0)
+    rows = cells(paradigms.ablation(pd.concat([of(ROWS), more]), alone, PANELS))
+    assert rows[0] == ["(1) linear layers only", "90.0 / 70.0 / 35.0", "89.55 / 78.37 / 87.42"]
+    assert len(rows) == len(VARIANTS)
 
 
 @pytest.mark.parametrize(
-    ("measure", "column", "value"),
-    [
-        ("step_time_tangent", "seconds", 2.5),
-        ("step_time_ours", "seconds", 0.8),
-        ("step_memory_tangent", "bytes", 2.5),
-        ("step_memory_ours", "bytes", 0.8),
-    ],
+    ("chosen", "text"), [(1e-3, "of 3 that"), (1e-4, "the smallest, of"), (1e-2, "the largest, of")]
 )
-def test_what_a_step_costs(measure: str, column: str, value: float) -> None:
-    table = cost(column, full=2.0, tangent=5.0, attention_weights=1.6)
-    assert NUMBERS[measure](table).effect == pytest.approx(value)
+def test_a_rate_at_an_end_of_the_search_is_told(chosen: float, text: str) -> None:
+    search = pd.DataFrame(
+        {"seed": 0, "paradigm": way, "task": "a", "rate": rate, "chosen": rate == chosen}
+        for way in MAIN
+        for rate in (1e-4, 1e-3, 1e-2)
+    )
+    rows = cells(paradigms.rates(of(search), PANELS))
+    assert all(row[3].startswith(text) for row in rows)
+
+
+def test_sentences_quote_their_findings() -> None:
+    assert cells(paradigms.orthogonality(of(ANGLES), of(MOVED), PANELS))[0][2].endswith(
+        ">0.50</span>"
+    )
+    assert ">38%</span> of the plane for tangent space" in paradigms.regions(of(PLANES), PANELS)
+    time = cost("seconds", full=2.0, tangent=5.0, attention_weights=1.6)
+    rows = cells(paradigms.costs(of(time.assign(bytes=time["seconds"])), PANELS))
+    assert rows[1][1].count(">2.50</span>") == 2
+    linear = pd.concat(
+        features(0.1 * n, 0.2, i="a", j="b", lam=0.4, paradigm=way) for n, way in enumerate(MAIN)
+    )
+    alone, added, *_, errors = paradigms.orders(
+        of(SINGLE), of(ADDED), of(linear), PANELS
+    ).splitlines()
+    assert alone.startswith("- Alone, from best to worst: linear layers only <")
+    assert added.startswith("- Added: all parameters <")
+    assert errors.endswith(">0.3</span>.")
+
+
+def test_vectors_made_orthogonal_still_disturb_each_others_data() -> None:
+    apart, overlapping, turned = cells(paradigms.two_regressions(PANELS))
+    assert apart[1:] == ["0.00", "0.00"]
+    assert turned[1] == "0.00"
+    assert float(turned[2]) > 0.1
+    assert float(overlapping[1]) > 0

@@ -11,7 +11,7 @@ from ctl_helpers.figures.dots import Kind, dots
 from ctl_helpers.figures.drawing import BLUE, GREY, VERMILION, Figure, Line, band, draw, significant
 from ctl_helpers.findings.editing import blocks
 from ctl_helpers.findings.finding import quoted
-from ctl_helpers.findings.taylor import gained_points, taylor_times_farther
+from ctl_helpers.findings.taylor import taylor_gained, taylor_times_farther
 from ctl_helpers.findings.words import FLOOR, by_panel
 from ctl_helpers.results.labels import Expansion
 
@@ -101,7 +101,7 @@ def taylor_accuracy(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     }
     looks = ((GREY, "x"), (BLUE, "circle"), (VERMILION, "square"))
     gained, tuned = (
-        gained_points.by_setting(table, model=model)
+        taylor_gained.by_setting(table, model=model)
         for model in (Expansion.TAYLOR, Expansion.NETWORK)
     )
     both = {name: f"{gained[name]} of {tuned[name]} points" for name in panels}

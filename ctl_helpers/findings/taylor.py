@@ -16,13 +16,13 @@ _PLACES = {"pretrained": (0, 0), Expansion.NETWORK: (1, 0), Expansion.TAYLOR: (1
 
 
 @measure("{:.0%}")
-def single_accuracy(single: pd.DataFrame, *, model: str) -> Sample:
+def taylor_accuracy(single: pd.DataFrame, *, model: str) -> Sample:
     """Mean accuracy over tasks: ``pretrained``, each task's own ``network``, or its ``taylor``."""
     return _accuracies(single, lambda means: means[_PLACES[model]])
 
 
 @measure(lambda share: f"{100 * share:.1f}".replace("-", "−"))
-def gained_points(single: pd.DataFrame, *, model: str) -> Sample:
+def taylor_gained(single: pd.DataFrame, *, model: str) -> Sample:
     """Accuracy over that of the pretrained network, mean over tasks."""
     return _accuracies(single, lambda means: means[_PLACES[model]] - means[_PLACES["pretrained"]])
 
@@ -39,13 +39,13 @@ def taylor_lost(single: pd.DataFrame) -> Sample:
 
 
 @measure("{:.0%}")
-def added_accuracy(addition: pd.DataFrame, *, model: str) -> Sample:
+def taylor_added(addition: pd.DataFrame, *, model: str) -> Sample:
     """Test accuracy of all task vectors added at the λ that held-out data chose."""
     return _at_chosen(addition, model, "accuracy")
 
 
 @measure("{:.2g}")
-def added_lambda(addition: pd.DataFrame, *, model: str) -> Sample:
+def taylor_lambda(addition: pd.DataFrame, *, model: str) -> Sample:
     """That λ, mean over seeds."""
     return _at_chosen(addition, model, "lam")
 

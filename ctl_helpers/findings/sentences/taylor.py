@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ctl_helpers.findings.taylor import (
-    added_accuracy,
-    added_lambda,
-    single_accuracy,
+    taylor_accuracy,
+    taylor_added,
+    taylor_lambda,
     taylor_lost,
     taylor_ratio,
     taylor_times_farther,
@@ -22,11 +22,11 @@ def lost(single: pd.DataFrame, addition: pd.DataFrame, panels: Mapping[str, str]
     """Accuracy of networks and of their Taylor models, alone and with all task vectors added."""
 
     def alone(model: str) -> str:
-        return quote(panels, single_accuracy.by_setting(single, model=model))
+        return quote(panels, taylor_accuracy.by_setting(single, model=model))
 
     def added(model: Expansion) -> str:
-        scalings = quote(panels, added_lambda.by_setting(addition, model=model))
-        return f"{quote(panels, added_accuracy.by_setting(addition, model=model))} (λ = {scalings})"
+        scalings = quote(panels, taylor_lambda.by_setting(addition, model=model))
+        return f"{quote(panels, taylor_added.by_setting(addition, model=model))} (λ = {scalings})"
 
     return (
         f"Fine-tuning takes the accuracy from {alone('pretrained')} to {alone(Expansion.NETWORK)} "

@@ -1,0 +1,109 @@
+"""Measures of Theorem 5.1 on tables with a known answer, and what the page says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ctl_helpers.findings.finding import MEASURES
+from ctl_helpers.findings.sentences import theory
+from ctl_helpers.results.labels import Buffers, Scale
+
+PAIRS = [("a", "b"), ("a", "c"), ("b", "c")]
+
+
+def regression(delta: Callable[[pd.DataFrame], pd.Series], starts: int = 4) -> pd.DataFrame:
+    generator = np.random.default_rng(1)
+    rows = [
+        {
+            "seed": 0, "start": f"PT {start}", "i": i, "j": j,
+            "curvature": 1.0 + start, "squared_distance": generator.uniform(1, 3),
+        }
+        for start in range(starts)
+        for i, j in PAIRS[: 3 - start % 2]
+    ]  # fmt: skip
+    table = pd.DataFrame(rows)
+    table["product"] = table["curvature"] * table["squared_distance"] / 8
+    # Running statistics would add to every distance.
+    table["squared_distance_parameters"] = table["squared_distance"]
+    table["curvature_parameters"] = table["curvature"]
+    table["product_parameters"] = table["product"]
+    table["squared_distance"] += generator.uniform(0, 20, len(table))
+    table["product"] = table["curvature"] * table["squared_distance"] / 8
+    return table.assign(delta=delta(table))
+
+
+def number(name: str, table: pd.DataFrame, **arguments: object) -> float:
+    sample = MEASURES[name](table, **arguments)
+    low, high = sample.interval(50)
+    assert low - 1e-9 <= sample.effect <= high + 1e-9
+    return sample.effect
+
+
+def test_r_squared_of_the_product_has_the_slopes_sign() -> None:
+    assert number("explained", regression(lambda table: 2 * table["product"] + 1)) == pytest.approx(
+        1
+    )
+    assert number("explained", regression(lambda table: -table["product"])) == pytest.approx(-1)
+    falling = regression(lambda table: 9 - table["curvature"])
+    assert number("r_squared", falling, regressor="curvature") == pytest.approx(1)
+
+
+def test_logarithms_make_powers_lines_and_leave_out_what_is_not_positive() -> None:
+    table = regression(lambda table: table["product"] ** 3)
+    table.loc[0, "delta"] = 0
+    assert number("r_squared", table, scale=Scale.LOG) == pytest.approx(1)
+    assert number("r_squared", table) < 0.99
+
+
+def test_theta_without_running_statistics_is_another_reading() -> None:
+    table = regression(lambda table: table["product_parameters"])
+    assert number("explained", table, theta=Buffers.PARAMETERS) == pytest.approx(1)
+    assert number("explained", table) < 0.9
+    assert number("explained_more", table, theta=Buffers.PARAMETERS) > 0
+
+
+def test_the_product_explains_more_than_either_factor() -> None:
+    squares = regression(lambda table: table["product"])
+    r = squares[["product", "curvature", "squared_distance"]].corrwith(squares["delta"]) ** 2
+    more = 1 - max(r["curvature"], r["squared_distance"])
+    assert number("explained_more", squares) == pytest.approx(more)
+    assert number("explained_more", regression(lambda table: table["curvature"])) < 0
+    # One start has one curvature, which makes the product the squared distance.
+    alone = MEASURES["explained_more"](regression(lambda table: table["product"], starts=1))
+    assert np.isnan(alone.effect)
+    assert alone.interval() is None
+
+
+def test_shares_of_the_bound() -> None:
+    table = regression(lambda table: 0.1 * table["product"])
+    table["second_order"], table["third_order"] = 0.2 * table["product"], 0.1 * table["product"]
+    assert number("share_of_bound", table) == pytest.approx(0.1)
+    assert number("rest_over_second_order", table) == pytest.approx(0.5)
+    assert number("under_bound", table) == 1
+    table.loc[0, "delta"] = 99
+    assert number("under_bound", table) == pytest.approx(1 - 1 / len(table))
+
+
+def test_the_page_says_where_the_product_is_best_and_what_is_left_near_the_start() -> None:
+    table = regression(lambda table: table["product"]).assign(setting="one")
+    table["second_order"], table["third_order"] = table["delta"], 0.0
+    near = pd.DataFrame(
+        {"setting": "one", "seed": 0, "scale": scale, "ratio": 1 + scale}
+        for scale in (1.0, 0.25)
+        for _ in PAIRS
+    )
+    panels = {"one": "One"}
+    said = theory.curvature_seen(table, near, panels)
+    assert "best in 1 of 1 settings" in said
+    assert "in 3 of 3" in said
+    assert "One, parameters alone" in said
+    assert ">25%</span> at t = 0.25" in said
+    assert "| t = 0.25 |" in theory.nearer_start(near, panels)
+    assert theory.by_starts(table, panels).count("| 1.00 |") == 3
+    rows = theory.explained(table, panels).splitlines()
+    assert [row.split(" | ")[1] for row in rows[2:]] == ["linear", "log"] * 2 + ["linear"]
+    assert "100%" in theory.inequality(table, panels)
