@@ -234,7 +234,7 @@ def barriers(page: Page, *rules: str) -> Iterator[str]:
     from axe_playwright_python.sync_playwright import Axe
 
     page.evaluate(UNFOLDED)
-    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    options: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}
     if rules:
         options["runOnly"] = {"type": "rule", "values": list(rules)}
     for found in Axe().run(page, options=options).response["violations"]:
