@@ -5,6 +5,8 @@
 - ``curvature``: the largest eigenvalue of the loss's Hessian, and Theorem 5.1's terms.
 - ``loss_chord``: what features have to do with loss (Theorem 3.3).
 - ``batchnorm``: running statistics, recomputed on data.
+- ``editing``: what networks with added and subtracted task vectors can do; the choice of λ.
+- ``stitching``: what the features of such networks know.
 - ``task_arithmetic``: scores of edited networks by role, the λ they allow, shuffled vectors.
 - ``regression``: least squares with intervals.
 """

@@ -134,7 +134,7 @@ def _direction_lines(
 
 
 def length(histograms: pd.DataFrame, panels: Mapping[str, str], last: int | None = None) -> Figure:
-    """How the length coefficient of Eq. 2 or 3 is distributed, a row a block (Figures 8 and 20).
+    """How the length coefficient of Eq. 2 or 3 is distributed, a row per block (Figures 8 and 20).
 
     It is drawn at λ = 0.4, or at the nearest λ that there is.
 

@@ -28,7 +28,7 @@ from ctl_helpers.results.labels import Metric
 
 
 def against_lambda(eq2: pd.DataFrame, eq3: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
-    """Distance and baseline of Equations 2 and 3 against λ, a row an equation.
+    """Distance and baseline of Equations 2 and 3 against λ, a row per equation.
 
     The menu chooses the block.
 
@@ -94,7 +94,7 @@ def against_baseline(
     *,
     beside: tuple[pd.DataFrame, Mapping[str, str]] | None = None,
 ) -> Figure:
-    """Distance of Equation 2 against its baseline, a point a block and λ, for several networks.
+    """Distance of Equation 2 against its baseline, a point per block and λ, for several networks.
 
     Of second order, the distance goes with the square of the baseline: a line of slope 2. Where a
     network stands above another's line, it is less linear at an equal change of its features.

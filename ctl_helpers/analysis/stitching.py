@@ -1,0 +1,192 @@
+"""What features of edited networks know: stitched models, and directions in feature space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from ctl_helpers.analysis.task_arithmetic import roles
+from ctl_helpers.engine.hooks import evaluating
+from ctl_helpers.engine.mix import Mix, StateDict, combine
+from ctl_helpers.engine.questions import edit
+from ctl_helpers.engine.stitch import Stitch
+
+Front = Sequence[tuple[float, Mix]]
+Labelled = tuple[Tensor, Tensor]
+
+
+def added_fronts(pretrained: str, i: str, j: str, lam: float) -> dict[str, Front]:
+    """What Figure 9 stitches: model → pairs of a weight and a mix."""
+    one, other = (edit(pretrained, {name: 2 * lam}) for name in (i, j))
+    return {
+        "merged weights": [(1.0, edit(pretrained, {i: lam, j: lam}))],
+        "averaged features": [(0.5, one), (0.5, other)],
+        "features of i": [(1.0, one)],
+        "features of j": [(1.0, other)],
+    }
+
+
+def negated_fronts(pretrained: str, i: str, lam: float) -> dict[str, Front]:
+    """What Figure 10 stitches: ``f(θ_PT) − Δ(λτ_i)``, and the feature of ``θ_PT − λτ_i``."""
+    plus, minus = (edit(pretrained, {i: sign * lam}) for sign in (1, -1))
+    return {
+        "feature subtracted": [(2.0, {pretrained: 1.0}), (-1.0, plus)],
+        "weights subtracted": [(1.0, minus)],
+    }
+
+
+def stitched_addition(
+    stitch: Callable[[Sequence[Stitch]], pd.DataFrame],
+    pretrained: str,
+    tasks: Sequence[str],
+    lambdas: Sequence[float],
+    layer: str,
+    block: int,
+) -> pd.DataFrame:
+    """Accuracy on both tasks of each pair of :func:`added_fronts`, under the pretrained tail.
+
+    Args:
+        stitch: stitches → scores, such as
+            ``partial(ctl.stitch, model, checkpoints, batches=streams)``.
+        pretrained: the name of θ_PT.
+        tasks: the networks to pair.
+        lambdas: the λ beside 0.
+        layer, block: the layer to stitch after, and its number, which is a label.
+
+    Returns:
+        A row per pair × λ × model: ``i, j, lam, model, block``, and accuracies ``D_i``, ``D_j``.
+    """
+    asked = [
+        Stitch(
+            front,
+            {pretrained: 1.0},
+            layer,
+            (i, j),
+            {"i": i, "j": j, "lam": lam, "model": model, "block": block},
+        )
+        for i, j in combinations(tasks, 2)
+        for lam in [0.0, *lambdas]
+        for model, front in added_fronts(pretrained, i, j, lam).items()
+    ]
+    scores = stitch(asked)
+    scores["role"] = np.where(scores["task"] == scores["i"], "D_i", "D_j")
+    keys = ["i", "j", "lam", "model", "block"]
+    wide = scores.pivot(index=keys, columns="role", values="accuracy")
+    return wide.reset_index().rename_axis(columns=None)
+
+
+def stitched_negation(
+    stitch: Callable[[Sequence[Stitch]], pd.DataFrame],
+    pretrained: str,
+    tasks: Sequence[str],
+    control: Sequence[str],
+    lambdas: Sequence[float],
+    layer: str,
+    block: int,
+) -> pd.DataFrame:
+    """Accuracy by role of :func:`negated_fronts`, under the pretrained tail.
+
+    Arguments are those of :func:`stitched_addition` and
+    :func:`ctl_helpers.analysis.editing.negation`.
+    """
+    asked = [
+        Stitch(
+            front,
+            {pretrained: 1.0},
+            layer,
+            params={"i": i, "lam": lam, "model": model, "block": block},
+        )
+        for i in tasks
+        for lam in [0.0, *lambdas]
+        for model, front in negated_fronts(pretrained, i, lam).items()
+    ]
+    return roles(stitch(asked), control)
+
+
+def directions(
+    model: nn.Module,
+    checkpoints: Mapping[str, StateDict],
+    pretrained: str,
+    tasks: Sequence[str],
+    lam: float,
+    layer: str,
+    streams: Mapping[str, Mapping[str, Sequence[Labelled]]],
+) -> pd.DataFrame:
+    """How far every test sample moves along each task vector's mean direction.
+
+    The direction of a task is the mean of ``Δ(λτ_i) = f(θ_PT + λτ_i) − f(θ_PT)`` at a layer over
+    its held-out samples; a sample moves along it by the scalar product with its own Δ.
+
+    Args:
+        model, checkpoints: as for :func:`~ctl_helpers.stitch`.
+        pretrained: the name of θ_PT.
+        tasks: whose task vectors, and whose samples, are looked at.
+        lam: the factor λ.
+        layer: the layer's name.
+        streams: ``{"held-out": …, "test": …}``, of batches of ``(inputs, labels)`` by task.
+
+    Returns:
+        A row per task vector × sample: ``i``, ``kind`` (the sample's task), ``label``, ``moved``.
+    """
+    device = next(model.parameters()).device
+
+    @torch.no_grad()
+    def features(mix: Mix, batches: Sequence[Labelled]) -> Tensor:
+        model.load_state_dict(combine(checkpoints, mix))
+        parts = [model(inputs.to(device), until=layer).cpu() for inputs, _ in batches]
+        return torch.cat(parts).flatten(1)
+
+    def delta(i: str, batches: Sequence[Labelled]) -> Tensor:
+        start = features({pretrained: 1.0}, batches)
+        return features(edit(pretrained, {i: lam}), batches) - start
+
+    test, held_out = streams["test"], streams["held-out"]
+    everything = [batch for task in tasks for batch in test[task]]
+    samples = pd.DataFrame(
+        {"kind": task, "label": label}
+        for task in tasks
+        for _, labels in test[task]
+        for label in labels.tolist()
+    )
+    with evaluating(model):
+        moved = {i: delta(i, everything) @ delta(i, held_out[i]).mean(0) for i in tasks}
+    return pd.concat(samples.assign(i=i, moved=far.numpy()) for i, far in moved.items())
+
+
+def nearest(
+    moved: pd.DataFrame, names: Mapping[str, Sequence[str]], count: int = 50
+) -> pd.DataFrame:
+    """What the samples have in common that move most along each direction.
+
+    Args:
+        moved: :func:`directions`.
+        names: task → the names of its classes.
+        count: how many samples to look at; all there are if fewer.
+
+    Returns:
+        A row per task vector: ``i``, the shares of samples of its ``own`` kind and by ``chance``,
+        the ``commonest`` class and its ``share``, and the number of ``classes``.
+    """
+    rows = []
+    for i, samples in moved.groupby("i", sort=False):
+        first = samples.nlargest(count, "moved")
+        classes = [
+            names[kind][label] for kind, label in zip(first["kind"], first["label"], strict=True)
+        ]
+        counts = pd.Series(classes).value_counts()
+        rows.append(
+            {
+                "i": i,
+                "own": (first["kind"] == i).mean(),
+                "chance": (samples["kind"] == i).mean(),
+                "commonest": counts.index[0],
+                "share": counts.iloc[0] / len(first),
+                "classes": len(counts),
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,106 @@
+"""The choice of λ on held-out examples, and what stitched and edited networks are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import pytest
+import torch
+
+import ctl_helpers as ctl
+from ctl_helpers.analysis import editing, stitching
+
+HELD_OUT = {0.0: 0.2, 0.4: 0.9, 0.8: 0.5}
+
+
+def scored(split: str, points: Sequence[float]) -> pd.DataFrame:
+    """Held-out examples like 0.4 best, test examples 0.8."""
+    rows = [
+        {"split": split, "lam": lam, "share": HELD_OUT[lam] if split == "held-out" else lam}
+        for lam in points
+    ]
+    return pd.DataFrame(rows).assign(loss=[row["lam"] for row in rows])
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_held_out_examples_alone_choose(everywhere: bool) -> None:
+    both = editing.search(scored, list(HELD_OUT), everywhere=everywhere)
+    assert both.loc[both["chosen"], "lam"].unique().tolist() == [0.4]
+    test = both.loc[both["split"] == "test", "lam"].tolist()
+    assert test == ([0.0, 0.4, 0.8] if everywhere else [0.4])
+
+
+def test_without_any_share_the_loss_decides() -> None:
+    both = editing.search(lambda *asked: scored(*asked).assign(share=float("nan")), [0.4, 0.8])
+    assert both.loc[both["chosen"], "lam"].unique().tolist() == [0.4]
+
+
+def test_outcomes_stand_beside_what_they_were_before() -> None:
+    table = pd.DataFrame(
+        {"split": "test", "i": i, "lam": lam, "role": role, "accuracy": 0.8 - lam / by}
+        for i, lams in (("a", [0.0, 1.0]), ("b", [0.0]))
+        for lam in lams
+        for role, by in (("D_i", 2), ("D_PT", 10))
+    ).assign(chosen=lambda rows: (rows["i"] == "b") | (rows["lam"] == 1))
+    assert editing.outcomes(table).loc[("a", 1.0)].round(9).tolist() == [0.8, 0.3, 0.8, 0.7]
+    assert editing.outcomes(table).loc[("b", 0.0)].tolist() == [0.8] * 4
+
+
+def test_a_comparison_can_be_written_out() -> None:
+    (asked,) = ctl.negation("PT", ["a"], [0.5])
+    assert (
+        editing.equation(asked)
+        == "f(1·PT)   against   0.5·f(0.5·PT + 0.5·a) + 0.5·f(1.5·PT + -0.5·a)"
+    )
+
+
+def test_what_is_stitched_adds_up_to_the_weights() -> None:
+    fronts = stitching.added_fronts("PT", "a", "b", 0.25)
+    fronts |= stitching.negated_fronts("PT", "a", 0.5)
+    sums = {
+        model: {
+            name: sum(weight * mix.get(name, 0) for weight, mix in front)
+            for name in ("PT", "a", "b")
+        }
+        for model, front in fronts.items()
+    }
+    assert sums["averaged features"] == sums["merged weights"] == {"PT": 0.5, "a": 0.25, "b": 0.25}
+    assert (
+        sums["feature subtracted"] == sums["weights subtracted"] == {"PT": 1.5, "a": -0.5, "b": 0}
+    )
+
+
+def test_nearest_samples_are_counted_by_kind_and_class() -> None:
+    moved = pd.DataFrame(
+        {
+            "i": "a",
+            "kind": ["a", "a", "b", "b"],
+            "label": [0, 0, 1, 0],
+            "moved": [3.0, 2.0, 1.0, -1.0],
+        }
+    )
+    names = {"a": ["one"], "b": ["other", "third"]}
+    (row,) = stitching.nearest(moved, names, count=3).to_dict("records")
+    assert row == {
+        "i": "a", "own": pytest.approx(2 / 3), "chance": 0.5, "commonest": "one",
+        "share": pytest.approx(2 / 3), "classes": 2,
+    }  # fmt: skip
+
+
+class Parts(torch.nn.Linear):
+    """A network that can be run up to its one layer."""
+
+    def forward(self, inputs: torch.Tensor, until: str = "") -> torch.Tensor:
+        return super().forward(inputs)
+
+
+def test_a_direction_is_the_mean_change_on_held_out_samples() -> None:
+    model = Parts(2, 2, bias=False)
+    checkpoints = {"PT": {"weight": torch.zeros(2, 2)}, "a": {"weight": torch.eye(2)}}
+    samples = {
+        split: {"a": [(torch.tensor(inputs), torch.tensor([0]))]}
+        for split, inputs in (("held-out", [[1.0, 0.0]]), ("test", [[3.0, 4.0]]))
+    }
+    moved = stitching.directions(model, checkpoints, "PT", ["a"], 0.5, "", samples)
+    assert moved.to_dict("records") == [{"kind": "a", "label": 0, "i": "a", "moved": 0.75}]
