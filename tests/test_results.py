@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from ctl_helpers import results, settings
 from ctl_helpers.data import tasks
 from ctl_helpers.findings.finding import Measure
 from ctl_helpers.findings.replicates import Sample
-from ctl_helpers.project import TableError
+from ctl_helpers.project import SettingError, TableError
 from ctl_helpers.results import shapes
 from ctl_helpers.results.columns import Column
 from ctl_helpers.settings.schema import Section
@@ -153,3 +154,20 @@ def test_a_setting_without_data_is_shown_as_not_run(
     assert "MNIST MLP" in names.split(", ")
     assert "**Not run**: MNIST is not in" in text
     assert "ctl data mnist-mlp" in text
+
+
+def test_a_notebooks_parameters_are_what_its_parameters_cell_sets(tmp_path: Path) -> None:
+    shell = InteractiveShell.instance()
+    try:
+        shell.run_cell("import math", store_history=True)
+        with pytest.raises(SettingError, match="run the notebook from the top"):
+            results.Recorder.of_notebook(settings.load("digits-mlp"), "9.9")
+        cell = "setting_name = 'digits-mlp'\nseed = 0\nsamples = None"
+        shell.run_cell(f"{cell}\nresults_folder = None  # beside it", store_history=True)
+        shell.run_cell(f"samples = 5\nresults_folder = {str(tmp_path)!r}", store_history=True)
+        shell.run_cell("other = 7", store_history=True)
+        results.Recorder.of_notebook(settings.load("digits-mlp"), "9.9").finish()
+    finally:
+        InteractiveShell.clear_instance()
+    facts = json.loads((tmp_path / "provenance.json").read_text())
+    assert facts["parameters"] == {"samples": 5, "seed": 0}

@@ -4,7 +4,10 @@
 - ``averaging``: Section 4.2.
 - ``editing``: Section 4.3.
 - ``factors``: Section 5.
-- ``paradigms``: Appendix A and linear layers only.
+- ``curvature``: Theorem 5.1.
+- ``taylor``: Appendix A.
+- ``paradigms``: linear layers only.
+- ``published``: numbers of the papers.
 - ``live``: means beside the live network.
 - ``replicates``: a number with the replicates that its interval draws from.
 - ``finding``: a number on one setting, with its words.

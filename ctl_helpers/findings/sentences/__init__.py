@@ -5,4 +5,7 @@ Each is ``(*tables, panels) → Markdown``; numbers that stand elsewhere too are
 - ``batchnorm``: Section 4.1, statistics of BatchNorm.
 - ``editing``: Section 4.3, of images and of texts.
 - ``live``: the live network.
+- ``paradigms``: linear layers only.
+- ``taylor``: Appendix A.
+- ``theory``: the theorems, and Section 5's curvature.
 """

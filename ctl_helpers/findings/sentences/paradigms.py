@@ -143,7 +143,8 @@ def two_regressions(panels: Mapping[str, str]) -> str:
 
     def vector(data: Vector) -> Vector:
         """The shortest step from the start that fits random targets on a task's data."""
-        return np.linalg.lstsq(data, draw.normal(size=len(data)) - data @ start, rcond=None)[0]
+        missing = draw.normal(size=len(data)) - data @ start
+        return np.linalg.lstsq(data, missing, rcond=None)[0].astype(np.float64)
 
     def line(name: str, one: Vector, other: Vector, data: Vector) -> list[str]:
         change = np.linalg.norm(data @ other) / np.linalg.norm(data @ one)

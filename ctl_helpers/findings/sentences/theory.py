@@ -59,7 +59,7 @@ def transitivity(triples: pd.DataFrame, lemmas: pd.DataFrame, panels: Mapping[st
 def many(table: pd.DataFrame, panels: Mapping[str, str]) -> str:
     """Theorem 4.2: how the distance grows with the number of networks."""
     counts = table.groupby("setting")["k"]
-    fewest, most = (_alike(panels, number.to_dict()) for number in (counts.min(), counts.max()))
+    fewest, most = (_alike(panels, ends) for ends in (counts.min(), counts.max()))
     return (
         f"**Check** (Section 4.2): from k = {fewest} to k = {most} networks of equal weight the "
         "distance of the two sides (mean over layers) becomes "
@@ -134,11 +134,11 @@ def curvature_seen(pairs: pd.DataFrame, nearer: pd.DataFrame, panels: Mapping[st
     fits = _fits(pairs)
     best = sum(_best(fits, name) == "product" for name in panels)
     cuts = [_best(part, setting) for setting, _, part in _cuts(pairs, panels)]
-    last = nearer.groupby("setting")["scale"].min()
-    off = {
-        name: f"{mark(off_second_order.by_setting(nearer, scale=scale)[name])} at t = {scale:g}"
-        for name, scale in last.items()
-    }
+    off = {}
+    for name in panels:
+        scale = nearer.loc[nearer["setting"] == name, "scale"].min()
+        one = off_second_order.by_setting(nearer, scale=scale)[name]
+        off[name] = f"{mark(one)} at t = {scale:g}"
     lines = [
         "The bound of second order holds, even without the rest, for "
         f"{quote(panels, under_bound.by_setting(pairs))} of the pairs; but the median δ is "
@@ -191,10 +191,14 @@ def _cuts(pairs: pd.DataFrame, panels: Mapping[str, str]) -> list[tuple[str, str
     return cuts
 
 
-def _alike(panels: Mapping[str, str], values: Mapping[str, int]) -> str:
-    """A number for each panel, or the one that they share."""
-    shared = {values[name] for name in panels if name in values}
-    return str(shared.pop()) if len(shared) == 1 else by_panel(panels, values)
+def _alike(panels: Mapping[str, str], values: pd.Series) -> str:
+    """A number for each setting, or the one that they share."""
+    one = str(values.iloc[0])
+    return (
+        one
+        if values.nunique() == 1
+        else by_panel(panels, {str(name): values[name] for name in values.index})
+    )
 
 
 def _has_buffers(pairs: pd.DataFrame) -> bool:
