@@ -39,7 +39,7 @@ def largest_eigenvalue(
     are coordinates like any weight. Found by Lanczos iteration on Hessian-vector products.
 
     Args:
-        model: the architecture and its floating type; its own weights are neither used nor changed.
+        model: the architecture and its floating type; its own weights are not used.
         state: θ, a state dict of that architecture.
         batches: pairs of inputs (samples, …) and classes (samples,); held, since each product
             reads them all.
@@ -107,9 +107,6 @@ def quadratic_form(
 
     Returns:
         The form, summed in float64.
-
-    Raises:
-        TypeError, ValueError: as above; or a direction that does not fit or is not finite.
     """
     names, theta = coordinates(model, with_buffers), model.state_dict()
     steps = {name: direction[name] for name in names if name in direction}
@@ -128,12 +125,8 @@ def squared_distance(
     """``‖θ_a − θ_b‖²`` in float64, over the same tensors as the Hessian's.
 
     Args:
-        model: the architecture, which says what is a parameter and what a buffer.
+        model, with_buffers: as in :func:`largest_eigenvalue`.
         a, b: state dicts of that architecture.
-        with_buffers: as in :func:`largest_eigenvalue`.
-
-    Raises:
-        ValueError: a state dict that does not fit the model or is not finite.
     """
     check_compatible({"a": a, "b": b}, model.state_dict())
     check_finite({"a": a, "b": b})

@@ -25,7 +25,7 @@ def over_chord(outputs: Tensor, alphas: Sequence[float], targets: Tensor) -> pd.
         targets: classes, shape (samples,).
 
     Returns:
-        A row an α: ``alpha``, ``loss`` (nats), ``gap`` (size of the first part), ``error`` (mean
+        One row per α: ``alpha``, ``loss`` (nats), ``gap`` (size of the first part), ``error`` (mean
         of ``‖z_α − z̄‖``), ``jensen`` (the second part) and ``excess`` (their sum).
 
     Raises:

@@ -14,13 +14,10 @@ def r_squared(x: ArrayLike, y: ArrayLike) -> float:
     least-squares line ``a + bx`` explains.
 
     Args:
-        x, y: shape (samples,); computed in float64.
+        x, y: shape (samples,), two samples or more, all finite; computed in float64.
 
     Returns:
         In [0, 1]; NaN where x or y does not vary, so that no line is better than another.
-
-    Raises:
-        ValueError: other shapes, fewer than two samples, or values that are not finite.
     """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
@@ -54,8 +51,7 @@ def bootstrap(
             many as there are. By default each observation is its own.
         within: draw again within each drawn group, too, as many observations as it has; otherwise
             it comes whole.
-        resamples: how many arrays to draw.
-        seed: the same seed gives the same interval.
+        resamples: how many arrays to draw, by a generator with this ``seed``.
         level: the share of resamples inside the interval.
 
     Returns:
@@ -85,6 +81,11 @@ def bootstrap(
         if within:
             drawn = [rows[generator.integers(len(rows), size=len(rows))] for rows in drawn]
         resampled.append(statistic(values[np.concatenate(drawn)]))
+    return _middle(resampled, level)
+
+
+def _middle(resampled: Sequence[float], level: float) -> tuple[float, float]:
+    """The ends of the middle share ``level`` of numbers, NaN left out."""
     numbers = np.asarray(resampled, dtype=np.float64)
     numbers = numbers[~np.isnan(numbers)]
     if len(numbers) == 0:

@@ -25,19 +25,18 @@ def roles(scores: pd.DataFrame, control: Collection[str]) -> pd.DataFrame:
     """Mean accuracy of negated networks on the vector's own task and on the pretraining task.
 
     Args:
-        scores: a row an edit × task, with columns ``i`` (whose vector is subtracted), ``task``,
-            ``accuracy``, and any of ``split``, ``block``, ``model`` and ``lam``.
+        scores: one row per edit and task, with columns ``i`` (whose vector is subtracted),
+            ``task``, ``accuracy``, and any of ``split``, ``block``, ``model`` and ``lam``.
         control: the tasks that stand for the pretraining task, but for ``i`` itself.
 
     Returns:
-        A row an edit × ``role``, which is ``"D_i"`` or ``"D_PT"``, with its ``accuracy``.
+        One row per edit and ``role``, which is ``"D_i"`` or ``"D_PT"``, with its ``accuracy``.
     """
-    own = scores["i"] == scores["task"]
-    kept = scores[own | scores["task"].isin(list(control))]
-    role = np.where(kept["i"] == kept["task"], "D_i", "D_PT")
-    keys = [key for key in ("split", "block", "model", "i", "lam") if key in kept]
-    grouped = kept.assign(role=role).groupby([*keys, "role"], sort=False)
-    return grouped["accuracy"].mean().reset_index()
+    is_own = scores["i"] == scores["task"]
+    scores = scores.assign(role=np.where(is_own, "D_i", "D_PT"))
+    scores = scores[is_own | scores["task"].isin(list(control))]
+    keys = [key for key in ("split", "block", "model", "i", "lam", "role") if key in scores]
+    return scores.groupby(keys, sort=False)["accuracy"].mean().reset_index()
 
 
 def strongest(scores: pd.DataFrame, share: float = KEPT) -> dict[str, float]:
@@ -54,12 +53,12 @@ def strongest(scores: pd.DataFrame, share: float = KEPT) -> dict[str, float]:
         ``i`` → λ, 0 where not even the smallest one keeps enough.
     """
     right = scores[scores["role"] == "D_PT"].set_index("lam")
-    found = {}
+    factors = {}
     for i, rows in right.groupby("i", sort=False):
         accuracy = rows["accuracy"].sort_index()
         enough = accuracy >= share * accuracy[0.0]
-        found[i] = float(enough.index[enough.cummin()].max())
-    return found
+        factors[i] = float(enough.index[enough.cummin()].max())
+    return factors
 
 
 def shuffled(
@@ -126,29 +125,25 @@ def controls(
         seed: of the shuffled entries.
 
     Returns:
-        A table as :func:`~ctl_helpers.compare`'s, with ``control``, which of the four it
-        is, and ``stretch``, the factor on the vectors.
+        :func:`~ctl_helpers.compare`'s table, with ``control``, which of the four it is, and
+        ``stretch``, the factor on the vectors.
     """
-    asked = addition(pretrained, names, [lam])
 
     def compared(weights: Mapping[str, StateDict], permuted: bool = False) -> pd.DataFrame:
-        return measure(model, weights, asked, streams, permuted=permuted).table()
+        pairs = addition(pretrained, names, [lam])
+        return measure(model, weights, pairs, streams, permuted=permuted).table()
 
     def moved(table: pd.DataFrame) -> float:
         return table.loc[table["metric"] == "baseline", "mean"].mean()
 
-    own = compared(checkpoints)
+    usual = compared(checkpoints)
     short = compared(shuffled(checkpoints, pretrained, names, seed))
-    stretch = float(np.sqrt(moved(own) / moved(short)))
-    found = {
-        "task vectors": own,
-        "shuffled vectors": short,
-        "other samples": compared(checkpoints, permuted=True),
-        "shuffled vectors, stretched": compared(
-            shuffled(checkpoints, pretrained, names, seed, stretch)
-        ),
-    }
-    factors = {"shuffled vectors, stretched": stretch}
-    return pd.concat(
-        table.assign(control=kind, stretch=factors.get(kind, 1.0)) for kind, table in found.items()
-    )
+    stretch = float(np.sqrt(moved(usual) / moved(short)))
+    long = shuffled(checkpoints, pretrained, names, seed, stretch)
+    tables = [
+        usual.assign(control="task vectors", stretch=1.0),
+        short.assign(control="shuffled vectors", stretch=1.0),
+        compared(checkpoints, permuted=True).assign(control="other samples", stretch=1.0),
+        compared(long).assign(control="shuffled vectors, stretched", stretch=stretch),
+    ]
+    return pd.concat(tables)

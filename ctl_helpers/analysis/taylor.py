@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ctl_helpers.engine.batches import Inputs, Streams, by_task, named_streams
+from ctl_helpers.engine.batches import ByTask, Inputs, Streams, by_task, named_streams
 from ctl_helpers.engine.folds import checked
 from ctl_helpers.engine.hooks import evaluating, layers_to_tap, taps
 from ctl_helpers.engine.linearity import METRICS
@@ -56,11 +56,27 @@ def taylor_errors(
     names, layers = distinct(list(names)), layers_to_tap(model, layers)
     if not names:
         raise ValueError("no names given; name the fine-tuned checkpoints to expand")
-    streams = named_streams(batches)
-    on_task = {
-        task: [names[n] for n in numbers]
-        for task, numbers in by_task(((name,) for name in names), streams).items()
-    }
+    values = _values(model, checkpoints, pretrained, names, named_streams(batches), layers, device)
+    return pd.DataFrame(
+        {"i": name, "layer": layer, "metric": metric} | summarize(samples)
+        for name in names
+        for layer, by_metric in zip(layers, values[name], strict=True)
+        for metric, samples in zip(METRICS, by_metric, strict=True)
+    )
+
+
+def _values(
+    model: nn.Module,
+    checkpoints: Mapping[str, StateDict],
+    pretrained: str,
+    names: Sequence[str],
+    streams: ByTask,
+    layers: Sequence[str],
+    device: torch.device | str | None,
+) -> dict[str, Tensor]:
+    """Name → :data:`METRICS` of every sample, shape (layers, metrics, samples)."""
+    positions = by_task(((name,) for name in names), streams)
+    on_task = {task: [names[n] for n in numbers] for task, numbers in positions.items()}
     tuned = {task: [_single(name) for name in group] for task, group in on_task.items()}
     mixes = {task: [_single(pretrained), *keys] for task, keys in tuned.items()}
     engine = Engine(model, checkpoints, mixes, streams, device)
@@ -77,12 +93,7 @@ def taylor_errors(
         for task, group in on_task.items():
             work = partial(_errors, features, expanded, pretrained, group)
             values |= zip(group, torch.cat(list(engine.over(task, work)), -1), strict=True)
-    return pd.DataFrame(
-        {"i": name, "layer": layer, "metric": metric} | summarize(samples)
-        for name in names
-        for layer, by_metric in zip(layers, values[name], strict=True)
-        for metric, samples in zip(METRICS, by_metric, strict=True)
-    )
+    return values
 
 
 def _single(name: str) -> MixKey:

@@ -19,9 +19,8 @@ def cosines(
 ) -> pd.DataFrame:
     """``cos[τ_i, τ_j]`` of task vectors ``τ = θ − θ_PT`` (Jin et al. 2024, Figure 5).
 
-    All floating tensors count, as one long vector. Differences and sums are in float64, and one
-    tensor of each checkpoint is looked at at a time, so that state dicts that are read when they
-    are asked for are never in memory as a whole.
+    All floating tensors count, as one long vector, in float64. One tensor of each checkpoint is
+    looked at at a time, so that lazy state dicts are never in memory as a whole.
 
     Args:
         checkpoints: name → state dict.
@@ -29,13 +28,11 @@ def cosines(
         names: the fine-tuned models.
 
     Returns:
-        A row for each ordered pair, those of a model with itself among them: ``i``, ``j``,
+        One row for each ordered pair, those of a model with itself among them: ``i``, ``j``,
         ``cosine``, which is NaN for a task vector of length 0.
 
     Raises:
-        KeyError: an unknown checkpoint.
-        ValueError: a name that occurs twice, or the pretrained model among the names; checkpoints
-            of different architectures or with values that are not finite.
+        KeyError, ValueError: as :func:`~ctl_helpers.compare`; θ_PT among the names, or one twice.
     """
     for name in (pretrained, *names):
         if name not in checkpoints:
@@ -58,8 +55,8 @@ def cosines(
                 vectors = torch.stack([part.double() - origin.double() for part in parts])
                 products += (vectors @ vectors.T).to(products)
     squared = products.diagonal()
-    found = cosine(products, squared[:, None].expand_as(products), squared.expand_as(products))
+    table = cosine(products, squared[:, None].expand_as(products), squared.expand_as(products))
     return pd.DataFrame(
         {"i": i, "j": j, "cosine": value}
-        for (i, j), value in zip(product(names, repeat=2), found.flatten().tolist(), strict=True)
+        for (i, j), value in zip(product(names, repeat=2), table.flatten().tolist(), strict=True)
     )

@@ -21,13 +21,7 @@ Result = TypeVar("Result")
 
 
 def named_streams(batches: Streams) -> ByTask:
-    """Task → batches; a single stream is the task ``None``.
-
-    A mapping whose values are tensors is one batch of keyword inputs, not streams by task.
-
-    Raises:
-        TypeError: a tensor or a single batch where an iterable of batches is wanted.
-    """
+    """Task → batches; a single stream is the task ``None`` (TypeError for a single batch)."""
     if isinstance(batches, Mapping):
         if any(isinstance(stream, Tensor) for stream in batches.values()):
             raise TypeError(
@@ -68,11 +62,7 @@ class Inputs:
 
     @classmethod
     def of(cls, batch: Batch, device: torch.device) -> Inputs:
-        """A batch's parts, moved to the device.
-
-        Raises:
-            TypeError: neither a tensor, nor ``(inputs, targets)``, nor a dict.
-        """
+        """A batch's parts, moved to the device."""
         targets = None
         if isinstance(batch, (tuple, list)):
             if len(batch) != 2:
@@ -190,11 +180,7 @@ class Portions:
         """What ``work`` makes of each portion, in the order of the samples.
 
         ``work`` takes as many parts as it wants, at least one. It may be called with samples that
-        it has seen, but gives a result for each sample once.
-
-        Args:
-            batches: read once.
-            task: whose they are, for errors.
+        it has seen, but gives a result for each sample once. ``task`` is for errors.
 
         Raises:
             ValueError: no samples.

@@ -84,11 +84,9 @@ def disentanglement(
 
     Args:
         model: an architecture whose output is (samples, width); its weights are not used.
-        checkpoints: name → state dict.
         planes: where to measure, as from :func:`planes`.
         batches: task → iterable of batches, for every task of a plane; targets are not used.
-        heads: task → a function from the output to logits; by default the output is the logits.
-        device: where to run; by default where the model's parameters are.
+        checkpoints, heads, device: as for :func:`~ctl_helpers.evaluate`.
 
     Returns:
         One row per plane, point and measure: ``i``, ``j``, ``alpha_i``, ``alpha_j``, ``measure``,
@@ -169,7 +167,7 @@ class _Fold(Fold):
             given = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise ValueError(
                 f"the model gives {given} on task {self._task!r}; disentanglement is measured on "
-                "outputs (samples, width), so let it give one vector a sample"
+                "outputs (samples, width), so let it give one vector per sample"
             )
         if not output.isfinite().all():
             raise ValueError(

@@ -47,13 +47,6 @@ class Scorer:
     at padding, and logits (samples, tokens, vocabulary) of one pass under teacher forcing. An
     answer's loss is the sum over its tokens, and it is a hit where all of them are right. That is
     exact match of greedy decoding, which follows the answer as long as it is right.
-
-    Args:
-        task: the task's name, None for a single stream.
-        heads: task → what turns the model's output into logits of that task, if anything does.
-
-    Raises:
-        KeyError: there are heads, but none for the task.
     """
 
     def __init__(self, task: Task, heads: Heads | None = None) -> None:
@@ -61,11 +54,7 @@ class Scorer:
         self._head = head_of(heads, task)
 
     def __call__(self, output: Tensor, targets: Tensor | None) -> Tensor:
-        """Shape (3,), float64: samples, summed cross-entropy (nats) and hits.
-
-        Raises:
-            ValueError: no targets, or logits that are not one row for each target.
-        """
+        """Shape (3,), float64: samples, summed cross-entropy (nats) and hits."""
         if targets is None:
             raise ValueError(
                 f"the batches of {self._whose} have no targets; pass (inputs, targets) to measure "
@@ -121,16 +110,15 @@ def evaluate(
         evaluations: what to score; equal mixes run once per task.
         batches: one iterable of ``(inputs, targets)``, or task → such iterables.
         device: where to run; by default where the model's parameters are.
-        heads: task (None for one stream) → a function from the model's output to logits, such as
-            CLIP's zero-shot heads, which differ by task.
+        heads: task (None for one stream) → a function from the output to logits, such as CLIP's
+            zero-shot heads.
         stream: as for :func:`~ctl_helpers.compare`.
 
     Returns:
         One row per evaluation and task: its params, ``task``, ``n``, ``loss`` (nats), ``accuracy``.
 
     Raises:
-        ValueError, KeyError: as :func:`~ctl_helpers.engine.passes.run`; batches without targets; a
-            task without a head.
+        ValueError, KeyError: as :func:`~ctl_helpers.compare`; a task without targets or head.
     """
     streams = named_streams(batches)
     keys = [mix_key(evaluation.mix) for evaluation in evaluations]

@@ -41,11 +41,8 @@ def _children(module: nn.Module, prefix: str = "") -> Iterator[str]:
 def samples_first(module: nn.Module, output: object, layer: str) -> Tensor:
     """The feature in a module's output, a tensor with samples first.
 
-    Args:
-        module: whose output it is.
-        output: a tensor (samples, …), or (tokens, samples, …) where the module's own attention
-            takes that order, or a tuple or list that starts with one.
-        layer: the module's name, for the error.
+    The output is a tensor (samples, …), or (tokens, samples, …) where the module's own attention
+    takes that order, or a tuple or list that starts with one; ``layer`` is for the error.
     """
     tensor = output[0] if isinstance(output, (tuple, list)) and output else output
     if not isinstance(tensor, Tensor) or tensor.dim() == 0:

@@ -25,19 +25,12 @@ class Linearized(nn.Module):
     were fine-tuned without it, it is their *post-hoc* linearization (CTL paper, Appendix A).
 
     A tapped layer gives its linearized feature, ``f^(ℓ)(x; θ_0) + J^(ℓ)(x; θ_0)(θ − θ_0)``. The
-    network is always run in evaluation mode, and its buffers stay those of θ_0, so that they are
-    no part of the state dict.
+    network runs in evaluation mode, with the buffers of θ_0, which are no part of the state dict.
 
     Args:
         network: the architecture; it is neither kept nor changed.
-        base: θ_0 with its buffers, a state dict of the network; also the first value of θ.
-
-    Raises:
-        ValueError: a base that does not fit the network or is not finite.
-
-    Example:
-        >>> model = Linearized(tower, pretrained)
-        >>> ctl.evaluate(model, {"a": finetuned}, [Evaluation({"a": 1.0})], batches)
+        base: θ_0 with its buffers, a state dict of the network; also the first value of θ
+            (ValueError where it does not fit the network or is not finite).
     """
 
     def __init__(self, network: nn.Module, base: StateDict) -> None:
@@ -59,11 +52,7 @@ class Linearized(nn.Module):
             place.register_buffer(leaf, start, persistent=False)
 
     def forward(self, *arguments: Any, **keywords: Any) -> Tensor:
-        """``f_lin`` for the arguments of the network.
-
-        Raises:
-            TypeError: a network that gives something other than a tensor.
-        """
+        """``f_lin`` for the arguments of the network, which has to give one tensor."""
         base = dict(self._base.named_buffers())
         # All of them: a state dict may hold one tensor under two names.
         theta = dict(self.named_parameters(remove_duplicate=False))

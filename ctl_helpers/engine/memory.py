@@ -16,8 +16,8 @@ def free_memory(device: torch.device) -> float:
     """Bytes, what the system only caches of files among them; 4 GiB where it does not say."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    if _MEMINFO.exists() and (found := re.search(r"MemAvailable: +(\d+) kB", _MEMINFO.read_text())):
-        return int(found[1]) * 2**10
+    if _MEMINFO.exists() and (line := re.search(r"MemAvailable: +(\d+) kB", _MEMINFO.read_text())):
+        return int(line[1]) * 2**10
     if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return 4 * 2**30

@@ -22,10 +22,8 @@ def mix_key(mix: Mix) -> MixKey:
     """The canonical form of a mix: names sorted, zero weights dropped.
 
     Equal models get equal keys, so that each is run once. Weights are rounded to twelve decimals,
-    because ``1 - 0.9`` and ``0.1`` mean the same model.
-
-    Raises:
-        ValueError: a weight is not finite, or nothing is left.
+    because ``1 - 0.9`` and ``0.1`` mean the same model. ValueError: a weight is not finite, or
+    nothing is left.
     """
     for name, weight in mix.items():
         if not math.isfinite(weight):
@@ -61,12 +59,7 @@ def blend(parts: Sequence[tuple[float, Mix]]) -> dict[str, float]:
 def check_compatible(
     checkpoints: Mapping[str, StateDict], reference: StateDict, owner: str = "the model"
 ) -> None:
-    """Refuse checkpoints whose keys or shapes differ from a reference's.
-
-    Raises:
-        ValueError: no checkpoint, a missing or unknown key, another shape. The sentence names the
-            checkpoint and the tensor.
-    """
+    """Refuse checkpoints whose keys or shapes differ from a reference's, and none (ValueError)."""
     if not checkpoints:
         raise ValueError("no checkpoints given; pass a mapping of name to state dict")
     reference = described(reference)

@@ -17,10 +17,6 @@ class Mixer:
 
     Tensors that are equal in all checkpoints (a frozen part of the model) are on the device once,
     and are mixed only where the weights of a mix do not sum to 1.
-
-    Args:
-        checkpoints: name → state dict, all with the same keys and shapes.
-        device: where the tensors shall be.
     """
 
     def __init__(self, checkpoints: Mapping[str, StateDict], device: torch.device) -> None:
@@ -62,7 +58,6 @@ class Weights:
         model: whose buffers outside the state dict (position ids, masks) every mix shares.
         checkpoints: name → state dict, all with the same keys and shapes.
         mixes: those that will be asked for.
-        device: where the weights shall be.
         max_memory: bytes for held mixes and features together; mixes are held where they take
             less than half of it, or by default less than half of the free memory.
 

@@ -34,17 +34,11 @@ class Engine:
     """Forward passes of mixes of checkpoints that are in memory, over batches in parts that fit.
 
     Args:
-        model: the architecture; its own weights are neither used nor changed.
-        checkpoints: name → state dict; one that reads its tensors when asked is read whole.
+        model, checkpoints, max_memory, dtype: as for :func:`~ctl_helpers.compare`; a checkpoint
+            that reads its tensors when asked is read whole.
         mixes: task → every mix that will be run on it.
-        batches: task → iterable of tensors, of ``(inputs, targets)`` pairs or of dicts of keyword
-            inputs. Each iterable is read once.
-        device: where to run; by default where the model's parameters are; for the meta device a
-            GPU if there is one.
-        max_memory: bytes that mixed weights and held features may take together. Mixes are held
-            where they take at most half of it, and mixed again at each use where not; by default
-            where they take at most half of the free memory.
-        dtype: ``torch.bfloat16`` or ``torch.float16`` for passes under autocast.
+        batches: task → batches, which are read once.
+        device: as for :func:`device_for`.
 
     Raises:
         KeyError: an unknown task or checkpoint.
@@ -124,17 +118,16 @@ def run(
     """Run every distinct mix of each task's fold once over that task's batches.
 
     Args:
+        model, checkpoints, batches, device, max_memory, dtype: as for :class:`Engine`.
         folds: task → fold, filled in place.
         layers: names of the modules to tap.
-        model, checkpoints, batches, device, max_memory, dtype: as for :class:`Engine`.
-        stream: whether to read, mix and run the weights stage by stage; by default where
-            checkpoints that are not yet on the device and a mix take more than ``max_memory``, or
-            than the free memory, and the network has stages.
+        stream: whether to read, mix and run the weights stage by stage; by default where the
+            network has stages, and checkpoints that are not yet on the device and a mix take more
+            than ``max_memory``, or than the free memory.
 
     Raises:
-        KeyError: an unknown task, checkpoint or layer.
-        ValueError: checkpoints that do not fit the model, or a task without samples; ``stream``
-            for a network without stages.
+        KeyError, ValueError: as :class:`Engine`; an unknown layer; a task without samples;
+            ``stream`` for a network without stages.
     """
     mixes = {task: [mix for step in fold.steps for mix in step] for task, fold in folds.items()}
     used = _used(model, checkpoints, mixes, batches, dtype)

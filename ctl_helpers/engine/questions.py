@@ -20,14 +20,11 @@ def edit(pretrained: str, coefficients: Mapping[str, float]) -> dict[str, float]
     """The edited model ``θ_PT + Σ_i c_i τ_i`` as a mix: ``τ_i = θ_i − θ_PT`` (Ilharco et al. 2023).
 
     Args:
-        pretrained: the name of θ_PT.
+        pretrained: the name of θ_PT, whose own task vector is zero (ValueError for a c of it).
         coefficients: name of θ_i → c_i, negative to forget.
 
     Returns:
         ``{pretrained: 1 − Σ_i c_i, i: c_i}``, without zeros.
-
-    Raises:
-        ValueError: the pretrained model among those with a task vector, since its own is zero.
     """
     if pretrained in coefficients:
         raise ValueError(
@@ -155,9 +152,7 @@ def negation(
     the latter two.
 
     Args:
-        pretrained: the name of θ_PT.
-        names: the fine-tuned models.
-        lambdas: the factors λ.
+        pretrained, names, lambdas: as for :func:`addition`.
         tasks: the streams to measure on; by default the one that bears the model's name.
 
     Returns:
@@ -200,8 +195,6 @@ def disentangled(
         One comparison per k, with ``params`` ``{"k": …, "models": "a, b", "alpha": …}`` and those
         given.
 
-    Raises:
-        ValueError: a k that is not from 1 to the number of names.
     """
     comparisons = []
     for k, alpha in alphas.items():

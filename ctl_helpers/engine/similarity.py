@@ -46,8 +46,8 @@ def summarize(values: Tensor) -> dict[str, float]:
     if len(defined) == 0:
         return dict(zip(names, (0, *[math.nan] * 5), strict=True))
     std = defined.std(ddof=1) if len(defined) > 1 else math.nan
-    found = (defined.mean(), std, *np.quantile(defined, (0.25, 0.5, 0.75)))
-    return dict(zip(names, (len(defined), *map(float, found)), strict=True))
+    numbers = (defined.mean(), std, *np.quantile(defined, (0.25, 0.5, 0.75)))
+    return dict(zip(names, (len(defined), *map(float, numbers)), strict=True))
 
 
 def inner_products(a: Tensor, others: Sequence[Tensor]) -> Tensor:

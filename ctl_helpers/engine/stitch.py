@@ -63,12 +63,8 @@ def stitch(
         model: an architecture that can be run in two parts: ``model(inputs, until=layer)`` gives
             the feature after a layer, samples first, and ``model(feature, after=layer)`` the
             output. Its weights are not used.
-        checkpoints: name → state dict.
         stitches: the models to score.
-        batches: one iterable of ``(inputs, targets)``, or task → such iterables.
-        heads: task → a function from the output to logits; see
-            :func:`~ctl_helpers.engine.evaluate.evaluate`.
-        device: where to run; by default where the model's parameters are.
+        checkpoints, batches, heads, device: as for :func:`~ctl_helpers.evaluate`.
 
     Returns:
         One row per stitch and task: its params, ``task``, ``n``, ``loss`` (nats), ``accuracy``.
@@ -76,7 +72,7 @@ def stitch(
     Raises:
         TypeError: a model that does not take ``until`` and ``after``.
         RuntimeError: a feature that is no tensor of samples first.
-        ValueError, KeyError: as :func:`~ctl_helpers.engine.evaluate.evaluate`.
+        ValueError, KeyError: as :func:`~ctl_helpers.evaluate`.
     """
     _check(model, stitches)
     streams = named_streams(batches)

@@ -38,7 +38,6 @@ class Streaming:
     Args:
         model: the architecture, on any device, the meta device too.
         checkpoints: name → state dict, in memory or read when asked for, known to fit the model.
-        device: where to run.
         max_memory: bytes for weights and activations together; by default half of what is free.
         dtype: for passes under autocast.
 
@@ -85,11 +84,7 @@ class Streaming:
     ) -> Iterator[list[list[Any]]]:
         """What a fold makes of each portion: for each batch in it, the numbers of each step.
 
-        Args:
-            batches: read once.
-            task: whose they are, for errors.
-            fold: not changed.
-            layers: the tapped layers, which passes fill into ``seen``.
+        The features of ``layers`` are what passes fill into ``seen``.
         """
         work = partial(self._work, fold, layers, seen)
         return self._portions.over(batches, task, work)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from open_clip import CLIP
+    from open_clip.transformer import VisionTransformer
 
 _BLOCK = "visual.transformer.resblocks."
 
@@ -22,7 +27,12 @@ class ImageTower(nn.Module):
         mean, std: of the pixels, by channel.
     """
 
-    def __init__(self, visual: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+    _mean: Tensor
+    _std: Tensor
+
+    def __init__(
+        self, visual: VisionTransformer, mean: Sequence[float], std: Sequence[float]
+    ) -> None:
         super().__init__()
         self.visual = visual
         for name, values in (("_mean", mean), ("_std", std)):
@@ -39,10 +49,7 @@ class ImageTower(nn.Module):
         Args:
             inputs: images, or with ``after`` the feature of that block, (samples, tokens, width).
             until: a block whose feature to return, (samples, tokens, width).
-            after: a block whose feature ``inputs`` is.
-
-        Raises:
-            KeyError: no such block.
+            after: a block whose feature ``inputs`` is (KeyError where there is no such block).
         """
         first = 0 if after is None else self._number(after) + 1
         last = len(self.feature_layers) if until is None else self._number(until) + 1
@@ -73,7 +80,7 @@ class Classifier(ImageTower):
     """
 
     def __init__(
-        self, visual: nn.Module, mean: Sequence[float], std: Sequence[float], classes: int
+        self, visual: VisionTransformer, mean: Sequence[float], std: Sequence[float], classes: int
     ) -> None:
         super().__init__(visual, mean, std)
         self.head = nn.Linear(visual.proj.shape[1], classes)
@@ -82,8 +89,8 @@ class Classifier(ImageTower):
         self, inputs: Tensor, *, until: str | None = None, after: str | None = None
     ) -> Tensor:
         """As :meth:`ImageTower.forward`, with logits in place of embeddings."""
-        found = super().forward(inputs, until=until, after=after)
-        return found if until else self.head(F.normalize(found, dim=-1))
+        output = super().forward(inputs, until=until, after=after)
+        return output if until else self.head(F.normalize(output, dim=-1))
 
 
 class ZeroShotHead:
@@ -103,8 +110,8 @@ class ZeroShotHead:
 
 
 @torch.no_grad()
-def class_vectors(model: nn.Module, prompts: Iterable[Tensor]) -> Tensor:
-    """One unit vector a class: the mean of its prompts' unit embeddings (Radford et al. 2021).
+def class_vectors(model: CLIP, prompts: Iterable[Tensor]) -> Tensor:
+    """One unit vector per class: the mean of its prompts' unit embeddings (Radford et al. 2021).
 
     Args:
         model: a whole CLIP.
@@ -121,7 +128,7 @@ class Words:
 
     Args:
         captions: whose words to know.
-        context: tokens a text, the end token among them.
+        context: tokens per text, the end token among them.
     """
 
     def __init__(self, captions: Sequence[str], context: int) -> None:
@@ -160,7 +167,7 @@ def small_clip(
     text_heads: int,
     context: int,
     vocabulary: int,
-) -> nn.Module:
+) -> CLIP:
     """A CLIP of any size, with random weights: open_clip's own class."""
     import open_clip  # takes seconds, and most commands build no network
 

@@ -1,4 +1,4 @@
-"""Llama through transformers, block by block, one feature a sample."""
+"""Llama through transformers, block by block, one feature per sample."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Llama(TextNetwork):
         if pool not in get_args(Pool):
             raise ValueError(f"pool is {pool!r}; choose one of {get_args(Pool)}")
         self.config, self.pool = config, pool
-        whole = LlamaForCausalLM._from_config(config, attn_implementation="sdpa")
-        self.model = whole.model
+        network = LlamaForCausalLM._from_config(config, attn_implementation="sdpa")
+        self.model = network.model
         # It has no weights but frequencies, which the meta device would not hold.
         with torch.device("cpu"):
             self.model.rotary_emb = type(self.model.rotary_emb)(config)
@@ -54,7 +54,7 @@ class Llama(TextNetwork):
         if config.tie_word_embeddings:
             self.tied = {"model.embed_tokens.weight": ("lm_head.weight",)}
         else:
-            self.lm_head = whole.lm_head
+            self.lm_head = network.lm_head
         numbers = [str(number) for number in range(len(self.model.layers))]
         self.states = taps_for(*numbers, "norm")
         self.feature_layers = tuple(f"states.{number}" for number in numbers)
@@ -74,35 +74,32 @@ class Llama(TextNetwork):
             attention_mask: of that shape, 1 at tokens and 0 at padding.
             answer_ids: the answer's tokens but for the last, shape (samples, answer tokens − 1),
                 padded on the right; none where only the first one is to be predicted.
-            answer_mask: of the shape of ``answer_ids``, 1 at tokens and 0 at padding; wanted for
-                the pool ``"answer"`` alone.
+            answer_mask: as ``attention_mask``, of the answer; for the pool ``"answer"`` alone.
 
         Returns:
-            The state from which the stages make logits (samples, answer tokens, vocabulary),
-            each token's from the right tokens before it.
-
-        Raises:
-            ValueError: a prompt that does not end at the right; no ``answer_mask``.
+            What stages make logits from, (samples, answer tokens, vocabulary), each token's from
+            the right tokens before it.
         """
         if not attention_mask[:, -1].all():
             raise ValueError("attention_mask ends with padding; pad the prompts on the left")
         if answer_ids is None:
             answer_ids = answer_mask = input_ids[:, :0]
-        if self.pool == "answer" and answer_mask is None:
+        if self.pool == "last":
+            answer_mask = torch.zeros_like(answer_ids)
+        if answer_mask is None:
             raise ValueError(
                 "the pool 'answer' needs answer_mask beside answer_ids: 1 at tokens, 0 at padding"
             )
         ids = torch.cat([input_ids, answer_ids], 1)
         # Padding after the answer needs no mask, since no token before it attends to it.
-        kept = torch.cat([attention_mask.bool(), torch.ones_like(answer_ids, dtype=torch.bool)], 1)
+        seen = torch.cat([attention_mask.bool(), torch.ones_like(answer_ids, dtype=torch.bool)], 1)
         length = ids.shape[1]
         square = torch.ones(length, length, dtype=torch.bool, device=ids.device)
         # Padding attends to itself, lest a softmax over nothing makes it NaN.
-        mask = square.tril() & kept[:, None] | square.tril().triu()
-        positions = kept.long().cumsum(1).sub(1).clamp(min=0)
+        mask = square.tril() & seen[:, None] | square.tril().triu()
+        positions = seen.long().cumsum(1).sub(1).clamp(min=0)
         cos, sin = self.model.rotary_emb(torch.empty(0, device=ids.device), positions)
-        counted = torch.zeros_like(answer_ids) if self.pool == "last" else answer_mask
-        counted = torch.cat([torch.ones_like(input_ids[:, -1:]), counted], 1)
+        counted = torch.cat([torch.ones_like(input_ids[:, -1:]), answer_mask], 1)
         return {"ids": ids, "mask": mask[:, None], "cos": cos, "sin": sin, "counted": counted}
 
     def stages(self) -> Sequence[Stage]:
@@ -165,12 +162,9 @@ def small_llama(
     """A Llama of any size, with random weights, padding 0 and end token 1.
 
     Args:
-        vocabulary: tokens.
+        vocabulary, positions: tokens that it knows, and the most of a prompt and its answer.
         width, inner: of a state, and between a block's linear layers.
-        layers: blocks.
-        heads, key_value_heads: of a block's attention, and how many keys and values those share
-            where fewer.
-        positions: the most tokens of a prompt and its answer.
+        layers, heads, key_value_heads: blocks, heads of each attention, and keys where fewer.
         tied: whether the head is the input embedding.
         pool: as for :class:`Llama`.
     """

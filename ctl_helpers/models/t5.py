@@ -1,4 +1,4 @@
-"""T5 through transformers: encoder and decoder block by block, one feature a sample."""
+"""T5 through transformers: encoder and decoder block by block, one feature per sample."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ctl_helpers.models.text import TextNetwork, mean_over, taps_for
 
 if TYPE_CHECKING:
     from transformers import T5Config
+    from transformers.models.t5.modeling_t5 import T5Stack
 
 
 class T5(TextNetwork):
@@ -44,8 +45,8 @@ class T5(TextNetwork):
         self.config = config
         # transformers 5 keeps what the config said of tying under this name, and always ties.
         self._is_tied = getattr(config, "scale_decoder_outputs", config.tie_word_embeddings)
-        whole = T5ForConditionalGeneration(config)
-        self.shared, self.encoder, self.decoder = whole.shared, whole.encoder, whole.decoder
+        network = T5ForConditionalGeneration(config)
+        self.shared, self.encoder, self.decoder = network.shared, network.encoder, network.decoder
         for stack in (self.encoder, self.decoder):
             del stack.embed_tokens
         if not self._is_tied:
@@ -76,14 +77,11 @@ class T5(TextNetwork):
                 padded on the right; none where only the first one is to be predicted.
 
         Returns:
-            The state from which the stages make logits (samples, answer tokens, vocabulary),
-            each token's from the right tokens before it.
-
-        Raises:
-            ValueError: a prompt that is all padding.
+            What stages make logits from, (samples, answer tokens, vocabulary), each token's from
+            the right tokens before it.
         """
-        kept = attention_mask.bool()
-        if not kept.any(1).all():
+        prompt = attention_mask.bool()
+        if not prompt.any(1).all():
             raise ValueError("attention_mask leaves no token of a sample; give each a prompt")
         first = input_ids.new_full((len(input_ids), 1), self._start)
         answer = first if answer_ids is None else torch.cat([first, answer_ids], 1)
@@ -92,29 +90,24 @@ class T5(TextNetwork):
         return {
             "input_ids": input_ids,
             "answer_ids": answer,
-            "kept": kept,
+            "prompt": prompt,
             "causal": causal.expand(len(answer), 1, -1, -1),
         }
 
     def stages(self) -> Sequence[Stage]:
         """Embedding, encoder blocks and norm, decoder blocks and norm, and the head."""
-        found = [Stage("embedding", ("shared.",), None, self._embed)]
+        stages = [Stage("embedding", ("shared.",), None, self._embed)]
         for side in ("encoder", "decoder"):
-            for number in range(len(self.get_submodule(side).block)):
-                found.append(
-                    Stage(
-                        f"{side}.{number}",
-                        (f"{side}.block.{number}.",),
-                        f"states.{side}.{number}",
-                        partial(self._block, side, number),
-                    )
-                )
-            prefixes = (f"{side}.final_layer_norm.",)
-            found.append(
-                Stage(f"{side}.norm", prefixes, f"states.{side}.norm", partial(self._norm, side))
-            )
+            for number in range(len(self._stack(side).block)):
+                name, run = f"{side}.{number}", partial(self._block, side, number)
+                stages.append(Stage(name, (f"{side}.block.{number}.",), f"states.{name}", run))
+            name, run = f"{side}.norm", partial(self._norm, side)
+            stages.append(Stage(name, (f"{side}.final_layer_norm.",), f"states.{name}", run))
         head = "shared." if self._is_tied else "lm_head."
-        return [*found, Stage("head", (head,), None, self._head)]
+        return [*stages, Stage("head", (head,), None, self._head)]
+
+    def _stack(self, side: str) -> T5Stack:
+        return self.get_submodule(side)
 
     @property
     def _start(self) -> int:
@@ -124,32 +117,33 @@ class T5(TextNetwork):
     def _embed(self, state: State) -> State:
         encoder = self.encoder.dropout(self.shared(state["input_ids"]))
         decoder = self.decoder.dropout(self.shared(state["answer_ids"]))
-        masks = {"kept": state["kept"], "causal": state["causal"]}
+        masks = {"prompt": state["prompt"], "causal": state["causal"]}
         return {**masks, "encoder": encoder, "decoder": decoder}
 
     def _block(self, side: str, number: int, state: State) -> State:
         hidden, bias = state[side], f"{side}_bias"
-        kept = _additive(state["kept"][:, None, None], hidden.dtype)
-        given = {
-            "attention_mask": kept
-            if side == "encoder"
-            else _additive(state["causal"], hidden.dtype),
-            # Block 0 owns the bias of relative positions and the others are given it.
-            "position_bias": state.get(bias),
-            # Wanted by releases before 5.
-            "cache_position": torch.arange(hidden.shape[1], device=hidden.device),
-        }
+        mask = prompt_mask = _additive(state["prompt"][:, None, None], hidden.dtype)
+        context: dict[str, Tensor] = {}
         if side == "decoder":
-            given |= {"encoder_hidden_states": state["encoder"], "encoder_attention_mask": kept}
-        block = self.get_submodule(side).block[number]
-        hidden, position_bias, *_ = block(hidden, **given)
-        self.states[side][str(number)](self._pooled(side, hidden, state))
+            mask = _additive(state["causal"], hidden.dtype)
+            context["encoder_hidden_states"] = state["encoder"]
+            context["encoder_attention_mask"] = prompt_mask
+        hidden, position_bias, *_ = self._stack(side).block[number](
+            hidden,
+            attention_mask=mask,
+            # Block 0 owns the bias of relative positions, which the others are given.
+            position_bias=state.get(bias),
+            # Wanted by releases before 5.
+            cache_position=torch.arange(hidden.shape[1], device=hidden.device),
+            **context,
+        )
+        self.get_submodule(f"states.{side}.{number}")(self._pooled(side, hidden, state))
         return {**state, side: hidden, bias: position_bias}
 
     def _norm(self, side: str, state: State) -> State:
-        stack = self.get_submodule(side)
+        stack = self._stack(side)
         hidden = stack.dropout(stack.final_layer_norm(state[side]))
-        self.states[side]["norm"](self._pooled(side, hidden, state))
+        self.get_submodule(f"states.{side}.norm")(self._pooled(side, hidden, state))
         rest = {key: value for key, value in state.items() if key != f"{side}_bias"}
         return {**rest, side: hidden}
 
@@ -160,7 +154,7 @@ class T5(TextNetwork):
         return {"output": F.linear(scaled, self.shared.weight)}
 
     def _pooled(self, side: str, hidden: Tensor, state: State) -> Tensor:
-        return mean_over(hidden, state["kept"]) if side == "encoder" else hidden[:, 0]
+        return mean_over(hidden, state["prompt"]) if side == "encoder" else hidden[:, 0]
 
 
 def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
@@ -183,10 +177,10 @@ def small_t5(
     """A T5 v1.0 of any size, with random weights, no dropout, padding 0 and end token 1.
 
     Args:
-        vocabulary: tokens.
+        vocabulary: tokens that it knows.
         width, head_width, inner: of a state, of a head, and between a block's linear layers.
-        layers, decoder_layers: blocks of the encoder, and of the decoder where they differ.
-        heads: of each attention.
+        layers, decoder_layers, heads: blocks of the encoder, of the decoder where they differ,
+            and heads of each attention.
         buckets, distance: of relative positions, and the distance from which all are one.
     """
     from transformers import T5Config

@@ -37,10 +37,6 @@ def lazy(path: str | Path) -> StateDict:
         path: a ``.safetensors`` file; the ``.index.json`` of a sharded one; or a state dict in a
             ``.pt``, ``.pth``, ``.bin`` or ``.th`` file, by itself or under ``state_dict``.
 
-    Returns:
-        A mapping that serves as a checkpoint wherever a state dict does; the engine asks it for
-        the tensors of a block when it comes to that block, if it streams.
-
     Raises:
         MissingDataError: the file or a shard is missing, damaged, or asks for foreign code.
         ValueError: another kind of file (OpenAI's own are programs), or no state dict in it.
@@ -74,8 +70,8 @@ def _sharded(index: Path) -> StateDict:
 
 def _single(path: Path) -> StateDict:
     if path.suffix != ".safetensors" and path.suffix not in _TORCH:
-        known = ", ".join((".safetensors", _INDEX, *_TORCH))
-        raise ValueError(f"{path} is no weight file of a known kind; give one of {known}")
+        kinds = ", ".join((".safetensors", _INDEX, *_TORCH))
+        raise ValueError(f"{path} is no weight file of a known kind; give one of {kinds}")
     check_there(path)
     if path.suffix in _TORCH:
         return _state_dict(path)
@@ -92,23 +88,23 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
     if zipped:
         _check_archive(path)
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except Exception as error:  # a damaged pickle can raise anything
-        if asked := re.search(r"GLOBAL (\S+)", str(error)):
+        if wanted := re.search(r"GLOBAL (\S+)", str(error)):
             raise MissingDataError(
-                f"{path} asks for {asked[1]}, so it is not weights alone and was not read: give "
+                f"{path} asks for {wanted[1]}, so it is not weights alone and was not read: give "
                 "its state dict, or use read_module_pickle if it is a module of task_vectors"
             ) from None
         raise damaged(path, error) from None
-    if not isinstance(held, Mapping):
-        raise ValueError(f"{path} holds a {type(held).__name__}; give a file with a state dict")
-    if isinstance(held.get("state_dict"), Mapping):
-        held = held["state_dict"]
-    if strange := [name for name, value in held.items() if not isinstance(value, Tensor)]:
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{path} holds a {type(content).__name__}; give a file with a state dict")
+    if isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if strange := [name for name, value in content.items() if not isinstance(value, Tensor)]:
         raise ValueError(
             f"{path} has {strange[0]!r}, which is no tensor; give a file with a state dict alone"
         )
-    return {name: value.detach() for name, value in held.items()}
+    return {name: value.detach() for name, value in content.items()}
 
 
 def _check_archive(path: Path) -> None:

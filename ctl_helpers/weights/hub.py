@@ -70,17 +70,15 @@ def commit(repo: str) -> str:
     """The commit at which a repository of the hub is read, so that results can be repeated.
 
     With ``CTL_HUB_NEWEST=1`` a repository that is not pinned is read at its newest commit, which
-    a warning names.
-
-    Raises:
-        MissingDataError: none is pinned, or the newest cannot be asked for.
+    a warning names (MissingDataError where it is neither pinned nor can be asked for).
     """
-    if pinned := COMMITS.get(repo):
+    pinned = COMMITS.get(repo)
+    if pinned is not None:
         return pinned
     if os.environ.get("CTL_HUB_NEWEST") != "1":
         raise MissingDataError(
             f"no commit of {repo} is pinned: set CTL_HUB_NEWEST=1 to read its newest, and write "
-            "the commit that is then named into COMMITS of ctl_helpers/published_weights.py"
+            "the commit that is then named into COMMITS of ctl_helpers/weights/hub.py"
         )
     import huggingface_hub
 
@@ -89,10 +87,10 @@ def commit(repo: str) -> str:
     except Exception as error:  # the hub's client passes on those of its network library
         raise MissingDataError(
             f"the newest commit of {repo} cannot be asked for ({_first_line(error)}): connect to "
-            "the network, or pin one in COMMITS of ctl_helpers/published_weights.py"
+            "the network, or pin one in COMMITS of ctl_helpers/weights/hub.py"
         ) from None
     warnings.warn(f"{repo} is not pinned; reading its newest commit {newest}", stacklevel=2)
-    return newest
+    return str(newest)
 
 
 def hub(repo: str, revision: str, *files: str, local: bool = False) -> list[Path]:
@@ -116,10 +114,10 @@ def hub(repo: str, revision: str, *files: str, local: bool = False) -> list[Path
     paths = []
     for file in files:
         try:
-            found = huggingface_hub.hf_hub_download(
+            path = huggingface_hub.hf_hub_download(
                 repo, file, revision=revision, local_files_only=local
             )
-            paths.append(Path(found))
+            paths.append(Path(path))
         except Exception as error:  # the hub's client passes on those of its network library
             raise MissingDataError(
                 f"{file} of {repo} is not on this machine and cannot be fetched "
@@ -132,25 +130,19 @@ def hub(repo: str, revision: str, *files: str, local: bool = False) -> list[Path
 def weights_file(repo: str, local: bool = False) -> Path:
     """The file with the weights of a repository, or the index of its shards, which are there too.
 
-    Args:
-        repo: ``owner/name``, one of ``COMMITS``.
-        local: look in the cache alone.
-
-    Raises:
-        MissingDataError, ValueError: as :func:`commit` and :func:`hub`.
+    Arguments and errors as for :func:`commit` and :func:`hub`.
     """
     revision = commit(repo)
-    known = [_FILES[repo]] if repo in _FILES else _CANDIDATES
-    missing: list[MissingDataError] = []
-    for file in known:
+    errors = []
+    for file in [_FILES[repo]] if repo in _FILES else _CANDIDATES:
         try:
             (path,) = hub(repo, revision, file, local=local)
         except MissingDataError as error:
-            missing.append(error)
+            errors.append(error)
             continue
         hub(repo, revision, *_shards(path), local=local)
         return path
-    raise missing[0]
+    raise errors[0]
 
 
 def _shards(path: Path) -> list[str]:
@@ -174,19 +166,16 @@ def relative_distance(state: StateDict, base: StateDict) -> float:
 
 
 def check_base(finetuned: StateDict, pretrained: StateDict, name: str) -> None:
-    """Refuse a checkpoint that was not fine-tuned from these pretrained weights.
+    """Refuse a checkpoint that was not fine-tuned from these pretrained weights (ValueError).
 
     Another base of the same shape has the same keys, and mixes of the two are no network at all.
     Fine-tuning moves the matrices by 0.001 to 0.1 of their norm. Weights that have nothing to do
-    with one another are orthogonal, up to chance, and so at least 1 apart whatever their norm
-    (√2 where it is the same). The limit of 0.5 lies far from both.
+    with one another are orthogonal, up to chance, and so at least 1 apart whatever their norm.
+    The limit of 0.5 lies far from both.
 
     Args:
         finetuned, pretrained: state dicts of the same names, or the same parts of them.
         name: what the error calls the checkpoint.
-
-    Raises:
-        ValueError: other keys or shapes, or too far from the pretrained weights.
     """
     from ctl_helpers.engine.mix import check_compatible  # whether files are here takes no torch
 

@@ -41,24 +41,23 @@ _QKV = re.compile(r"self_attn\.(?P<letter>[qkv])_proj\.(?P<kind>weight|bias)")
 def from_huggingface(state: StateDict, base: StateDict | None = None) -> dict[str, Tensor]:
     """A CLIP of Hugging Face's layout under open_clip's names.
 
-    The separate query, key and value projections become one packed ``in_proj``, and projections
-    are transposed, since open_clip multiplies by them from the right.
+    Query, key and value become one packed ``in_proj``, and projections are transposed, since
+    open_clip multiplies by them from the right.
 
     Args:
         state: both towers, or the vision tower alone, with its prefix ``vision_model.`` or
             without (as transformers 5 writes it).
-        base: the pretrained CLIP under open_clip's names; its ``visual.proj`` is taken where
-            ``state`` has none, for a fine-tune of the vision tower leaves it as it was.
+        base: the pretrained CLIP under open_clip's names, whose ``visual.proj`` a fine-tune of
+            the vision tower leaves as it was; taken where ``state`` has none.
 
     Raises:
-        ValueError: an unknown tensor, a query, key or value without the other two, or no
-            projection in either.
+        ValueError: an unknown tensor, or a query, key, value or projection that is missing.
     """
-    alone = any(name.startswith("encoder.layers.") for name in state)
+    is_tower = any(name.startswith("encoder.layers.") for name in state)
     named: dict[str, Tensor] = {}
     packed: dict[str, dict[str, Tensor]] = {}
     for name, value in state.items():
-        full = f"vision_model.{name}" if alone else name
+        full = f"vision_model.{name}" if is_tower else name
         if full.endswith(".position_ids"):  # a counter that older releases saved
             continue
         target, letter = _renamed(full)
@@ -107,10 +106,7 @@ def from_model_soups(state: StateDict) -> tuple[dict[str, Tensor], dict[str, Ten
 
     Args:
         state: ``model.*`` in OpenAI's layout and ``classification_head.*``, perhaps all of it
-            under ``module.``.
-
-    Raises:
-        ValueError: no image tower, or no head.
+            under ``module.`` (ValueError where the tower or the head is missing).
     """
     bare = {name.removeprefix("module."): value for name, value in state.items()}
     prefix = "classification_head."
@@ -121,13 +117,7 @@ def from_model_soups(state: StateDict) -> tuple[dict[str, Tensor], dict[str, Ten
 
 
 def from_task_vectors(state: StateDict) -> dict[str, Tensor]:
-    """The image tower of an ``ImageEncoder`` of Ilharco et al. 2023: ``model.visual.*``.
-
-    Leftovers of the text tower are dropped.
-
-    Raises:
-        ValueError: no image tower.
-    """
+    """The image tower of an ``ImageEncoder`` of Ilharco et al. 2023: ``model.visual.*``."""
     return image_tower({name.removeprefix("model."): value for name, value in state.items()})
 
 
@@ -156,16 +146,11 @@ def architecture(size: str, source: str) -> str:
     if source in _GELU:
         return size
     if source not in _QUICKGELU:
-        known = ", ".join(_QUICKGELU + _GELU)
-        raise ValueError(f"the activation of {source!r} is not known here; there are {known}")
+        sources = ", ".join(_QUICKGELU + _GELU)
+        raise ValueError(f"the activation of {source!r} is not known here; there are {sources}")
     return f"{size}-quickgelu"
 
 
 def hub_clip(repo: str, base: StateDict | None = None) -> dict[str, Tensor]:
-    """A CLIP of a repository of the hub under open_clip's names; see :func:`from_huggingface`.
-
-    Raises:
-        MissingDataError, ValueError: as :func:`~ctl_helpers.weights.hub.weights_file` and
-            :func:`from_huggingface`.
-    """
+    """A CLIP of a repository of the hub under open_clip's names; see :func:`from_huggingface`."""
     return from_huggingface(read(weights_file(repo)), base)

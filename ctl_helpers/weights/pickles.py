@@ -106,19 +106,19 @@ class _Unpickler(pickle.Unpickler):
         self._classes: dict[str, type] = {}
 
     def find_class(self, module: str, name: str) -> type:
-        asked = f"{module}.{name}"
-        if asked not in self._classes:
-            if asked in _CONTAINERS:
-                made = type(name, (_CONTAINERS[asked],), {})
-            elif asked in _REBUILT or asked in _DTYPES or asked.startswith(_MODULES):
-                made = type(name, (_Record,), {"kind": asked})
+        kind = f"{module}.{name}"
+        if kind not in self._classes:
+            if kind in _CONTAINERS:
+                made = type(name, (_CONTAINERS[kind],), {})
+            elif kind in _REBUILT or kind in _DTYPES or kind.startswith(_MODULES):
+                made = type(name, (_Record,), {"kind": kind})
             else:
                 raise _UnreadableError(
-                    f"asks for {asked}, which no module of CLIP needs, and was not read: fetch it "
+                    f"asks for {kind}, which no module of CLIP needs, and was not read: fetch it "
                     "from its authors"
                 )
-            self._classes[asked] = made
-        return self._classes[asked]
+            self._classes[kind] = made
+        return self._classes[kind]
 
     def persistent_load(self, pid: tuple[str, type[_Record], str, str, int]) -> _Storage:
         _, storage, key, _, numel = pid
@@ -156,9 +156,9 @@ def _tensors(module: object, prefix: str, storages: _Storages) -> Iterator[tuple
             "it as one"
         )
     hidden = state.get("_non_persistent_buffers_set", ())
-    for name, held in {**state["_parameters"], **state["_buffers"]}.items():
-        if held is not None and name not in hidden:
-            yield prefix + name, storages.tensor(held)
+    for name, record in {**state["_parameters"], **state["_buffers"]}.items():
+        if record is not None and name not in hidden:
+            yield prefix + name, storages.tensor(record)
     for name, child in state["_modules"].items():
         if child is not None:
             yield from _tensors(child, f"{prefix}{name}.", storages)

@@ -49,10 +49,10 @@ def resnet20(like: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     path = resnet20_file()
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        content = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     except (pickle.UnpicklingError, KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise MissingDataError(f"{path} holds no plain weights ({reason}): {_REMEDY}") from None
-    named = {name.removeprefix("module."): value for name, value in held.items()}
+    named = {name.removeprefix("module."): value for name, value in content.items()}
     counters = {name: value for name, value in like.items() if name.endswith("num_batches_tracked")}
     return {**counters, **named}
