@@ -14,8 +14,9 @@ from plotly.subplots import make_subplots
 
 from ctl_helpers.figures.drawing import BLUE, VERMILION, by_pair, significant
 from ctl_helpers.figures.frame import PANEL, Menu, button, framed
-from ctl_helpers.figures.paradigms import LOOKS, by_paradigm, of_three, quotes, ranked
+from ctl_helpers.figures.paradigms import LOOKS, of_three, quotes, ranked
 from ctl_helpers.findings.paradigms import (
+    by_paradigm,
     classification_inside,
     mean_cosine,
     representation_inside,
@@ -63,8 +64,8 @@ def maps(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     figure.update_xaxes(title_text="α<sub>i</sub>", row=2)
     figure.update_xaxes(tickvals=[-2, -1, 0, 1, 2], zeroline=False)
     figure.update_yaxes(tickvals=[-2, -1, 0, 1, 2], zeroline=False)
-    changed = by_paradigm(classification_inside, table, panels)
-    moved = by_paradigm(representation_inside, table, panels)
+    changed = by_paradigm(classification_inside, table)
+    moved = by_paradigm(representation_inside, table)
     return framed(
         figure,
         f"For 0 ≤ α ≤ 1 the mean disentanglement error in predictions is {ranked(panels, changed)}",
@@ -130,7 +131,7 @@ def cosines(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     figure.update_layout(coloraxis=axis)
     figure.update_yaxes(autorange="reversed", type="category")
     figure.update_xaxes(type="category", showgrid=False).update_yaxes(showgrid=False)
-    means = by_paradigm(mean_cosine, table, panels)
+    means = by_paradigm(mean_cosine, table)
     side = 28 * max(map(len, tasks.values()))
     return framed(
         figure,

@@ -26,8 +26,15 @@ from ctl_helpers.figures.drawing import (
     significant,
 )
 from ctl_helpers.findings.editing import blocks, nearest_to
-from ctl_helpers.findings.finding import Finding, Measure, quoted
-from ctl_helpers.findings.paradigms import equation_2_error, single_behind, sum_reached
+from ctl_helpers.findings.finding import quoted
+from ctl_helpers.findings.paradigms import (
+    ByParadigm,
+    by_paradigm,
+    equation_2_error,
+    in_order,
+    single_behind,
+    sum_reached,
+)
 from ctl_helpers.findings.words import FLOOR, by_panel, plain, power_of_ten
 from ctl_helpers.results.labels import PAPER_LAMBDA, PARADIGM_NAMES, Paradigm, Split
 
@@ -45,26 +52,12 @@ _HOW = {
 }
 _VALUES = {"normalized accuracy": "share", "absolute accuracy": "accuracy"}
 
-ByParadigm = dict[Paradigm, dict[str, Finding]]
-
-
-def by_paradigm(measure: Measure, table: pd.DataFrame, panels: Mapping[str, str]) -> ByParadigm:
-    """A measure of each of the three paradigms: paradigm → setting → finding."""
-    shown = table[table["setting"].isin(list(panels))]
-    return {name: measure.by_setting(shown, paradigm=name) for name in LOOKS}
-
 
 def ranked(panels: Mapping[str, str], findings: ByParadigm, best: str = "lowest") -> str:
-    """Findings as one phrase: "0.1 in the tangent space and 0.2 with …".
-
-    Args:
-        panels: setting → panel title, in order.
-        findings: of :func:`by_paradigm`.
-        best: which comes first, the ``"lowest"`` or the ``"highest"`` on average over settings.
-    """
-    means = {name: np.mean([float(one) for one in of.values()]) for name, of in findings.items()}
-    order = sorted(means, key=lambda name: means[name], reverse=best == "highest")
-    *most, last = [f"{by_panel(panels, findings[name])} {_HOW[name]}" for name in order]
+    """Findings as one phrase: "0.1 in the tangent space and 0.2 with …"; see :func:`in_order`."""
+    *most, last = [
+        f"{by_panel(panels, findings[name])} {_HOW[name]}" for name in in_order(findings, best)
+    ]
     return f"{', '.join(most)} and {last}"
 
 
@@ -93,7 +86,7 @@ def single(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         Kind(PARADIGM_NAMES[name], *look, own[own["paradigm"] == name])
         for name, look in LOOKS.items()
     ]
-    behind = by_paradigm(single_behind, rows, panels)
+    behind = by_paradigm(single_behind, rows)
     ours, tangent = behind[Paradigm.ATTENTION_WEIGHTS], behind[Paradigm.TANGENT]
     return dots(
         kinds,
@@ -120,7 +113,7 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     table = of_three(table, panels)
     nothing = {"": {"x": [None], "y": [None]}}
     look = {**_look(Paradigm.FULL, Split.TEST), "hoverinfo": "skip"}
-    best = by_paradigm(sum_reached, table, panels)
+    best = by_paradigm(sum_reached, table)
     figure = draw(
         [
             *(line for panel in enumerate(panels, 1) for line in _searched(table, *panel)),
@@ -206,8 +199,8 @@ def linearity(linear: pd.DataFrame, addition: pd.DataFrame, panels: Mapping[str,
     lam = nearest_to(rows["lam"].unique(), PAPER_LAMBDA)
     rows = rows[np.isclose(rows["lam"], lam)]
     reached = _at_chosen(of_three(addition, panels))
-    error = by_paradigm(equation_2_error, linear, panels)
-    best = by_paradigm(sum_reached, addition, panels)
+    error = by_paradigm(equation_2_error, linear)
+    best = by_paradigm(sum_reached, addition)
     winner = {setting: _HOW[_best(best, setting)] for setting in panels}
     lines = [
         line

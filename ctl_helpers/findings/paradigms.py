@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ctl_helpers.findings.finding import measure
+from ctl_helpers.findings.finding import Finding, Measure, measure
 from ctl_helpers.findings.replicates import Sample, Values, cube, median, whole
 from ctl_helpers.findings.words import plain
 from ctl_helpers.results.labels import MAIN_PARADIGMS, PAPER_LAMBDA, Output, Paradigm
@@ -16,10 +16,24 @@ from ctl_helpers.training.trainable import VARIANTS
 LOW = 0.1
 """Disentangled: at most so large an error ξ, a twentieth of the images of each task."""
 
+ByParadigm = dict[Paradigm, dict[str, Finding]]
+"""Paradigm → setting → finding."""
+
 _OURS = Paradigm.ATTENTION_WEIGHTS
 _ALPHAS = ("alpha_i", "alpha_j")
 _TASKS, _PAIRS = ("task",), ("i", "j")
 _UNITS = {(): "seeds", _TASKS: "tasks", _PAIRS: "pairs"}
+
+
+def by_paradigm(measure: Measure, table: pd.DataFrame, **arguments: object) -> ByParadigm:
+    """A measure of each of the three paradigms."""
+    return {name: measure.by_setting(table, paradigm=name, **arguments) for name in MAIN_PARADIGMS}
+
+
+def in_order(findings: ByParadigm, best: str = "lowest") -> list[Paradigm]:
+    """The paradigms with the ``"lowest"`` or the ``"highest"`` first, on average over settings."""
+    means = {name: np.mean([float(one) for one in of.values()]) for name, of in findings.items()}
+    return sorted(means, key=lambda name: means[name], reverse=best == "highest")
 
 
 def _behind(share: float) -> str:

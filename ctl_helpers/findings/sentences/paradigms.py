@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,11 @@ from ctl_helpers.findings import published
 from ctl_helpers.findings.finding import Finding
 from ctl_helpers.findings.paradigms import (
     LOW,
+    by_paradigm,
     classification_beyond,
     disentangled,
     equation_2_error,
+    in_order,
     interference,
     mean_cosine,
     paradigm_accuracy,
@@ -109,9 +111,8 @@ def ablation(addition: pd.DataFrame, single: pd.DataFrame, panels: Mapping[str, 
 def regions(maps: pd.DataFrame, panels: Mapping[str, str]) -> str:
     """On how much of the plane weights are disentangled, and the errors where both α are over 1."""
     shares = ", ".join(
-        f"{quote(panels, disentangled.by_setting(maps, paradigm=paradigm))} of the plane for "
-        f"{PARADIGM_NAMES[paradigm]}"
-        for paradigm in MAIN_PARADIGMS
+        f"{quote(panels, findings)} of the plane for {PARADIGM_NAMES[paradigm]}"
+        for paradigm, findings in by_paradigm(disentangled, maps).items()
     )
     return (
         f"For classification, ξ is at most {LOW} on {shares} (mean over pairs). Where both α are "
@@ -123,13 +124,10 @@ def regions(maps: pd.DataFrame, panels: Mapping[str, str]) -> str:
 
 def orthogonality(cosines: pd.DataFrame, moved: pd.DataFrame, panels: Mapping[str, str]) -> str:
     """|Cosine| between task vectors, and what they do to other tasks' embeddings."""
+    angles, changes = by_paradigm(mean_cosine, cosines), by_paradigm(interference, moved)
     lines = [
-        [
-            PARADIGM_NAMES[paradigm],
-            *_marked(panels, mean_cosine.by_setting(cosines, paradigm=paradigm)),
-            *_marked(panels, interference.by_setting(moved, paradigm=paradigm)),
-        ]
-        for paradigm in MAIN_PARADIGMS
+        [PARADIGM_NAMES[name], *_marked(panels, angles[name]), *_marked(panels, changes[name])]
+        for name in MAIN_PARADIGMS
     ]
     numbers = ("mean \\|cosine\\|", "others' change over own")
     head = ["", *(f"{number}, {name}" for number in numbers for name in _names(panels))]
@@ -167,14 +165,11 @@ def two_regressions(panels: Mapping[str, str]) -> str:
 
 def costs(cost: pd.DataFrame, panels: Mapping[str, str]) -> str:
     """Time and peak memory of a training step, each over that of all parameters."""
+    seconds, size = (by_paradigm(step_cost, cost, value=value) for value in ("seconds", "bytes"))
     lines = []
-    for paradigm in MAIN_PARADIGMS:
-        seconds, size = (
-            step_cost.by_setting(cost, paradigm=paradigm, value=value)
-            for value in ("seconds", "bytes")
-        )
-        cells = zip(_marked(panels, seconds), _marked(panels, size), strict=True)
-        lines.append([PARADIGM_NAMES[paradigm], *(" / ".join(pair) for pair in cells)])
+    for name in MAIN_PARADIGMS:
+        cells = zip(_marked(panels, seconds[name]), _marked(panels, size[name]), strict=True)
+        lines.append([PARADIGM_NAMES[name], *(" / ".join(pair) for pair in cells)])
     head = "time / peak memory of a training step, over all parameters"
     return markdown_table([head, *_names(panels)], lines)
 
@@ -184,27 +179,20 @@ def orders(
 ) -> str:
     """The paradigms in the order of their accuracies, alone and added, and of their linearity."""
 
-    def order(of: Callable[[Paradigm], Mapping[str, Finding]], *, most: bool) -> str:
-        findings = {paradigm: of(paradigm) for paradigm in MAIN_PARADIGMS}
-        means = {key: np.mean([float(one) for one in by.values()]) for key, by in findings.items()}
-        ranked = sorted(means, key=lambda key: means[key], reverse=most)
-        return ", ".join(f"{PARADIGM_NAMES[key]} {quote(panels, findings[key])}" for key in ranked)
-
-    lines = {
-        "Alone, from best to worst": order(
-            lambda key: paradigm_accuracy.by_setting(single, paradigm=key), most=True
-        ),
-        "Added": order(
-            lambda key: sum_reached.by_setting(addition, paradigm=key, value="accuracy"), most=True
-        ),
-        "Added, normalized": order(
-            lambda key: sum_reached.by_setting(addition, paradigm=key), most=True
-        ),
-        "From most to least linear (1 − cosine)": order(
-            lambda key: equation_2_error.by_setting(linear, paradigm=key), most=False
-        ),
+    groups = {
+        "Alone, from best to worst": (by_paradigm(paradigm_accuracy, single), "highest"),
+        "Added": (by_paradigm(sum_reached, addition, value="accuracy"), "highest"),
+        "Added, normalized": (by_paradigm(sum_reached, addition), "highest"),
+        "From most to least linear (1 − cosine)": (by_paradigm(equation_2_error, linear), "lowest"),
     }
-    return "\n".join(f"- {what}: {text}." for what, text in lines.items())
+    lines = []
+    for what, (findings, best) in groups.items():
+        texts = [
+            f"{PARADIGM_NAMES[name]} {quote(panels, findings[name])}"
+            for name in in_order(findings, best)
+        ]
+        lines.append(f"- {what}: {', '.join(texts)}.")
+    return "\n".join(lines)
 
 
 def _titles(panels: Mapping[str, str]) -> list[tuple[str, str]]:
