@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from urllib.error import URLError
 
@@ -25,10 +24,8 @@ from ctl_helpers import cli, results, settings
 from ctl_helpers.project import SettingError
 from ctl_helpers.runs import execute, plan
 from ctl_helpers.runs.plan import Job
-from ctl_helpers.settings import tasks
-from ctl_helpers.store import code_keys
 from ctl_helpers.store.artifacts import Store
-from ctl_helpers.training import checkpoints
+from ctl_helpers.training import progress
 
 # The plan.
 
@@ -40,12 +37,9 @@ def rewrite(path: Path, old: str, new: str) -> None:
 
 
 @pytest.fixture
-def copied(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def copied(package: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copied checkout whose settings, notebooks and helpers the plan is made of."""
     monkeypatch.chdir(checkout)
-    monkeypatch.setattr(code_keys, "_PACKAGE", checkout / "ctl_helpers")
-    for name in ("_exports", "_module_imports"):
-        monkeypatch.setattr(code_keys, name, cache(getattr(code_keys, name).__wrapped__))
     return checkout
 
 
@@ -160,13 +154,10 @@ YAML = "settings/digits-mlp.yaml"
         ("notebooks/4_1.ipynb", "import numpy", "import  numpy", True),
         ("book/4_1.md", "a", "b", False),
         *((f"ctl_helpers/{name}.py", '"""', '"""The ', True) for name in (
-            "compare", "mix", "results", "training", "trajectories", "tasks", "models/mlp",
-            "data/digits",
-            "figures/drawing", "figures/linearity", "figures/paths",
+            "engine/compare", "results/record", "training/loop", "data/tasks", "data/sets/digits",
         )),
         *((f"ctl_helpers/{name}.py", '"""', '"""The ', False) for name in (
-            "cli", "runs", "plan", "site", "book", "pages", "notebooks",
-            "figures/factors", "figures/theory", "models/resnet", "data/scenes", "curvature",
+            "runs/plan", "models/resnet", "data/sets/scenes", "analysis/curvature",
         )),
     ],
 )  # fmt: skip
@@ -196,14 +187,14 @@ def test_a_key_depends_on_parameters_and_on_no_place(copied: Path, monkeypatch) 
 
 
 def test_trainings_that_go_on_are_shown_and_dead_ones_are_not(work_folder: Path) -> None:
-    assert cli._training() == []
+    assert progress.lines() == []
     ended = subprocess.Popen(["true"])
     ended.wait()
     for process in (os.getpid(), ended.pid):
-        path = checkpoints.status_folder() / f"{process}.txt"
+        path = progress.status_folder() / f"{process}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("a setting: 2 of 3 epochs, 4 s left", encoding="utf-8")
-    assert cli._training() == ["a setting: 2 of 3 epochs, 4 s left"]
+    assert progress.lines() == ["a setting: 2 of 3 epochs, 4 s left"]
 
 
 # Running, on a notebook that takes no time.
@@ -400,8 +391,6 @@ def test_a_setting_without_its_data_is_named_or_skipped(tiny: Path, ctl, monkeyp
 
     monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", unreachable)
     monkeypatch.setenv("CTL_DATA_DIR", str(tiny / "empty"))
-    tasks._whole.cache_clear()
-    tasks._images.cache_clear()
     code, output = ctl("run", "--setting", "mnist-mlp")
     assert code == 1
     assert output.startswith("not run mnist-mlp: MNIST could not be downloaded into")

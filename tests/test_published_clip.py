@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import jupytext
 import open_clip
@@ -69,13 +71,14 @@ def one_class(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(section: str, folder: Path, **parameters: object) -> Callable[[str], pd.DataFrame]:
     """Execute a section's cells here, and give its tables by name."""
     cells = jupytext.read(ROOT / "notebooks" / f"{section}.md").cells
-    space: dict[str, object] = {}
-    for cell in cells:
-        if cell.cell_type == "code":
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    space: dict[str, object] = {"In": [cell.source for cell in code]}
+    with patch("IPython.get_ipython", lambda: SimpleNamespace(user_ns=space)):
+        for cell in code:
             exec(cell.source, space)
             if "parameters" in cell.metadata.get("tags", []):
                 assert parameters.keys() <= space.keys()
-                space |= {**parameters, "results_folder": folder}
+                space |= {**parameters, "results_folder": str(folder)}
     return lambda name: pd.read_parquet(folder / f"{name}.parquet")
 
 

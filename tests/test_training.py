@@ -206,7 +206,7 @@ def test_no_epoch_runs_twice(ran: list[int]) -> None:
 @pytest.mark.parametrize("patient", [True, False])
 def test_an_interrupted_training_goes_on(ran, monkeypatch, patient: bool) -> None:
     monkeypatch.setattr(checkpoints, "_SECONDS_BETWEEN_SAVES", 3600 if patient else 0)
-    normal = Run._told
+    normal = checkpoints.reported
 
     def stopping(*arguments):
         for snapshot in normal(*arguments):
@@ -214,11 +214,11 @@ def test_an_interrupted_training_goes_on(ran, monkeypatch, patient: bool) -> Non
                 raise InterruptedTrainingError
             yield snapshot
 
-    monkeypatch.setattr(Run, "_told", stopping)
+    monkeypatch.setattr(checkpoints, "reported", stopping)
     with pytest.raises(InterruptedTrainingError):
         train([5])
     assert list(progress.status_folder().iterdir()) == []
-    monkeypatch.setattr(Run, "_told", normal)
+    monkeypatch.setattr(checkpoints, "reported", normal)
     found = train([5])
     assert ran == [1, 2, 3, *([1, 2] if patient else []), 3, 4, 5]
     direct = list(epochs(small(), start(), images(10), replace(MOMENTUM, epochs=5), 3))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class DataSet(Protocol):
-    """A module of :mod:`ctl_helpers.data.sets`, which imports no torch before it loads."""
+    """A module of :mod:`ctl_helpers.data.sets`; it imports no torch before it loads."""
 
     def checksum(self) -> str:
         """Digest of the original data, known without loading it."""
@@ -48,13 +48,7 @@ class DataSet(Protocol):
         """
 
 
-class ImageSet(DataSet, Protocol):
-    """Tasks on labelled images."""
-
-    def load(self, task: str, split: str, samples: int | None = None) -> Images: ...
-
-
-class PromptedSet(ImageSet, Protocol):
+class PromptedSet(DataSet, Protocol):
     """Images whose classes have names, for zero-shot heads."""
 
     def class_names(self, task: str) -> tuple[str, ...]:
@@ -74,13 +68,7 @@ class CaptionedSet(PromptedSet, Protocol):
         """Sentences that hold every word of any caption."""
 
 
-class TextSet(DataSet, Protocol):
-    """Tasks of prompts with answers."""
-
-    def load(self, task: str, split: str, samples: int | None = None) -> Texts: ...
-
-
-class DocumentSet(TextSet, Protocol):
+class DocumentSet(DataSet, Protocol):
     """Texts on which a network can be pretrained; ``"pretrain"`` is a split too."""
 
     def pretraining(self) -> tuple[str, ...]:
@@ -142,8 +130,9 @@ def downloading(title: str, folder: Path, holds: str) -> Iterator[None]:
 
 
 def data_set(name: str) -> DataSet:
-    """The module of that name in :mod:`ctl_helpers.data.sets`.
+    """The module of that name in :mod:`ctl_helpers.data.sets`, or its ``SET`` where it has one.
 
     Looked up by name, so that what is stored depends on its own data set's source alone.
     """
-    return import_module(f"ctl_helpers.data.sets.{name}")
+    module = import_module(f"ctl_helpers.data.sets.{name}")
+    return getattr(module, "SET", module)

@@ -8,9 +8,12 @@ that tasks have no label in common.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from ctl_helpers.data.dataset import complaints
 
 if TYPE_CHECKING:
     from ctl_helpers.data.images import Images
@@ -30,9 +33,39 @@ def is_task(name: str) -> bool:
     return name == "all" or _ANGLE.fullmatch(name) is not None
 
 
+def _nothing() -> None:
+    """Neither checked nor downloaded."""
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """A :class:`~ctl_helpers.data.dataset.DataSet` whose tasks are parts or variants of it.
+
+    Attributes:
+        read: its files.
+        checksum: digest of the original data.
+        check: raises MissingDataError where the files are not here; by default they always are.
+        download: gets them where they can be downloaded.
+    """
+
+    read: Reader
+    checksum: Callable[[], str]
+    check: Callable[[], object] = _nothing
+    download: Callable[[], object] = _nothing
+
+    def missing(self, tasks: Sequence[str]) -> list[str]:
+        return complaints(self.check)
+
+    def fetch(self, tasks: Sequence[str]) -> None:
+        self.download()
+
+    def load(self, task: str, split: str, samples: int | None = None) -> Images:
+        return _images(self.read, task, split).first(samples)
+
+
 # A notebook uses five tasks or so, each for training and test, again and again.
 @lru_cache(maxsize=64)
-def task_images(read: Reader, task: str, split: str) -> Images:
+def _images(read: Reader, task: str, split: str) -> Images:
     """The images of a task.
 
     Raises:
@@ -56,5 +89,5 @@ def _whole(read: Reader, split: str) -> Images:
 
 def forget() -> None:
     """Read files anew: the data folder is another."""
-    task_images.cache_clear()
+    _images.cache_clear()
     _whole.cache_clear()

@@ -49,12 +49,12 @@ def check_parameters(job: Job) -> None:
     """
     if not job.notebook.is_file():
         raise SettingError(f"{job.setting}: section {job.section} has no {job.notebook.name}")
-    known = papermill.inspect_notebook(str(job.notebook))
+    parameters = papermill.inspect_notebook(str(job.notebook))
     for name in job.parameters:
-        if name not in known:
+        if name not in parameters:
             raise SettingError(
                 f"{job.setting}: section {job.section} is given a parameter {name!r}, which "
-                f"{job.notebook.name} does not have; it has {sorted(known)}"
+                f"{job.notebook.name} does not have; it has {sorted(parameters)}"
             )
 
 
@@ -83,8 +83,8 @@ def run(
     cores = os.cpu_count() or 1
     workers = min(len(todo), cores)
     # The memory is the kernels', which Dask does not see, so it is not to limit any.
-    local = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": 0}
-    local |= {"dashboard_address": ":0"}  # a free port; None would take 8787 and warn when taken
+    local: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": 0}
+    local["dashboard_address"] = ":0"  # a free port; None would take 8787 and warn when taken
     threads = max(1, cores // workers) if scheduler is None else None
     outcomes = []
     with ExitStack() as opened:
@@ -182,10 +182,10 @@ def _execute(job: Job, folder: Path) -> None:
             progress_bar=False,
         )
     except Exception:
-        kept = failed_notebook(job)
-        kept.parent.mkdir(parents=True, exist_ok=True)
+        copy = failed_notebook(job)
+        copy.parent.mkdir(parents=True, exist_ok=True)
         if (folder / NOTEBOOK).is_file():
-            shutil.copyfile(folder / NOTEBOOK, kept)
+            shutil.copyfile(folder / NOTEBOOK, copy)
         raise
 
 

@@ -9,16 +9,16 @@ from torch import Tensor
 
 from ctl_helpers.data.batches import Batches
 from ctl_helpers.data.images import Images
-from ctl_helpers.settings.schema import Kind
+from ctl_helpers.settings.schema import Setting
 
 
-class OnImages(Kind):
+class OnImages(Setting):
     """A setting whose tasks are sets of labelled images."""
 
     usual_batch: ClassVar[int] = 200
 
     def images(self, task: str, split: str, samples: int | None = None) -> Images:
-        """The images of a task, as :meth:`Kind.loaded`."""
+        """The images of a task, as :meth:`Setting.loaded`."""
         return self.loaded(task, split, samples)
 
     def streams(

@@ -138,24 +138,23 @@ class PublishedText(OnTexts):
             ValueError: another architecture, or a fine-tune that started from other weights.
         """
         model = self.build()
-        base = _read(model, self.model.pretrained)
+        base = self._weights(model, self.model.pretrained)
         found = {PRETRAINED: base}
         for task in self.finetune if tasks is None else tasks:
             repo = self.repositories[task]
-            found[task] = _read(model, repo)
+            found[task] = self._weights(model, repo)
             check_base(_ends(model, found[task]), _ends(model, base), repo)
         return found
+
+    def _weights(self, model: TextNetwork, repo: str) -> StateDict:
+        state = _first_rows(lazy(weights_file(repo)), self.model.vocab_size)
+        return from_transformers(model, state, repo)
 
     def source_checksum(self) -> str:
         """Digest of the code behind this setting's own network and data set, and of the commits."""
         network = self.model.architecture.removesuffix("-published")
         parts = (f"models.{network}", f"data.sets.{self.data.set}", "settings.published_text")
         return digest([module_checksum(part) for part in parts])
-
-
-def _read(model: TextNetwork, repo: str) -> StateDict:
-    state = _first_rows(lazy(weights_file(repo)), model.config.vocab_size)
-    return from_transformers(model, state, repo)
 
 
 def _first_rows(state: StateDict, rows: int) -> LazyState:

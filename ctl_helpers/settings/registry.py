@@ -32,11 +32,7 @@ _KINDS = {
 
 
 def load(name: str) -> Any:
-    """The setting ``settings/<name>.yaml``, of its kind.
-
-    Returns:
-        A :class:`ctl_helpers.settings.schema.Setting`, mostly one with more, such as
-        :class:`ctl_helpers.settings.schema.TrainedHere`.
+    """The setting ``settings/<name>.yaml``: a :class:`~ctl_helpers.settings.schema.Setting`.
 
     Raises:
         SettingError: there is no such file, or a key in it is unknown, missing or of a wrong type.

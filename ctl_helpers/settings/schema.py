@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from typing_extensions import Self
 
-    from ctl_helpers.training.checkpoints import Checkpoint
+    from ctl_helpers.data.batches import Batches
 
 PRETRAINED = "PT"
 
@@ -114,10 +115,35 @@ class Described(BaseModel):
         return self.data.module.checksum()
 
 
-class Kind(Described):
-    """What the kinds of setting begin with: no unknown fields, and samples by task."""
+class Setting(Described):
+    """What notebooks, runs and pages use of a setting of every kind; the kinds build on it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """The network whose checkpoints are compared, with weights that nobody should use."""
+
+    @abstractmethod
+    def streams(
+        self,
+        tasks: Sequence[str],
+        samples: int | None = None,
+        batch_size: int | None = None,
+        split: str = "test",
+    ) -> Mapping[str, Batches[Any]]:
+        """Batches by task: task → batches of inputs and targets.
+
+        Args:
+            tasks: names of tasks.
+            samples: how many of each, all when None.
+            batch_size: samples per batch; by default as many as suit the kind.
+            split: which part of the data.
+        """
+
+    @abstractmethod
+    def source_checksum(self) -> str:
+        """Digest of the code behind this setting's own network and data set."""
 
     def check_task(self, task: str) -> None:
         """Refuse a task that the setting does not have.
@@ -151,101 +177,6 @@ class Kind(Described):
     def heads(self, seed: int, tasks: Sequence[str]) -> Mapping[str, Any] | None:
         """Frozen heads by task; None where networks give logits themselves."""
         return None
-
-
-class Setting(Protocol):
-    """What notebooks, runs and pages use of a setting of every kind; see :class:`Described`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def about(self) -> str: ...
-    @property
-    def model(self) -> Network: ...
-    @property
-    def data(self) -> Data: ...
-    @property
-    def finetune(self) -> list[str]: ...
-    @property
-    def control(self) -> list[str]: ...
-    @property
-    def sections(self) -> dict[str, Section]: ...
-    def model_dump(self, *, mode: str, exclude: Any) -> dict[str, Any]: ...
-    def missing(self) -> str | None: ...
-    def fetch(self) -> None: ...
-    def data_checksum(self) -> str: ...
-
-    def source_checksum(self) -> str:
-        """Digest of the code behind this setting's own network and data set."""
-
-    def shortened(self, share: float) -> Self: ...
-
-    def build(self) -> nn.Module:
-        """The network whose checkpoints are compared, with weights that nobody should use."""
-
-    def streams(
-        self,
-        tasks: Sequence[str],
-        samples: int | None = None,
-        batch_size: int | None = None,
-        split: str = "test",
-    ) -> Mapping[str, Iterable[Any]]:
-        """Batches by task, of the kind's own size unless given."""
-
-    def heads(
-        self, seed: int, tasks: Sequence[str]
-    ) -> Mapping[str, Callable[[Tensor], Tensor]] | None: ...
-
-
-class WithCheckpoints(Setting, Protocol):
-    """A setting with a pretrained network and its fine-tunes."""
-
-    def checkpoints(
-        self, seed: int, tasks: Sequence[str] | None = None, samples: int | None = None
-    ) -> dict[str, Mapping[str, Tensor]]:
-        """Networks, trained here unless they are stored or published.
-
-        Args:
-            seed: decides the initial weights and the order of samples.
-            tasks: what to fine-tune on; by default :attr:`Described.finetune`.
-            samples: training examples to use, all when None.
-
-        Returns:
-            ``"PT"`` and each task's name → state dict.
-        """
-
-
-class TrainedHere(WithCheckpoints, Protocol):
-    """A setting whose networks are trained here."""
-
-    def pretrained(self, seed: int) -> Start:
-        """The pretrained network, which ``seed`` may decide."""
-
-    def finetuned(
-        self,
-        seed: int,
-        task: str,
-        *,
-        start: Any = None,
-        recipe: Any = None,
-        order: int | None = None,
-        samples: int | None = None,
-    ) -> Checkpoint:
-        """The network, fine-tuned on a task.
-
-        Args:
-            seed: whose pretrained network to start from; it decides the order of samples, together
-                with the task.
-            task: what to fine-tune on.
-            start: another pretrained network to start from.
-            recipe: in place of the setting's own.
-            order: another number, another order of samples.
-            samples: training examples to use, all when None.
-        """
 
 
 class Start(Protocol):

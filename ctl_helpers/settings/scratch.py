@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -117,29 +117,11 @@ class Scratch(Trained, OnImages):
         )
 
     def finetuned(
-        self,
-        seed: int,
-        task: str,
-        *,
-        start: Checkpoint | None = None,
-        recipe: Recipe | None = None,
-        order: int | None = None,
-        samples: int | None = None,
-        replaced: tuple[str, float] | None = None,
+        self, seed: int, task: str, *, recipe: Recipe | None = None, **how: Any
     ) -> Checkpoint:
-        """The end of :meth:`finetuning_path`."""
+        """The end of :meth:`finetuning_path`, which takes the same."""
         last = (recipe or self.finetuning).epochs
-        path = self.finetuning_path(
-            seed,
-            task,
-            [last],
-            start=start,
-            recipe=recipe,
-            order=order,
-            samples=samples,
-            replaced=replaced,
-        )
-        return path[last]
+        return self.finetuning_path(seed, task, [last], recipe=recipe, **how)[last]
 
     def finetuning_path(
         self,

@@ -11,12 +11,12 @@ from torch import nn
 from ctl_helpers.data.batches import Batches
 from ctl_helpers.data.texts import Texts, majority
 from ctl_helpers.data.tokens import Batch, Coder
-from ctl_helpers.settings.schema import Kind
+from ctl_helpers.settings.schema import Setting
 
 _POOLS = {"last": "last token of the prompt", "answer": "mean over the answer"}
 
 
-class OnTexts(Kind):
+class OnTexts(Setting):
     """A setting whose tasks are sets of prompts with answers.
 
     Attributes:
@@ -32,12 +32,8 @@ class OnTexts(Kind):
     def coder(self) -> Coder:
         """What makes tokens of texts, as the network takes them."""
 
-    @abstractmethod
-    def build(self) -> nn.Module:
-        """The network, with weights that nobody should use."""
-
     def texts(self, task: str, split: str, samples: int | None = None) -> Texts:
-        """The prompts and answers of a task, as :meth:`Kind.loaded`."""
+        """The prompts and answers of a task, as :meth:`Setting.loaded`."""
         return self.loaded(task, split, samples)
 
     def streams(

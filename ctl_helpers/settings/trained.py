@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ctl_helpers.settings.schema import PRETRAINED, Kind
+from ctl_helpers.settings.schema import PRETRAINED, Setting, Start
 from ctl_helpers.store.artifacts import digest
 from ctl_helpers.store.code_keys import module_checksum
 from ctl_helpers.training.checkpoints import Checkpoint, Run
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Trained(Kind):
-    """A setting whose networks are trained here; for more see ``schema.TrainedHere``."""
+class Trained(Setting):
+    """A setting whose networks are trained here."""
+
+    @abstractmethod
+    def pretrained(self, seed: int) -> Start:
+        """The pretrained network, which ``seed`` may decide."""
 
     @abstractmethod
     def finetuned(
@@ -33,7 +37,17 @@ class Trained(Kind):
         order: int | None = None,
         samples: int | None = None,
     ) -> Checkpoint:
-        """As :meth:`ctl_helpers.settings.schema.TrainedHere.finetuned`."""
+        """The network, fine-tuned on a task.
+
+        Args:
+            seed: whose pretrained network to start from; it decides the order of samples, together
+                with the task.
+            task: what to fine-tune on.
+            start: another pretrained network to start from.
+            recipe: in place of the setting's own.
+            order: another number, another order of samples.
+            samples: training examples to use, all when None.
+        """
 
     @abstractmethod
     def start(self, seed: int, samples: int | None) -> Mapping[str, Tensor]:
@@ -60,7 +74,17 @@ class Trained(Kind):
         samples: int | None = None,
         recipe: Any = None,
     ) -> dict[str, Mapping[str, Tensor]]:
-        """As :meth:`schema.WithCheckpoints.checkpoints`; ``recipe`` in place of the setting's."""
+        """Networks, from the store or trained now.
+
+        Args:
+            seed: decides the initial weights and the order of samples.
+            tasks: what to fine-tune on; by default :attr:`finetune`.
+            samples: training examples to use, all when None.
+            recipe: of fine-tuning, in place of the setting's own.
+
+        Returns:
+            ``"PT"`` and each task's name → state dict.
+        """
         found = {PRETRAINED: self.start(seed, samples)}
         for task in self.finetune if tasks is None else tasks:
             tuned = self.finetuned(seed, task, recipe=recipe, samples=samples)

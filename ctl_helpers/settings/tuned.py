@@ -31,14 +31,6 @@ class Tuned(Trained):
     finetuning: StepRecipe
 
     @abstractmethod
-    def pretrained(self, seed: int) -> Start:
-        """The pretrained network, which ``seed`` may decide."""
-
-    @abstractmethod
-    def build(self) -> nn.Module:
-        """The network that is fine-tuned, with weights that nobody should use."""
-
-    @abstractmethod
     def task_job(self, seed: int, task: str, samples: int | None) -> Job:
         """What fine-tuning on a task trains, on the first ``samples`` examples if given."""
 
@@ -64,7 +56,7 @@ class Tuned(Trained):
         order: int | None = None,
         samples: int | None = None,
     ) -> Checkpoint:
-        """The network, fine-tuned on a task, as ``schema.TrainedHere.finetuned``."""
+        """As :meth:`Trained.finetuned`."""
         recipe, start = recipe or self.finetuning, start or self.pretrained(seed)
         shuffle = zlib.crc32(f"{task}/{seed}/{order or 0}".encode())
         return self.end(

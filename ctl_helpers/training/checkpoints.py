@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ctl_helpers.store.artifacts import Store, digest
 from ctl_helpers.training.loop import Snapshot
-from ctl_helpers.training.progress import Pace, told
+from ctl_helpers.training.progress import reported
 
 # Saving a snapshot takes a fraction of a second; an interrupted run loses this much at most.
 _SECONDS_BETWEEN_SAVES = 10.0
@@ -87,7 +87,8 @@ class Run:
     def _train(self, missing: list[int]) -> None:
         begin, last = self._begin(missing[0]), missing[-1]
         interim, saved = None, time.monotonic()
-        for snapshot in self._told(self.train(begin, last), Pace(begin.done, last, self.unit)):
+        snapshots = self.train(begin, last)
+        for snapshot in reported(self.label, snapshots, begin.done, last, self.unit):
             passing = snapshot.done not in missing and self._stored(snapshot.done) is None
             if passing and time.monotonic() - saved < _SECONDS_BETWEEN_SAVES:
                 continue
@@ -95,13 +96,6 @@ class Run:
             if interim is not None:
                 shutil.rmtree(interim)
             interim = folder if passing else None
-
-    def _told(self, snapshots: Iterator[Snapshot], pace: Pace) -> Iterator[Snapshot]:
-        with told(self.label) as tell:
-            tell(pace.said())
-            for snapshot in snapshots:
-                tell(pace.said(snapshot.done, snapshot.loss))
-                yield snapshot
 
     def _begin(self, first: int) -> Snapshot:
         for number in range(first - 1, 0, -1):

@@ -185,12 +185,7 @@ def _copied(value: Tensor) -> Tensor:
 
 
 def epochs(
-    model: nn.Module,
-    start: Snapshot,
-    images: Images,
-    recipe: Recipe,
-    seed: int,
-    device: torch.device | str | None = None,
+    model: nn.Module, start: Snapshot, images: Images, recipe: Recipe, seed: int
 ) -> Iterator[Snapshot]:
     """Train from ``start`` on, and give a snapshot after each epoch up to the recipe's last.
 
@@ -199,18 +194,17 @@ def epochs(
 
     Args:
         model: the architecture; it is copied, never changed.
-        start: where to begin; no epochs done for fresh training.
+        start: where to begin.
         images: the training set.
         recipe: how to train.
         seed: decides the order of samples.
-        device: where to train; by default :func:`default_device`.
 
     Raises:
-        ValueError: no samples; or the weights became NaN or infinite.
+        ValueError: no samples; or the loss or a weight became NaN or infinite.
     """
     if len(images) == 0:
         raise ValueError("the training set is empty; check the split and the number of samples")
-    device = torch.device(device or default_device())
+    device = default_device()
     model = copy.deepcopy(model)
     model.load_state_dict(start.weights)
     # Convolutions run a third faster with channels last, on CPUs as on GPUs.

@@ -7,34 +7,38 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ctl_helpers.project import work_folder
 
 
-@dataclass(frozen=True)
-class Pace:
-    """A training that goes on: how much was done at its start, how much there is, of what."""
+def reported(
+    label: str, snapshots: Iterator[Any], done: int, last: int, unit: str
+) -> Iterator[Any]:
+    """The snapshots of a training, with progress and an estimate of the time left told after each.
 
-    done: int
-    last: int
-    unit: str
-    begin: float = field(default_factory=time.monotonic)
-
-    def said(self, now: int | None = None, loss: float | None = None) -> str:
-        """How far it is, with an estimate of the time left once there is one."""
-        if now is None:
-            return f"{self.done} of {self.last} {self.unit}"
-        pace = (time.monotonic() - self.begin) / (now - self.done)
-        return (
-            f"{now} of {self.last} {self.unit}, loss {loss:.3f}, {1 / pace:.2g} {self.unit} "
-            f"per second, {pace * (self.last - now):.0f} s left"
-        )
+    Args:
+        label: what a person calls the training.
+        snapshots: what it gives, each with ``done`` and ``loss``.
+        done, last: how many epochs or steps are done already, and how many there are.
+        unit: what is counted, in the plural.
+    """
+    begin = time.monotonic()
+    with _told(label) as tell:
+        tell(f"{done} of {last} {unit}")
+        for snapshot in snapshots:
+            pace = (time.monotonic() - begin) / (snapshot.done - done)
+            left = pace * (last - snapshot.done)
+            tell(
+                f"{snapshot.done} of {last} {unit}, loss {snapshot.loss:.3f}, "
+                f"{1 / pace:.2g} {unit} per second, {left:.0f} s left"
+            )
+            yield snapshot
 
 
 @contextmanager
-def told(label: str) -> Iterator[Callable[[str], None]]:
+def _told(label: str) -> Iterator[Callable[[str], None]]:
     """Tells how a training goes: in a file of this process, and on a terminal's last line."""
     path = status_folder() / f"{os.getpid()}.txt"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ctl_helpers.data.dataset import complaints
 from ctl_helpers.data.images import Images, from_pixels
-from ctl_helpers.data.tasks import task_images
+from ctl_helpers.data.tasks import LabelledSet
 from ctl_helpers.store.artifacts import digest
 from ctl_helpers.weights.checksums import checked
 
@@ -19,25 +17,6 @@ CHECKSUMS = {
     ),
 }
 _REMEDY = "set CTL_DATA_DIR to a folder that holds CIFAR10/cifar10_exact_part.npz"
-
-
-def checksum() -> str:
-    """Digest of the file's checksum, with which every load compares it."""
-    return digest(CHECKSUMS)
-
-
-def missing(tasks: Sequence[str]) -> list[str]:
-    """That the file is not in the data folder, or is damaged."""
-    return complaints(_file)
-
-
-def fetch(tasks: Sequence[str]) -> None:
-    """Nothing that could be downloaded; :func:`missing` says where the file belongs."""
-
-
-def load(task: str, split: str, samples: int | None = None) -> Images:
-    """A task of :mod:`ctl_helpers.data.tasks` on this part of CIFAR-10."""
-    return task_images(read, task, split).first(samples)
 
 
 def read(split: str, classes: range | None = None) -> Images:
@@ -53,3 +32,6 @@ def read(split: str, classes: range | None = None) -> Images:
 def _file() -> Path:
     (path,) = checked("The exact part of CIFAR-10", CHECKSUMS, _REMEDY)
     return path
+
+
+SET = LabelledSet(read, lambda: digest(CHECKSUMS), _file)

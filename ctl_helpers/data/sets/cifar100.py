@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from ctl_helpers.data.dataset import complaints, downloading
+from ctl_helpers.data.dataset import downloading
 from ctl_helpers.data.images import Images, from_pixels
-from ctl_helpers.data.tasks import task_images
+from ctl_helpers.data.tasks import LabelledSet
 from ctl_helpers.project import MissingDataError, data_folder
 from ctl_helpers.store.artifacts import digest
 
@@ -14,27 +12,12 @@ _FOLDER = "cifar-100-python"
 _ARCHIVE_MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
 
 
-def checksum() -> str:
-    """Digest of the published archive's checksum."""
-    return digest({"cifar-100-python.tar.gz": _ARCHIVE_MD5})
-
-
-def missing(tasks: Sequence[str]) -> list[str]:
-    """That its folder is not in the data folder."""
-    return complaints(_check)
-
-
-def fetch(tasks: Sequence[str]) -> None:
+def _download() -> None:
     """Download CIFAR-100 into the data folder where it is not there yet."""
     from torchvision.datasets import CIFAR100
 
     with downloading("CIFAR-100", data_folder(), _FOLDER):
         CIFAR100(data_folder(), download=True)
-
-
-def load(task: str, split: str, samples: int | None = None) -> Images:
-    """A task of :mod:`ctl_helpers.data.tasks` on CIFAR-100."""
-    return task_images(read, task, split).first(samples)
 
 
 def read(split: str, classes: range | None = None) -> Images:
@@ -45,7 +28,7 @@ def read(split: str, classes: range | None = None) -> Images:
         classes: labels of fine classes to load, all when None.
 
     Raises:
-        MissingDataError: the files are not in the data folder (see :func:`fetch`), or are damaged.
+        MissingDataError: the files are not in the data folder, or are damaged.
     """
     _check()
     from torchvision.datasets import CIFAR100
@@ -67,3 +50,8 @@ def _missing() -> MissingDataError:
         f"CIFAR-100 is not in {data_folder()}, or a file in its {_FOLDER} is damaged: run `ctl "
         "data cifar100-resnet18` to download it, or set CTL_DATA_DIR to a folder that holds it"
     )
+
+
+SET = LabelledSet(
+    read, lambda: digest({"cifar-100-python.tar.gz": _ARCHIVE_MD5}), _check, _download
+)

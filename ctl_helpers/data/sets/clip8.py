@@ -96,7 +96,7 @@ _MOST_HELD_OUT = 5_000
 
 def checksum() -> str:
     """Digest of the published archives' checksums, and of the words that heads are made with."""
-    parts = [_ARCHIVES_MD5, mnist.checksum(), imagenet.checksum(), prompts.checksum()]
+    parts = [_ARCHIVES_MD5, mnist.SET.checksum(), imagenet.SET.checksum(), prompts.checksum()]
     return digest(parts)
 
 
@@ -150,7 +150,7 @@ def fetch(tasks: Sequence[str]) -> None:
 def _fetch(kind: str) -> None:
     check_names("images", kind, SIZES, "train", SPLITS)
     if kind == "MNIST":
-        mnist.fetch([])
+        mnist.SET.fetch([])
     elif kind not in _BY_HAND:
         with downloading(kind, data_folder(), _FOLDERS[kind]):
             clip8_files.DOWNLOADS[kind](data_folder())

@@ -91,10 +91,6 @@ def _listed(sources: Sequence[Source] | NDArray[np.uint8], labels: Iterable[int]
     return Listed(sources, torch.tensor([int(label) for label in labels], dtype=torch.long))
 
 
-def _cars(root: Path, part: str) -> Listed:
-    return _pairs(_torchvision("StanfordCars", root, split=part)._samples)
-
-
 def _dtd(root: Path, part: str) -> Listed:
     pairs: list[tuple[Path, int]] = []
     for split in {"train": ["train", "val"], "test": ["test"]}[part]:
@@ -109,10 +105,6 @@ def _eurosat(root: Path, part: str) -> Listed:
     tests = len(order) // 10
     chosen = order[:tests] if part == "test" else order[tests:]
     return Listed([every.sources[number] for number in chosen], every.targets[chosen])
-
-
-def _gtsrb(root: Path, part: str) -> Listed:
-    return _pairs(_torchvision("GTSRB", root, split=part)._samples)
 
 
 def _mnist(root: Path, part: str) -> Listed:
@@ -149,8 +141,7 @@ def _svhn(root: Path, part: str) -> Listed:
     return _listed(content.data.transpose(0, 2, 3, 1), content.labels)
 
 
-def _cifar10(root: Path, part: str) -> Listed:
-    content = _torchvision("CIFAR10", root, train=part == "train")
+def _arrays(content: Any) -> Listed:
     return _listed(content.data, content.targets)
 
 
@@ -175,15 +166,15 @@ def _in_folders(pairs: Iterable[tuple[Path, int]]) -> Listed:
 
 
 READERS: dict[str, Callable[[Path, str], Listed]] = {
-    "Cars": _cars,
+    "Cars": lambda root, part: _pairs(_torchvision("StanfordCars", root, split=part)._samples),
     "DTD": _dtd,
     "EuroSAT": _eurosat,
-    "GTSRB": _gtsrb,
+    "GTSRB": lambda root, part: _pairs(_torchvision("GTSRB", root, split=part)._samples),
     "MNIST": _mnist,
     "RESISC45": _resisc45,
     "SUN397": _sun397,
     "SVHN": _svhn,
-    "CIFAR10": _cifar10,
+    "CIFAR10": lambda root, part: _arrays(_torchvision("CIFAR10", root, train=part == "train")),
     "ImageNet": _imagenet,
 }
 """Lists the images of a data folder's ``"train"`` or ``"test"`` part in the order of its files."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.metadata import distribution
 from pathlib import Path
 
 from ctl_helpers.data.images import Images
-from ctl_helpers.data.tasks import task_images
+from ctl_helpers.data.tasks import LabelledSet
 from ctl_helpers.weights.checksums import file_checksum
 
 _TRAIN = 1200
@@ -17,20 +16,6 @@ def checksum() -> str:
     """SHA-256 of the file in which the installed scikit-learn keeps the digits."""
     place = distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")
     return file_checksum(Path(str(place)))
-
-
-def missing(tasks: Sequence[str]) -> list[str]:
-    """Nothing can be missing: scikit-learn brings the digits along."""
-    return []
-
-
-def fetch(tasks: Sequence[str]) -> None:
-    """Nothing to download."""
-
-
-def load(task: str, split: str, samples: int | None = None) -> Images:
-    """A task of :mod:`ctl_helpers.data.tasks` on digits of 28×28 pixels, as MNIST's."""
-    return task_images(read, task, split).first(samples)
 
 
 def read(split: str, classes: range | None = None, size: int = 28) -> Images:
@@ -51,3 +36,6 @@ def read(split: str, classes: range | None = None, size: int = 28) -> Images:
     images = Images(enlarged.clamp(0, 1), torch.from_numpy(bunch.target).long()).shuffled(0)
     part = {"train": slice(None, _TRAIN), "test": slice(_TRAIN, None)}[split]
     return images[part].only(classes)
+
+
+SET = LabelledSet(read, checksum)

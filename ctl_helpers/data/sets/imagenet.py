@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ctl_helpers.data.dataset import complaints
 from ctl_helpers.data.images import Images, from_pixels
-from ctl_helpers.data.tasks import task_images
+from ctl_helpers.data.tasks import LabelledSet
 from ctl_helpers.project import MissingDataError, data_folder
 from ctl_helpers.store.artifacts import digest
 
@@ -20,25 +19,6 @@ _ARCHIVES_MD5 = {
     "ILSVRC2012_img_val.tar": "29b22e2961454d5413ddabcf34fc5622",
 }
 _CLASSES = 1000
-
-
-def checksum() -> str:
-    """Digest of the published archives' checksums; the unpacked folders have none of their own."""
-    return digest(_ARCHIVES_MD5)
-
-
-def missing(tasks: Sequence[str]) -> list[str]:
-    """That a class folder is not there."""
-    return complaints(lambda: _folders("train"), lambda: _folders("test"))
-
-
-def fetch(tasks: Sequence[str]) -> None:
-    """Nothing that could be downloaded without an account; :func:`missing` says how to get it."""
-
-
-def load(task: str, split: str, samples: int | None = None) -> Images:
-    """A task of :mod:`ctl_helpers.data.tasks` on ImageNet; read some of its classes, not all."""
-    return task_images(read, task, split).first(samples)
 
 
 def read(split: str, classes: range | None = None) -> Images:
@@ -90,3 +70,6 @@ def _pixels(folder: Path) -> Iterator[NDArray[Any]]:
             raise MissingDataError(
                 f"{path} cannot be read as an image: unpack its archive again"
             ) from None
+
+
+SET = LabelledSet(read, lambda: digest(_ARCHIVES_MD5), lambda: _folders("test"))

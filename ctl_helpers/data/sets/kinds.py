@@ -47,7 +47,7 @@ _CODE_WORDS = ("alpha", "bravo", "charlie", "delta", "echo", "foxtrot")
 
 def checksum() -> str:
     """Digest of the code that draws, of the digits, and of the libraries that draw letters."""
-    parts = [module_checksum("data.sets.kinds"), digits.checksum(), Image.__version__]
+    parts = [module_checksum("data.sets.kinds"), digits.SET.checksum(), Image.__version__]
     return digest(parts)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from ctl_helpers.data.dataset import complaints, downloading
+from ctl_helpers.data.dataset import downloading
 from ctl_helpers.data.images import Images
-from ctl_helpers.data.tasks import task_images
+from ctl_helpers.data.tasks import LabelledSet
 from ctl_helpers.project import data_folder
 from ctl_helpers.store.artifacts import digest
 from ctl_helpers.weights.checksums import checked
@@ -20,17 +18,7 @@ CHECKSUMS = {
 }
 
 
-def checksum() -> str:
-    """Digest of the files' checksums, with which every load compares them."""
-    return digest(CHECKSUMS)
-
-
-def missing(tasks: Sequence[str]) -> list[str]:
-    """That the four files are not in the data folder, or are damaged."""
-    return complaints(_check)
-
-
-def fetch(tasks: Sequence[str]) -> None:
+def _download() -> None:
     """Download MNIST's files into the data folder where they are not there yet."""
     from torchvision import datasets
 
@@ -38,16 +26,11 @@ def fetch(tasks: Sequence[str]) -> None:
         datasets.MNIST(data_folder(), download=True)
 
 
-def load(task: str, split: str, samples: int | None = None) -> Images:
-    """A task of :mod:`ctl_helpers.data.tasks` on MNIST."""
-    return task_images(read, task, split).first(samples)
-
-
 def read(split: str, classes: range | None = None) -> Images:
     """MNIST (LeCun et al. 1998): 60,000 training or 10,000 test images of 28×28 pixels.
 
     Raises:
-        MissingDataError: the files are not in the data folder (see :func:`fetch`), or are damaged.
+        MissingDataError: the files are not in the data folder, or are damaged.
     """
     _check()
     # Its data set class would prefer a converted copy that nobody has checked, where there is one.
@@ -67,3 +50,6 @@ def _check() -> None:
         f"{_RAW}"
     )
     checked("MNIST", files, remedy)
+
+
+SET = LabelledSet(read, lambda: digest(CHECKSUMS), _check, _download)

@@ -168,25 +168,18 @@ def _common_gen(folder: Path, part: str, remedy: str) -> Texts:
     return text_sets.common_gen(sources, targets, remedy)
 
 
-def _squad(folder: Path, part: str, remedy: str) -> Texts:
-    name = {"train": "train-v1.1.json", "test": "dev-v1.1.json"}[part]
-    return text_sets.asking(text_sets.squad(folder / name, remedy))
-
-
-def _qasc(folder: Path, part: str, remedy: str) -> Texts:
-    name = {"train": "train.jsonl", "test": "dev.jsonl"}[part]
-    return text_sets.qasc(folder / name, remedy)
-
-
-def _multi_news(folder: Path, part: str, remedy: str) -> Texts:
-    return text_sets.multi_news(folder / f"{part}.src", folder / f"{part}.tgt", remedy)
-
-
+_DEVELOPMENT = {"train": "train", "test": "dev"}  # stands in where test parts have no answers
 _READERS: dict[str, Callable[[Path, str, str], Texts]] = {
     "IMDB": lambda folder, part, remedy: text_sets.imdb(folder / part, remedy),
     "RACE": lambda folder, part, remedy: text_sets.race(folder / part, remedy),
-    "QASC": _qasc,
-    "MultiNews": _multi_news,
-    "SQuAD": _squad,
+    "QASC": lambda folder, part, remedy: text_sets.qasc(
+        folder / f"{_DEVELOPMENT[part]}.jsonl", remedy
+    ),
+    "MultiNews": lambda folder, part, remedy: text_sets.multi_news(
+        folder / f"{part}.src", folder / f"{part}.tgt", remedy
+    ),
+    "SQuAD": lambda folder, part, remedy: text_sets.asking(
+        text_sets.squad(folder / f"{_DEVELOPMENT[part]}-v1.1.json", remedy)
+    ),
     "CommonGen": _common_gen,
 }

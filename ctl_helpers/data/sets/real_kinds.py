@@ -45,7 +45,7 @@ _TEMPLATES = ("a {}", "a photo of a {}", "a picture of a {}")
 
 def checksum() -> str:
     """Digest of all sets' checksums."""
-    parts = (mnist, cifar10, tinyimagenet, digits, prompts)
+    parts = (mnist.SET, cifar10.SET, tinyimagenet.SET, digits.SET, prompts)
     files = (image_files.GTSRB, image_files.EUROSAT, image_files.OMNIGLOT)
     sums = [part.checksums for part in files]
     return digest([*sums, *(part.checksum() for part in parts)])
@@ -53,14 +53,14 @@ def checksum() -> str:
 
 def missing(tasks: Sequence[str]) -> list[str]:
     """Which files are not here or are damaged; pretraining sees those of all kinds."""
-    parts = (image_files.GTSRB, image_files.EUROSAT, image_files.OMNIGLOT)
-    whole = (sentence for part in (mnist, cifar10, tinyimagenet) for sentence in part.missing([]))
-    return [*whole, *complaints(*(part.paths for part in parts))]
+    sets = (mnist.SET, cifar10.SET, tinyimagenet.SET)
+    files = (image_files.GTSRB, image_files.EUROSAT, image_files.OMNIGLOT)
+    return complaints(*(part.check for part in sets), *(part.paths for part in files))
 
 
 def fetch(tasks: Sequence[str]) -> None:
     """Download MNIST; of the other sets only :func:`missing` says where the files belong."""
-    mnist.fetch(tasks)
+    mnist.SET.fetch(tasks)
 
 
 def class_names(task: str) -> tuple[str, ...]:

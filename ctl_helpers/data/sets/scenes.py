@@ -7,13 +7,11 @@ chance but not to perfection.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ctl_helpers.data.images import Images
-from ctl_helpers.data.tasks import task_images
+from ctl_helpers.data.tasks import LabelledSet
 from ctl_helpers.store.code_keys import module_checksum
 
 SHAPES = ("disc", "square", "triangle", "cross", "ring")
@@ -32,20 +30,6 @@ _Array = NDArray[np.float64]
 def checksum() -> str:
     """SHA-256 of the code that draws the images, which is all that they depend on."""
     return module_checksum("data.sets.scenes")
-
-
-def missing(tasks: Sequence[str]) -> list[str]:
-    """Nothing can be missing: the images are drawn when they are loaded."""
-    return []
-
-
-def fetch(tasks: Sequence[str]) -> None:
-    """Nothing to download."""
-
-
-def load(task: str, split: str, samples: int | None = None) -> Images:
-    """A task of :mod:`ctl_helpers.data.tasks` on the scenes."""
-    return task_images(read, task, split).first(samples)
 
 
 def read(split: str, classes: range | None = None) -> Images:
@@ -159,3 +143,6 @@ def _uniform(rng: np.random.Generator, count: int, low: float, high: float) -> _
 def _blend(below: _Array, above: _Array, weight: _Array) -> _Array:
     """``above`` laid over ``below`` where ``weight`` (samples, height, width) is 1."""
     return below + weight[:, None] * (above - below)
+
+
+SET = LabelledSet(read, checksum)

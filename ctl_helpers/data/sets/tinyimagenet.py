@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ctl_helpers.data.dataset import complaints
 from ctl_helpers.data.images import Images, from_pixels
-from ctl_helpers.data.tasks import task_images
+from ctl_helpers.data.tasks import LabelledSet
 from ctl_helpers.store.artifacts import digest
 from ctl_helpers.weights.checksums import checked
 
@@ -22,25 +20,6 @@ _REMEDY = (
     "it is no public download (every second class of Stanford CS231n's Tiny ImageNet by sorted "
     "WordNet id, shrunk to 32×32); set CTL_DATA_DIR to a folder that holds TinyImageNet32"
 )
-
-
-def checksum() -> str:
-    """Digest of the files' checksums, with which every load compares them."""
-    return digest(CHECKSUMS)
-
-
-def missing(tasks: Sequence[str]) -> list[str]:
-    """That the files are not in the data folder, or are damaged."""
-    return complaints(_files)
-
-
-def fetch(tasks: Sequence[str]) -> None:
-    """Nothing that could be downloaded; :func:`missing` says where the files belong."""
-
-
-def load(task: str, split: str, samples: int | None = None) -> Images:
-    """A task of :mod:`ctl_helpers.data.tasks` on Tiny ImageNet."""
-    return task_images(read, task, split).first(samples)
 
 
 def read(split: str, classes: range | None = None) -> Images:
@@ -77,3 +56,6 @@ def class_names() -> list[str]:
 
 def _files() -> list[Path]:
     return checked("Tiny ImageNet 32×32", CHECKSUMS, _REMEDY)
+
+
+SET = LabelledSet(read, lambda: digest(CHECKSUMS), _files)
