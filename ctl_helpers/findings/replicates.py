@@ -73,6 +73,16 @@ def whole(
     return Sample(values[complete], list(compress(seeds, complete)), unit, of_any)
 
 
+def column(
+    table: pd.DataFrame,
+    name: str,
+    unit: str,
+    statistic: Callable[[Values], float] = np.nanmean,
+) -> Sample:
+    """A table's column, each of its rows a replicate."""
+    return Sample(table[name].to_numpy(float), table["seed"].tolist(), unit, statistic)
+
+
 def cube(
     table: pd.DataFrame, unit: Sequence[str], value: str = "mean", **axes: Sequence[object] | None
 ) -> tuple[Values, list[object]]:
