@@ -1,4 +1,4 @@
-"""The project's own promises: pins, reasons, who imports whom, and notebooks as pairs."""
+"""The project's own promises: pins, reasons, imports, house rules, and notebooks as pairs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import jupytext
 import pytest
 import yaml
 from conftest import ROOT
@@ -105,14 +106,18 @@ PACKAGE = ROOT / "ctl_helpers"
 
 
 def imported(path: Path) -> set[str]:
-    """The packages that a module imports at any depth, but for the standard library."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    """The packages that a module imports when it runs, but for the standard library."""
+    names, todo = set(), list(ast.parse(path.read_text(encoding="utf-8")).body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
         if isinstance(node, ast.Import):
             names |= {name.name.split(".")[0] for name in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             names.add(str(node.module).split(".")[0])
+        todo += ast.iter_child_nodes(node)
     return names - {"ctl_helpers"} - sys.stdlib_module_names
 
 
@@ -142,6 +147,7 @@ def test_what_needs_no_tool_loads_none(code: str, absent: set[str]) -> None:
 def test_a_notebook_needs_no_more_than_is_installed_for_it() -> None:
     """Colab has what the package itself asks for, and none of what makes the book."""
     installed = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    installed.add("ipython")  # of which each kernel is made
     providers = packages_distributions() | {"tomli": ["tomli"]}
     asked = ("runs", "site", "cli.py", "figures/static.py")  # what makes the book, not notebooks
     lacking = {
@@ -152,6 +158,55 @@ def test_a_notebook_needs_no_more_than_is_installed_for_it() -> None:
         if not installed & set(map(canonicalize_name, providers[library]))
     }
     assert lacking == set()
+
+
+# House rules.
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def lines(node: ast.AST) -> int:
+    """The lines of a function besides its docstring."""
+    count = node.end_lineno - node.lineno + 1
+    if ast.get_docstring(node):
+        count -= node.body[0].end_lineno - node.body[0].lineno + 1
+    return count
+
+
+def test_modules_and_functions_are_short() -> None:
+    long = []
+    for path in MODULES:
+        text, name = path.read_text(encoding="utf-8"), path.relative_to(PACKAGE)
+        if (count := len(text.splitlines())) > 300:
+            long.append(f"{name}: {count} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and lines(node) > 50:
+                long.append(f"{name}: {node.name} has {lines(node)} lines")
+    assert long == []
+
+
+@pytest.mark.parametrize(
+    "wing", [path.parent for path in MODULES if path.name == "__init__.py"], ids=lambda p: p.name
+)
+def test_a_wing_has_a_line_on_each_of_its_rooms(wing: Path) -> None:
+    told = ast.get_docstring(ast.parse((wing / "__init__.py").read_text(encoding="utf-8"))) or ""
+    heads = "".join(re.findall(r"^- (``.*?``): ", told, re.M))
+    rooms = {path.parent.name if path.name == "__init__.py" else path.stem
+             for path in (*wing.glob("[!_]*.py"), *wing.glob("*/__init__.py"))}  # fmt: skip
+    assert set(re.findall(r"``(\w+)``", heads)) == rooms - {"cli", "project"}
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "book").glob("*.md")), ids=lambda path: path.stem)
+def test_a_page_computes_nothing_itself(page: Path) -> None:
+    cells = [cell.source for cell in jupytext.read(page).cells if cell.cell_type == "code"]
+    assert [text for text in cells if len(text.splitlines()) > 5 or "def " in text] == []
+
+
+def test_files_named_in_the_page_on_the_design_are_there() -> None:
+    named = re.findall(r"\{file\}`(.+?)`", (ROOT / "book" / "design.md").read_text("utf-8"))
+    places = (ROOT, PACKAGE, ROOT / "book")
+    assert named
+    assert [n for n in named if not any((place / n).exists() for place in places)] == []
 
 
 # Notebooks and files.
