@@ -74,6 +74,16 @@ def net() -> nn.Module:
     return nn.Sequential(*layers).double()
 
 
+def small_tower(image_size: int = 16, width: int = 16) -> nn.Module:
+    """CLIP's image tower with two blocks and random weights."""
+    from ctl_helpers.models.clip import ImageTower, small_clip
+
+    torch.manual_seed(0)
+    sizes = {"image_size": image_size, "patch": 8, "width": width, "layers": 2, "heads": 2}
+    text = {"text_width": 8, "text_layers": 1, "text_heads": 1, "context": 4, "vocabulary": 5}
+    return ImageTower(small_clip(**sizes, **text, embedding=6).visual, (0.4, 0.5, 0.6), (0.2,) * 3)
+
+
 @pytest.fixture
 def around() -> Callable[..., dict[str, dict[str, Tensor]]]:
     """Makes checkpoints near a network's own weights: name → state dict."""

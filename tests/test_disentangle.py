@@ -257,7 +257,9 @@ def test_bad_input_is_named(net, states, streams) -> None:
         ctl.disentanglement(net, states, ctl.planes("p", "ab"), streams, {"a": nn.Identity()})
     tokens = nn.Sequential(net, nn.Unflatten(1, (3, 1)))
     moved = {n: {f"0.{key}": value for key, value in s.items()} for n, s in states.items()}
-    with pytest.raises(ValueError, match=r"gives \(5, 3, 1\) on task 'a'; .* one vector a sample"):
+    with pytest.raises(
+        ValueError, match=r"gives \(5, 3, 1\) on task 'a'; .* one vector per sample"
+    ):
         ctl.disentanglement(tokens, moved, ctl.planes("p", "ab", ALPHAS), streams)
     streams["b"][0][:] = torch.inf
     with pytest.raises(ValueError, match="on task 'b' is not finite; check the inputs"):

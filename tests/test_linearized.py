@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import small_tower
 from torch import Tensor, nn
 from torch.func import functional_call
 
 import ctl_helpers as ctl
 from ctl_helpers.engine.linearized import Linearized
-from ctl_helpers.models.clip import ImageTower, small_clip
 from ctl_helpers.models.mlp import MLP
 from ctl_helpers.models.t5 import small_t5
 from ctl_helpers.training.loop import Snapshot
@@ -28,12 +28,7 @@ def mlp() -> Case:
 
 
 def tower() -> Case:
-    torch.manual_seed(0)
-    sizes = {"image_size": 16, "patch": 8, "width": 16, "layers": 2, "heads": 2, "embedding": 6}
-    text = {"text_width": 8, "text_layers": 1, "text_heads": 1, "context": 4, "vocabulary": 5}
-    visual = small_clip(**sizes, **text).visual
-    images = torch.rand(3, 3, 16, 16, dtype=torch.float64)
-    return ImageTower(visual, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)).double(), images
+    return small_tower().double(), torch.rand(3, 3, 16, 16, dtype=torch.float64)
 
 
 @pytest.fixture(params=[mlp, tower])

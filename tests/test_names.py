@@ -20,9 +20,8 @@ from transformers import CLIPConfig, CLIPModel, CLIPVisionModel
 
 from ctl_helpers.engine.mix import check_finite
 from ctl_helpers.project import MissingDataError
-from ctl_helpers.weights import hub as published_weights
 from ctl_helpers.weights.files import read
-from ctl_helpers.weights.hub import check_base, commit, hub, relative_distance
+from ctl_helpers.weights.hub import COMMITS, check_base, commit, hub, relative_distance
 from ctl_helpers.weights.names import (
     architecture,
     from_huggingface,
@@ -35,7 +34,7 @@ from ctl_helpers.weights.pickles import read_module_pickle
 
 State = dict[str, Tensor]
 REPO = "tanganke/clip-vit-base-patch32_sun397"
-COMMIT = published_weights.COMMITS[REPO]
+COMMIT = COMMITS[REPO]
 
 
 @pytest.fixture(scope="module")
@@ -297,12 +296,12 @@ def test_a_clip_of_the_hub_is_read(
     cache: Path, repo: str, file: str, write: Callable[[State, Path], None]
 ) -> None:
     layers = {"vision_model.pre_layrnorm.bias": torch.ones(3), "logit_scale": torch.tensor(4.6)}
-    write(layers, snapshot(cache, repo, published_weights.COMMITS[repo]) / file)
+    write(layers, snapshot(cache, repo, COMMITS[repo]) / file)
     mapped = hub_clip(repo, {"visual.proj": torch.zeros(1)})
     assert mapped.keys() == {"visual.ln_pre.bias", "logit_scale", "visual.proj"}
 
 
 def test_the_pinned_commits_are_whole() -> None:
-    pinned = [commit for commit in published_weights.COMMITS.values() if commit is not None]
+    pinned = [commit for commit in COMMITS.values() if commit is not None]
     assert all(re.fullmatch(r"[0-9a-f]{40}", commit) for commit in pinned)
     assert len(set(pinned)) == len(pinned)

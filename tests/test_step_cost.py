@@ -8,10 +8,10 @@ from functools import partial
 
 import pytest
 import torch
+from conftest import small_tower
 from torch import Tensor, nn
 
 from ctl_helpers.engine.linearized import Linearized
-from ctl_helpers.models.clip import ImageTower, small_clip
 from ctl_helpers.training import step_cost as cost
 from ctl_helpers.training.loop import Snapshot
 from ctl_helpers.training.step_cost import Trainer, peak_memory, step_costs, trainer
@@ -71,10 +71,7 @@ def test_the_second_step_counts_and_all_that_was_there_before_it() -> None:
 
 
 def tower() -> nn.Module:
-    torch.manual_seed(0)
-    sizes = {"image_size": 32, "patch": 8, "width": 32, "layers": 2, "heads": 2, "embedding": 6}
-    text = {"text_width": 8, "text_layers": 1, "text_heads": 1, "context": 4, "vocabulary": 5}
-    return ImageTower(small_clip(**sizes, **text).visual, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
+    return small_tower(image_size=32, width=32)
 
 
 def linearized() -> nn.Module:

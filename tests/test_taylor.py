@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import small_tower
 from torch import Tensor, nn
 from torch.func import functional_call
 
 import ctl_helpers as ctl
-from ctl_helpers.models.clip import ImageTower, small_clip
 from ctl_helpers.models.mlp import MLP
 
 Case = tuple[nn.Module, Mapping[str, list[Tensor]]]
@@ -28,12 +28,9 @@ def mlp() -> Case:
 
 
 def tower() -> Case:
-    torch.manual_seed(0)
-    sizes = {"image_size": 16, "patch": 8, "width": 16, "layers": 2, "heads": 2, "embedding": 6}
-    text = {"text_width": 8, "text_layers": 1, "text_heads": 1, "context": 4, "vocabulary": 5}
-    visual = small_clip(**sizes, **text).visual
-    network = ImageTower(visual, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)).double()
-    return network, {n: list(torch.rand(5, 3, 16, 16).double().split(2)) for n in "ab"}
+    return small_tower().double(), {
+        n: list(torch.rand(5, 3, 16, 16).double().split(2)) for n in "ab"
+    }
 
 
 @pytest.fixture(params=[mlp, tower])

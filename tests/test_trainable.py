@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from conftest import small_tower
 from torch import nn
 
-from ctl_helpers.models.clip import ImageTower, small_clip
 from ctl_helpers.models.llama import small_llama
 from ctl_helpers.models.t5 import small_t5
 from ctl_helpers.training.trainable import VARIANTS, trainable
-
-
-def open_clip_tower() -> nn.Module:
-    sizes = {"image_size": 16, "patch": 8, "width": 16, "layers": 2, "heads": 2, "embedding": 6}
-    text = {"text_width": 8, "text_layers": 1, "text_heads": 1, "context": 4, "vocabulary": 5}
-    return ImageTower(small_clip(**sizes, **text).visual, (0.5,) * 3, (0.5,) * 3)
 
 
 def transformers_clip() -> nn.Module:
@@ -37,7 +31,7 @@ def llama() -> nn.Module:
 # the network has a bias.
 NETWORKS = {
     "open_clip": (
-        open_clip_tower,
+        small_tower,
         [f"visual.transformer.resblocks.{n}." for n in (0, 1)],
         ["attn.in_proj_", "attn.out_proj."],
         ["mlp.c_fc.", "mlp.c_proj."],
@@ -90,7 +84,7 @@ def test_the_chosen_names(name: str) -> None:
 
 
 def test_the_paper_s_method_is_the_projections_of_attention() -> None:
-    chosen = trainable([n for n, _ in open_clip_tower().named_parameters()], "attention-weights")
+    chosen = trainable([n for n, _ in small_tower().named_parameters()], "attention-weights")
     block = "visual.transformer.resblocks"
     assert chosen == (
         f"{block}.0.attn.in_proj_weight",
