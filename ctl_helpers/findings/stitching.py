@@ -103,7 +103,12 @@ def stitch_agreement(stitched: pd.DataFrame, *, beyond: bool = False) -> Sample:
     rows = _by_role(stitched[(stitched["lam"] > 0) & (near != beyond)])
     models = [AddedModel.FEATURES, AddedModel.WEIGHTS]
     values, seeds = cube(rows, ["i", "j"], model=models, lam=None, role=None)
-    return Sample(abs(values[:, 0] - values[:, 1]), seeds, "pairs", np.nanmean)
+
+    def mean(apart: Values) -> float:
+        # A grid may have no λ on that side.
+        return float(np.nanmean(apart)) if apart.size else float("nan")
+
+    return Sample(abs(values[:, 0] - values[:, 1]), seeds, "pairs", mean)
 
 
 @measure("{:.0%}")
