@@ -16,6 +16,7 @@ from ctl_helpers.findings import (
     editing,
     factors,
     paradigms,
+    spawning,
     stitching,
     taylor,
 )
@@ -23,7 +24,17 @@ from ctl_helpers.findings.finding import MEASURES
 from ctl_helpers.project import SettingError, root
 from ctl_helpers.settings.schema import Checked
 
-NUMBERS = (averaging, cross_task, curvature, editing, factors, paradigms, stitching, taylor)
+NUMBERS = (
+    averaging,
+    cross_task,
+    curvature,
+    editing,
+    factors,
+    paradigms,
+    spawning,
+    stitching,
+    taylor,
+)
 """The modules whose measures a claim may name."""
 
 _FILE = "claims.yml"

@@ -1,12 +1,8 @@
-"""The numbers that claims are judged by, each with what it may be drawn again from.
-
-A measure takes stored tables of one setting, with a ``seed`` column, and gives a :class:`Sample`.
-``book/claims.yml`` calls measures by their names.
-"""
+"""Section 4.1: loss and features on the line between two fine-tuned networks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -15,208 +11,289 @@ from ctl_helpers.findings.finding import measure
 from ctl_helpers.findings.replicates import (
     Sample,
     Values,
+    column,
     cube,
-    ends,
     largest_mean,
-    long,
     median,
+    middle,
     rank,
-    whole,
 )
-
-NO_BARRIER = 0.01
-"""Nats; a barrier under it counts as none, and so does a gap between losses."""
+from ctl_helpers.findings.words import plain, times
+from ctl_helpers.results.labels import Metric, PairControl, Triple
 
 LINEAR = 0.1
 """1 − cosine up to which a pair counts as linear: an angle of 26°."""
 
-_REAL, *_CONTROLS = ("shared pretraining", "pretrained apart", "other samples")
+NO_BUMP = 0.05
+"""Nats that a loss may get over the chord of its ends without a bump to speak of."""
+
+_PRETRAINED = "PT"
 
 
-# Section 4.1.
+@measure("{:.0%}")
+def tuned_accuracy(accuracy: pd.DataFrame, *, task: str) -> Sample:
+    """Mean accuracy of fine-tuned networks.
+
+    Args:
+        accuracy: of every network on every task.
+        task: the ``"own"`` one, those of ``"other"`` networks or the ``"pretraining"`` task.
+    """
+    tuned = accuracy[accuracy["network"] != _PRETRAINED]
+    own = tuned["network"] == tuned["task"]
+    downstream = tuned["task"].isin(tuned.loc[own, "task"])
+    rows = {"own": own, "other": downstream & ~own, "pretraining": ~downstream}[task]
+    return column(tuned[rows], "accuracy", "accuracies")
 
 
-@measure("{:.3g}")
-def loss_rise(barriers: pd.DataFrame) -> Sample:
-    """Median over pairs and tasks of how far the loss gets over its better end (nats)."""
-    return _line_median(barriers, "rise")
+# Loss.
 
 
-@measure("{:.3g}")
-def pretraining_rise(barriers: pd.DataFrame) -> Sample:
-    """The same on the pretraining task alone, which neither end was fine-tuned on."""
+@measure("{:.2f} nats")
+def loss_rise(barriers: pd.DataFrame, *, tasks: str = "all") -> Sample:
+    """Median over pairs and tasks of how far the loss gets over its better end (nats).
+
+    Args:
+        barriers: a row per line and task.
+        tasks: ``"all"``, ``"both"`` of a pair, or ``"pretraining"`` alone, which neither end was
+            fine-tuned on.
+    """
     third = (barriers["task"] != barriers["i"]) & (barriers["task"] != barriers["j"])
-    return _line_median(barriers[third], "rise")
+    rows = {"all": third | True, "both": ~third, "pretraining": third}[tasks]
+    return _lines(barriers[rows], "rise", middle)
 
 
-@measure("{:.3g}")
-def loss_barrier(barriers: pd.DataFrame) -> Sample:
-    """Median over pairs and tasks of how far the loss gets over the chord of its ends (nats)."""
-    return _line_median(barriers, "barrier")
+@measure("{:.2f} nats")
+def loss_barrier(barriers: pd.DataFrame, *, at: str = "median") -> Sample:
+    """How far the loss gets over the chord of its ends (nats), over pairs and tasks.
+
+    Args:
+        barriers: a row per line and task.
+        at: ``"median"`` or ``"most"``.
+    """
+    return _lines(barriers, "barrier", middle if at == "median" else np.nanmax)
 
 
-@measure("{:.3g}")
-def times_nearer(direction: pd.DataFrame) -> Sample:
-    """Median over layers and pairs, at α = 0.5, of baseline over distance."""
-    return _nearer(direction, median)
+@measure("{:.0%}")
+def lines_without_bump(barriers: pd.DataFrame) -> Sample:
+    """Share of pairs and tasks whose loss gets over its chord by at most :data:`NO_BUMP`."""
+    return column(barriers, "barrier", "lines", lambda rows: float(np.mean(rows <= NO_BUMP)))
 
 
-@measure("{:.3g}")
-def least_nearer(direction: pd.DataFrame) -> Sample:
-    """The same at the layer where it is least: each layer's median over pairs."""
-    return _nearer(direction, lambda rows: median(rows, axis=0).min())
+# Features.
 
 
-@measure("{:.3g}")
+@measure(times)
+def times_nearer(
+    direction: pd.DataFrame, *, at: str = "median", control: str | None = None
+) -> Sample:
+    """Baseline over distance at α = 0.5, median over pairs.
+
+    Args:
+        direction: a comparison over pairs and layers.
+        at: ``"median"`` over layers as well, ``"least"`` for the layer where it is least, or a
+            layer's name.
+        control: which of several comparisons in the table.
+    """
+    rows = direction[np.isclose(direction["alpha"], 0.5)]
+    if control is not None:
+        rows = rows[rows["control"] == control]
+    if at not in ("median", "least"):
+        rows = rows[rows["layer"] == at]
+    metrics = [Metric.BASELINE, Metric.DISTANCE]
+    values, seeds = cube(rows, ["i", "j"], metric=metrics, layer=None)
+    statistic = _smallest_median if at == "least" else middle
+    return Sample(values[:, 0] / values[:, 1], seeds, "pairs", statistic)
+
+
+@measure("{:.0%}")
+def quartiles_apart(direction: pd.DataFrame) -> Sample:
+    """Share of pairs, α and layers whose distance and baseline have quartiles that lie apart."""
+    keys = ["seed", "i", "j", "alpha", "layer"]
+    wide = direction.pivot_table(["q25", "q75"], keys, "metric").reset_index()
+    apart = wide["q75", Metric.DISTANCE] < wide["q25", Metric.BASELINE]
+    return Sample(apart.to_numpy(float), wide["seed"].tolist(), "comparisons", np.mean)
+
+
+@measure(plain)
 def worst_distance(direction: pd.DataFrame) -> Sample:
     """Mean 1 − cosine at the layer and α where its median over pairs is largest."""
-    values, seeds = cube(direction, ["i", "j"], metric=["distance"], alpha=None, layer=None)
+    values, seeds = _features(direction, Metric.DISTANCE)
     return Sample(values, seeds, "pairs", lambda rows: median(rows, axis=0).max())
 
 
-@measure("{:.3g}")
-def length_error(direction: pd.DataFrame) -> Sample:
-    """Mean over layers, pairs and α of |1 − coef|, coef being the mean over samples."""
-    return _off_length(direction, np.nanmean)
+@measure(plain)
+def layer_distance(direction: pd.DataFrame, *, layer: str) -> Sample:
+    """Mean 1 − cosine at a layer, over pairs and α."""
+    values, seeds = _features(direction[direction["layer"] == layer], Metric.DISTANCE)
+    return Sample(values, seeds, "pairs", np.nanmean)
 
 
-@measure("{:.3g}")
-def worst_length(direction: pd.DataFrame) -> Sample:
-    """The same at the layer and α where its mean over pairs is largest."""
-    return _off_length(direction, largest_mean)
+@measure("{:.2f}")
+def length_error(direction: pd.DataFrame, *, at: str = "mean") -> Sample:
+    """|1 − coef|, coef being the mean over samples.
 
-
-@measure("{:.3g}")
-def times_farther(controls: pd.DataFrame) -> Sample:
-    """At the output: a control's distance over the real one's, median over pairs.
-
-    The smaller of the two controls' numbers.
+    Args:
+        direction: a comparison over pairs, α and layers.
+        at: ``"mean"`` over all of them, or ``"most"``: at the layer and α where the mean over pairs
+            is largest.
     """
-    values, seeds = _output(controls, "distance")
-    return Sample(values[:, 1:] / values[:, :1], seeds, "pairs", _smallest_median)
+    values, seeds = _features(direction, Metric.COEF)
+    statistic = largest_mean if at == "most" else np.nanmean
+    return Sample(abs(1 - values), seeds, "pairs", statistic)
 
 
-@measure("{:.3g}")
+@measure("{:.2f}")
+def length(direction: pd.DataFrame, *, at: str) -> Sample:
+    """Coef, the mean over samples, over pairs, α and layers.
+
+    Args:
+        direction: a comparison over pairs, α and layers.
+        at: ``"median"``, ``"least"``, ``"early"`` for the least layer's mean but for the last
+            three, or a layer's name for its mean.
+    """
+    rows = direction[direction["metric"] == Metric.COEF]
+    layers = list(dict.fromkeys(rows["layer"]))
+    chosen = {"median": layers, "least": layers, "early": layers[:-3]}.get(at, [at])
+    values, seeds = cube(rows, ["i", "j"], layer=chosen, alpha=None)
+    statistics: dict[str, Callable[[Values], float]] = {
+        "median": middle,
+        "least": np.nanmin,
+        "early": lambda rows: np.nanmean(rows, axis=(0, 2)).min(),
+    }
+    return Sample(values, seeds, "pairs", statistics.get(at, np.nanmean))
+
+
+@measure("{:.0%}")
+def too_short(direction: pd.DataFrame) -> Sample:
+    """Share of pairs, α and layers with a coef under 1."""
+    rows = direction[direction["metric"] == Metric.COEF]
+    return column(rows, "mean", "comparisons", lambda values: float(np.mean(values < 1)))
+
+
+@measure("{:.0%}")
+def drawn_length(histograms: pd.DataFrame) -> Sample:
+    """Mean coef over samples, pairs, α and layers, of histograms."""
+    middle = (histograms["low"] + histograms["high"]) / 2
+    summed = histograms.assign(coef=middle * histograms["share"])
+    pairs = summed.groupby(["seed", "i", "j"], sort=False)[["coef", "share"]].sum()
+    seeds = pairs.index.get_level_values("seed").tolist()
+
+    def mean(rows: Values) -> float:
+        coef, share = rows.sum(axis=0)
+        return float(coef / share)
+
+    return Sample(pairs.to_numpy(), seeds, "pairs", mean)
+
+
+# Null controls.
+
+
+@measure(times)
+def times_farther(
+    controls: pd.DataFrame, *, control: str = "nearer", layer: str | None = None
+) -> Sample:
+    """A control's distance over the real one's, median over pairs.
+
+    Args:
+        controls: comparisons told apart by a column ``control``.
+        control: its label, or ``"nearer"`` for the smaller of all controls' numbers.
+        layer: the output if None.
+    """
+    values, seeds = _controlled(controls, Metric.DISTANCE, layer)
+    ratios = values[:, _places(control)] / values[:, :1]
+    return Sample(ratios, seeds, "pairs", _smallest_median)
+
+
+@measure("{:.2f}")
 def length_drop(controls: pd.DataFrame) -> Sample:
     """At the output: the real coef less a control's, median over pairs; the smaller one."""
-    values, seeds = _output(controls, "coef")
+    values, seeds = _controlled(controls, Metric.COEF)
     return Sample(values[:, :1] - values[:, 1:], seeds, "pairs", _smallest_median)
 
 
-@measure("{:.3g}")
+@measure("{:.2f}")
+def control_length(controls: pd.DataFrame, *, control: str) -> Sample:
+    """At the output: mean coef over pairs, of the real comparison or of a control."""
+    values, seeds = _controlled(controls, Metric.COEF)
+    return Sample(values[:, _places(control)], seeds, "pairs", np.nanmean)
+
+
+@measure("{:.0%}")
+def common_logits(common: pd.DataFrame) -> Sample:
+    """Of the logits' squared length, the share that is their mean over a task's images."""
+    return column(common, "share", "networks")
+
+
+# Transitivity.
+
+
+@measure(times)
 def worst_ratio(triples: pd.DataFrame) -> Sample:
     """The largest error of a third pair over the larger error of the two given pairs."""
     ratios = (triples["conclusion"] / triples["premise"]).to_numpy(float)
     return Sample(ratios, triples["seed"].tolist(), "triples", np.max)
 
 
-@measure("{:.3g}")
-def counterexamples(triples: pd.DataFrame) -> Sample:
-    """Of the triples whose two given pairs are linear, the share whose third pair is not."""
+@measure("{:.0%}")
+def counterexamples(triples: pd.DataFrame, *, limit: str = "fixed") -> Sample:
+    """Of the triples whose two given pairs are linear, the share whose third pair is not.
+
+    Args:
+        triples: their errors.
+        limit: up to which error a pair is linear: ``"fixed"`` for :data:`LINEAR`, ``"twice near"``
+            for twice the largest of third pairs among near tasks.
+    """
+    near = triples.loc[triples["group"] == Triple.NEAR, "conclusion"]
+    bound = {"fixed": LINEAR, "twice near": 2 * near.max()}[limit]
 
     def share(rows: Values) -> float:
-        given = rows[rows[:, 0] <= LINEAR]
-        return float(np.mean(given[:, 1] > LINEAR)) if len(given) else float("nan")
+        given = rows[rows[:, 0] <= bound]
+        return float(np.mean(given[:, 1] > bound)) if len(given) else float("nan")
 
     return _tripled(triples, share)
 
 
-@measure("{:.3g}")
+@measure("{:.0%}")
+def counterexamples_apart(triples: pd.DataFrame) -> Sample:
+    """Of the counterexamples with the fixed limit, the share with a network pretrained apart."""
+    refuting = (triples["premise"] <= LINEAR) & (triples["conclusion"] > LINEAR)
+    apart = (triples.loc[refuting, "group"] == Triple.APART).to_numpy(float)
+    mean = np.mean if len(apart) else lambda rows: float("nan")
+    return Sample(apart, triples.loc[refuting, "seed"].tolist(), "triples", mean)
+
+
+@measure("{:.0%}")
 def nonlinear_thirds(triples: pd.DataFrame) -> Sample:
     """Of all triples, the share whose third pair is not linear."""
     return _tripled(triples, lambda rows: float(np.mean(rows[:, 1] > LINEAR)))
 
 
-@measure("{:.3g}")
+@measure("{:+.2f}")
 def premise_rank(triples: pd.DataFrame) -> Sample:
     """Rank correlation of the third pair's error and the larger given one.
 
     Over triples with shared pretraining: one pretrained apart spoils premise and conclusion alike.
     """
-    related = triples[triples["group"] != "one pretrained apart"]
+    related = triples[triples["group"] != Triple.APART]
     return _tripled(related, lambda rows: rank(rows[:, 0], rows[:, 1]))
 
 
-# Section 3.
+@measure("{:.2f} times")
+def mixed_over_parts(lemmas: pd.DataFrame) -> Sample:
+    """The largest error of a mixed pair over the largest error of any pair of its networks."""
+    ratios = lemmas.assign(ratio=lemmas["mean"] / lemmas["largest_of_parts"])
+    return column(ratios, "ratio", "mixes", np.max)
 
 
-@measure("{:.3g}")
-def share_left(spawning: pd.DataFrame) -> Sample:
-    """Of the barrier and of the distance at the smallest k, the share left at the largest.
-
-    The larger of the two shares. A barrier under :data:`NO_BARRIER` counts as none.
-    """
-
-    def larger(rows: Values) -> float:
-        barrier, apart = np.mean(rows, axis=0)
-        left = ends(barrier) if barrier[-1] >= NO_BARRIER else 0.0
-        return float(np.max([left, ends(apart)]))
-
-    return _spawned(spawning, ["barrier", "distance"], larger)
-
-
-@measure("{:.3g}")
-def first_barrier(spawning: pd.DataFrame) -> Sample:
-    """The barrier at the smallest k (nats)."""
-    return _spawned(spawning, ["barrier"], lambda rows: rows[:, 0, 0].mean())
-
-
-@measure("{:.3g}")
-def last_rise(spawning: pd.DataFrame) -> Sample:
-    """The rise of the loss over its better end at the largest k (nats)."""
-    return _spawned(spawning, ["rise"], lambda rows: rows[:, 0, -1].mean())
-
-
-@measure("{:.3g}")
-def last_distance(spawning: pd.DataFrame) -> Sample:
-    """The features' distance at the largest k, mean over layers."""
-    return _spawned(spawning, ["distance"], lambda rows: rows[:, 0, -1].mean())
-
-
-@measure("{:.3g}")
-def gap_rank(induced: pd.DataFrame) -> Sample:
-    """Rank correlation of the loss's gap and the logits' error over k, at the α nearest to ½.
-
-    NaN where no gap reaches :data:`NO_BARRIER`: ranks of gaps that small are noise. Other α would
-    add the curve α(1 − α), which both share whatever one has to do with the other.
-    """
-
-    def correlation(rows: Values) -> float:
-        gap, error = rows[:, 0].ravel(), rows[:, 1].ravel()
-        return rank(gap, error) if np.nanmax(gap) >= NO_BARRIER else float("nan")
-
-    off = (induced["alpha"] - 0.5).abs()
-    return _induced(induced[np.isclose(off, off.min())], correlation)
-
-
-@measure("{:.3g}")
-def broken_steps(induced: pd.DataFrame) -> Sample:
-    """Share of k and inner α where gap > √2 · error, or where Jensen's part is positive."""
-
-    def share(rows: Values) -> float:
-        gap, error, jensen = (part[~np.isnan(part)] for part in np.moveaxis(rows, 1, 0))
-        return float(np.mean((gap > 2**0.5 * error + 1e-9) | (jensen > 1e-9)))
-
-    return _induced(induced, share)
-
-
-def _line_median(barriers: pd.DataFrame, name: str) -> Sample:
+def _lines(barriers: pd.DataFrame, name: str, statistic: Callable[[Values], float]) -> Sample:
     lines = barriers.assign(line=barriers.groupby(["seed", "i", "j"]).cumcount())
     values, seeds = cube(lines, ["i", "j"], name, line=None)
-    return Sample(values, seeds, "pairs", median)
+    return Sample(values, seeds, "pairs", statistic)
 
 
-def _nearer(direction: pd.DataFrame, statistic: Callable[[Values], float]) -> Sample:
-    """Baseline over distance at α = 0.5, shape (pairs, layers)."""
-    half = direction[np.isclose(direction["alpha"], 0.5)]
-    values, seeds = cube(half, ["i", "j"], metric=["baseline", "distance"], layer=None)
-    return Sample(values[:, 0] / values[:, 1], seeds, "pairs", statistic)
-
-
-def _off_length(direction: pd.DataFrame, statistic: Callable[[Values], float]) -> Sample:
-    """|1 − coef|, shape (pairs, 1, α, layers)."""
-    values, seeds = cube(direction, ["i", "j"], metric=["coef"], alpha=None, layer=None)
-    return Sample(abs(1 - values), seeds, "pairs", statistic)
+def _features(direction: pd.DataFrame, metric: Metric) -> tuple[Values, list[object]]:
+    """Shape (pairs, 1, α, layers)."""
+    return cube(direction, ["i", "j"], metric=[metric], alpha=None, layer=None)
 
 
 def _tripled(triples: pd.DataFrame, statistic: Callable[[Values], float]) -> Sample:
@@ -225,30 +302,22 @@ def _tripled(triples: pd.DataFrame, statistic: Callable[[Values], float]) -> Sam
     return Sample(values, triples["seed"].tolist(), "triples", statistic)
 
 
-def _output(controls: pd.DataFrame, metric: str) -> tuple[Values, list[object]]:
-    """A metric at the last layer, shape (pairs, controls), the real comparison first."""
-    rows = controls[controls["layer"] == controls["layer"].iloc[-1]]
+def _controlled(
+    controls: pd.DataFrame, metric: Metric, layer: str | None = None
+) -> tuple[Values, list[object]]:
+    """A metric at a layer, shape (pairs, controls), the real comparison first."""
+    rows = controls[controls["layer"] == (layer or controls["layer"].iloc[-1])]
     rows = rows[rows["metric"] == metric]
     # A network pretrained apart bears its twin's name with a prime.
     rows = rows.assign(j=rows["j"].str.removesuffix("′"))
-    return cube(rows, ["i", "j"], control=[_REAL, *_CONTROLS])
+    return cube(rows, ["i", "j"], control=list(PairControl))
+
+
+def _places(control: str) -> list[int]:
+    """Where :func:`_controlled` has a control, or all of them."""
+    kinds = list(PairControl)
+    return [1, 2] if control == "nearer" else [kinds.index(PairControl(control))]
 
 
 def _smallest_median(rows: Values) -> float:
     return float(median(rows, axis=0).min())
-
-
-def _spawned(
-    spawning: pd.DataFrame, names: Sequence[str], statistic: Callable[[Values], float]
-) -> Sample:
-    """Shape (seeds, names, k), of the seeds that have every k."""
-    values, seeds = cube(long(spawning, ["seed", "k"], names), [], name=names, k=None)
-    return whole(values, seeds, "seeds", statistic)
-
-
-def _induced(induced: pd.DataFrame, statistic: Callable[[Values], float]) -> Sample:
-    """Shape (seeds and k, (gap, error, jensen), inner α)."""
-    names = ("gap", "error", "jensen")
-    inner = induced[~induced["alpha"].isin([0, 1])]
-    values, seeds = cube(long(inner, ["seed", "k", "alpha"], names), ["k"], name=names, alpha=None)
-    return Sample(values, seeds, "values of k", statistic)

@@ -1,8 +1,4 @@
-"""The numbers that Section 5's claims are judged by: what linearity depends on.
-
-As in :mod:`ctl_helpers.findings.cross_task`, a measure takes stored tables of one setting and
-gives a :class:`~ctl_helpers.findings.replicates.Sample`.
-"""
+"""Section 5: what linearity depends on. A factor is a column of epochs or of a share."""
 
 from __future__ import annotations
 
@@ -13,20 +9,47 @@ import pandas as pd
 
 from ctl_helpers.findings.finding import measure
 from ctl_helpers.findings.replicates import Sample, Values, ends, rank
+from ctl_helpers.findings.words import plain
+from ctl_helpers.results.labels import Metric
 
 _FACTORS = ("pretrain_epochs", "finetune_epochs", "replaced")
 
 
-@measure("{:.3g}")
+@measure(plain)
+def distance_at(table: pd.DataFrame, *, at: str) -> Sample:
+    """The distance, mean over layers.
+
+    Args:
+        table: a comparison by layer and factor.
+        at: the factor's ``"first"`` value or its ``"last"``, or where the mean is ``"least"``.
+    """
+    return _curves([table], _at(at))
+
+
+@measure("{:.2f}")
+def level_at(table: pd.DataFrame, *, metric: str, at: str) -> Sample:
+    """:func:`distance_at` for the baseline or coef."""
+    return _curves([table], _at(at), Metric(metric))
+
+
+@measure("{:g}")
+def least_distant(table: pd.DataFrame) -> Sample:
+    """The factor's value of least distance, mean over layers."""
+    places = np.sort(table[_factor(table)].unique())[-_points(table) :]
+    return _curves([table], lambda rows: float(places[np.nanmean(rows, axis=0).argmin()]))
+
+
+@measure("{:.0%}")
 def kept(table: pd.DataFrame) -> Sample:
     """The distance at the factor's last value over that at its first, mean over layers."""
     return _curves([table], lambda rows: ends(np.nanmean(rows, axis=0)))
 
 
-@measure("{:.3g}")
+@measure("{:.0%}")
 def kept_of_baseline(table: pd.DataFrame) -> Sample:
     """The same for distance over baseline: is it more than networks being alike?"""
-    apart, base = (_curves([table], np.nanmean, name) for name in ("distance", "baseline"))
+    metrics = (Metric.DISTANCE, Metric.BASELINE)
+    apart, base = (_curves([table], np.nanmean, metric) for metric in metrics)
     both = np.stack([apart.values, base.values], axis=1)
 
     def ratio(rows: Values) -> float:
@@ -36,24 +59,24 @@ def kept_of_baseline(table: pd.DataFrame) -> Sample:
     return Sample(both, apart.seeds, apart.unit, ratio)
 
 
-@measure("{:.3g}")
+@measure("{:+.2f}")
 def trend(table: pd.DataFrame) -> Sample:
     """Rank correlation of the factor and the distance, mean over layers."""
 
     def correlation(rows: Values) -> float:
         curve = np.nanmean(rows, axis=0)
-        return rank(np.arange(len(curve)), curve)
+        return rank(np.arange(len(curve), dtype=float), curve)
 
     return _curves([table], correlation)
 
 
-@measure("{:.3g}")
+@measure("{:.2f}")
 def change(table: pd.DataFrame) -> Sample:
     """Doublings from the factor's value of least distance to that of most."""
     return _curves([table], lambda rows: _doublings(np.nanmean(rows, axis=0)))
 
 
-@measure("{:.3g}")
+@measure("{:.2f}")
 def change_against(table: pd.DataFrame, other: pd.DataFrame) -> Sample:
     """:func:`change` of one table over that of another."""
     first = _points(table)
@@ -81,7 +104,7 @@ def _points(table: pd.DataFrame) -> int:
 def _curves(
     tables: Sequence[pd.DataFrame],
     statistic: Callable[[Values], float],
-    metric: str = "distance",
+    metric: Metric = Metric.DISTANCE,
 ) -> Sample:
     """A metric against the factors of some tables, side by side: shape (seeds, points).
 
@@ -100,5 +123,15 @@ def _curves(
     return Sample(curves.to_numpy(float), curves.index.tolist(), "seeds", statistic)
 
 
-def _doublings(curve: Values) -> np.float64:
-    return np.log2(curve.max() / curve.min()) if len(curve) > 1 else np.float64("nan")
+def _at(place: str) -> Callable[[Values], float]:
+    """The mean over replicates at one point of a curve."""
+
+    def value(rows: Values) -> float:
+        curve = np.nanmean(rows, axis=0)
+        return float({"first": curve[0], "last": curve[-1], "least": curve.min()}[place])
+
+    return value
+
+
+def _doublings(curve: Values) -> float:
+    return float(np.log2(curve.max() / curve.min())) if len(curve) > 1 else float("nan")

@@ -121,6 +121,11 @@ def median(values: Values, axis: int | tuple[int, ...] | None = None) -> Values:
     return np.asarray(np.nanmedian(values, axis)) if np.isnan(medians).any() else medians
 
 
+def middle(rows: Values) -> float:
+    """The median of all values, NaN left out."""
+    return float(median(rows))
+
+
 def largest_mean(rows: Values) -> float:
     """The mean over replicates, NaN left out, where it is largest."""
     return float(np.nanmean(rows, axis=0).max())
