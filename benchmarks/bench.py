@@ -166,11 +166,11 @@ def _distance_and_coef(left: Tensor, right: Tensor, dim: int | None) -> tuple[Te
 
 def _features(case: Case, state: Mapping[str, Tensor], loader: DataLoader) -> dict[str, Tensor]:
     """Every feature of one model over a data set."""
-    kept = defaultdict(list)
+    features = defaultdict(list)
     modules = dict(case.model.named_modules())
     hooks = [
         modules[layer].register_forward_hook(
-            lambda _, __, output, layer=layer: kept[layer].append(output.detach().cpu())
+            lambda _, __, output, layer=layer: features[layer].append(output.detach().cpu())
         )
         for layer in case.layers
     ]
@@ -179,7 +179,7 @@ def _features(case: Case, state: Mapping[str, Tensor], loader: DataLoader) -> di
         case.model(batch)
     for hook in hooks:
         hook.remove()
-    return {layer: torch.cat(parts).flatten(1) for layer, parts in kept.items()}
+    return {layer: torch.cat(parts).flatten(1) for layer, parts in features.items()}
 
 
 def timed(way: Callable[[Case], None], case: Case) -> float:
@@ -251,14 +251,14 @@ def on_the_cpu(name: str, repeats: int, images: Sequence[int]) -> None:
     ways = (bare, engine) if name == "clip" else (bare, engine, store_everything)
     seconds = rounds(case, ways, repeats)
     del case  # before other processes need the memory
-    overheads = [found[1] / found[0] for found in seconds]
+    overheads = [engine / bare for bare, engine, *_ in seconds]
     print(f"\n{title}, {samples:,} samples{'' if name == 'clip' else ' a task'}")
     print(
         f"  engine over bare forward passes: {statistics.median(overheads):.2f} "
         f"({min(overheads):.2f} to {max(overheads):.2f}; goal: at most {goal})"
     )
     if store_everything in ways:
-        gain = statistics.median(found[2] / found[1] for found in seconds)
+        gain = statistics.median(stored / engine for _, engine, stored in seconds)
         print(f"  storing everything over engine:  {gain:.1f}")
     sizes = images if name == "clip" else (samples // 4, samples)
     for way in ("engine", "store_everything"):
@@ -284,8 +284,8 @@ def image_passes() -> int:
     mixes = defaultdict(set)
     for one in ctl.addition("p", "abcdefgh", [0.4]):
         for task in one.tasks:
-            asked = (one.left, *(mix for _, mix in one.right))
-            mixes[task] |= {frozenset(mix.items()) for mix in asked}
+            sides = (one.left, *(mix for _, mix in one.right))
+            mixes[task] |= {frozenset(mix.items()) for mix in sides}
     return TASK_SAMPLES * sum(map(len, mixes.values()))
 
 

@@ -34,7 +34,7 @@ def main() -> None:
     options = parser.parse_args()
     device = torch.device(options.device)
     images = torch.rand(options.batch, 3, 224, 224, device=device)
-    chosen = torch.arange(options.batch, device=device)
+    rows = torch.arange(options.batch, device=device)
 
     def build(paradigm: str) -> nn.Module:
         clip = open_clip.create_model(options.architecture, load_weights=False)
@@ -42,13 +42,13 @@ def main() -> None:
         model = Linearized(tower, tower.state_dict()) if paradigm == "tangent" else tower
         return model.to(device)
 
-    def loss(model: nn.Module, chosen: Tensor) -> Tensor:
-        return model(images[chosen]).square().mean()
+    def loss(model: nn.Module, rows: Tensor) -> Tensor:
+        return model(images[rows]).square().mean()
 
     jobs = {}
     for paradigm in PARADIGMS:
         recipe = StepRecipe(1, 1e-5, options.batch, paradigm=paradigm)
-        jobs[paradigm] = partial(trainer, partial(build, paradigm), loss, chosen, recipe)
+        jobs[paradigm] = partial(trainer, partial(build, paradigm), loss, rows, recipe)
     table = step_costs(jobs, options.repeats, device)
     medians = table.groupby("paradigm")[["seconds", "bytes"]].median().loc[list(PARADIGMS)]
     named = torch.cuda.get_device_name() if device.type == "cuda" else "the CPU"

@@ -119,11 +119,11 @@ def save(model: TextNetwork, dtype: torch.dtype, name: str, folder: Path, device
     state, where = seeded(model.state_dict(), dtype, name, device), {}
     folder.mkdir()
     for stage in model.stages():
-        kept = [key for key in state if key.startswith(stage.prefixes) and key not in where]
-        if kept:
+        keys = [key for key in state if key.startswith(stage.prefixes) and key not in where]
+        if keys:
             shard = f"{stage.name}.safetensors"
-            save_file({key: state[key].cpu() for key in kept}, folder / shard)
-            where |= dict.fromkeys(kept, shard)
+            save_file({key: state[key].cpu() for key in keys}, folder / shard)
+            where |= dict.fromkeys(keys, shard)
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
 
 
@@ -142,8 +142,8 @@ def run(case: Case, stream: bool) -> None:
         {"input_ids": part, "attention_mask": torch.ones_like(part)}
         for part in ids.split(case.batch)
     ]
-    asked = ctl.addition("p", "ab", [0.4])
-    ctl.compare(model, checkpoints, asked, batches, device=case.device, stream=stream)
+    pairs = ctl.addition("p", "ab", [0.4])
+    ctl.compare(model, checkpoints, pairs, batches, device=case.device, stream=stream)
 
 
 def print_run(case: Case, stream: bool) -> None:
@@ -173,18 +173,18 @@ def report(case: Case, ways: Mapping[str, bool], repeats: int) -> None:
         size = sum(t.numel() for t in network(case.shape).state_dict().values())
     size *= SHAPES[case.shape][1].itemsize / 2**20
     print(f"\n{case.shape}, {size:,.0f} MiB a checkpoint, {case.samples:,} × {case.tokens} tokens")
-    found = defaultdict(list)
+    runs_of = defaultdict(list)
     for _ in range(repeats):
         for way, stream in ways.items():
-            found[way].append(measured(case, stream))
-    for way, runs in found.items():
+            runs_of[way].append(measured(case, stream))
+    for way, runs in runs_of.items():
         seconds, peaks = map(statistics.median, zip(*runs, strict=True))
         speed = 3 * case.samples / seconds
         print(
             f"  {way}: {seconds:.1f} s, {speed:,.1f} passes of a sample a second, {peaks:,.0f} MiB"
         )
-    if len(found) == 2:
-        ratios = [a[0] / b[0] for a, b in zip(*found.values(), strict=True)]
+    if len(runs_of) == 2:
+        ratios = [a[0] / b[0] for a, b in zip(*runs_of.values(), strict=True)]
         print(
             f"  streaming over holding the weights: {statistics.median(ratios):.2f} "
             f"({min(ratios):.2f} to {max(ratios):.2f})",
