@@ -70,15 +70,15 @@ def negated_accuracy(negation: pd.DataFrame, *, role: str, before: bool = False)
 
 
 @measure("{:.0%}")
-def stitch_kept(stitched: pd.DataFrame, *, at_last: bool = False) -> Sample:
+def stitch_kept(stitched: pd.DataFrame, *, at: str = "tuned") -> Sample:
     """Of the gain over θ_PT of a network's features on its own task, what averaged features keep.
 
     On that task of a pair where they lose more; all pairs together, at 2λ = 1.
 
     Args:
-        at_last: average features at the largest λ, against the same gain.
+        at: ``"last"`` to average features at the largest λ, against the same gain.
     """
-    return _stitched(stitched, stitched["lam"].max() if at_last else _tuned(stitched), _kept)
+    return _stitched(stitched, stitched["lam"].max() if at == "last" else _tuned(stitched), _kept)
 
 
 @measure("{:.1%}")
@@ -135,14 +135,14 @@ def stitch_alone(stitched: pd.DataFrame, *, own: bool) -> Sample:
 
 
 @measure("{:.0%}")
-def negation_left(stitched: pd.DataFrame, *, role: str, at_last: bool = False) -> Sample:
-    """Accuracy on D_i or D_PT with Δ(λτ_i) subtracted, as a share of θ_PT's, at λ = 1.
+def negation_left(stitched: pd.DataFrame, *, role: str, at: str = "whole") -> Sample:
+    """Accuracy on D_i or D_PT with Δ(λτ_i) subtracted, as a share of θ_PT's.
 
     Args:
-        at_last: at the largest λ, instead.
+        at: ``"whole"`` for λ = 1, or ``"last"`` for the largest λ.
     """
     lams = stitched["lam"].unique()
-    end = lams.max() if at_last else nearest_to(lams, WHOLE)
+    end = lams.max() if at == "last" else nearest_to(lams, WHOLE)
     rows = stitched[(stitched["model"] == NegatedModel.FEATURE) & (stitched["role"] == role)]
     values, seeds = cube(rows, ["i"], "accuracy", lam=[0.0, end])
 
