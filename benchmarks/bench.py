@@ -251,14 +251,14 @@ def on_the_cpu(name: str, repeats: int, images: Sequence[int]) -> None:
     ways = (bare, engine) if name == "clip" else (bare, engine, store_everything)
     seconds = rounds(case, ways, repeats)
     del case  # before other processes need the memory
-    overheads = [engine / bare for bare, engine, *_ in seconds]
+    overheads = [ours / plain for plain, ours, *_ in seconds]
     print(f"\n{title}, {samples:,} samples{'' if name == 'clip' else ' a task'}")
     print(
         f"  engine over bare forward passes: {statistics.median(overheads):.2f} "
         f"({min(overheads):.2f} to {max(overheads):.2f}; goal: at most {goal})"
     )
     if store_everything in ways:
-        gain = statistics.median(stored / engine for _, engine, stored in seconds)
+        gain = statistics.median(stored / ours for _, ours, stored in seconds)
         print(f"  storing everything over engine:  {gain:.1f}")
     sizes = images if name == "clip" else (samples // 4, samples)
     for way in ("engine", "store_everything"):
