@@ -551,7 +551,7 @@ BROKEN = [
     (
         "measure: worst_distance",
         "measure: nearness",
-        "no measure 'nearness'; there are ['ablation_share'",
+        "no measure 'nearness'; there are ['ablation_",
     ),
     ("at_most: 0.1", "at_most: low", "'ctl.conditions.0.at_most': input should be a valid number"),
     ("at_most: 0.1", "at_most: 0.1, at_least: 0", "has at_least or at_most, not both"),
