@@ -62,18 +62,12 @@ def bootstrap(
             a statistic that is NaN on every resample.
     """
     values = np.asarray(values, dtype=np.float64)
-    names = pd.Series(range(len(values)) if groups is None else list(groups))
-    if len(values) == 0 or len(names) != len(values) or names.isna().any():
-        raise ValueError(
-            f"{len(values)} observations and {names.count()} names of groups; give one observation "
-            "at least, and each its group"
-        )
     if resamples < 1 or not 0 < level < 1:
         raise ValueError(
             f"{resamples} resamples at level {level} make no interval; give one at least, and a "
             "level between 0 and 1"
         )
-    members = list(names.groupby(names, sort=False).indices.values())
+    members = _members(len(values), groups)
     generator = np.random.default_rng(seed)
     resampled = []
     for _ in range(resamples):
@@ -92,6 +86,18 @@ def _middle(resampled: Sequence[float], level: float) -> tuple[float, float]:
         raise ValueError("the statistic is NaN on every resample; check it on the whole table")
     low, high = np.quantile(numbers, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _members(count: int, groups: Sequence[object] | None) -> list[NDArray[np.intp]]:
+    """The observations of each group, groups in the order in which they come."""
+    names = pd.Series(range(count) if groups is None else list(groups))
+    if count == 0 or len(names) != count or names.isna().any():
+        raise ValueError(
+            f"{count} observations and {names.count()} names of groups; give one observation at "
+            "least, and each its group"
+        )
+    indices = names.groupby(names, sort=False).indices
+    return [np.asarray(rows) for rows in indices.values()]
 
 
 def explained(
