@@ -1,9 +1,15 @@
 """Data: images and texts in memory, and the data sets that settings name.
 
-- ``dataset``: what every data set offers; ``sets`` has a module for each.
-- ``images``, ``texts``, ``tokens``, ``batches``: samples, and batches as networks take them.
+- ``dataset``: what every data set offers.
+- ``sets``: the data sets, a module each.
+- ``images``: labelled images, chosen, turned and replaced.
+- ``texts``: prompts with their answers.
+- ``tokens``: texts as tokens.
+- ``batches``: samples as networks take them.
 - ``tasks``: parts and variants of one set of images as tasks.
 - ``prompts``: class names and templates of zero-shot heads.
-- ``image_files``, ``text_sets``, ``readers``: files in their original formats.
+- ``image_files``: image sets in their original formats.
+- ``text_sets``: text sets in their original formats.
+- ``readers``: lines, JSON and tables, whole and as expected, or an error.
 - ``sketches``: drawings of generated images.
 """

@@ -1,8 +1,11 @@
 """Each number of the book once, with what it is drawn from.
 
-- ``cross_task``: Sections 3 and 4.1.
+- ``spawning``: Section 3.
+- ``cross_task``: Section 4.1.
+- ``batchnorm``: its part on BatchNorm's statistics.
 - ``averaging``: Section 4.2.
-- ``editing``: Section 4.3.
+- ``editing``: Section 4.3, features.
+- ``stitching``: Section 4.3, accuracies of edited and stitched networks.
 - ``factors``: Section 5.
 - ``curvature``: Theorem 5.1.
 - ``taylor``: Appendix A.
@@ -14,4 +17,5 @@
 - ``claims``: what is claimed, and from which threshold on it holds.
 - ``verdicts``: what stored results say of each claim.
 - ``words``: numbers in sentences.
+- ``sentences``: the paragraphs that pages and notebooks compute.
 """

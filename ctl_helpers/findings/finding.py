@@ -98,6 +98,8 @@ def measure(write: str | Words) -> Callable[[Callable[..., Sample]], Measure]:
     words = write.format if isinstance(write, str) else write
 
     def declare(function: Callable[..., Sample]) -> Measure:
+        if function.__name__ in MEASURES:
+            raise ValueError(f"two measures are called {function.__name__!r}; rename one")
         MEASURES[function.__name__] = Measure(function, words)
         return MEASURES[function.__name__]
 

@@ -1,4 +1,12 @@
-"""Networks of the settings; each names the layers whose features are compared."""
+"""Networks of the settings; each names the layers whose features are compared.
+
+- ``mlp``: the MLPs of Rotated MNIST and of the digits.
+- ``resnet``: ResNet-18 and the ResNets for CIFAR-10.
+- ``clip``: CLIP's image tower, its zero-shot heads, and a small CLIP.
+- ``text``: what text networks have in common, and checkpoints under transformers' names.
+- ``t5``: T5 in stages.
+- ``llama``: Llama in stages.
+"""
 
 from __future__ import annotations
 

@@ -2,8 +2,12 @@
 
 Each is ``(*tables, panels) → Markdown``; numbers that stand elsewhere too are quoted findings.
 
+- ``spawning``: Section 3.
+- ``cross_task``: Section 4.1.
 - ``batchnorm``: Section 4.1, statistics of BatchNorm.
+- ``averaging``: Section 4.2.
 - ``editing``: Section 4.3, of images and of texts.
+- ``factors``: Section 5.
 - ``live``: the live network.
 - ``paradigms``: linear layers only.
 - ``taylor``: Appendix A.
