@@ -10,7 +10,6 @@ from ctl_helpers.figures.axes import log_axis
 from ctl_helpers.figures.drawing import (
     BLUE,
     GREY,
-    SYMBOLS,
     Figure,
     Line,
     draw,
@@ -18,7 +17,16 @@ from ctl_helpers.figures.drawing import (
     points,
     significant,
 )
+from ctl_helpers.findings.averaging import average_nearer, ensemble_correlation, length_of_all
+from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.words import FLOOR, by_panel
+from ctl_helpers.results.labels import Metric
+
+_SERIES = (
+    (Metric.BASELINE, 1, GREY, "diamond"),
+    (Metric.DISTANCE, 1, BLUE, "circle"),
+    (Metric.COEF, 2, BLUE, "circle"),
+)
 
 
 def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -29,10 +37,10 @@ def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             (accuracies).
         panels: setting → panel title, in order.
     """
-    lines, correlations = [], {}
+    correlations = ensemble_correlation.by_setting(table)
+    lines = []
     for column, setting in enumerate(panels, 1):
         rows = table[table["setting"] == setting]
-        correlations[setting] = rows["averaged"].corr(rows["ensemble"])
         both = rows[["averaged", "ensemble"]].to_numpy()
         margin = 0.05 * (both.max() - both.min()) + 0.001
         ends = [float(both.min() - margin), float(both.max() + margin)]
@@ -55,7 +63,7 @@ def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     figure = draw(
         lines,
         "One network with averaged weights is about as accurate as the ensemble of the three: "
-        f"correlation {by_panel(panels, correlations, '{:.2f}')}",
+        f"correlation {by_panel(panels, correlations)}",
         "Scatter plot. Each point is a triple of fine-tuned networks: across, the accuracy of "
         "their averaged logits; up, that of the network with their averaged weights. A dotted "
         "line marks equal accuracy.",
@@ -64,6 +72,7 @@ def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         height=460,
         shared_y=False,
         gap=0.12,
+        findings=quoted(correlations.values()),
     )
     figure.update_xaxes(title_text="accuracy, ensemble", tickformat=".0%")
     return figure.update_yaxes(tickformat=".0%")
@@ -80,33 +89,12 @@ def blocks(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             quartile over samples.
         panels: setting → panel title, in order.
     """
-    lines, nearer, lengths = [], {}, {}
-    known = table.groupby("setting")["k"].agg(set).loc[list(panels)]
-    common = set.intersection(*known) - {max(counts) for counts in known}
-    for column, setting in enumerate(panels, 1):
-        chosen = table[table["setting"] == setting]
-        most = chosen["k"].max()
-        choices = {"all networks": most}
-        choices |= {f"{k} networks": k for k in sorted(common, reverse=True)}
-        wide = chosen.pivot_table(index=["k", "layer"], columns="metric", values="mean", sort=False)
-        nearer[setting] = (wide["baseline"] / wide["distance"]).median()
-        lengths[setting] = wide.loc[most, "coef"].mean()
-        series = (("baseline", 1, GREY, 2), ("distance", 1, BLUE, 0), ("coef", 2, BLUE, 0))
-        for metric, row, colour, symbol in series:
-            data = {}
-            for choice, k in choices.items():
-                rows = chosen[(chosen["metric"] == metric) & (chosen["k"] == k)]
-                means = rows.groupby("layer", sort=False)[["mean", "q25", "q75"]].mean()
-                data[choice] = points(means.reset_index())
-            name = "baseline" if metric == "baseline" else "averaged network"
-            x = list(range(1, chosen["layer"].nunique() + 1))
-            look = {"x": x, **point_look(SYMBOLS[symbol], name, "block %{x}")}
-            lines.append(Line(name, colour, data, row, column, look=look))
+    nearer, lengths = average_nearer.by_setting(table), length_of_all.by_setting(table)
     figure = draw(
-        lines,
+        _block_lines(table, panels),
         "Features of averaged weights are nearer to the averaged features than to those of one "
-        f"of the networks, by {by_panel(panels, nearer, '{:.0f} times')} in the median, and "
-        f"{by_panel(panels, lengths, '{:.0%}')} as long",
+        f"of the networks, by {by_panel(panels, nearer)} in the median, and "
+        f"{by_panel(panels, lengths)} as long",
         "By block of the transformer: above on a log scale, mean of one minus cosine between the "
         "averaged network's features and the averaged features (circles), with quartiles over "
         "samples, and the baseline between the averaged network and its parts (diamonds); below, "
@@ -115,8 +103,31 @@ def blocks(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         columns=list(panels.values()),
         height=560,
         shared_y="rows",
+        findings=quoted(nearer.values(), lengths.values()),
     )
     figure.add_hline(y=1, line_dash="dot", line_color=GREY, row=2, col="all")
     figure.update_xaxes(title_text="block", dtick=1, row=2)
     drawn = table.loc[(table["metric"] != "coef") & (table["mean"] >= FLOOR), "mean"]
     return figure.update_yaxes(**log_axis(drawn), row=1)
+
+
+def _block_lines(table: pd.DataFrame, panels: Mapping[str, str]) -> list[Line]:
+    """Baseline, distance and length, for as many networks as the menu offers."""
+    counts = [set(table.loc[table["setting"] == setting, "k"]) for setting in panels]
+    common = set.intersection(*counts) - {max(numbers) for numbers in counts}
+    lines = []
+    for column, setting in enumerate(panels, 1):
+        part = table[table["setting"] == setting]
+        choices = {"all networks": part["k"].max()}
+        choices |= {f"{k} networks": k for k in sorted(common, reverse=True)}
+        for metric, row, colour, symbol in _SERIES:
+            data = {}
+            for choice, k in choices.items():
+                rows = part[(part["metric"] == metric) & (part["k"] == k)]
+                means = rows.groupby("layer", sort=False)[["mean", "q25", "q75"]].mean()
+                data[choice] = points(means.reset_index())
+            name = "baseline" if metric == Metric.BASELINE else "averaged network"
+            x = list(range(1, part["layer"].nunique() + 1))
+            look = {"x": x, **point_look(symbol, name, "block %{x}")}
+            lines.append(Line(name, colour, data, row, column, look=look))
+    return lines

@@ -16,6 +16,7 @@ from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
 from ctl_helpers.figures.frame import PANEL, Menu, button, framed
+from ctl_helpers.findings.words import FLOOR
 
 # Okabe and Ito's palette: told apart by colour-blind readers, in light and dark.
 BLUE, GREEN, VERMILION, PURPLE, ORANGE = "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00"
@@ -202,6 +203,12 @@ def over_seeds(table: pd.DataFrame, column: str, measure: str = "mean") -> pd.Da
     columns = {"mean": grouped[measure].mean(), "low": seeds.min(), "high": seeds.max()}
     columns |= {name: grouped[name].mean() for name in ("q25", "q75") if name in table}
     return pd.DataFrame(columns).reset_index()
+
+
+def drawable(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of :func:`over_seeds` that a log axis can show."""
+    rows = frame[frame["mean"] >= FLOOR]
+    return rows.assign(low=rows["low"].clip(lower=FLOOR))
 
 
 def points(rows: pd.DataFrame) -> dict[str, list]:

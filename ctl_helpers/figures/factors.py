@@ -16,22 +16,25 @@ from ctl_helpers.figures.drawing import (
     Line,
     band,
     draw,
+    drawable,
     over_seeds,
     point_look,
     points,
     significant,
 )
+from ctl_helpers.findings.factors import FACTORS, factor_of
 from ctl_helpers.findings.words import FLOOR, by_panel, extent, plain, trend
+from ctl_helpers.results.labels import Metric
 
 _MEAN = "mean over layers"
 _SERIES = (
-    ("baseline", "baseline", GREY, "diamond", 1),
-    ("distance", "1 − cosine at α = 0.5", BLUE, "circle", 1),
-    ("coef", "coef at α = 0.5", GREEN, "circle", 2),
+    (Metric.BASELINE, "baseline", GREY, "diamond", 1),
+    (Metric.DISTANCE, "1 − cosine at α = 0.5", BLUE, "circle", 1),
+    (Metric.COEF, "coef at α = 0.5", GREEN, "circle", 2),
 )
 
 
-def factor(table: pd.DataFrame, panels: Mapping[str, str], column: str, label: str) -> Figure:
+def factor(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """Distance and length at α = 0.5 against a number, a panel a setting (Figures 11 and 12).
 
     The menu chooses the layer. Where the panels' settings differ in their layers, it offers the
@@ -39,42 +42,19 @@ def factor(table: pd.DataFrame, panels: Mapping[str, str], column: str, label: s
     drawn on the log scale: a "≈ 0" stands there at the bottom, and the alternative text says so.
 
     Args:
-        table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed`` and ``column``;
-            other rows than those of α = 0.5 are left out. Pairs and seeds are averaged. Error
-            bars are the lower and upper quartile over samples; a band spans the seeds, where there
-            are several.
+        table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed`` and a factor, one of
+            :data:`ctl_helpers.findings.factors.FACTORS`; other rows than those of α = 0.5 are left
+            out. Pairs and seeds are averaged. Error bars are the lower and upper quartile over
+            samples; a band spans the seeds, where there are several.
         panels: setting → panel title, in order.
-        column: the numeric column on the horizontal axis, such as ``"pretrain_epochs"``.
-        label: what it is called, such as ``"pretraining epochs"``.
     """
-    table = table[table["setting"].isin(list(panels))]
-    if "alpha" in table:
-        table = table[np.isclose(table["alpha"], 0.5)]
-    choices = layer_choices(table, panels)
-    lines, trends, gone = [], {}, {}
-    for place, setting in enumerate(panels, 1):
-        chosen = table[table["setting"] == setting]
-        for metric, name, colour, symbol, row in _SERIES:
-            rows = chosen[chosen["metric"] == metric]
-            frames = {
-                choice: over_seeds(rows[rows["layer"].isin(layers[setting])], column)
-                for choice, layers in choices.items()
-            }
-            if metric == "distance":
-                whole = frames[_MEAN].set_index(column)["mean"]
-                trends[setting] = trend(whole, small=FLOOR)
-                gone[place] = whole[whole < FLOOR].index.tolist()
-            if row == 1:
-                frames = {choice: _drawable(frame) for choice, frame in frames.items()}
-            if chosen["seed"].nunique() > 1:
-                lines.append(band(name, colour, frames, column, (row, place)))
-            data = {
-                choice: {"x": significant(frame[column]), **points(frame)}
-                for choice, frame in frames.items()
-            }
-            look = point_look(symbol, name, f"{label} %{{x}}")
-            lines.append(Line(name, colour, data, row, place, look=look))
-    dropped = sorted({value for values in gone.values() for value in values})
+    table = table[table["setting"].isin(list(panels)) & np.isclose(table["alpha"], 0.5)]
+    column = factor_of(table)
+    label = FACTORS[column]
+    curves = {setting: _distances(table, setting, column) for setting in panels}
+    zeros = {setting: curve[curve < FLOOR].index.tolist() for setting, curve in curves.items()}
+    trends = {setting: trend(curve, small=FLOOR) for setting, curve in curves.items()}
+    dropped = sorted({value for values in zeros.values() for value in values})
     note = (
         f" Not drawn, since the distance is under one millionth: {label} "
         f"{', '.join(map(plain, dropped))}."
@@ -82,7 +62,7 @@ def factor(table: pd.DataFrame, panels: Mapping[str, str], column: str, label: s
         else ""
     )
     figure = draw(
-        lines,
+        _lines(table, panels, column),
         f"{label[:1].upper()}{label[1:]} {extent(table, column, panels)}: the distance "
         f"{by_panel(panels, trends)}, {_MEAN}",
         f"Against {label}: above on a log scale, mean of one minus cosine at alpha one half "
@@ -96,22 +76,45 @@ def factor(table: pd.DataFrame, panels: Mapping[str, str], column: str, label: s
         shared_y="rows",
     )
     for place, setting in enumerate(panels, 1):
-        values = table.loc[table["setting"] == setting, column]
-        number_axis(figure, values, label, row=2, col=place)
-        for value in gone[place]:
-            figure.add_annotation(
-                x=value,
-                y=0,
-                yref="y domain",
-                text="≈ 0",
-                showarrow=False,
-                yanchor="bottom",
-                row=1,
-                col=place,
-            )
+        number_axis(figure, table.loc[table["setting"] == setting, column], label, row=2, col=place)
+        for value in zeros[setting]:
+            note_at = {"x": value, "y": 0, "yref": "y domain", "yanchor": "bottom"}
+            figure.add_annotation(**note_at, text="≈ 0", showarrow=False, row=1, col=place)
     figure.add_hline(y=1, line_dash="dot", line_color=GREY, row=2, col="all")
-    means = table[table["metric"] != "coef"].groupby(["setting", column, "metric"])["mean"].mean()
-    return figure.update_yaxes(**log_axis(means[means >= FLOOR]), row=1)
+    means = table[table["metric"] != Metric.COEF].groupby(["setting", column, "metric"])["mean"]
+    drawn = means.mean()
+    return figure.update_yaxes(**log_axis(drawn[drawn >= FLOOR]), row=1)
+
+
+def _distances(table: pd.DataFrame, setting: str, column: str) -> pd.Series:
+    """The mean distance over layers, pairs and seeds by factor."""
+    rows = table[(table["setting"] == setting) & (table["metric"] == Metric.DISTANCE)]
+    return over_seeds(rows, column).set_index(column)["mean"]
+
+
+def _lines(table: pd.DataFrame, panels: Mapping[str, str], column: str) -> list[Line]:
+    """Baseline and distance above, length below, for each choice of layers."""
+    choices = layer_choices(table, panels)
+    lines = []
+    for place, setting in enumerate(panels, 1):
+        part = table[table["setting"] == setting]
+        for metric, name, colour, symbol, row in _SERIES:
+            rows = part[part["metric"] == metric]
+            frames = {
+                choice: over_seeds(rows[rows["layer"].isin(layers[setting])], column)
+                for choice, layers in choices.items()
+            }
+            if row == 1:
+                frames = {choice: drawable(frame) for choice, frame in frames.items()}
+            if part["seed"].nunique() > 1:
+                lines.append(band(name, colour, frames, column, (row, place)))
+            data = {
+                choice: {"x": significant(frame[column]), **points(frame)}
+                for choice, frame in frames.items()
+            }
+            look = point_look(symbol, name, f"{FACTORS[column]} %{{x}}")
+            lines.append(Line(name, colour, data, row, place, look=look))
+    return lines
 
 
 def layer_choices(
@@ -126,21 +129,15 @@ def layer_choices(
         setting: list(dict.fromkeys(table.loc[table["setting"] == setting, "layer"]))
         for setting in panels
     }
-    found = {_MEAN: layers}
+    choices = {_MEAN: layers}
     if len(set(map(tuple, layers.values()))) == 1:
         names = next(iter(layers.values()))
         alone = names if len(names) > 1 else []
-        return found | {name: {setting: [name] for setting in layers} for name in alone}
+        return choices | {name: {setting: [name] for setting in layers} for name in alone}
     for third, choice in enumerate(("early layers", "middle layers", "late layers")):
-        found[choice] = {}
+        choices[choice] = {}
         for setting, names in layers.items():
             start = third * len(names) // 3
             stop = max((third + 1) * len(names) // 3, start + 1)
-            found[choice][setting] = names[start:stop]
-    return found
-
-
-def _drawable(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows that a log axis can show."""
-    rows = frame[frame["mean"] >= FLOOR]
-    return rows.assign(low=rows["low"].clip(lower=FLOOR))
+            choices[choice][setting] = names[start:stop]
+    return choices

@@ -19,13 +19,6 @@ def in_view(histograms: pd.DataFrame) -> tuple[pd.DataFrame, tuple[float, float]
     return histograms[inside], (left, right)
 
 
-def mean_length(histograms: pd.DataFrame) -> pd.Series:
-    """Setting → mean coefficient."""
-    middle = (histograms["low"] + histograms["high"]) / 2
-    summed = histograms.assign(coef=middle * histograms["share"]).groupby("setting")
-    return summed["coef"].sum() / summed["share"].sum()
-
-
 def step_look(bins: pd.DataFrame, name: str) -> dict[str, object]:
     """A line in steps, a bin a step; ``name`` is told on hover."""
     return {

@@ -23,16 +23,15 @@ from ctl_helpers.figures.drawing import (
     significant,
 )
 from ctl_helpers.figures.frame import offer_pairs
-from ctl_helpers.figures.lengths import in_view, length_axes, mean_length, step_look
+from ctl_helpers.figures.lengths import in_view, length_axes, step_look
+from ctl_helpers.findings.cross_task import (
+    drawn_length,
+    times_farther,
+    times_nearer,
+    worst_ratio,
+)
+from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.words import by_panel
-
-
-def times_nearer(table: pd.DataFrame) -> float:
-    """The median of baseline over distance, over settings, seeds, pairs, α or λ, and layers."""
-    known = ("setting", "seed", "i", "j", "alpha", "lam", "layer")
-    keys = [name for name in known if name in table]
-    wide = table.pivot_table(index=keys, columns="metric", values="mean", observed=True)
-    return float((wide["baseline"] / wide["distance"]).median())
 
 
 def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -55,14 +54,12 @@ def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             group = name if metric == "distance" else ""
             look = {"x": list(dict.fromkeys(rows["layer"])), **point_look(symbol, name)}
             lines.append(Line(name, colour, data, 1, column, group, look))
-    off = (table["alpha"] - 0.5).abs()
-    middle = table[np.isclose(off, off.min())]
-    nearer = {name: times_nearer(part) for name, part in middle.groupby("setting")}
+    middle = table[np.isclose(table["alpha"], 0.5)]
+    nearer = times_nearer.by_setting(table)
     figure = draw(
         lines,
-        f"At α = {middle['alpha'].iloc[0]:g} the mixed network's features are nearer to the mixed "
-        "features than the two networks' features are to each other, by "
-        f"{by_panel(panels, nearer, '{:.0f} times')} in the median",
+        "At α = 0.5 the mixed network's features are nearer to the mixed features than the two "
+        f"networks' features are to each other, by {by_panel(panels, nearer)} in the median",
         "Mean of one minus cosine by layer on a log scale. Coloured circles, one series for each "
         "alpha, compare the interpolated network with the interpolated features; grey diamonds "
         "are the baseline between the two fine-tuned networks.",
@@ -70,20 +67,26 @@ def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         columns=list(panels.values()),
         menu="pair",
         height=460,
+        findings=quoted(nearer.values()),
     )
     offer_pairs(figure, middle[middle["metric"] == "distance"], " – ")
     return figure.update_yaxes(**LOG_AXIS)
 
 
-def length(histograms: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+def length(
+    histograms: pd.DataFrame, panels: Mapping[str, str], *, last: int | None = None
+) -> Figure:
     """How ``coef_α`` is distributed over samples, a row a layer (Figures 3, 14, 16).
 
     Args:
         histograms: :meth:`ctl_helpers.Linearity.histogram` of ``coef`` with columns ``setting``
             and ``seed``; seeds are averaged.
         panels: setting → panel title, in order.
+        last: how many layers to draw, the last ones; all if None.
     """
-    layers = list(dict.fromkeys(histograms["layer"]))
+    layers = list(dict.fromkeys(histograms["layer"]))[-(last or 0) :]
+    histograms = histograms[histograms["layer"].isin(layers)]
+    lengths = drawn_length.by_setting(histograms)
     seen, ends = in_view(histograms)
     lines = []
     for column, setting in enumerate(panels, 1):
@@ -98,7 +101,7 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     figure = draw(
         lines,
         "The mixed network's features have "
-        f"{by_panel(panels, mean_length(histograms), '{:.0%}')} of the mixed features' length, "
+        f"{by_panel(panels, lengths)} of the mixed features' length, "
         "mean over what is drawn",
         "For each layer, the share of samples by coefficient: the length of the interpolated "
         "network's feature along the interpolated features, where one means equal length.",
@@ -107,6 +110,7 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         menu="pair",
         height=170 + 130 * len(layers),
         shared_y=False,
+        findings=quoted(lengths.values()),
     )
     return length_axes(figure, ends, len(layers))
 
@@ -119,20 +123,17 @@ def controls(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             real comparison first.
         panels: setting → panel title, in order.
     """
-    real, *others = dict.fromkeys(table["control"])
-    last = table[table["layer"] == table["setting"].map(table.groupby("setting")["layer"].last())]
-    means = last.groupby(["setting", "metric", "control"])["mean"].mean().unstack("control")
-    apart = means.xs("distance", level="metric")
-    times = (apart[others].min(axis=1) / apart[real]).to_dict()
+    farther = times_farther.by_setting(table)
     return contrast(
         table,
         "control",
         panels,
         "Can the measures fail? At the output, the nearer of both controls is "
-        f"{by_panel(panels, times, '{:.1f} times')} as far from linear as networks with shared "
-        "pretraining",
+        f"{by_panel(panels, farther)} as far from linear as networks with shared pretraining, in "
+        "the median over pairs",
         "By layer, one minus cosine above on a log scale and the length coefficient below: for "
         "networks with shared pretraining, networks pretrained apart, and permuted samples.",
+        findings=quoted(farther.values()),
     )
 
 
@@ -167,16 +168,18 @@ def transitivity(triples: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
                 "(i,k) %{y}<extra></extra>",
             }
             lines.append(Line(group, COLOURS[n], {"": data}, 1, column, "", style))
-    factor = (triples["conclusion"] / triples["premise"]).max()
+    shown = triples[triples["setting"].isin(list(panels))]
+    worst = max(worst_ratio.by_setting(shown).values(), key=float)
     figure = draw(
         lines,
-        f"The third pair's error is at most {factor:.1f} times the larger error of the two given "
-        "pairs, over all triples",
+        f"The third pair's error is at most {worst} the larger error of the two given pairs, over "
+        "all triples",
         "Scatter plot on log scales. Each point is a triple of networks; the horizontal place is "
         "the larger CTL error of the two given pairs, the vertical one the third pair's error.",
         rows=["error of (i, k)"],
         columns=list(panels.values()),
         height=480,
+        findings=quoted([worst]),
     )
     figure.update_xaxes(title_text="larger error of (i, j), (j, k)")
     figure.update_xaxes(**LOG_AXIS)

@@ -80,13 +80,34 @@ def growing(
         axis: the horizontal axis's label.
     """
     table = table[table["setting"].isin(list(panels))]
+    figure = draw(
+        _lines(table, panels, kinds, unit),
+        title,
+        alt,
+        rows=["E[1 − cosine]", "coef"],
+        columns=list(panels.values()),
+        menu="layer",
+        height=600,
+        shared_y="rows",
+    )
+    for column, setting in enumerate(panels, 1):
+        values = table.loc[table["setting"] == setting, "k"]
+        number_axis(figure, values, axis, row=2, col=column)
+    figure.add_hline(y=1, line_dash="dot", line_color=GREY, row=2, col="all")
+    drawn = table.loc[(table["metric"] != "coef") & (table["mean"] >= FLOOR), "mean"]
+    return figure.update_yaxes(**log_axis(drawn), row=1)
+
+
+def _lines(
+    table: pd.DataFrame, panels: Mapping[str, str], kinds: Sequence[str], unit: str
+) -> list[Line]:
     choices = layer_choices(table, panels)
     lines = []
     for column, setting in enumerate(panels, 1):
-        chosen = table[table["setting"] == setting]
+        part = table[table["setting"] == setting]
         for kind, (colour, symbol) in zip(kinds, _LOOKS, strict=True):
             for metric, row in (("baseline", 1), ("distance", 1), ("coef", 2)):
-                rows = chosen[(chosen["metric"] == metric) & (chosen["kind"] == kind)]
+                rows = part[(part["metric"] == metric) & (part["kind"] == kind)]
                 frames = {
                     choice: over_seeds(rows[rows["layer"].isin(layers[setting])], "k")
                     for choice, layers in choices.items()
@@ -102,19 +123,4 @@ def growing(
                 if not baseline:
                     look = {**look, "line_dash": "solid"}
                 lines.append(Line(name, GREY if baseline else colour, data, row, column, look=look))
-    figure = draw(
-        lines,
-        title,
-        alt,
-        rows=["E[1 − cosine]", "coef"],
-        columns=list(panels.values()),
-        menu="layer",
-        height=600,
-        shared_y="rows",
-    )
-    for column, setting in enumerate(panels, 1):
-        values = table.loc[table["setting"] == setting, "k"]
-        number_axis(figure, values, axis, row=2, col=column)
-    figure.add_hline(y=1, line_dash="dot", line_color=GREY, row=2, col="all")
-    drawn = table.loc[(table["metric"] != "coef") & (table["mean"] >= FLOOR), "mean"]
-    return figure.update_yaxes(**log_axis(drawn), row=1)
+    return lines

@@ -15,15 +15,18 @@ from ctl_helpers.figures.drawing import (
     draw,
     significant,
 )
+from ctl_helpers.findings.cross_task import loss_rise
+from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.words import by_panel
 
 
-def paths(curves: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+def paths(curves: pd.DataFrame, barriers: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """Loss and accuracy along ``θ_α`` on ``D_i``, ``D_j`` and ``D_PT`` (Section 4.1).
 
     Args:
         curves: :func:`ctl_helpers.evaluate` of :func:`ctl_helpers.path` with columns ``setting``,
             ``seed`` and ``role``, which says whose task it is; seeds are averaged.
+        barriers: :func:`ctl_helpers.barriers` of the curves, by setting and seed.
         panels: setting → panel title, in order.
     """
     lines = []
@@ -38,14 +41,11 @@ def paths(curves: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
                 look = {"x": pairs[ALL]["alpha"].tolist(), "hovertemplate": hover}
                 look["mode"] = "lines+markers"
                 lines.append(Line(f"on {role}", COLOURS[n], data, row, column, "", look))
-    ends = curves[curves["alpha"].isin([0.0, 1.0])]
-    keys = ["setting", "seed", "i", "j", "role"]
-    rises = curves.groupby(keys)["loss"].max() - ends.groupby(keys)["loss"].min()
-    rise = by_panel(panels, rises.groupby("setting").median(), "{:.1f} nats")
+    rises = loss_rise.by_setting(barriers)
     figure = draw(
         lines,
-        f"Between two fine-tuned networks the loss rises over its better end by {rise} in the "
-        "median over pairs and tasks",
+        "Between two fine-tuned networks the loss rises over its better end by "
+        f"{by_panel(panels, rises)} in the median over pairs and tasks",
         "Loss above and accuracy below against alpha, from network j at zero to network i at one, "
         "on both fine-tuning tasks and on the pretraining task.",
         rows=["loss", "accuracy"],
@@ -53,6 +53,7 @@ def paths(curves: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         menu="pair",
         height=560,
         shared_y="rows",
+        findings=quoted(rises.values()),
     )
     figure.update_yaxes(tickformat=".0%", row=2)
     return figure.update_xaxes(title_text="α (weight of network i)", row=2)

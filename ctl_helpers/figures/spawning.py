@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
@@ -16,11 +16,21 @@ from ctl_helpers.figures.drawing import (
     Line,
     band,
     draw,
+    drawable,
     over_seeds,
     sequence,
     significant,
 )
-from ctl_helpers.findings.words import FLOOR, by_panel, extent, plain, trend
+from ctl_helpers.findings.finding import Finding, quoted
+from ctl_helpers.findings.spawning import bound_used, inner, spawned, spawned_fall
+from ctl_helpers.findings.words import FLOOR, by_panel, extent, trend
+from ctl_helpers.results.labels import Metric
+
+_SERIES = (
+    ("barrier", "loss barrier", BLUE, "circle", 1),
+    (Metric.BASELINE, "baseline", GREY, "diamond", 2),
+    (Metric.DISTANCE, "1 − cosine at α = 0.5", COLOURS[2], "circle", 2),
+)
 
 
 def spawning(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -33,47 +43,14 @@ def spawning(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             spans the seeds. Distances under ``FLOOR`` are not drawn.
         panels: setting → panel title, in order.
     """
-    series = [
-        ("barrier", "loss barrier", BLUE, "circle", 1),
-        ("baseline", "baseline", GREY, "diamond", 2),
-        ("distance", "1 − cosine at α = 0.5", COLOURS[2], "circle", 2),
-    ]
-    lines, barriers, distances = [], {}, {}
-    for column, setting in enumerate(panels, 1):
-        chosen = table[table["setting"] == setting]
-        for measure, name, colour, symbol, row in series:
-            rows = over_seeds(chosen, "k", measure)
-            if measure == "barrier":
-                barriers[setting] = trend(rows.set_index("k")["mean"], small=0.02) + " nats"
-            elif measure == "distance":
-                distances[setting] = rows["mean"].iloc[0] / max(rows["mean"].iloc[-1], FLOOR)
-            if row == 2:
-                rows = rows[rows["mean"] >= FLOOR]
-                rows = rows.assign(low=rows["low"].clip(lower=FLOOR))
-            data = {"x": significant(rows["k"]), "y": significant(rows["mean"])}
-            data["customdata"] = [
-                list(ends)
-                for ends in zip(significant(rows["low"]), significant(rows["high"]), strict=True)
-            ]
-            look = {
-                "mode": "lines+markers",
-                "marker_symbol": symbol,
-                "marker_size": 9,
-                "line_dash": "solid" if symbol == "circle" else "dot",
-                "hovertemplate": "spawned after %{x} epochs: %{y}<br>seeds %{customdata[0]} to "
-                f"%{{customdata[1]}}<extra>{name}</extra>",
-            }
-            if chosen["seed"].nunique() > 1:
-                lines.append(band(name, colour, {"": rows}, "k", (row, column)))
-            lines.append(Line(name, colour, {"": data}, row, column, "", look))
-    falls = list(dict.fromkeys(map(plain, sorted(distances.values()))))
-    times = " to ".join(dict.fromkeys((falls[0], falls[-1])))
-    falling = min(distances.values()) > 1.1
+    falls = sorted(spawned_fall.by_setting(table, name=Metric.DISTANCE).values(), key=float)
+    times = " to ".join(dict.fromkeys((str(falls[0]), str(falls[-1]))))
+    falling = falls[0].value > 1.1
     nearer = f"; the distance of the features falls by {times} times" if falling else ""
     figure = draw(
-        lines,
+        _spawned_lines(table, panels),
         f"Epochs before spawning {extent(table, 'k', panels)}: the loss barrier "
-        f"{by_panel(panels, barriers)}{nearer}",
+        f"{_barriers(table, panels)}{nearer}",
         "Against the number of epochs that two copies of a network share before they are trained "
         "apart: above, the loss barrier between them in nats; below on a log scale, mean over "
         "layers of one minus cosine at alpha one half (circles) and the baseline between the two "
@@ -82,6 +59,7 @@ def spawning(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         columns=list(panels.values()),
         height=560,
         shared_y="rows",
+        findings=quoted((falls[0], falls[-1]) if falling else (), *_ends(table)),
     )
     for column, setting in enumerate(panels, 1):
         values = table.loc[table["setting"] == setting, "k"]
@@ -89,30 +67,68 @@ def spawning(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     # Barriers of next to nothing look so.
     flat = table["barrier"].max() < 0.1
     figure.update_yaxes(**{"range": [-0.005, 0.1]} if flat else {"rangemode": "tozero"}, row=1)
-    drawn = table[["distance", "baseline"]].to_numpy().ravel()
+    drawn = table[[Metric.DISTANCE, Metric.BASELINE]].to_numpy().ravel()
     return figure.update_yaxes(**log_axis(drawn[drawn >= FLOOR]), row=2)
 
 
-def curves(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+def _spawned_lines(table: pd.DataFrame, panels: Mapping[str, str]) -> list[Line]:
+    lines = []
+    for column, setting in enumerate(panels, 1):
+        part = table[table["setting"] == setting]
+        for measured, name, colour, symbol, row in _SERIES:
+            rows = over_seeds(part, "k", measured)
+            if row == 2:
+                rows = drawable(rows)
+            ends = zip(significant(rows["low"]), significant(rows["high"]), strict=True)
+            data = {
+                "x": significant(rows["k"]),
+                "y": significant(rows["mean"]),
+                "customdata": [list(pair) for pair in ends],
+            }
+            look = {
+                "mode": "lines+markers",
+                "marker_symbol": symbol,
+                "marker_size": 9,
+                "line_dash": "solid" if symbol == "circle" else "dot",
+                "hovertemplate": "spawned after %{x} epochs: %{y}<br>seeds %{customdata[0]} to "
+                f"%{{customdata[1]}}<extra>{name}</extra>",
+            }
+            if part["seed"].nunique() > 1:
+                lines.append(band(name, colour, {"": rows}, "k", (row, column)))
+            lines.append(Line(name, colour, {"": data}, row, column, "", look))
+    return lines
+
+
+def _barriers(table: pd.DataFrame, panels: Mapping[str, str]) -> str:
+    """How the mean barrier goes with k, in words."""
+    trends = {
+        str(setting): trend(rows.groupby("k")["barrier"].mean(), small=0.02) + " nats"
+        for setting, rows in table.groupby("setting")
+    }
+    return by_panel(panels, trends)
+
+
+def _ends(table: pd.DataFrame) -> list[Iterable[Finding]]:
+    """The barriers that :func:`_barriers` begins and ends with."""
+    return [spawned.by_setting(table, name="barrier", at=at).values() for at in ("first", "last")]
+
+
+def curves(table: pd.DataFrame, barriers: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """Loss along ``θ_α`` between two copies for each spawning epoch ``k`` (Section 3).
 
     Args:
         table: rows of ``setting``, ``seed``, ``k``, ``alpha`` and ``loss`` (nats); seeds are
             averaged.
+        barriers: rows of ``setting``, ``seed``, ``k`` and ``barrier`` (nats).
         panels: setting → panel title, in order.
     """
     epochs = sorted(table["k"].unique())
     colours = dict(zip(epochs, sequence(len(epochs)), strict=True))
-    lines, bumps = [], {}
+    lines = []
     for column, setting in enumerate(panels, 1):
-        chosen = table[table["setting"] == setting]
-        heights = {}
-        for k, rows in chosen.groupby("k"):
+        for k, rows in table[table["setting"] == setting].groupby("k"):
             loss = rows.groupby("alpha")["loss"].mean()
             name = f"k = {k:g}"
-            share = (loss.index - loss.index[0]) / (loss.index[-1] - loss.index[0])
-            chord = loss.iloc[0] + share * (loss.iloc[-1] - loss.iloc[0])
-            heights[k] = (loss - chord).max()
             data = {"x": significant(loss.index), "y": significant(loss)}
             look = {
                 "mode": "lines+markers",
@@ -120,11 +136,10 @@ def curves(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
                 "hovertemplate": f"α = %{{x}}: loss %{{y:.3f}}<extra>{name}</extra>",
             }
             lines.append(Line(name, colours[k], {"": data}, 1, column, name, look))
-        bumps[setting] = trend(pd.Series(heights), small=0.02) + " nats"
     figure = draw(
         lines,
         f"Epochs before spawning {extent(table, 'k', panels)}: the loss's height over the straight "
-        f"line between its ends {by_panel(panels, bumps)}",
+        f"line between its ends {_barriers(barriers, panels)}",
         "Loss against alpha on the line between two copies of a network, a line for each number "
         "of epochs k that they share before they are trained apart, from blue (few) to orange "
         "(many).",
@@ -132,6 +147,7 @@ def curves(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         columns=list(panels.values()),
         height=460,
         slider="k",
+        findings=quoted(*_ends(barriers)),
     )
     return figure.update_xaxes(title_text="α", zeroline=False)
 
@@ -149,12 +165,41 @@ def induced(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         panels: setting → panel title, in order.
     """
     table = table[table["setting"].isin(list(panels))]
-    shown = table[~table["alpha"].isin([0, 1]) & (table["gap"] > 0) & (table["error"] > 0)]
+    shown = inner(table)
+    shown = shown[(shown["gap"] > 0) & (shown["error"] > 0)]
+    under = int((shown["gap"] <= math.sqrt(2) * shown["error"]).sum())
+    cases = f"all {len(shown)}" if under == len(shown) else f"{under} of {len(shown)}"
+    middle, most = (bound_used.by_setting(table, at=at) for at in ("median", "most"))
+    figure = draw(
+        _induced_lines(shown, panels),
+        f"The gap in loss stays under √2 times the logits' error in {cases} cases; it is "
+        f"{by_panel(panels, middle)} of that bound in the median, {by_panel(panels, most)} at most",
+        "Scatter plot on log scales. The horizontal place is the mean error of the mixed "
+        "network's logits against the mixed logits, the vertical one the difference of the two "
+        "losses; colours from blue to orange are epochs before spawning. The dotted line is the "
+        "bound.",
+        rows=["gap in loss (nats)"],
+        columns=list(panels.values()),
+        height=480,
+        slider="k",
+        findings=quoted(middle.values(), most.values()),
+    )
+    figure.update_xaxes(title_text="error of the logits", **log_axis(shown["error"]))
+    return figure.update_yaxes(**log_axis(shown["gap"]))
+
+
+def _induced_lines(shown: pd.DataFrame, panels: Mapping[str, str]) -> list[Line]:
     epochs = sorted(shown["k"].unique())
     colours = dict(zip(epochs, sequence(len(epochs)), strict=True))
     ends = [shown["error"].min() / 1.3, shown["error"].max() * 1.3]
     bound = {"": {"x": ends, "y": [math.sqrt(2) * end for end in ends]}}
     look = {"mode": "lines", "line_dash": "dot", "hoverinfo": "skip"}
+    style = {
+        "mode": "markers",
+        "marker_size": 8,
+        "opacity": 0.75,
+        "hovertemplate": "%{text}<br>error of the logits %{x}<br>gap in loss %{y}<extra></extra>",
+    }
     lines = []
     for column, setting in enumerate(panels, 1):
         lines.append(Line("bound √2 · error", GREY, bound, 1, column, "", look))
@@ -165,29 +210,5 @@ def induced(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
                 "y": significant(rows["gap"]),
                 "text": [f"{name}, α = {r.alpha:g}, seed {r.seed}" for r in rows.itertuples()],
             }
-            style = {
-                "mode": "markers",
-                "marker_size": 8,
-                "opacity": 0.75,
-                "hovertemplate": "%{text}<br>error of the logits %{x}<br>gap in loss %{y}"
-                "<extra></extra>",
-            }
             lines.append(Line(name, colours[k], {"": data}, 1, column, name, style))
-    ratios = shown["gap"] / (math.sqrt(2) * shown["error"])
-    under = int((ratios <= 1).sum())
-    held = f"all {len(ratios)}" if under == len(ratios) else f"{under} of {len(ratios)}"
-    figure = draw(
-        lines,
-        f"The gap in loss stays under √2 times the logits' error in {held} cases; it is "
-        f"{plain(ratios.median())} of that bound in the median, {plain(ratios.max())} at most",
-        "Scatter plot on log scales. The horizontal place is the mean error of the mixed "
-        "network's logits against the mixed logits, the vertical one the difference of the two "
-        "losses; colours from blue to orange are epochs before spawning. The dotted line is the "
-        "bound.",
-        rows=["gap in loss (nats)"],
-        columns=list(panels.values()),
-        height=480,
-        slider="k",
-    )
-    figure.update_xaxes(title_text="error of the logits", **log_axis(shown["error"]))
-    return figure.update_yaxes(**log_axis(shown["gap"]))
+    return lines

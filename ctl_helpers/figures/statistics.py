@@ -8,7 +8,12 @@ import pandas as pd
 
 from ctl_helpers.figures.contrast import contrast
 from ctl_helpers.figures.drawing import Figure
+from ctl_helpers.findings.batchnorm import statistics_distance, statistics_length
+from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.words import by_panel
+from ctl_helpers.results.labels import Statistics
+
+_KINDS = (Statistics.MIXED, Statistics.RECOMPUTED)
 
 
 def statistics(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -19,21 +24,21 @@ def statistics(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             (``"mixed"`` or ``"recomputed"``).
         panels: setting → panel title, in order.
     """
-    layers = table.groupby("setting")["layer"].last()
-    last = table[table["layer"] == table["setting"].map(layers)]
-    means = last.groupby(["statistics", "metric", "setting"])["mean"].mean()
-
-    def moved(metric: str, form: str) -> str:
-        ends = zip(means["mixed", metric].items(), means["recomputed", metric], strict=True)
-        said = {name: f"from {a:{form}} to {b:{form}}" for (name, a), b in ends}
-        return by_panel(panels, said)
-
+    lengths = [statistics_length.by_setting(table, statistics=kind) for kind in _KINDS]
+    distances = [
+        statistics_distance.by_setting(table, statistics=kind, at="output") for kind in _KINDS
+    ]
+    moved, nearer = (
+        by_panel(panels, {name: f"from {before} to {after[name]}" for name, before in one.items()})
+        for one, after in (lengths, distances)
+    )
     return contrast(
         table,
         "statistics",
         panels,
-        f"At the output, recomputing BatchNorm's statistics takes the length "
-        f"{moved('coef', '.2f')} and the distance {moved('distance', '.3f')}",
+        f"At the output, recomputing BatchNorm's statistics takes the length {moved} and the "
+        f"distance {nearer}",
         "By layer, one minus cosine above on a log scale and the length coefficient below: for "
         "BatchNorm statistics mixed like weights and recomputed on data of both tasks.",
+        quoted(*(findings.values() for findings in lengths + distances)),
     )

@@ -17,10 +17,12 @@ def statistics_length(features: pd.DataFrame, *, statistics: str) -> Sample:
 
 
 @measure("{:.3f}")
-def statistics_distance(features: pd.DataFrame, *, statistics: str) -> Sample:
-    """Mean 1 − cosine over pairs and layers."""
+def statistics_distance(
+    features: pd.DataFrame, *, statistics: str, at: str = "every layer"
+) -> Sample:
+    """Mean 1 − cosine over pairs, and over layers or at the ``"output"``."""
     values, seeds = _by_layer(features, "distance", statistics)
-    return Sample(values, seeds, "pairs", np.mean)
+    return Sample(values[:, -1] if at == "output" else values, seeds, "pairs", np.mean)
 
 
 @measure("{:.3f}")
@@ -39,7 +41,7 @@ def statistics_too_long(features: pd.DataFrame, *, statistics: str) -> Sample:
 
 @measure("{:.1%}")
 def statistics_accuracy(accuracy: pd.DataFrame, *, statistics: str) -> Sample:
-    """Mean accuracy of mixed networks on their two tasks, or of the fine-tuned ones on their own."""
+    """Mean accuracy of mixed networks on their two tasks, or of fine-tuned ones on their own."""
     rows = accuracy[accuracy["statistics"] == statistics]
     return Sample(rows["accuracy"].to_numpy(), rows["seed"].tolist(), "accuracies", np.mean)
 

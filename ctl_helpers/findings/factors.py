@@ -12,7 +12,12 @@ from ctl_helpers.findings.replicates import Sample, Values, ends, rank
 from ctl_helpers.findings.words import plain
 from ctl_helpers.results.labels import Metric
 
-_FACTORS = ("pretrain_epochs", "finetune_epochs", "replaced")
+FACTORS = {
+    "pretrain_epochs": "epochs of pretraining",
+    "finetune_epochs": "epochs of fine-tuning",
+    "replaced": "ratio of replaced samples",
+}
+"""Columns of factors, and what they are called."""
 
 
 @measure(plain)
@@ -35,7 +40,7 @@ def level_at(table: pd.DataFrame, *, metric: str, at: str) -> Sample:
 @measure("{:g}")
 def least_distant(table: pd.DataFrame) -> Sample:
     """The factor's value of least distance, mean over layers."""
-    places = np.sort(table[_factor(table)].unique())[-_points(table) :]
+    places = np.sort(table[factor_of(table)].unique())[-_points(table) :]
     return _curves([table], lambda rows: float(places[np.nanmean(rows, axis=0).argmin()]))
 
 
@@ -88,8 +93,9 @@ def change_against(table: pd.DataFrame, other: pd.DataFrame) -> Sample:
     return _curves([table, other], share)
 
 
-def _factor(table: pd.DataFrame) -> str:
-    return next(name for name in _FACTORS if name in table)
+def factor_of(table: pd.DataFrame) -> str:
+    """The column that is a table's factor."""
+    return next(name for name in FACTORS if name in table)
 
 
 def _points(table: pd.DataFrame) -> int:
@@ -97,7 +103,7 @@ def _points(table: pd.DataFrame) -> int:
 
     There both networks are the pretrained one, and the distance is 0 by definition.
     """
-    name = _factor(table)
+    name = factor_of(table)
     return table.loc[(table[name] > 0) | (name != "finetune_epochs"), name].nunique()
 
 
@@ -112,7 +118,7 @@ def _curves(
     """
     parts = []
     for number, table in enumerate(tables):
-        rows = table[table["metric"] == metric].assign(factor=table[_factor(table)], table=number)
+        rows = table[table["metric"] == metric].assign(factor=table[factor_of(table)], table=number)
         points = sorted(rows["factor"].unique())[-_points(table) :]
         parts.append(rows[rows["factor"].isin(points)])
     both = pd.concat(parts)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from ctl_helpers.findings.finding import Finding
+from ctl_helpers.findings.finding import Finding, Measure
 
 FLOOR = 1e-6
 """Smaller values cannot be told from 0, and are not drawn on a log axis."""
@@ -77,6 +77,15 @@ def quote(panels: Mapping[str, str], findings: Mapping[str, Finding]) -> str:
     return by_panel(panels, {setting: mark(one) for setting, one in findings.items()})
 
 
+def said(
+    panels: Mapping[str, str], measure: Measure, *tables: pd.DataFrame, **arguments: object
+) -> str:
+    """A measure's number in each panel, marked as the finding it is; a dash where there is none."""
+    findings = measure.by_setting(*tables, **arguments)
+    numbers = {name: mark(finding) for name, finding in findings.items()}
+    return by_panel(panels, dict.fromkeys(panels, "–") | numbers)
+
+
 def by_panel(panels: Mapping[str, str], values: Mapping[str, object], form: str = "{}") -> str:
     """Setting → value as one phrase: "0.31 (Digits MLP), 0.2 (MNIST MLP) and 0.1 (Scenes ResNet)".
 
@@ -90,8 +99,8 @@ def by_panel(panels: Mapping[str, str], values: Mapping[str, object], form: str 
         for name, title in panels.items()
         if name in values
     }
-    if len(panels) == 1:
-        return next(iter(texts.values()))
+    if len(panels) == 1 or not texts:
+        return next(iter(texts.values()), "–")
     *most, last = [f"{text} ({title})" for title, text in texts.items()]
     return f"{', '.join(most)} and {last}" if most else last
 

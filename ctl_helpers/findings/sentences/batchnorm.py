@@ -14,8 +14,9 @@ from ctl_helpers.findings.batchnorm import (
     statistics_too_long,
 )
 from ctl_helpers.findings.words import by_panel, mark
+from ctl_helpers.results.labels import Statistics
 
-MIXED, RECOMPUTED = "mixed", "recomputed"
+MIXED, RECOMPUTED, TUNED = Statistics
 
 
 def compared(features: pd.DataFrame, accuracy: pd.DataFrame, panels: Mapping[str, str]) -> str:
@@ -24,7 +25,7 @@ def compared(features: pd.DataFrame, accuracy: pd.DataFrame, panels: Mapping[str
     lengths = [statistics_length.by_setting(features, statistics=kind) for kind in kinds]
     distances = [statistics_distance.by_setting(features, statistics=kind) for kind in kinds]
     hits = [statistics_accuracy.by_setting(accuracy, statistics=kind) for kind in kinds]
-    tuned = statistics_accuracy.by_setting(accuracy, statistics="fine-tuned, own task")
+    tuned = statistics_accuracy.by_setting(accuracy, statistics=TUNED)
     return "\n".join(
         f"- **{title}**: length at the output {mark(lengths[0][name])} with mixed statistics, "
         f"{mark(lengths[1][name])} with recomputed ones; mean distance over layers "
