@@ -195,20 +195,23 @@ LOG5 = np.log2(5)
 # and a median the mean of 1 and 3 likewise.
 KNOWN = [
     ("loss_rise", [barriers(0.2)], 0.4),
-    ("pretraining_rise", [barriers(0.2, start=3)], 1.2),
+    ("loss_rise", [barriers(0.2, start=3)], 1.2, {"tasks": "pretraining"}),
+    ("loss_rise", [barriers(0.2, start=3)], 0.4, {"tasks": "both"}),
     ("loss_barrier", [barriers(0.2, 0.03)], 0.06),
     ("times_nearer", [direction(distance=lambda row: 0.04 * row.alpha * far(row))], 10),
     (
-        "least_nearer",
+        "times_nearer",
         [direction(distance=lambda row: 0.02 * far(row) * (2 if row.layer == "last" else 1))],
         5,
+        {"at": "least"},
     ),
     ("worst_distance", [direction(distance=lambda row: 0.04 * row.alpha * far(row))], 0.09),
     ("length_error", [direction(coef=lambda row: 1 + 0.1 * (row.alpha - 0.5))], 0.05 / 3),
     (
-        "worst_length",
+        "length_error",
         [direction(coef=lambda row: 1 + (row.layer == "last") * 0.1 * (row.alpha - 0.5))],
         0.025,
+        {"at": "most"},
     ),
     ("times_farther", [controls(0.07, 0.05, 0.5)], 5),
     ("length_drop", [controls(0.07, 0.05, 0.7)], 0.3),
@@ -221,9 +224,24 @@ KNOWN = [
     ("share_left", [spawning((1.0, 0.5, 0.1), (0.2, 0.1, 0.06))], 0.3),
     ("share_left", [spawning((1.0, 0.5, 0.2), (0.2, 0.1, 0.01))], 0.2),
     ("share_left", [spawning((0.005, 0.02, 0.009), (0.2, 0.1, 0.01))], 0.05),
-    ("first_barrier", [spawning((1.0, 0.5, 0.1), (0.2, 0.1, 0.06))], 1),
-    ("last_rise", [spawning((1.0, 0.5, 0.1), (0.2, 0.1, 0.06))], 0.11),
-    ("last_distance", [spawning((1.0, 0.5, 0.1), (0.2, 0.1, 0.06))], 0.06),
+    (
+        "spawned",
+        [spawning((1.0, 0.5, 0.1), (0.2, 0.1, 0.06))],
+        1,
+        {"name": "barrier", "at": "first"},
+    ),
+    (
+        "spawned",
+        [spawning((1.0, 0.5, 0.1), (0.2, 0.1, 0.06))],
+        0.11,
+        {"name": "rise", "at": "last"},
+    ),
+    (
+        "spawned",
+        [spawning((1.0, 0.5, 0.1), (0.2, 0.1, 0.06))],
+        0.06,
+        {"name": "distance", "at": "last"},
+    ),
     ("gap_rank", [induced(lambda error: error**2)], 1),
     ("gap_rank", [induced(lambda error: 2 - error)], -1),
     ("broken_steps", [induced(lambda error: 2**0.5 * error)], 0),
@@ -252,19 +270,21 @@ KNOWN = [
 ]
 
 
-@pytest.mark.parametrize(("name", "tables", "answer"), KNOWN)
+@pytest.mark.parametrize(
+    ("name", "tables", "answer", "arguments"), [(*known, {})[:4] for known in KNOWN]
+)
 def test_a_measure_gives_the_known_answer_inside_its_interval(
-    name: str, tables: list[pd.DataFrame], answer: float
+    name: str, tables: list[pd.DataFrame], answer: float, arguments: dict[str, str]
 ) -> None:
-    sample = MEASURES[name](*tables)
+    sample = MEASURES[name](*tables, **arguments)
     assert sample.effect == pytest.approx(answer)
     low, high = sample.interval(200)
     assert low - 1e-9 <= sample.effect <= high + 1e-9
-    assert MEASURES[name](*tables).interval(200) == (low, high)
+    assert MEASURES[name](*tables, **arguments).interval(200) == (low, high)
     # Neither the order of rows nor a setting's column matters.
     turned = [table[::-1].assign(setting="x") for table in tables]
     if name not in ("times_farther", "length_drop"):  # these know layers by their order
-        assert MEASURES[name](*turned).effect == pytest.approx(answer)
+        assert MEASURES[name](*turned, **arguments).effect == pytest.approx(answer)
 
 
 def test_every_measure_that_a_claim_names_is_used_once_declared() -> None:
@@ -494,7 +514,9 @@ def test_every_claim_can_hold_and_fail(store, monkeypatch) -> None:
                 "to_pretraining": factor("replaced", far),
                 "to_each_other": factor("replaced", near),
             },
-            "5.curvature": {"regression": curvature.regression(lambda table: table["curvature"] ** 3)},
+            "5.curvature": {
+                "regression": curvature.regression(lambda table: table["curvature"] ** 3)
+            },
             "A": {
                 "single": linear.taylor_single(),
                 "taylor": by_label([{"i": task} for task in linear.TASKS], 0.1, 0.2),

@@ -22,6 +22,7 @@ from ctl_helpers.figures import (
 )
 from ctl_helpers.figures.frame import PANEL
 from ctl_helpers.findings import words
+from ctl_helpers.results.labels import PairControl
 
 PANELS = {"one": "Setting one", "two": "Setting two"}
 
@@ -118,12 +119,13 @@ def test_paths_controls_and_triples_are_drawn(net, around, inputs, measured) -> 
     targets = inputs(30)[:, :3].argmax(1)
     lines = [p for i, j in ("ab", "bc") for p in ctl.path(i, j, [0.0, 0.5, 1.0])]
     curves = ctl.evaluate(net, around(net, "abc"), lines, [(inputs(30), targets)])
+    barriers = everywhere(ctl.barriers(curves))
     curves = everywhere(curves.assign(role="D_i"))
     table = measured.table()
-    kinds = pd.concat([table.assign(control=kind) for kind in ("shared", "apart", "permuted")])
+    kinds = pd.concat([table.assign(control=kind) for kind in PairControl])
     triples = ctl.triples(table).assign(group="near")
     drawn = [
-        paths.paths(curves, PANELS),
+        paths.paths(curves, barriers, PANELS),
         linearity.controls(everywhere(kinds), PANELS),
         linearity.transitivity(everywhere(triples), PANELS),
     ]
@@ -150,17 +152,6 @@ def test_statistics_states_the_output_of_each_setting(measured) -> None:
     assert list(lower.y) == [0.875, 0.875]
 
 
-def test_times_nearer_is_the_median_of_ratios() -> None:
-    rows = [
-        ("x", "distance", 1.0),
-        ("x", "baseline", 4.0),
-        ("y", "distance", 1.0),
-        ("y", "baseline", 8.0),
-    ]
-    table = pd.DataFrame(rows, columns=["layer", "metric", "mean"])
-    assert linearity.times_nearer(table) == 6.0
-
-
 # Against a number: epochs, or a share of samples.
 
 
@@ -172,10 +163,10 @@ def grid(**columns: list) -> pd.DataFrame:
 def factor_table(layers=("first", "last"), settings=("one",), seeds=(0, 1)) -> pd.DataFrame:
     """Distances of 0 at epoch 0, else 0.1 · epochs, half of it in layers but the last."""
     table = grid(
-        setting=list(settings), seed=list(seeds), epochs=[0, 1, 4], i=["a"], j=["b", "c"],
+        setting=list(settings), seed=list(seeds), pretrain_epochs=[0, 1, 4], i=["a"], j=["b", "c"],
         alpha=[0.25, 0.5], layer=list(layers), metric=["distance", "baseline", "coef"],
     )  # fmt: skip
-    value = 0.1 * table["epochs"] * np.where(table["layer"] == layers[-1], 1, 0.5)
+    value = 0.1 * table["pretrain_epochs"] * np.where(table["layer"] == layers[-1], 1, 0.5)
     value = value * np.where(table["seed"] == 0, 0.9, 1.1)
     value = value.where(table["metric"] != "baseline", 2 * value)
     value = value.where(table["metric"] != "coef", 1.0)
@@ -194,7 +185,7 @@ def named(figure, name: str, filled: bool = False) -> list[int]:
 
 def test_a_factor_is_shown_by_layer() -> None:
     table = factor_table(settings=["one", "two"])
-    figure = factors.factor(table, PANELS, "epochs", "training epochs")
+    figure = factors.factor(table, PANELS)
     (menu,) = figure.layout.updatemenus
     assert [button.label for button in menu.buttons] == ["mean over layers", "first", "last"]
     one, two = named(figure, "1 − cosine at α = 0.5")
@@ -214,23 +205,23 @@ def test_a_factor_is_shown_by_layer() -> None:
     assert figure.layout.yaxis.type == "log"
     assert figure.layout.yaxis3.type is None
     assert [note.text for note in figure.layout.annotations].count("≈ 0") == 2
-    assert figure.layout.meta["alt"].endswith("under one millionth: training epochs 0.")
+    assert figure.layout.meta["alt"].endswith("under one millionth: epochs of pretraining 0.")
 
 
 def test_a_factors_title_says_how_the_distance_goes() -> None:
     def title(table: pd.DataFrame, panels: dict[str, str]) -> str:
-        figure = factors.factor(table, panels, "epochs", "training epochs")
+        figure = factors.factor(table, panels)
         return figure.layout.title.text.replace("<br>", " ")
 
     table = factor_table()
     panel = {"one": "Setting one (stand-in)"}
-    start = "Training epochs from 0 to 4: the distance "
+    start = "Epochs of pretraining from 0 to 4: the distance "
     assert title(table, panel) == f"{start}rises from 0 to 0.3, mean over layers"
-    later = table[table["epochs"] > 0].assign(setting="two")
-    mirrored = later.assign(epochs=5 - later["epochs"])
+    later = table[table["pretrain_epochs"] > 0].assign(setting="two")
+    mirrored = later.assign(pretrain_epochs=5 - later["pretrain_epochs"])
     both = pd.concat([later.assign(setting="one"), mirrored])
     assert title(both, panel | {"two": "Other"}) == (
-        "Training epochs from 1 to 4: the distance rises from 0.075 to 0.3 (Setting one) and "
+        "Epochs of pretraining from 1 to 4: the distance rises from 0.075 to 0.3 (Setting one) and "
         "falls from 0.3 to 0.075 (Other), mean over layers"
     )
     # Settings that are not shown have no say in it.
@@ -248,7 +239,7 @@ def test_networks_of_other_layers_are_compared_by_depth() -> None:
 
 
 def test_one_seed_has_no_band() -> None:
-    figure = factors.factor(factor_table(seeds=[3]), {"one": "One"}, "epochs", "epochs")
+    figure = factors.factor(factor_table(seeds=[3]), {"one": "One"})
     assert [trace.name for trace in figure.data if trace.fill] == []
     assert len(figure.data) == 3
 
@@ -284,7 +275,7 @@ def test_curves_are_chosen_by_epoch() -> None:
     table = grid(setting=["one"], seed=[0, 1], k=list(SPAWNED), alpha=[0.0, 0.5, 1.0])
     height = table["k"].map(SPAWNED) * np.where(table["seed"] == 0, 0.5, 1.5)
     table["loss"] = 0.1 + 4 * table["alpha"] * (1 - table["alpha"]) * height
-    figure = spawning.curves(table, {"one": "One"})
+    figure = spawning.curves(table, spawned(), {"one": "One"})
     assert list(figure.data[1].y) == pytest.approx([0.1, 0.6, 0.1])
     (menu,) = figure.layout.updatemenus
     assert [button.label for button in menu.buttons] == ["every k", "k = 0", "k = 2", "k = 8"]
@@ -299,7 +290,7 @@ def test_induced_counts_what_is_over_the_bound() -> None:
     table = table.assign(error=error, gap=error * math.sqrt(2) / 4)
     figure = spawning.induced(table, {"one": "One"})
     title = figure.layout.title.text.replace("<br>", " ")
-    assert "in all 4 cases; it is 0.25 of that bound in the median, 0.25 at most" in title
+    assert "in all 4 cases; it is 25.0% of that bound in the median, 25.0% at most" in title
     bound, *points = figure.data
     assert np.divide(bound.y, bound.x) == pytest.approx([math.sqrt(2)] * 2)
     assert [len(trace.x) for trace in points] == [2, 2]
@@ -414,7 +405,7 @@ def test_inequality_counts_what_is_over_the_bound() -> None:
 def test_every_figure_speaks() -> None:
     table = pairs_of_starts()
     for figure in (
-        factors.factor(factor_table(), {"one": "One"}, "epochs", "epochs"),
+        factors.factor(factor_table(), {"one": "One"}),
         spawning.spawning(spawned(), PANELS),
         many.many(mixed_by_many(), PANELS),
         theory.regression(table, {"one": "One"}),

@@ -27,8 +27,9 @@ def averages() -> pd.DataFrame:
     means = {"distance": 0.01, "baseline": 0.2, "coef": 1.02}
     return pd.DataFrame(
         {
-            "setting": setting, "seed": seed, "k": k, "layer": f"block {n}", "metric": metric,
-            "mean": mean * k / 2, "q25": 0.9 * mean * k / 2, "q75": 1.1 * mean * k / 2,
+            "setting": setting, "seed": seed, "k": k, "models": f"the first {k}",
+            "layer": f"block {n}", "metric": metric, "mean": mean * k / 2,
+            "q25": 0.9 * mean * k / 2, "q75": 1.1 * mean * k / 2,
         }
         for setting, seed, k, n in product(PANELS, (0, 1), (2, 4), range(3))
         for metric, mean in means.items()

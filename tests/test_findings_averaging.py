@@ -79,7 +79,7 @@ def test_blocks_are_judged_where_they_are_worst() -> None:
             "a, c": {"distance": [0.01, 0.04], "baseline": [0.2, 0.2], "coef": [1.0, 1.1]},
         }
     )
-    assert averaging.average_least_nearer(table).effect == pytest.approx(5)
+    assert averaging.average_nearer(table, at="least").effect == pytest.approx(5)
     assert averaging.average_worst_distance(table).effect == pytest.approx(0.03)
     assert averaging.average_worst_length(table).effect == pytest.approx(0.15)
     assert averaging.average_worst_length(table).replicates == "2 averages of 1 seed"

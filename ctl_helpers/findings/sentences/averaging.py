@@ -152,4 +152,7 @@ def _span(
 ) -> dict[str, str]:
     """Setting → a measure at two values of its argument ``name``."""
     start, end = (measure.by_setting(table, **{name: value}) for value in (first, last))
-    return {key: form.format(mark(start[key]), mark(end[key])) for key in start}
+    return {
+        key: form.format(*(mark(one[key]) if key in one else "–" for one in (start, end)))
+        for key in start | end
+    }

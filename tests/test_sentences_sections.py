@@ -1,0 +1,103 @@
+"""What the pages on Sections 3, 4.1, 4.2 and 5 say: of published results, and where data decide."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from test_claims import barriers, induced, many, spawning, triples
+
+from ctl_helpers.findings.sentences import averaging, cross_task, factors
+from ctl_helpers.findings.sentences import spawning as copies
+from ctl_helpers.site.pages import Page
+
+PANEL = {"one": "Setting one"}
+
+SAID = [
+    ("3", "", copies.barriers, ["spawning"], {}),
+    ("3", "", copies.features, ["spawning"], {}),
+    ("3", "", copies.theorem, ["induced"], {}),
+    ("3", "", copies.null_control, ["control", "induced"], {}),
+    ("3", "", copies.summary, ["spawning", "control", "induced"], {}),
+    ("4.1", "mlp", cross_task.loss, ["barriers"], {}),
+    ("4.1", "resnet", cross_task.loss_by_task, ["barriers"], {}),
+    ("4.1", "resnet", cross_task.networks, ["accuracy"], {}),
+    ("4.1", "mlp", cross_task.direction, ["direction"], {}),
+    ("4.1", "resnet", cross_task.direction, ["direction"], {"blocks": True}),
+    ("4.1", "mlp", cross_task.lengths, ["direction"], {}),
+    ("4.1", "resnet", cross_task.lengths, ["direction"], {"blocks": True}),
+    ("4.1", "mlp", cross_task.what_controls_show, ["direction", "controls"], {}),
+    ("4.1", "mlp", cross_task.at_the_output, ["controls"], {}),
+    ("4.1", "resnet", cross_task.common_part, ["common", "controls"], {}),
+    ("4.1", "mlp", cross_task.transitivity, ["triples"], {}),
+    ("4.1", "mlp", cross_task.thresholds, ["triples", "lemmas"], {}),
+    ("4.1", "mlp", cross_task.summary, ["barriers", "direction", "controls", "triples"], {}),
+    ("4.2", "", averaging.singles, ["accuracy"], {}),
+    ("4.2", "", averaging.ensembles, ["ensembles"], {}),
+    ("4.2", "", averaging.blocks, ["averaging"], {}),
+    ("4.2.many", "", averaging.tasks, ["accuracy"], {}),
+    ("4.2.many", "", averaging.more_networks, ["spread"], {}),
+    ("4.2.many", "", averaging.second_order, ["spread", "many"], {}),
+    ("4.2.many", "", averaging.summary, ["spread", "many"], {}),
+    ("5.epochs", "", factors.pretraining, ["pretraining"], {}),
+    ("5.epochs", "", factors.finetuning, ["finetuning"], {}),
+    ("5.similarity", "", factors.to_pretraining, ["to_pretraining", "apart"], {}),
+    ("5.similarity", "", factors.to_each_other, ["to_each_other", "to_pretraining"], {}),
+]
+
+
+@pytest.mark.parametrize(("section", "networks", "write", "tables", "options"), SAID)
+def test_published_results_give_every_number(section, networks, write, tables, options) -> None:
+    text = Page(section, networks).say(write, *tables, **options).data
+    assert "nan" not in text
+    assert "–" not in text
+    # A setting's numbers alone are enough, too.
+    page = Page(section, networks)
+    first = dict([next(iter(page.panels.items()))])
+    parts = [page.table(name) for name in tables]
+    assert write(*(part[part["setting"].isin(first)] for part in parts), first, **options)
+
+
+def one(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(setting="one")
+
+
+def test_a_barrier_that_never_was_is_explained() -> None:
+    rising = one(spawning((1.0, 0.5, 0.2), (0.2, 0.1, 0.06))).assign(baseline=0.5, coef=1.0)
+    assert "have no barrier" not in copies.barriers(rising, PANEL)
+    assert "at no k" in copies.barriers(rising, PANEL)
+    flat = rising.assign(barrier=0.001, rise=0.001)
+    assert "still have no barrier** (Setting one)" in copies.barriers(flat, PANEL)
+    assert ">5</span> on" in copies.features(rising.assign(baseline=0.81), PANEL)
+
+
+def test_a_broken_step_of_the_proof_is_told() -> None:
+    kept = one(induced(lambda error: error)).assign(excess=-0.1)
+    broken = one(induced(lambda error: 2 * error)).assign(excess=-0.1)
+    assert "hold in all 36 cases;" in copies.theorem(kept, PANEL)
+    assert "hold in all 36 cases but" in copies.theorem(broken, PANEL)
+    small = one(induced(lambda error: error / 1000)).assign(excess=-0.1)
+    assert "rank correlation" not in copies.theorem(small, PANEL)
+
+
+def test_counterexamples_without_a_stranger_say_nothing_of_strangers() -> None:
+    lemmas = pd.DataFrame({"setting": "one", "seed": [0], "mean": 0.1, "largest_of_parts": 0.2})
+    near = one(triples(2))
+    assert "0%</span> have a network" in cross_task.thresholds(near, lemmas, PANEL)
+    assert "have a network" not in cross_task.thresholds(one(triples()), lemmas, PANEL)
+
+
+def test_rates_are_spoken_of_where_they_are_known() -> None:
+    names = [f"rate {rate}, seed {n}" for rate in (1e-5, 1e-4) for n in range(3)]
+    rows = {"models": ["; ".join(names[:3]), "; ".join(names[1:4]), "; ".join(names[3:])]}
+    table = one(pd.DataFrame(rows).assign(seed=0, averaged=[0.6, 0.5, 0.4], ensemble=0.5))
+    text = averaging.ensembles(table, PANEL)
+    assert "+10.0 points</span>, then" in text
+    assert "-10.0 points</span>." in text
+    assert "learning rate" not in averaging.ensembles(table.assign(models="a; b; c"), PANEL)
+
+
+def test_a_number_that_results_cannot_give_is_a_dash() -> None:
+    single = one(many({2: 0.01})).query("metric == 'distance'")
+    spread = single.rename(columns={"mean": "distance"}).assign(baseline=1.0, coef=1.0, spread=1.0)
+    assert "grows –" in averaging.summary(spread, single, PANEL)
+    assert "0.40 nats" in cross_task.loss(one(barriers(0.2)), PANEL)
