@@ -28,9 +28,9 @@ from ctl_helpers.findings.cross_task import (
     drawn_length,
     times_farther,
     times_nearer,
-    worst_ratio,
 )
 from ctl_helpers.findings.finding import quoted
+from ctl_helpers.findings.transitivity import worst_ratio
 from ctl_helpers.findings.words import by_panel
 
 

@@ -1,7 +1,7 @@
 """Each number of the book once, with what it is drawn from.
 
 - ``spawning``: Section 3.
-- ``cross_task``: Section 4.1.
+- ``cross_task``, ``transitivity``: Section 4.1.
 - ``batchnorm``: its part on BatchNorm's statistics.
 - ``averaging``: Section 4.2.
 - ``editing``: Section 4.3, features.

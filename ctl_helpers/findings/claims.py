@@ -19,6 +19,7 @@ from ctl_helpers.findings import (
     spawning,
     stitching,
     taylor,
+    transitivity,
 )
 from ctl_helpers.findings.finding import MEASURES
 from ctl_helpers.project import SettingError, root
@@ -34,6 +35,7 @@ NUMBERS = (
     spawning,
     stitching,
     taylor,
+    transitivity,
 )
 """The modules whose measures a claim may name."""
 

@@ -16,13 +16,9 @@ from ctl_helpers.findings.replicates import (
     largest_mean,
     median,
     middle,
-    rank,
 )
 from ctl_helpers.findings.words import plain, times
-from ctl_helpers.results.labels import Metric, PairControl, Triple
-
-LINEAR = 0.1
-"""1 − cosine up to which a pair counts as linear: an angle of 26°."""
+from ctl_helpers.results.labels import Metric, PairControl
 
 NO_BUMP = 0.05
 """Nats that a loss may get over the chord of its ends without a bump to speak of."""
@@ -224,67 +220,6 @@ def common_logits(common: pd.DataFrame) -> Sample:
     return column(common, "share", "networks")
 
 
-# Transitivity.
-
-
-@measure(times)
-def worst_ratio(triples: pd.DataFrame) -> Sample:
-    """The largest error of a third pair over the larger error of the two given pairs."""
-    ratios = (triples["conclusion"] / triples["premise"]).to_numpy(float)
-    return Sample(ratios, triples["seed"].tolist(), "triples", np.max)
-
-
-@measure("{:.0%}")
-def counterexamples(triples: pd.DataFrame, *, limit: str = "fixed") -> Sample:
-    """Of the triples whose two given pairs are linear, the share whose third pair is not.
-
-    Args:
-        triples: their errors.
-        limit: up to which error a pair is linear: ``"fixed"`` for :data:`LINEAR`, ``"twice near"``
-            for twice the largest of third pairs among near tasks.
-    """
-    near = triples.loc[triples["group"] == Triple.NEAR, "conclusion"]
-    bound = {"fixed": LINEAR, "twice near": 2 * near.max()}[limit]
-
-    def share(rows: Values) -> float:
-        given = rows[rows[:, 0] <= bound]
-        return float(np.mean(given[:, 1] > bound)) if len(given) else float("nan")
-
-    return _tripled(triples, share)
-
-
-@measure("{:.0%}")
-def counterexamples_apart(triples: pd.DataFrame) -> Sample:
-    """Of the counterexamples with the fixed limit, the share with a network pretrained apart."""
-    refuting = (triples["premise"] <= LINEAR) & (triples["conclusion"] > LINEAR)
-    apart = (triples.loc[refuting, "group"] == Triple.APART).to_numpy(float)
-    mean = np.mean if len(apart) else lambda rows: float("nan")
-    return Sample(apart, triples.loc[refuting, "seed"].tolist(), "triples", mean)
-
-
-@measure("{:.0%}")
-def nonlinear_thirds(triples: pd.DataFrame) -> Sample:
-    """Of all triples, the share whose third pair is not linear."""
-    return _tripled(triples, lambda rows: float(np.mean(rows[:, 1] > LINEAR)))
-
-
-@measure("{:+.2f}")
-def premise_rank(triples: pd.DataFrame) -> Sample:
-    """Rank correlation of the third pair's error and the larger given one.
-
-    Over triples with shared pretraining: one pretrained apart spoils premise and conclusion alike.
-    """
-    related = triples[triples["group"] != Triple.APART]
-    return _tripled(related, lambda rows: rank(rows[:, 0], rows[:, 1]))
-
-
-@measure("{:.2f} times")
-def mixed_over_parts(lemmas: pd.DataFrame) -> Sample:
-    """The largest error of a mixed pair over the largest error of any pair of its networks."""
-    ratios = lemmas.assign(ratio=lemmas["mean"] / lemmas["largest_of_parts"])
-    return column(ratios, "ratio", "mixes", np.max)
-
-
 def _lines(barriers: pd.DataFrame, name: str, statistic: Callable[[Values], float]) -> Sample:
     lines = barriers.assign(line=barriers.groupby(["seed", "i", "j"]).cumcount())
     values, seeds = cube(lines, ["i", "j"], name, line=None)
@@ -294,12 +229,6 @@ def _lines(barriers: pd.DataFrame, name: str, statistic: Callable[[Values], floa
 def _features(direction: pd.DataFrame, metric: Metric) -> tuple[Values, list[object]]:
     """Shape (pairs, 1, α, layers)."""
     return cube(direction, ["i", "j"], metric=[metric], alpha=None, layer=None)
-
-
-def _tripled(triples: pd.DataFrame, statistic: Callable[[Values], float]) -> Sample:
-    """Shape (triples, (premise, conclusion))."""
-    values = triples[["premise", "conclusion"]].to_numpy(float)
-    return Sample(values, triples["seed"].tolist(), "triples", statistic)
 
 
 def _controlled(

@@ -7,26 +7,28 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ctl_helpers.findings.cross_task import (
-    LINEAR,
     common_logits,
     control_length,
-    counterexamples,
-    counterexamples_apart,
     layer_distance,
     length,
     lines_without_bump,
     loss_barrier,
     loss_rise,
-    mixed_over_parts,
-    premise_rank,
     quartiles_apart,
     times_farther,
     times_nearer,
     too_short,
     tuned_accuracy,
-    worst_ratio,
 )
 from ctl_helpers.findings.finding import Measure
+from ctl_helpers.findings.transitivity import (
+    LINEAR,
+    counterexamples,
+    counterexamples_apart,
+    mixed_over_parts,
+    premise_rank,
+    worst_ratio,
+)
 from ctl_helpers.findings.words import by_panel, plain, quote, said
 from ctl_helpers.results.labels import PairControl
 

@@ -8,7 +8,6 @@ import pandas as pd
 
 from ctl_helpers.findings import published
 from ctl_helpers.findings.averaging import growth
-from ctl_helpers.findings.cross_task import mixed_over_parts, worst_ratio
 from ctl_helpers.findings.curvature import (
     REGRESSORS,
     off_second_order,
@@ -20,6 +19,7 @@ from ctl_helpers.findings.curvature import (
 from ctl_helpers.findings.editing import theorem_distance, theorem_nearer
 from ctl_helpers.findings.finding import Finding
 from ctl_helpers.findings.spawning import broken_steps
+from ctl_helpers.findings.transitivity import mixed_over_parts, worst_ratio
 from ctl_helpers.findings.words import by_panel, mark, markdown_table, quote
 from ctl_helpers.results.labels import Buffers, Lemma, Scale
 
