@@ -116,4 +116,6 @@ def _weights(module: str) -> Any:
 def _summary(sentences: list[str]) -> str | None:
     if len(sentences) < 2:
         return sentences[0] if sentences else None
-    return f"{sentences[0]} ({len(sentences) - 1} more files and sets are missing)"
+    others = len(sentences) - 1
+    missing = f"{others} more files and sets are" if others > 1 else "one more file or set is"
+    return f"{sentences[0]} ({missing} missing)"
