@@ -54,7 +54,8 @@ def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             group = name if metric == "distance" else ""
             look = {"x": list(dict.fromkeys(rows["layer"])), **point_look(symbol, name)}
             lines.append(Line(name, colour, data, 1, column, group, look))
-    middle = table[np.isclose(table["alpha"], 0.5)]
+    off = (table["alpha"] - 0.5).abs()
+    middle = table[np.isclose(off, off.min())]
     nearer = times_nearer.by_setting(table)
     figure = draw(
         lines,
