@@ -92,3 +92,13 @@ def test_the_live_page_states_means_over_pairs_layers_and_seeds() -> None:
     text = live.halfway(pd.DataFrame(rows), {"digits-mlp": "Digits MLP"})
     numbers = re.findall(r">([\d.]+)<", text)
     assert numbers == ["0.03", "0.3", "0.30", "0.90", "0.15", "0.45", "0.015", "0.045"]
+
+
+def test_a_table_may_repeat_its_index(table: pd.DataFrame) -> None:
+    def doubled(table: pd.DataFrame) -> Sample:
+        rows = table[table["x"] == 0].assign(twice=2 * table["y"])
+        return Sample(rows["twice"].to_numpy(float), rows["seed"].tolist(), "rows", np.mean)
+
+    joined = pd.concat([table, table.assign(setting="c")])
+    found = Measure(doubled, "{:g}".format).by_setting(joined)
+    assert {name: one.value for name, one in found.items()} == {"a": 3, "b": 8, "c": 14 / 3}

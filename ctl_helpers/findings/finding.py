@@ -74,7 +74,9 @@ class Measure:
             tables: of several settings, with a column ``setting``, in the measure's order.
             arguments: the measure's own.
         """
-        parts = [dict(iter(table.groupby("setting", sort=False))) for table in tables]
+        # A table that a notebook has put together may have an index that repeats itself.
+        fresh = [table.reset_index(drop=True) for table in tables]
+        parts = [dict(iter(table.groupby("setting", sort=False))) for table in fresh]
         common = [name for name in parts[0] if all(name in part for part in parts)]
         name = title(self.name, [table.attrs.get("table", "") for table in tables], arguments)
         samples = {
