@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from functools import partialmethod
-from itertools import combinations, permutations
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial, partialmethod
+from itertools import combinations, permutations, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,35 +24,30 @@ from ctl_helpers.findings import claims, verdicts
 from ctl_helpers.findings.finding import MEASURES
 from ctl_helpers.findings.replicates import Sample
 from ctl_helpers.project import SettingError
-from ctl_helpers.results.labels import MAIN_PARADIGMS
 from ctl_helpers.settings.schema import Section
 from ctl_helpers.site import claim_pages
 
 SEEDS = (0, 1, 2)
 PAIRS = list(combinations("abc", 2))
 LAYERS = {"first": 1.0, "last": 3.0}  # layer → by what its distance is multiplied
+Number = Callable[[pd.Series], float] | float
 
 # Tables such as the notebooks store, with numbers that are set from outside.
 
 
 def linearity(
-    labels: Sequence[Mapping[str, object]],
-    distance: Callable[[pd.Series], float] | float = 0.01,
-    baseline: Callable[[pd.Series], float] | float = 0.2,
-    coef: Callable[[pd.Series], float] | float = 1.0,
+    labels: Iterable[Mapping[str, object]],
+    distance: Number = 0.01,
+    baseline: Number = 0.2,
+    coef: Number = 1.0,
 ) -> pd.DataFrame:
     """Rows as ``ctl.compare`` gives them, for every seed, layer and set of labels."""
-    rows = []
-    for seed in SEEDS:
-        for known in labels:
-            for layer, factor in LAYERS.items():
-                place = {"seed": seed, **known, "layer": layer}
-                for metric, value in {
-                    "distance": distance, "baseline": baseline, "coef": coef,
-                }.items():  # fmt: skip
-                    found = value(pd.Series(place)) if callable(value) else value
-                    grown = found * (1 if metric == "coef" else factor)
-                    rows.append({**place, "metric": metric, "mean": grown})
+    values, rows = {"distance": distance, "baseline": baseline, "coef": coef}, []
+    for seed, known, layer, (metric, value) in product(SEEDS, labels, LAYERS, values.items()):
+        place = {"seed": seed, **known, "layer": layer}
+        found = value(pd.Series(place)) if callable(value) else value
+        factor = 1 if metric == "coef" else LAYERS[layer]
+        rows.append({**place, "metric": metric, "mean": found * factor})
     return pd.DataFrame(rows)
 
 
@@ -87,16 +83,14 @@ def controls(apart: float, other: float, coef: float) -> pd.DataFrame:
 
 def barriers(rise: float, barrier: float = 0.0, start: float = 1.0) -> pd.DataFrame:
     """Numbers grow with the seed, 1, 2 and 5 times; rises on the first task are ``start`` times."""
-    rows = [
+    return pd.DataFrame(
         {
             "seed": seed, "i": i, "j": j, "task": task, "barrier": barrier * (1 + seed**2),
             "rise": rise * (1 + seed**2) * (start if task == "start" else 1),
         }
-        for seed in SEEDS
-        for i, j in PAIRS
+        for seed, (i, j) in product(SEEDS, PAIRS)
         for task in (i, j, "start")
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
+    )  # fmt: skip
 
 
 def triples(ratio: float | None = None) -> pd.DataFrame:
@@ -104,15 +98,14 @@ def triples(ratio: float | None = None) -> pd.DataFrame:
 
     All are linear, but for that one where its ratio is over 1.1.
     """
-    rows = [
+    table = pd.DataFrame(
         {
             "seed": seed, "i": i, "j": j, "k": k, "group": "near tasks",
             "premise": (4.0 + number) / 100, "conclusion": (9.0 - number) / 100,
         }
         for seed in SEEDS
         for number, (i, j, k) in enumerate(permutations("abc"))
-    ]  # fmt: skip
-    table = pd.DataFrame(rows)
+    )  # fmt: skip
     if ratio is not None:
         table.loc[table.index[-1], "conclusion"] = ratio * table["premise"].iloc[-1]
     return table
@@ -138,26 +131,19 @@ def spawning(barrier: Sequence[float], distance: Sequence[float]) -> pd.DataFram
 
 def induced(gap: Callable[[float], float], jensen: float = -0.1) -> pd.DataFrame:
     """Errors of (k + 1)(α − α²); both ends are exact."""
-    rows = []
-    for seed in SEEDS:
-        for k in (0, 1, 5):
-            for alpha in np.linspace(0, 1, 6):
-                error = (k + 1) * alpha * (1 - alpha)
-                rows.append({"seed": seed, "k": k, "alpha": alpha, "error": error})
-    table = pd.DataFrame(rows)
-    return table.assign(gap=table["error"].map(gap), jensen=jensen)
+    points = product(SEEDS, (0, 1, 5), np.linspace(0, 1, 6))
+    table = pd.DataFrame(points, columns=["seed", "k", "alpha"])
+    error = (table["k"] + 1) * table["alpha"] * (1 - table["alpha"])
+    return table.assign(error=error, gap=error.map(gap), jensen=jensen)
 
 
 def many(curve: Mapping[int, float], coef: float = 1.0) -> pd.DataFrame:
     """Distances of equal weights; those of unequal ones are twice as large."""
-    labels = [
-        {"k": k, "weights": weights, "draw": draw}
-        for k in curve
-        for weights in ("equal", "unequal")
-        for draw in range(3)
-    ]
     return linearity(
-        labels,
+        [
+            {"k": k, "weights": weights, "draw": draw}
+            for k, weights, draw in product(curve, ("equal", "unequal"), range(3))
+        ],
         distance=lambda row: curve[row.k] * (2 if row.weights == "unequal" else 1),
         coef=coef,
     )
@@ -167,29 +153,30 @@ def averages(gap: float, distance: float, coef: float) -> dict[str, pd.DataFrame
     """Section 4.2's tables: accuracies ``gap`` apart, the more so for every second triple."""
     triples = list(combinations("abcde", 3))
     ensemble = np.linspace(0.5, 0.9, len(triples))
-    ensembles = pd.DataFrame(
-        {
-            "models": ["; ".join(triple) for triple in triples],
-            "averaged": ensemble + gap * (-1) ** np.arange(len(triples)),
-            "ensemble": ensemble,
-        }
-    )
-    means = {"distance": distance, "baseline": 0.3, "coef": coef}
+    models = ["; ".join(triple) for triple in triples]
+    averaged = ensemble + gap * (-1) ** np.arange(len(triples))
+    means = {"distance": distance, "baseline": 0.3, "coef": coef}.items()
     averaging = pd.DataFrame(
         {"models": models, "layer": layer, "metric": metric, "mean": mean}
-        for models in ("a, b", "a, c")
-        for layer in ("first", "last")
-        for metric, mean in means.items()
+        for models, layer, (metric, mean) in product(("a, b", "a, c"), LAYERS, means)
     )
+    ensembles = pd.DataFrame({"models": models, "averaged": averaged, "ensemble": ensemble})
     tables = {"ensembles": ensembles, "averaging": averaging}
     return {
-        name: pd.concat([table.assign(seed=seed) for seed in (0, 1, 2)])
+        name: pd.concat([table.assign(seed=seed) for seed in SEEDS])
         for name, table in tables.items()
     }
 
 
 FEWER = {0: 0.4, 1: 0.3, 5: 0.2, 20: 0.05}
+PEAK = {0.0: 0.1, 0.5: 0.3, 1.0: 0.2}
+MORE = {2: 0.01, 3: 0.02, 8: 0.03}
 LOG5 = np.log2(5)
+FALLING = spawning((1.0, 0.5, 0.1), (0.2, 0.1, 0.06))
+RISING = direction(distance=lambda row: 0.04 * row.alpha * far(row))
+UNEVEN = direction(distance=lambda row: 0.02 * far(row) * (2 if row.layer == "last" else 1))
+LONGER = direction(coef=lambda row: 1 + 0.1 * (row.alpha - 0.5))
+LONGER_AT_LAST = direction(coef=lambda row: 1 + (row.layer == "last") * 0.1 * (row.alpha - 0.5))
 
 # Measure, the tables it takes, its answer. Layers weigh 1 and 3, so a mean over layers is twice,
 # and a median the mean of 1 and 3 likewise.
@@ -198,21 +185,11 @@ KNOWN = [
     ("loss_rise", [barriers(0.2, start=3)], 1.2, {"tasks": "pretraining"}),
     ("loss_rise", [barriers(0.2, start=3)], 0.4, {"tasks": "both"}),
     ("loss_barrier", [barriers(0.2, 0.03)], 0.06),
-    ("times_nearer", [direction(distance=lambda row: 0.04 * row.alpha * far(row))], 10),
-    (
-        "times_nearer",
-        [direction(distance=lambda row: 0.02 * far(row) * (2 if row.layer == "last" else 1))],
-        5,
-        {"at": "least"},
-    ),
-    ("worst_distance", [direction(distance=lambda row: 0.04 * row.alpha * far(row))], 0.09),
-    ("length_error", [direction(coef=lambda row: 1 + 0.1 * (row.alpha - 0.5))], 0.05 / 3),
-    (
-        "length_error",
-        [direction(coef=lambda row: 1 + (row.layer == "last") * 0.1 * (row.alpha - 0.5))],
-        0.025,
-        {"at": "most"},
-    ),
+    ("times_nearer", [RISING], 10),
+    ("times_nearer", [UNEVEN], 5, {"at": "least"}),
+    ("worst_distance", [RISING], 0.09),
+    ("length_error", [LONGER], 0.05 / 3),
+    ("length_error", [LONGER_AT_LAST], 0.025, {"at": "most"}),
     ("times_farther", [controls(0.07, 0.05, 0.5)], 5),
     ("length_drop", [controls(0.07, 0.05, 0.7)], 0.3),
     ("worst_ratio", [triples(8)], 8),
@@ -221,41 +198,26 @@ KNOWN = [
     ("counterexamples", [triples(2)], 1 / 18),
     ("nonlinear_thirds", [triples(2)], 1 / 18),
     ("premise_rank", [triples()], -1),
-    ("share_left", [spawning((1.0, 0.5, 0.1), (0.2, 0.1, 0.06))], 0.3),
+    ("share_left", [FALLING], 0.3),
     ("share_left", [spawning((1.0, 0.5, 0.2), (0.2, 0.1, 0.01))], 0.2),
     ("share_left", [spawning((0.005, 0.02, 0.009), (0.2, 0.1, 0.01))], 0.05),
-    (
-        "spawned",
-        [spawning((1.0, 0.5, 0.1), (0.2, 0.1, 0.06))],
-        1,
-        {"name": "barrier", "at": "first"},
-    ),
-    (
-        "spawned",
-        [spawning((1.0, 0.5, 0.1), (0.2, 0.1, 0.06))],
-        0.11,
-        {"name": "rise", "at": "last"},
-    ),
-    (
-        "spawned",
-        [spawning((1.0, 0.5, 0.1), (0.2, 0.1, 0.06))],
-        0.06,
-        {"name": "distance", "at": "last"},
-    ),
+    ("spawned", [FALLING], 1, {"name": "barrier", "at": "first"}),
+    ("spawned", [FALLING], 0.11, {"name": "rise", "at": "last"}),
+    ("spawned", [FALLING], 0.06, {"name": "distance", "at": "last"}),
     ("gap_rank", [induced(lambda error: error**2)], 1),
     ("gap_rank", [induced(lambda error: 2 - error)], -1),
     ("broken_steps", [induced(lambda error: 2**0.5 * error)], 0),
     ("broken_steps", [induced(lambda error: 2 * error)], 1),
     ("broken_steps", [induced(lambda error: error, jensen=0.1)], 1),
-    ("growth", [many({2: 0.01, 3: 0.02, 8: 0.03})], 3),
-    ("largest_mix", [many({2: 0.01, 3: 0.02, 8: 0.03})], 0.18),
-    ("largest_mix_length", [many({2: 0.01, 3: 0.02, 8: 0.03}, coef=0.95)], 0.05),
+    ("growth", [many(MORE)], 3),
+    ("largest_mix", [many(MORE)], 0.18),
+    ("largest_mix_length", [many(MORE, coef=0.95)], 0.05),
     ("kept", [factor("pretrain_epochs", FEWER)], 0.125),
-    ("kept", [factor("replaced", {0.0: 0.1, 0.5: 0.3, 1.0: 0.2})], 2),
+    ("kept", [factor("replaced", PEAK)], 2),
     ("kept_of_baseline", [factor("pretrain_epochs", FEWER)], 0.125),
     ("kept_of_baseline", [factor("pretrain_epochs", FEWER, baseline=7)], 1),
     ("trend", [factor("pretrain_epochs", FEWER)], -1),
-    ("trend", [factor("replaced", {0.0: 0.1, 0.5: 0.3, 1.0: 0.2})], 0.5),
+    ("trend", [factor("replaced", PEAK)], 0.5),
     ("change", [factor("finetune_epochs", {0: 0.0, 1: 0.1, 5: 0.2, 20: 0.5})], LOG5),
     ("change", [factor("replaced", {0.0: 0.5, 1.0: 0.1})], LOG5),
     (
@@ -285,11 +247,6 @@ def test_a_measure_gives_the_known_answer_inside_its_interval(
     turned = [table[::-1].assign(setting="x") for table in tables]
     if name not in ("times_farther", "length_drop"):  # these know layers by their order
         assert MEASURES[name](*turned, **arguments).effect == pytest.approx(answer)
-
-
-def test_every_measure_that_a_claim_names_is_used_once_declared() -> None:
-    named = {condition.measure for row in claims.load().values() for condition in row.conditions}
-    assert named <= MEASURES.keys()
 
 
 def test_an_interval_draws_seeds_and_within_them_their_replicates() -> None:
@@ -332,8 +289,7 @@ def test_a_seed_that_lacks_a_point_is_left_out_of_a_ratio() -> None:
 def test_few_results_give_no_number_or_no_interval() -> None:
     one = factor("finetune_epochs", {0: 0.0, 1: 0.1})
     assert np.isnan(MEASURES["change"](one).effect)
-    alone = spawning((1.0, 0.5, 0.1), (0.2, 0.1, 0.06)).query("seed == 0")
-    sample = MEASURES["share_left"](alone)
+    sample = MEASURES["share_left"](FALLING.query("seed == 0"))
     assert (sample.interval(), sample.replicates) == (None, "1 seed")
     assert MEASURES["times_nearer"](direction()).replicates == "9 pairs of 3 seeds"
     # Layers of one pair of networks are no replicates.
@@ -422,13 +378,68 @@ def test_a_verdict_that_its_interval_does_not_settle_is_not_clear(store) -> None
     assert "<td>✓ holds, not clearly</td>" in claim_pages.dashboard(found).data
 
 
-def by_label(labels: Sequence[Mapping[str, str]], distance: float, baseline: float) -> pd.DataFrame:
+def by_label(labels: list[dict[str, Any]], distance: float, baseline: float) -> pd.DataFrame:
     return pd.concat(linear.features(distance, baseline, **known) for known in labels)
 
 
-def costs(**of: tuple[float, float]) -> pd.DataFrame:
-    seconds, sizes = ({way: both[part] for way, both in of.items()} for part in (0, 1))
-    return linear.cost("seconds", **seconds).merge(linear.cost("bytes", **sizes))
+def stored(holds: bool) -> dict[str, dict[str, pd.DataFrame]]:
+    """Tables of each section: with what the paper says, or with the opposite."""
+
+    def either(said: Any, opposite: Any) -> Any:
+        return said if holds else opposite
+
+    edits = partial(
+        editing.edits, distance=either(0.001, 0.1), baseline=0.3, coef=either(0.95, 0.7)
+    )
+    near = {0.0: 0.4, 0.5: 0.2, 1.0: 0.05}
+    ablated = either((0.76, 0.78, 0.78, 0.77, 0.79), (0.76, 0.7, 0.7, 0.7, 0.7))
+    return {
+        "3": {
+            "spawning": spawning(*either(((1.0, 0.5, 0.02), (0.2, 0.1, 0.01)),
+                                         ((0.1, 0.5, 1.0), (0.1, 0.1, 0.2)))),
+            "induced": induced(lambda error: error if holds else 1 - error),
+        },
+        "4.1": either(GOOD, BAD),
+        "4.2": averages(either(0.001, 0.2), either(0.01, 0.2), either(1.0, 0.5)),
+        "4.2.many": {"many": many(either({2: 0.005, 8: 0.01}, {2: 0.01, 8: 0.09}))},
+        "4.3": {
+            "eq2": edits(editing.PAIRS),
+            "eq3": edits(editing.TASKS),
+            "stitched_addition": editing.stitched(
+                *either(((0.8, 0.7), 0.0), ((0.55, 0.45), 0.3))),
+            "stitched_negation": editing.negated(*either((0.2, 0.79), (0.7, 0.4))),
+            "theorem": editing.theorem(times=either(0.4, 10)),
+        },
+        "5.epochs": {
+            "pretraining": factor(
+                "pretrain_epochs", either({0: 0.4, 5: 0.2, 20: 0.05}, {0: 0.05, 5: 0.2, 20: 0.4})),
+            "finetuning": factor(
+                "finetune_epochs", either({0: 0.0, 1: 0.1, 20: 0.11}, {0: 0.0, 1: 0.01, 20: 0.5})),
+        },
+        "5.similarity": {
+            "to_pretraining": factor("replaced", either(near, {0.0: 0.2, 0.5: 0.3, 1.0: 0.4})),
+            "to_each_other": factor("replaced", either({0.0: 0.1, 1.0: 0.11}, near)),
+        },
+        "5.curvature": {
+            "regression": curvature.regression(
+                lambda table: table["product"] if holds else table["curvature"] ** 3)
+        },
+        "A": {
+            "single": linear.taylor_single(),
+            "taylor": by_label([{"i": task} for task in linear.TASKS], 0.1, 0.2),
+            "ctl": by_label(
+                [{"i": i, "j": j, "alpha": 0.5} for i, j in PAIRS], either(0.001, 0.1), 0.1),
+        },
+        "linear": {
+            "single": linear.single(0.9, *either((0.8, 0.89), (0.89, 0.7))),
+            "addition": linear.addition(either(0.7, 0.8), *ablated),
+            "maps": linear.maps(*either((2, 6, 8), (8, 6, 2)), representation=either(0.05, 2.0)),
+            "cosines": linear.cosines(*either((0.2, 0.3, 0.1), (0.1, 0.1, 0.3))),
+            "interference": linear.moved(*either((0.5, 0.3, 0.2), (0.2, 0.3, 0.5))),
+            "cost": linear.cost("seconds", 1.0, *either((2.5, 0.9), (1.5, 1.4))).merge(
+                linear.cost("bytes", 1.0, *either((2.0, 0.8), (1.2, 1.3)))),
+        },
+    }  # fmt: skip
 
 
 def test_every_claim_can_hold_and_fail(store, monkeypatch) -> None:
@@ -439,109 +450,8 @@ def test_every_claim_can_hold_and_fail(store, monkeypatch) -> None:
     everywhere = plain.model_copy(update={"sections": numbers})
     monkeypatch.setattr(settings, "names", lambda: ["digits-mlp"])
     monkeypatch.setattr(settings, "describe", lambda name: everywhere)
-
-    falling, rising = {0: 0.4, 5: 0.2, 20: 0.05}, {0: 0.05, 5: 0.2, 20: 0.4}
-    near, far = {0.0: 0.4, 0.5: 0.2, 1.0: 0.05}, {0.0: 0.2, 0.5: 0.3, 1.0: 0.4}
-    flat, steep = {0: 0.0, 1: 0.1, 20: 0.11}, {0: 0.0, 1: 0.01, 20: 0.5}
-    stored = {
-        "holds": {
-            "3": {
-                "spawning": spawning((1.0, 0.5, 0.02), (0.2, 0.1, 0.01)),
-                "induced": induced(lambda error: error),
-            },
-            "4.1": GOOD,
-            "4.2": averages(gap=0.001, distance=0.01, coef=1.0),
-            "4.2.many": {"many": many({2: 0.005, 8: 0.01})},
-            "4.3": {
-                "eq2": editing.edits(editing.PAIRS, 0.001, 0.3, 0.95),
-                "eq3": editing.edits(editing.TASKS, 0.001, 0.3, 0.95),
-                "stitched_addition": editing.stitched((0.8, 0.7), 0.0),
-                "stitched_negation": editing.negated(0.2, 0.79),
-                "theorem": editing.theorem(times=0.4),
-            },
-            "5.epochs": {
-                "pretraining": factor("pretrain_epochs", falling),
-                "finetuning": factor("finetune_epochs", flat),
-            },
-            "5.similarity": {
-                "to_pretraining": factor("replaced", near),
-                "to_each_other": factor("replaced", {0.0: 0.1, 1.0: 0.11}),
-            },
-            "5.curvature": {"regression": curvature.regression(lambda table: table["product"])},
-            "A": {
-                "single": linear.taylor_single(),
-                "taylor": by_label([{"i": task} for task in linear.TASKS], 0.1, 0.2),
-                "ctl": by_label(
-                    [{"i": i, "j": j, "alpha": 0.5} for i, j in linear.PAIRS], 0.001, 0.1
-                ),
-            },
-            "linear": {
-                "single": linear.single(full=0.9, tangent=0.8, attention_weights=0.89),
-                "addition": linear.addition(
-                    full=0.7,
-                    tangent=0.76,
-                    attention_weights=0.78,
-                    attention=0.78,
-                    block_weights=0.77,
-                    block=0.79,
-                ),
-                "maps": linear.maps(dict(zip(MAIN_PARADIGMS, (2, 6, 8), strict=True)), 0.05, 0.5),
-                "cosines": linear.cosines(full=0.2, tangent=0.3, attention_weights=0.1),
-                "interference": linear.moved(full=0.5, tangent=0.3, attention_weights=0.2),
-                "cost": costs(full=(1.0, 1.0), tangent=(2.5, 2.0), attention_weights=(0.9, 0.8)),
-            },
-        },
-        "fails": {
-            "3": {
-                "spawning": spawning((0.1, 0.5, 1.0), (0.1, 0.1, 0.2)),
-                "induced": induced(lambda error: 1 - error),
-            },
-            "4.1": BAD,
-            "4.2": averages(gap=0.2, distance=0.2, coef=0.5),
-            "4.2.many": {"many": many({2: 0.01, 8: 0.09})},
-            "4.3": {
-                "eq2": editing.edits(editing.PAIRS, 0.1, 0.3, 0.7),
-                "eq3": editing.edits(editing.TASKS, 0.1, 0.3, 0.7),
-                "stitched_addition": editing.stitched((0.55, 0.45), 0.3),
-                "stitched_negation": editing.negated(0.7, 0.4),
-                "theorem": editing.theorem(times=10),
-            },
-            "5.epochs": {
-                "pretraining": factor("pretrain_epochs", rising),
-                "finetuning": factor("finetune_epochs", steep),
-            },
-            "5.similarity": {
-                "to_pretraining": factor("replaced", far),
-                "to_each_other": factor("replaced", near),
-            },
-            "5.curvature": {
-                "regression": curvature.regression(lambda table: table["curvature"] ** 3)
-            },
-            "A": {
-                "single": linear.taylor_single(),
-                "taylor": by_label([{"i": task} for task in linear.TASKS], 0.1, 0.2),
-                "ctl": by_label(
-                    [{"i": i, "j": j, "alpha": 0.5} for i, j in linear.PAIRS], 0.1, 0.1
-                ),
-            },
-            "linear": {
-                "single": linear.single(full=0.9, tangent=0.89, attention_weights=0.7),
-                "addition": linear.addition(
-                    full=0.8,
-                    tangent=0.76,
-                    attention_weights=0.7,
-                    attention=0.7,
-                    block_weights=0.7,
-                    block=0.7,
-                ),
-                "maps": linear.maps(dict(zip(MAIN_PARADIGMS, (8, 6, 2), strict=True)), 2.0, 0.5),
-                "cosines": linear.cosines(full=0.1, tangent=0.1, attention_weights=0.3),
-                "interference": linear.moved(full=0.2, tangent=0.3, attention_weights=0.5),
-                "cost": costs(full=(1.0, 1.0), tangent=(1.5, 1.2), attention_weights=(1.4, 1.3)),
-            },
-        },
-    }
-    for word, sections in stored.items():
+    for word in ("holds", "fails"):
+        sections = stored(word == "holds")
         sections["4.3.text"] = sections["4.3"] | sections["4.2.many"]
         for section, tables in sections.items():
             store(section, "digits-mlp", tables)
@@ -570,11 +480,7 @@ def test_networks_of_another_kind_have_their_own_page() -> None:
 
 
 BROKEN = [
-    (
-        "measure: worst_distance",
-        "measure: nearness",
-        "no measure 'nearness'; there are ['ablation_",
-    ),
+    (": worst_distance", ": nearness", "no measure 'nearness'; there are ['ablation_"),
     ("at_most: 0.1", "at_most: low", "'ctl.conditions.0.at_most': input should be a valid number"),
     ("at_most: 0.1", "at_most: 0.1, at_least: 0", "has at_least or at_most, not both"),
     ("at_most: 0.1, ", "", "the first condition needs at_least or at_most"),
@@ -647,19 +553,19 @@ def test_a_page_closes_with_the_verdicts_of_its_own_settings(store) -> None:
     store("4.1", "digits-mlp", {**GOOD, "barriers": barriers(0.06)})
     store("4.1", "mnist-mlp", BAD)
     link = '<a href="claims.html#claim-lmc-fails">lmc-fails</a>'
-    both = claim_pages.verdict_lines(
-        {"digits-mlp": "Digits MLP", "mnist-mlp": "MNIST MLP"}, "4.1"
-    ).data
-    assert f"- {link}: ✓ holds, not clearly (Digits MLP) and ✗ fails (MNIST MLP)." in both
-    one = claim_pages.verdict_lines(
-        {"digits-mlp": "Digits MLP", "scenes-resnet": "Scenes ResNet"}, "4.1"
-    ).data
+    titles = {
+        "digits-mlp": "Digits MLP", "mnist-mlp": "MNIST MLP", "scenes-resnet": "Scenes ResNet"
+    }  # fmt: skip
+
+    def lines(*names: str) -> str:
+        return claim_pages.verdict_lines({name: titles[name] for name in names}, "4.1").data
+
+    both = f"- {link}: ✓ holds, not clearly (Digits MLP) and ✗ fails (MNIST MLP)."
+    assert both in lines("digits-mlp", "mnist-mlp")
+    one = lines("digits-mlp", "scenes-resnet")
     assert f"- {link}: ✓ holds, not clearly (Digits MLP)." in one
     assert "MNIST" not in one
-    assert (
-        claim_pages.verdict_lines({"scenes-resnet": "Scenes ResNet"}, "4.1").data
-        == "*Not run yet.*"
-    )
+    assert lines("scenes-resnet") == "*Not run yet.*"
 
 
 @pytest.mark.slow

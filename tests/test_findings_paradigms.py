@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from itertools import combinations, product
 
 import numpy as np
@@ -19,68 +19,75 @@ SEEDS = (0, 1)
 TASKS = ("a", "b", "c")
 PAIRS = list(combinations(TASKS, 2))
 SHIFT = {"a": -0.02, "b": 0.0, "c": 0.02}  # so that tasks differ, and their mean does not
+WAYS = (*MAIN, *VARIANTS[1:])
+
+# Tables with a number a paradigm, in the order of WAYS.
 
 
-def by_task(of: Mapping[str, float], column: str = "accuracy") -> pd.DataFrame:
+def by_way(numbers: Iterable[float]) -> list[tuple[str, float]]:
+    return [(str(way), number) for way, number in zip(WAYS, numbers, strict=False)]
+
+
+def by_task(*numbers: float) -> pd.DataFrame:
     """A row a seed × paradigm × task, with its number."""
-    found = pd.DataFrame(product(SEEDS, of, TASKS), columns=["seed", "paradigm", "task"])
-    return found.assign(**{column: found.paradigm.map(of) + found.task.map(SHIFT)})
+    return pd.DataFrame(
+        {"seed": seed, "paradigm": way, "task": task, "accuracy": value + SHIFT[task]}
+        for seed, (way, value), task in product(SEEDS, by_way(numbers), TASKS)
+    )
 
 
-def single(**of: float) -> pd.DataFrame:
-    own = by_task({way.replace("_", "-"): value for way, value in of.items()})
-    other = own.assign(network="PT", accuracy=0.1)
-    return pd.concat([own.assign(network=own.task), other])
+def single(*numbers: float) -> pd.DataFrame:
+    own = by_task(*numbers)
+    return pd.concat([own.assign(network=own.task), own.assign(network="PT", accuracy=0.1)])
 
 
-def addition(**of: float) -> pd.DataFrame:
+def addition(*numbers: float) -> pd.DataFrame:
     """Its share is half of its accuracy; rows that should not count are far off."""
-    known = {way.replace("_", "-"): value for way, value in of.items()}
-    table = by_task(known).assign(split="test", chosen=True)
+    table = by_task(*numbers).assign(split="test", chosen=True)
     table["share"] = table.accuracy / 2
     others = [table.assign(chosen=False, accuracy=9), table.assign(split="held-out", accuracy=9)]
     return pd.concat([table, *others])
 
 
-def maps(low: Mapping[str, int], representation: float, classification: float) -> pd.DataFrame:
+def maps(*low: int, representation: float, classification: float = 0.5) -> pd.DataFrame:
     """On a plane of 4 × 4 points, how many are disentangled; beyond 1 the given errors."""
     alphas, found = (-2.0, 0.0, 1.5, 2.0), []
-    for seed, way, (i, j), measure in product(SEEDS, MAIN, PAIRS, Output):
+    for seed, (way, count), (i, j), measure in product(SEEDS, by_way(low), PAIRS, Output):
         for number, (a, b) in enumerate(product(alphas, repeat=2)):
-            beyond = a > 1 and b > 1
             given = representation if measure == Output.REPRESENTATION else classification
-            error = given if beyond else 0.05 if number < low[way] else 0.5
+            error = given if a > 1 and b > 1 else 0.05 if number < count else 0.5
             point = {"alpha_i": a, "alpha_j": b, "measure": measure, "error": error}
             found.append({"seed": seed, "paradigm": way, "i": i, "j": j, **point})
     return pd.DataFrame(found)
 
 
-def cosines(**of: float) -> pd.DataFrame:
+def cosines(*numbers: float) -> pd.DataFrame:
     """Of either sign, and 1 on the diagonal."""
-    found = []
-    for seed, (way, value), i, j in product(SEEDS, of.items(), TASKS, TASKS):
-        sign = -1 if {i, j} == {"a", "b"} else 1
-        cosine = 1.0 if i == j else sign * value
-        found.append({"seed": seed, "paradigm": way.replace("_", "-"), "i": i, "j": j})
-        found[-1]["cosine"] = cosine
-    return pd.DataFrame(found)
+    return pd.DataFrame(
+        {
+            "seed": seed, "paradigm": way, "i": i, "j": j,
+            "cosine": 1.0 if i == j else -value if {i, j} == {"a", "b"} else value,
+        }
+        for seed, (way, value), i, j in product(SEEDS, by_way(numbers), TASKS, TASKS)
+    )  # fmt: skip
 
 
-def moved(**ratio: float) -> pd.DataFrame:
+def moved(*ratios: float) -> pd.DataFrame:
     """A vector moves its own task by 2, the others by 2 × the ratio."""
-    found = []
-    for seed, (way, value), i, task in product(SEEDS, ratio.items(), TASKS, TASKS):
-        change = 2.0 if i == task else 2 * value
-        found.append({"seed": seed, "paradigm": way.replace("_", "-"), "i": i, "task": task})
-        found[-1]["moved"] = change
-    return pd.DataFrame(found)
+    return pd.DataFrame(
+        {
+            "seed": seed, "paradigm": way, "i": i, "task": task,
+            "moved": 2.0 if i == task else 2 * value,
+        }
+        for seed, (way, value), i, task in product(SEEDS, by_way(ratios), TASKS, TASKS)
+    )  # fmt: skip
 
 
-def cost(column: str, **of: float) -> pd.DataFrame:
+def cost(column: str, *numbers: float) -> pd.DataFrame:
     """Three repetitions, of which the last is slow for everything."""
     return pd.DataFrame(
-        {"seed": 0, "paradigm": way.replace("_", "-"), "repetition": n, column: value * slow}
-        for (way, value), (n, slow) in product(of.items(), enumerate((1, 1, 50)))
+        {"seed": 0, "paradigm": way, "repetition": n, column: value * slow}
+        for (way, value), (n, slow) in product(by_way(numbers), enumerate((1, 1, 50)))
     )
 
 
@@ -126,14 +133,12 @@ def test_the_taylor_models_error_over_that_of_mixing() -> None:
     assert ">2.5 times</span> as large" in text
 
 
-SINGLE = single(full=0.7, tangent=0.5, attention_weights=0.75)
-ADDED = addition(full=0.8, tangent=0.6, attention_weights=0.7)
-ROWS = addition(
-    full=0.1, tangent=0.6, attention_weights=0.7, attention=0.65, block_weights=0.8, block=0.9
-)
-PLANES = maps({"full": 2, "tangent": 6, "attention-weights": 4}, 0.02, 0.45)
-ANGLES = cosines(full=0.3, tangent=0.2, attention_weights=0.1)
-MOVED = moved(full=0.5, tangent=0.3, attention_weights=0.25)
+SINGLE = single(0.7, 0.5, 0.75)
+ADDED = addition(0.8, 0.6, 0.7)
+ROWS = addition(0.1, 0.6, 0.7, 0.65, 0.8, 0.9)
+PLANES = maps(2, 6, 4, representation=0.02, classification=0.45)
+ANGLES = cosines(0.3, 0.2, 0.1)
+MOVED = moved(0.5, 0.3, 0.25)
 OURS, TANGENT = {"paradigm": "attention-weights"}, {"paradigm": "tangent"}
 
 
@@ -181,7 +186,7 @@ def test_an_ablation_is_of_seeds_that_ran_all_rows() -> None:
 
 @pytest.mark.parametrize("value", ["seconds", "bytes"])
 def test_what_a_step_costs_is_a_ratio_of_medians(value: str) -> None:
-    table = cost(value, full=2.0, tangent=5.0, attention_weights=1.6)
+    table = cost(value, 2.0, 5.0, 1.6)
     assert effect("step_cost", table, value=value, **TANGENT) == pytest.approx(2.5)
     assert effect("step_cost", table, value=value, **OURS) == pytest.approx(0.8)
 
@@ -214,7 +219,7 @@ def test_one_rate_is_compared_over_the_seeds_that_ran_it() -> None:
 
 
 def test_table_2_leaves_out_seeds_without_all_rows() -> None:
-    alone = of(single(**{name.replace("-", "_"): 0.9 for name in VARIANTS}))
+    alone = of(single(*[0.9] * len(WAYS)))
     more = of(ROWS[ROWS["paradigm"].isin(MAIN)]).assign(seed=7, accuracy=0, share=0)
     rows = cells(paradigms.ablation(pd.concat([of(ROWS), more]), alone, PANELS))
     assert rows[0] == ["(1) linear layers only", "90.0 / 70.0 / 35.0", "89.55 / 78.37 / 87.42"]
@@ -239,7 +244,7 @@ def test_sentences_quote_their_findings() -> None:
         ">0.50</span>"
     )
     assert ">38%</span> of the plane for tangent space" in paradigms.regions(of(PLANES), PANELS)
-    time = cost("seconds", full=2.0, tangent=5.0, attention_weights=1.6)
+    time = cost("seconds", 2.0, 5.0, 1.6)
     rows = cells(paradigms.costs(of(time.assign(bytes=time["seconds"])), PANELS))
     assert rows[1][1].count(">2.50</span>") == 2
     linear = pd.concat(
