@@ -20,11 +20,13 @@ from ctl_helpers.figures import (
     statistics,
     theory,
 )
+from ctl_helpers.figures.drawing import Figure
 from ctl_helpers.figures.frame import PANEL
 from ctl_helpers.findings import words
 from ctl_helpers.results.labels import PairControl
 
 PANELS = {"one": "Setting one", "two": "Setting two"}
+ONE = {"one": "Setting one"}
 
 
 @pytest.fixture
@@ -40,17 +42,31 @@ def everywhere(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(copies, ignore_index=True)
 
 
-def test_direction_shows_the_chosen_pair(measured) -> None:
+def title(figure: Figure) -> str:
+    """A figure's title, of a figure that speaks and whose parts have the heights it tells."""
+    meta, text = figure.layout.meta, figure.layout.title.text.replace("<br>", " ")
+    assert meta["alt"].startswith(f"{text}. ")
+    assert meta["takeaway"] == text
+    assert meta["min_width"] >= PANEL
+    heights = meta["heights"]
+    assert figure.layout.height == sum(heights.values())
+    above = heights["title"] + heights["controls"]
+    assert figure.layout.margin.t == meta["margin"]["t"] + above
+    assert bool(heights["controls"]) == bool(meta["controls"])
+    return text
+
+
+def labels(figure: Figure, menu: int = 0) -> list[str]:
+    """What a menu offers."""
+    return [button.label for button in figure.layout.updatemenus[menu].buttons]
+
+
+def test_direction_shows_the_chosen_pair_and_first_the_mean(measured) -> None:
     table = measured.table()
     figure = linearity.direction(everywhere(table), PANELS)
     pairs, alphas = figure.layout.updatemenus
-    assert [button.label for button in pairs.buttons] == [
-        "mean over pairs",
-        "a – b",
-        "a – c",
-        "b – c",
-    ]
-    assert [button.label for button in alphas.buttons] == ["every α", "α = 0.25", "α = 0.5"]
+    assert labels(figure) == ["mean over pairs", "a – b", "a – c", "b – c"]
+    assert labels(figure, 1) == ["every α", "α = 0.25", "α = 0.5"]
     (change,) = pairs.buttons[2].args
     for trace, y, above in zip(figure.data, change["y"], change["error_y.array"], strict=True):
         metric, alpha = ("baseline", 0.25) if trace.name == "baseline" else ("distance", None)
@@ -59,10 +75,11 @@ def test_direction_shows_the_chosen_pair(measured) -> None:
         assert list(trace.x) == rows["layer"].tolist()
         assert y == pytest.approx(rows["mean"].tolist(), rel=1e-3)
         assert above == pytest.approx((rows["q75"] - rows["mean"]).clip(0).tolist(), rel=1e-2)
-    (visible,) = [
-        button.args[0]["visible"] for button in alphas.buttons if button.label == "α = 0.5"
-    ]
+    visible = alphas.buttons[2].args[0]["visible"]
     assert visible == [trace.name in ("α = 0.5", "baseline") for trace in figure.data]
+    rows = table.query("metric == 'distance' and alpha == 0.25")
+    mean = rows.groupby("layer", sort=False)["mean"].mean().tolist()
+    assert list(figure.data[0].y) == pytest.approx(mean, rel=1e-3)
 
 
 def test_a_figure_of_pairs_offers_them_with_their_mean(measured) -> None:
@@ -84,14 +101,6 @@ def test_two_menus_do_not_widen_a_figure_of_one_panel(measured) -> None:
     figure = linearity.direction(measured.table().assign(setting=setting, seed=0), {setting: ""})
     assert len(figure.layout.updatemenus) == 2
     assert figure.layout.meta["min_width"] == PANEL
-
-
-def test_the_first_choice_is_the_mean_over_pairs(measured) -> None:
-    table = measured.table()
-    figure = linearity.direction(everywhere(table), PANELS)
-    rows = table.query("metric == 'distance' and alpha == 0.25")
-    expected = rows.groupby("layer", sort=False)["mean"].mean().tolist()
-    assert list(figure.data[0].y) == pytest.approx(expected, rel=1e-3)
 
 
 def test_length_shows_shares_of_samples(measured) -> None:
@@ -131,8 +140,7 @@ def test_paths_controls_and_triples_are_drawn(net, around, inputs, measured) -> 
     ]
     points = [sum(len(trace.y) for trace in figure.data) for figure in drawn]
     assert points == [2 * 2 * 3, 2 * 3 * 2 * 2, 2 * (2 + 2 * 3)]
-    for figure in drawn:
-        assert figure.layout.meta["alt"].startswith(figure.layout.title.text.split("<br>")[0])
+    assert all(map(title, drawn))
 
 
 def test_statistics_states_the_output_of_each_setting(measured) -> None:
@@ -142,12 +150,8 @@ def test_statistics_states_the_output_of_each_setting(measured) -> None:
     figure = statistics.statistics(everywhere(pd.concat(both)), PANELS)
     last = table[(table["layer"] == "4") & (table["metric"] == "coef")]["mean"].mean()
     assert f"the length from {last:.2f} to 0.88" in figure.layout.meta["alt"]
-    assert [trace.name for trace in figure.data[:4]] == [
-        "mixed",
-        "mixed",
-        "recomputed",
-        "recomputed",
-    ]
+    names = [trace.name for trace in figure.data[:4]]
+    assert names == ["mixed", "mixed", "recomputed", "recomputed"]
     lower = [trace for trace in figure.data if trace.name == "recomputed"][1]
     assert list(lower.y) == [0.875, 0.875]
 
@@ -160,6 +164,13 @@ def grid(**columns: list) -> pd.DataFrame:
     return pd.MultiIndex.from_product(columns.values(), names=columns).to_frame(index=False)
 
 
+def with_baseline(table: pd.DataFrame, distance: pd.Series) -> pd.DataFrame:
+    """Baselines of twice the distance, and coef 1."""
+    value = distance.where(table["metric"] != "baseline", 2 * distance)
+    value = value.where(table["metric"] != "coef", 1.0)
+    return table.assign(mean=value, q25=value / 2, median=value, q75=value * 2, n=10)
+
+
 def factor_table(layers=("first", "last"), settings=("one",), seeds=(0, 1)) -> pd.DataFrame:
     """Distances of 0 at epoch 0, else 0.1 · epochs, half of it in layers but the last."""
     table = grid(
@@ -168,10 +179,8 @@ def factor_table(layers=("first", "last"), settings=("one",), seeds=(0, 1)) -> p
     )  # fmt: skip
     value = 0.1 * table["pretrain_epochs"] * np.where(table["layer"] == layers[-1], 1, 0.5)
     value = value * np.where(table["seed"] == 0, 0.9, 1.1)
-    value = value.where(table["metric"] != "baseline", 2 * value)
-    value = value.where(table["metric"] != "coef", 1.0)
-    value = value.where(table["alpha"] == 0.5, 77.0)
-    return table.assign(mean=value, q25=value / 2, median=value, q75=value * 2, n=10)
+    table = with_baseline(table, value)
+    return table.assign(mean=table["mean"].where(table["alpha"] == 0.5, 77.0))
 
 
 def named(figure, name: str, filled: bool = False) -> list[int]:
@@ -187,7 +196,7 @@ def test_a_factor_is_shown_by_layer() -> None:
     table = factor_table(settings=["one", "two"])
     figure = factors.factor(table, PANELS)
     (menu,) = figure.layout.updatemenus
-    assert [button.label for button in menu.buttons] == ["mean over layers", "first", "last"]
+    assert labels(figure) == ["mean over layers", "first", "last"]
     one, two = named(figure, "1 − cosine at α = 0.5")
     (change,) = menu.buttons[2].args
     # At epoch 0 there is nothing to see on a log scale.
@@ -209,23 +218,22 @@ def test_a_factor_is_shown_by_layer() -> None:
 
 
 def test_a_factors_title_says_how_the_distance_goes() -> None:
-    def title(table: pd.DataFrame, panels: dict[str, str]) -> str:
-        figure = factors.factor(table, panels)
-        return figure.layout.title.text.replace("<br>", " ")
+    def said(table: pd.DataFrame, panels: dict[str, str]) -> str:
+        return title(factors.factor(table, panels))
 
     table = factor_table()
     panel = {"one": "Setting one (stand-in)"}
     start = "Epochs of pretraining from 0 to 4: the distance "
-    assert title(table, panel) == f"{start}rises from 0 to 0.3, mean over layers"
+    assert said(table, panel) == f"{start}rises from 0 to 0.3, mean over layers"
     later = table[table["pretrain_epochs"] > 0].assign(setting="two")
     mirrored = later.assign(pretrain_epochs=5 - later["pretrain_epochs"])
     both = pd.concat([later.assign(setting="one"), mirrored])
-    assert title(both, panel | {"two": "Other"}) == (
+    assert said(both, panel | {"two": "Other"}) == (
         "Epochs of pretraining from 1 to 4: the distance rises from 0.075 to 0.3 (Setting one) and "
         "falls from 0.3 to 0.075 (Other), mean over layers"
     )
     # Settings that are not shown have no say in it.
-    assert title(both, panel).endswith("rises from 0.075 to 0.3, mean over layers")
+    assert said(both, panel).endswith("rises from 0.075 to 0.3, mean over layers")
 
 
 def test_networks_of_other_layers_are_compared_by_depth() -> None:
@@ -239,7 +247,7 @@ def test_networks_of_other_layers_are_compared_by_depth() -> None:
 
 
 def test_one_seed_has_no_band() -> None:
-    figure = factors.factor(factor_table(seeds=[3]), {"one": "One"})
+    figure = factors.factor(factor_table(seeds=[3]), ONE)
     assert [trace.name for trace in figure.data if trace.fill] == []
     assert len(figure.data) == 3
 
@@ -261,26 +269,26 @@ def test_spawning_shows_the_barrier_and_the_distance() -> None:
         assert list(figure.data[place].y) == pytest.approx([scale * v for v in SPAWNED.values()])
     (band, _) = named(figure, "loss barrier", filled=True)
     assert list(figure.data[band].y) == [0.5, 0.25, 0.0005, 0.0015, 0.75, 1.5]
-    assert figure.layout.title.text.replace("<br>", " ") == (
+    assert title(figure) == (
         "Epochs before spawning from 0 to 8: the loss barrier falls from 1 to 0.001 nats (Setting "
         "one) and falls from 1 to 0.001 nats (Setting two); the distance of the features falls by "
         "1000 times"
     )
     # Where the distance does not fall, nothing is said of it.
     rising = spawning.spawning(spawned().assign(distance=0.1), PANELS)
-    assert "distance" not in rising.layout.title.text
+    assert "distance" not in title(rising)
 
 
 def test_curves_are_chosen_by_epoch() -> None:
     table = grid(setting=["one"], seed=[0, 1], k=list(SPAWNED), alpha=[0.0, 0.5, 1.0])
     height = table["k"].map(SPAWNED) * np.where(table["seed"] == 0, 0.5, 1.5)
     table["loss"] = 0.1 + 4 * table["alpha"] * (1 - table["alpha"]) * height
-    figure = spawning.curves(table, spawned(), {"one": "One"})
+    figure = spawning.curves(table, spawned(), ONE)
     assert list(figure.data[1].y) == pytest.approx([0.1, 0.6, 0.1])
     (menu,) = figure.layout.updatemenus
-    assert [button.label for button in menu.buttons] == ["every k", "k = 0", "k = 2", "k = 8"]
+    assert labels(figure) == ["every k", "k = 0", "k = 2", "k = 8"]
     assert menu.buttons[2].args[0]["visible"] == [False, True, False]
-    assert "falls from 1 to 0.001 nats" in figure.layout.title.text.replace("<br>", " ")
+    assert "falls from 1 to 0.001 nats" in title(figure)
     assert len({trace.line.color for trace in figure.data}) == 3
 
 
@@ -288,15 +296,14 @@ def test_induced_counts_what_is_over_the_bound() -> None:
     table = grid(setting=["one"], seed=[0], k=[0, 4], alpha=[0.0, 0.25, 0.5, 1.0])
     error = np.where(table["alpha"].isin([0, 1]), 1e-9, 0.1)
     table = table.assign(error=error, gap=error * math.sqrt(2) / 4)
-    figure = spawning.induced(table, {"one": "One"})
-    title = figure.layout.title.text.replace("<br>", " ")
-    assert "in all 4 cases; it is 25.0% of that bound in the median, 25.0% at most" in title
+    figure = spawning.induced(table, ONE)
+    said = "in all 4 cases; it is 25.0% of that bound in the median, 25.0% at most"
+    assert said in title(figure)
     bound, *points = figure.data
     assert np.divide(bound.y, bound.x) == pytest.approx([math.sqrt(2)] * 2)
     assert [len(trace.x) for trace in points] == [2, 2]
     table.loc[1, "gap"] = 1.0
-    title = spawning.induced(table, {"one": "One"}).layout.title.text.replace("<br>", " ")
-    assert "in 3 of 4 cases" in title
+    assert "in 3 of 4 cases" in title(spawning.induced(table, ONE))
 
 
 def mixed_by_many() -> pd.DataFrame:
@@ -307,16 +314,13 @@ def mixed_by_many() -> pd.DataFrame:
     )  # fmt: skip
     value = 0.1 * table["k"] * np.where(table["weights"] == "equal", 1, 0.5)
     value = value * np.where(table["layer"] == "last", 1.5, 0.5)
-    value = value * np.where(table["draw"] == 0, 0.9, 1.1)
-    value = value.where(table["metric"] != "baseline", 2 * value)
-    value = value.where(table["metric"] != "coef", 1.0)
-    return table.assign(mean=value, q25=value / 2, median=value, q75=value * 2, n=10)
+    return with_baseline(table, value * np.where(table["draw"] == 0, 0.9, 1.1))
 
 
 def test_many_networks_are_shown_by_weights_and_layer() -> None:
     figure = many.many(mixed_by_many(), PANELS)
     (menu,) = figure.layout.updatemenus
-    assert [button.label for button in menu.buttons] == ["mean over layers", "first", "last"]
+    assert labels(figure) == ["mean over layers", "first", "last"]
     equal, coef, *_ = named(figure, "equal weights")
     unequal, *_ = named(figure, "unequal weights")
     baseline, _ = named(figure, "baseline, unequal weights")
@@ -328,7 +332,7 @@ def test_many_networks_are_shown_by_weights_and_layer() -> None:
     (change,) = menu.buttons[2].args
     assert list(change["y"][unequal]) == pytest.approx([0.15, 0.3])
     assert list(change["error_y.array"][unequal]) == pytest.approx([0.15, 0.3])
-    assert figure.layout.title.text.replace("<br>", " ") == (
+    assert title(figure) == (
         "Networks in the mix from 2 to 4: the distance rises from 0.2 to 0.4 (Setting one) and "
         "rises from 0.2 to 0.4 (Setting two), equal weights, mean over layers"
     )
@@ -348,14 +352,14 @@ def pairs_of_starts() -> pd.DataFrame:
 
 def test_regression_states_r_squared() -> None:
     table = pairs_of_starts()
-    figure = theory.regression(table, {"one": "One"})
+    figure = theory.regression(table, ONE)
     expected = {
         name: np.corrcoef(table[name], table["delta"])[0, 1] ** 2
         for name in ("product", "curvature", "squared_distance")
     }
     cells = [note.text for note in figure.layout.annotations]
     assert [cell[-4:] for cell in cells] == [f"{value:.2f}" for value in expected.values()]
-    assert figure.layout.title.text.replace("<br>", " ") == (
+    assert title(figure) == (
         "δ is explained best by the bound: R² = 1.00, against "
         f"{expected['curvature']:.2f} with the curvature λ_max and "
         f"{expected['squared_distance']:.2f} with the squared distance"
@@ -379,12 +383,11 @@ def test_regression_compares_settings_and_survives_a_single_start() -> None:
     figure = theory.regression(pd.concat([table, single]), PANELS)
     cells = [note.text for note in figure.layout.annotations]
     assert [cell[-4:] for cell in cells[3:]] == ["1.00", " = –", "1.00"]
-    assert figure.layout.title.text.replace("<br>", " ") == (
+    assert title(figure) == (
         "δ is explained best by the bound: R² = 1.00 (Setting one) and R² = 1.00 (Setting two)"
     )
     other = table.assign(setting="two", delta=table["curvature"])
-    figure = theory.regression(pd.concat([table, other]), PANELS)
-    assert figure.layout.title.text.replace("<br>", " ") == (
+    assert title(theory.regression(pd.concat([table, other]), PANELS)) == (
         "δ is explained best by the bound, R² = 1.00 (Setting one) and by the curvature λ_max, "
         "R² = 1.00 (Setting two)"
     )
@@ -392,34 +395,14 @@ def test_regression_compares_settings_and_survives_a_single_start() -> None:
 
 def test_inequality_counts_what_is_over_the_bound() -> None:
     table = pairs_of_starts().assign(delta=lambda t: 0.5 * t["product"])
-    title = theory.inequality(table, {"one": "One"}).layout.title.text.replace("<br>", " ")
-    assert "stays under the bound for all pairs" in title
-    assert "it is 50% of the bound, the second-order term alone 40%" in title
+    said = title(theory.inequality(table, ONE))
+    assert "stays under the bound for all pairs" in said
+    assert "it is 50% of the bound, the second-order term alone 40%" in said
     table.loc[0, "delta"] = 10.0
-    figure = theory.inequality(table, {"one": "One"})
-    assert "for 83% of the pairs" in figure.layout.title.text
+    figure = theory.inequality(table, ONE)
+    assert "for 83% of the pairs" in title(figure)
     assert [len(trace.x) for trace in figure.data] == [2, 6, 6]
     assert figure.data[1].text[0] == "start A, i a, j b, seed 0"
-
-
-def test_every_figure_speaks() -> None:
-    table = pairs_of_starts()
-    for figure in (
-        factors.factor(factor_table(), {"one": "One"}),
-        spawning.spawning(spawned(), PANELS),
-        many.many(mixed_by_many(), PANELS),
-        theory.regression(table, {"one": "One"}),
-        theory.inequality(table, {"one": "One"}),
-    ):
-        meta, title = figure.layout.meta, figure.layout.title.text.replace("<br>", " ")
-        assert meta["alt"].startswith(f"{title}. ")
-        assert meta["min_width"] >= PANEL
-        assert title == meta["takeaway"]
-        heights = meta["heights"]
-        assert figure.layout.height == sum(heights.values())
-        above = heights["title"] + heights["controls"]
-        assert figure.layout.margin.t == meta["margin"]["t"] + above
-        assert bool(heights["controls"]) == bool(meta["controls"])
 
 
 # Words and colours.

@@ -7,6 +7,7 @@ from itertools import combinations, product
 import numpy as np
 import pandas as pd
 import pytest
+from test_figures import labels, title
 
 from ctl_helpers.figures import averaging
 
@@ -42,11 +43,9 @@ def test_a_point_a_triple_and_the_line_of_equal_accuracy(triples: pd.DataFrame) 
     assert list(line.x) == list(line.y)
     assert len(points.x) == len(points.y) == len(points.text) == 10
     assert list(points.x) == pytest.approx(list(points.y), abs=1e-4)
-    assert figure.layout.meta["alt"]
     bent = triples[triples.setting == "two"]
     found = bent["averaged"].corr(bent["ensemble"])
-    title = figure.layout.title.text.replace("<br>", " ")
-    assert f"1.00 (One CLIP) and {found:.2f} (Another CLIP)" in title
+    assert f"1.00 (One CLIP) and {found:.2f} (Another CLIP)" in title(figure)
 
 
 def test_blocks_are_drawn_for_each_number_of_networks(averages: pd.DataFrame) -> None:
@@ -59,16 +58,15 @@ def test_blocks_are_drawn_for_each_number_of_networks(averages: pd.DataFrame) ->
     assert list(baseline.y) == pytest.approx([0.4] * 3)
     assert list(coef.y) == pytest.approx([2.04] * 3)
     (menu,) = figure.layout.updatemenus
-    assert [button.label for button in menu.buttons] == ["all networks", "2 networks"]
+    assert labels(figure) == ["all networks", "2 networks"]
     two = menu.buttons[1].args[0]["y"]
     assert two[1] == pytest.approx([0.01] * 3)
-    assert "by 20 times (One CLIP)" in figure.layout.title.text.replace("<br>", " ")
-    assert figure.layout.meta["alt"]
+    assert "by 20 times (One CLIP)" in title(figure)
 
 
 def test_settings_with_other_numbers_of_networks_share_a_menu(averages: pd.DataFrame) -> None:
     more = (averages["setting"] == "two") & (averages["k"] == 4)
     figure = averaging.blocks(averages.assign(k=averages["k"].mask(more, 8)), PANELS)
-    (menu,) = figure.layout.updatemenus
-    assert [button.label for button in menu.buttons] == ["all networks", "2 networks"]
+    assert len(figure.layout.updatemenus) == 1
+    assert labels(figure) == ["all networks", "2 networks"]
     assert all(len(trace.y) == 3 for trace in figure.data)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
+from test_figures import PANELS, everywhere, labels, title
 
 import ctl_helpers as ctl
 from ctl_helpers.figures import disentangled, editing, second_order, stitched
 from ctl_helpers.findings.editing import blocks, edit_times_nearer
 
-PANELS = {"one": "Setting one", "two": "Setting two"}
 LAMBDAS = [0.2, 0.4, 0.8]
-
-
-def everywhere(table: pd.DataFrame) -> pd.DataFrame:
-    """A table as if it came from two settings with two seeds each."""
-    copies = [table.assign(setting=s, seed=seed) for s in PANELS for seed in (0, 1)]
-    return pd.concat(copies, ignore_index=True)
 
 
 @pytest.fixture
@@ -26,34 +23,30 @@ def measure(net, around, inputs):
     checkpoints = {"PT": net.state_dict(), **around(net, "abc")}
 
     def run(comparisons: list[ctl.Comparison]) -> ctl.Linearity:
-        return ctl.measure(net, checkpoints, comparisons, [inputs(30)], ["1", "4"])
+        all_samples = [replace(each, tasks=None) for each in comparisons]
+        return ctl.measure(net, checkpoints, all_samples, [inputs(30)], ["1", "4"])
 
     return run
 
 
 @pytest.fixture
 def eq2(measure) -> ctl.Linearity:
-    questions = ctl.addition("PT", "abc", LAMBDAS)
-    return measure([ctl.Comparison(**{**vars(each), "tasks": None}) for each in questions])
+    return measure(ctl.addition("PT", "abc", LAMBDAS))
 
 
 @pytest.fixture
 def eq3(measure) -> ctl.Linearity:
-    questions = ctl.negation("PT", "abc", LAMBDAS)
-    return measure([ctl.Comparison(**{**vars(each), "tasks": None}) for each in questions])
-
-
-def shown(figure) -> list[bool]:
-    return [trace.visible in (None, True) for trace in figure.data]
+    return measure(ctl.negation("PT", "abc", LAMBDAS))
 
 
 def test_direction_starts_at_the_papers_lambda_and_shows_the_chosen_pair(eq2) -> None:
     table = eq2.table()
     figure = editing.direction(everywhere(table), PANELS)
     pairs, scalings = figure.layout.updatemenus
-    assert [b.label for b in pairs.buttons] == ["mean over pairs", "a + b", "a + c", "b + c"]
+    assert labels(figure) == ["mean over pairs", "a + b", "a + c", "b + c"]
     assert scalings.buttons[scalings.active].label == "λ = 0.4"
-    assert shown(figure) == [trace.name.endswith("λ = 0.4") for trace in figure.data]
+    shown = [trace.visible in (None, True) for trace in figure.data]
+    assert shown == [trace.name.endswith("λ = 0.4") for trace in figure.data]
     (change,) = pairs.buttons[2].args
     known = table.set_index(["metric", "lam", "i", "j"]).sort_index()
     for trace, y in zip(figure.data, change["y"], strict=True):
@@ -70,8 +63,7 @@ def test_direction_starts_at_the_papers_lambda_and_shows_the_chosen_pair(eq2) ->
 
 def test_direction_and_length_of_single_task_vectors(eq3) -> None:
     figure = editing.direction(everywhere(eq3.table()), PANELS)
-    labels = [button.label for button in figure.layout.updatemenus[0].buttons]
-    assert labels == ["mean over tasks", "a", "b", "c"]
+    assert labels(figure) == ["mean over tasks", "a", "b", "c"]
     bins = eq3.histogram("coef", np.linspace(0, 2, 41).tolist())
     figure = editing.length(everywhere(bins), PANELS)
     (change,) = figure.layout.updatemenus[0].buttons[1].args
@@ -95,8 +87,7 @@ def test_distance_against_lambda_has_a_row_an_equation(eq2, eq3) -> None:
     last = figure.data[-1]
     assert (list(last.x), last.name) == (LAMBDAS, "1 − cosine of both sides")
     assert list(last.y) == pytest.approx(rows.tolist(), rel=1e-3)
-    labels = [button.label for button in figure.layout.updatemenus[0].buttons]
-    assert labels == ["mean over layers", "block 1", "block 2"]
+    assert labels(figure) == ["mean over layers", "block 1", "block 2"]
 
 
 def test_theorem_has_a_line_for_each_scheme(measure) -> None:
@@ -105,7 +96,7 @@ def test_theorem_has_a_line_for_each_scheme(measure) -> None:
         "(k+1)α = 0.8": {k: 0.8 / (k + 1) for k in (1, 2, 3)},
     }
     asked = [
-        ctl.Comparison(**{**vars(each), "tasks": None})
+        each
         for scheme, alphas in schemes.items()
         for each in ctl.disentangled("PT", "abc", alphas, params={"scheme": scheme})
     ]
@@ -122,9 +113,7 @@ def test_added_marks_the_chosen_lambda() -> None:
             "split": split, "lam": lam, "task": task, "accuracy": lam, "share": lam + 0.1,
             "chosen": lam == 0.4,
         }
-        for split in ("held-out", "test")
-        for lam in (0.0, 0.4, 0.8)
-        for task in "ab"
+        for split, lam, task in product(("held-out", "test"), (0.0, 0.4, 0.8), "ab")
     )  # fmt: skip
     figure = stitched.added(everywhere(table), PANELS)
     assert "50% (Setting one)" in figure.layout.meta["alt"]
@@ -144,9 +133,7 @@ def test_stitched_models_are_curves_from_the_pretrained_network_on() -> None:
             "i": "a", "j": j, "lam": lam, "model": model,
             "D_i": one if lam else 0.5, "D_j": other if lam else 0.4,
         }
-        for j in "bc"
-        for model, (one, other) in ends.items()
-        for lam in (0.5, 0.0)
+        for j, (model, (one, other)), lam in product("bc", ends.items(), (0.5, 0.0))
     )  # fmt: skip
     figure = stitched.addition(everywhere(table), PANELS)
     first = figure.data[0]
@@ -158,10 +145,8 @@ def test_stitched_models_are_curves_from_the_pretrained_network_on() -> None:
 def test_negation_says_where_both_accuracies_go() -> None:
     table = pd.DataFrame(
         {"i": i, "lam": lam, "role": role, "model": model, "accuracy": 0.8 - lam * fall}
-        for i in "ab"
-        for model in ("feature subtracted", "weights subtracted")
-        for role, fall in (("D_i", 0.3), ("D_PT", 0.05))
-        for lam in (0.0, 1.0, 2.0)
+        for i, model in product("ab", ("feature subtracted", "weights subtracted"))
+        for (role, fall), lam in product((("D_i", 0.3), ("D_PT", 0.05)), (0.0, 1.0, 2.0))
     )
     figure = stitched.negation(everywhere(table), PANELS)
     alt = figure.layout.meta["alt"]
@@ -192,19 +177,14 @@ def test_distance_against_baseline_has_a_point_a_block_and_lambda(eq2) -> None:
             assert x == pytest.approx(means[("baseline", *key)], rel=5e-3)
             assert y == pytest.approx(means[("distance", *key)], rel=5e-3)
     excess = np.exp(np.log(means["distance"] / means["baseline"] ** 2).median())
-    title = figure.layout.title.text.replace("<br>", " ")
-    assert f"is {excess:.2g} (Setting one) and {excess:.2g} (Setting two) times" in title
+    assert f"is {excess:.2g} (Setting one) and {excess:.2g} (Setting two) times" in title(figure)
 
 
 def test_last_blocks_of_networks_of_unequal_depth_share_their_rows() -> None:
     rows = [("one", "a.0"), ("one", "a.1"), ("one", "a.2"), ("two", "b.0"), ("two", "b.1")]
     table = pd.DataFrame(rows, columns=["setting", "layer"])
     found = editing._ends(blocks(table), 2)
-    assert found[["setting", "layer"]].to_numpy().tolist() == [
-        ["one", "last but 1"],
-        ["one", "last block"],
-        ["two", "last but 1"],
-        ["two", "last block"],
-    ]
+    assert found["setting"].tolist() == ["one", "one", "two", "two"]
+    assert found["layer"].tolist() == ["last but 1", "last block"] * 2
     alike = editing._ends(blocks(table.query("setting == 'two'")), 1)
     assert alike["layer"].tolist() == ["block 2"]

@@ -8,31 +8,14 @@ from itertools import combinations, product
 import numpy as np
 import pandas as pd
 import pytest
+from test_figures import ONE, PANELS, everywhere, labels, title
 
 from ctl_helpers.engine.disentangle import GRID
 from ctl_helpers.figures import heatmaps, paradigms, taylor
 from ctl_helpers.figures.drawing import Figure
-from ctl_helpers.figures.frame import PANEL
 from ctl_helpers.results.labels import PARADIGM_NAMES
 
-PANELS = {"one": "Setting one", "two": "Setting two"}
-ONE = {"one": "Setting one"}
 WAYS = {"full": 0.0, "tangent": -0.1, "attention-weights": 0.02}
-
-
-def everywhere(table: pd.DataFrame, seeds: int = 2) -> pd.DataFrame:
-    """A table as if it came from two settings with some seeds each."""
-    copies = [table.assign(setting=s, seed=seed) for s in PANELS for seed in range(seeds)]
-    return pd.concat(copies, ignore_index=True)
-
-
-def title(figure: Figure) -> str:
-    text = figure.layout.title.text.replace("<br>", " ")
-    meta = figure.layout.meta
-    assert meta["alt"].startswith(f"{text}. ")
-    assert figure.layout.height == sum(meta["heights"].values())
-    assert meta["min_width"] >= PANEL
-    return text
 
 
 def named(figure: Figure, name: str) -> list:
@@ -57,9 +40,7 @@ def added(ways: dict[str, float]) -> pd.DataFrame:
             "share": alpha + 0.3 + more, "accuracy": alpha + more, "chosen": alpha == 0.4,
         }
         for name, more in ways.items()
-        for split in ("held-out", "test")
-        for alpha in (0.0, 0.4, 0.6)
-        for task in "ab"
+        for split, alpha, task in product(("held-out", "test"), (0.0, 0.4, 0.6), "ab")
     )  # fmt: skip
 
 
@@ -87,9 +68,8 @@ def test_single_shows_each_tasks_own_network_and_their_mean() -> None:
 def test_singles_title_has_the_sign_of_the_table(more: float, text: str) -> None:
     table = accuracies({**WAYS, "attention-weights": more}).assign(setting="one", seed=0)
     figure = paradigms.single(table, ONE)
-    assert f"linear layers only is {text}, the tangent space 10.0 points behind all" in title(
-        figure
-    )
+    said = f"linear layers only is {text}, the tangent space 10.0 points behind all"
+    assert said in title(figure)
     assert all(trace.error_x.array is None for trace in figure.data)
 
 
@@ -135,8 +115,7 @@ def equation_two(errors: dict[str, float]) -> pd.DataFrame:
             "mean": lam * error * (1 + (layer == "4")) if metric == "distance" else 0.1,
         }
         for name, error in errors.items()
-        for lam in (0.2, 0.4)
-        for layer in ("1", "4")
+        for lam, layer in product((0.2, 0.4), ("1", "4"))
         for metric in ("distance", "baseline", "coef")
     )  # fmt: skip
 
@@ -188,7 +167,7 @@ def test_maps_show_the_chosen_pair() -> None:
     table = pd.DataFrame(planes("abc", SMALL, ERRORS)).assign(setting="one", seed=0)
     figure = heatmaps.maps(table, ONE)
     (menu,) = figure.layout.updatemenus
-    assert [b.label for b in menu.buttons] == ["mean over pairs", "a – b", "a – c", "b – c"]
+    assert labels(figure) == ["mean over pairs", "a – b", "a – c", "b – c"]
     assert [trace.coloraxis for trace in figure.data] == ["coloraxis"] * 3 + ["coloraxis2"] * 3
     (change,) = menu.buttons[2].args
     assert (change["x"], change["y"]) == ([list(SMALL)], [list(SMALL)])
@@ -221,9 +200,8 @@ def test_maps_of_several_settings_are_chosen_in_one_menu() -> None:
     table = everywhere(pd.DataFrame(planes("ab", SMALL, ERRORS)))
     table = table[(table["setting"] == "one") | (table["alpha_i"] != 1) & (table["alpha_j"] != 1)]
     figure = heatmaps.maps(table, {**PANELS, "two": "Setting two (stand-in)"})
-    buttons = figure.layout.updatemenus[0].buttons
-    assert [b.label for b in buttons][1:3] == ["Setting one: a – b", "Setting two: mean over pairs"]
-    assert buttons[-1].args[0]["x"] == [[-2.0, 0.0]]
+    assert labels(figure)[1:3] == ["Setting one: a – b", "Setting two: mean over pairs"]
+    assert figure.layout.updatemenus[0].buttons[-1].args[0]["x"] == [[-2.0, 0.0]]
 
 
 def test_maps_of_a_whole_setting_stay_light() -> None:
@@ -252,9 +230,8 @@ def test_cosines_are_written_in_their_cells() -> None:
     axis = figure.layout.coloraxis
     assert (axis.cmin, axis.cmax) == (-0.18, 0.18)
     assert axis.colorbar.ticktext == ("−0.18", "0", "≥ 0.18")
-    assert "0.01 (Setting one) and 0.01 (Setting two) with linear layers only, 0.03" in title(
-        figure
-    )
+    said = "0.01 (Setting one) and 0.01 (Setting two) with linear layers only, 0.03"
+    assert said in title(figure)
 
 
 def test_cosines_of_two_tasks() -> None:
@@ -299,9 +276,8 @@ def test_taylors_error_is_told_against_equation_one(distances: tuple, text: str)
 
 def test_taylor_has_a_panel_a_setting_and_leaves_out_blocks_without_a_baseline() -> None:
     linearized, mixed = expansions((0.02, 0.03))
-    linearized.loc[
-        (linearized["layer"] == "x.0") & (linearized["metric"] == "baseline"), "mean"
-    ] = 0
+    first = (linearized["layer"] == "x.0") & (linearized["metric"] == "baseline")
+    linearized.loc[first, "mean"] = 0
     figure = taylor.taylor(everywhere(linearized), everywhere(mixed), PANELS)
     assert "3.0 times (Setting one) and 3.0 times (Setting two) as much" in title(figure)
 

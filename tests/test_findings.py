@@ -54,24 +54,6 @@ def test_measures_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert declared.write(0.5) == "50%"
 
 
-def test_intervals_draw_seeds_and_replicates_within_them() -> None:
-    seeds = [0] * 50 + [1] * 50
-    values = np.r_[np.zeros(50), np.ones(50)] + np.linspace(-0.01, 0.01, 100)
-    low, high = Sample(values, seeds, "pairs", np.mean).interval()
-    # Two seeds drawn twice: a quarter of the time both are the same.
-    assert (low, high) == (pytest.approx(0, abs=0.02), pytest.approx(1, abs=0.02))
-    drawn: list[int] = []
-
-    def different(rows: np.ndarray) -> float:
-        drawn.append(len(np.unique(rows)))
-        return 0.0
-
-    Sample(values, seeds, "pairs", different).interval(20)
-    # Within a drawn seed some rows come twice and others not at all.
-    assert max(drawn) < 100
-    assert Sample(values[:1], [0], "pairs", np.mean).interval() is None
-
-
 def test_a_cube_averages_what_is_no_axis_and_marks_what_is_missing(table: pd.DataFrame) -> None:
     values, seeds = cube(table, ["setting"], "y", x=[1.0, 0.0])
     assert seeds == [0, 0, 1]

@@ -17,6 +17,9 @@ def triples(averaged, ensemble, names="abcde", seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(table).assign(seed=seed)
 
 
+GAPS = np.arange(10) / 100
+
+
 def test_the_correlation_is_over_triples() -> None:
     generator = np.random.default_rng(0)
     x = generator.random(10)
@@ -33,22 +36,20 @@ def test_the_correlation_is_over_triples() -> None:
 
 
 def test_a_triple_counts_as_often_as_its_networks_are_drawn() -> None:
-    gaps = np.arange(10) / 100
-    sample = averaging.ensemble_gap(triples(gaps, 0 * gaps))
-    assert sample.effect == pytest.approx(gaps.mean())
+    sample = averaging.ensemble_gap(triples(GAPS, 0 * GAPS))
+    assert sample.effect == pytest.approx(GAPS.mean())
     # a twice, b, c and d once: of abc, abd and acd (two each) and bcd (one).
     place = {"".join(t): n for n, t in enumerate(combinations("abcde", 3))}
     weights = {"abc": 2, "abd": 2, "acd": 2, "bcd": 1}
-    expected = sum(w * gaps[place[t]] for t, w in weights.items()) / 7
+    expected = sum(w * GAPS[place[t]] for t, w in weights.items()) / 7
     assert sample.statistic(np.array([0.0, 0, 1, 2, 3])) == pytest.approx(expected)
     assert np.isnan(sample.statistic(np.array([0.0, 0, 0, 1, 1])))
 
 
 def test_networks_of_two_seeds_are_told_apart() -> None:
-    gaps = np.arange(10) / 100
-    both = pd.concat([triples(gaps, 0 * gaps), triples(gaps, 0 * gaps, seed=1)])
+    both = pd.concat([triples(GAPS, 0 * GAPS, seed=seed) for seed in (0, 1)])
     sample = averaging.ensemble_gap(both)
-    assert sample.effect == pytest.approx(gaps.mean())
+    assert sample.effect == pytest.approx(GAPS.mean())
     assert sample.replicates == "10 networks of 2 seeds"
 
 
@@ -62,22 +63,16 @@ def test_a_seed_that_is_drawn_twice_counts_twice() -> None:
     assert sample.statistic(drawn) == pytest.approx((0.01 + 0.01 + 0.04) / 3)
 
 
-def blocks(values: dict[str, dict[str, list[float]]]) -> pd.DataFrame:
-    rows = [
+def test_blocks_are_judged_where_they_are_worst() -> None:
+    values = {
+        "a, b": {"distance": [0.01, 0.02], "baseline": [0.1, 0.1], "coef": [1.0, 0.8]},
+        "a, c": {"distance": [0.01, 0.04], "baseline": [0.2, 0.2], "coef": [1.0, 1.1]},
+    }
+    table = pd.DataFrame(
         {"seed": 0, "models": models, "layer": f"block {n}", "metric": metric, "mean": value}
         for models, metrics in values.items()
         for metric, layers in metrics.items()
         for n, value in enumerate(layers)
-    ]
-    return pd.DataFrame(rows)
-
-
-def test_blocks_are_judged_where_they_are_worst() -> None:
-    table = blocks(
-        {
-            "a, b": {"distance": [0.01, 0.02], "baseline": [0.1, 0.1], "coef": [1.0, 0.8]},
-            "a, c": {"distance": [0.01, 0.04], "baseline": [0.2, 0.2], "coef": [1.0, 1.1]},
-        }
     )
     assert averaging.average_nearer(table, at="least").effect == pytest.approx(5)
     assert averaging.average_worst_distance(table).effect == pytest.approx(0.03)

@@ -17,22 +17,20 @@ PAIRS = [("a", "b"), ("a", "c"), ("b", "c")]
 
 def regression(delta: Callable[[pd.DataFrame], pd.Series], starts: int = 4) -> pd.DataFrame:
     generator = np.random.default_rng(1)
-    rows = [
+    table = pd.DataFrame(
         {
             "seed": 0, "start": f"PT {start}", "i": i, "j": j,
             "curvature": 1.0 + start, "squared_distance": generator.uniform(1, 3),
         }
         for start in range(starts)
         for i, j in PAIRS[: 3 - start % 2]
-    ]  # fmt: skip
-    table = pd.DataFrame(rows)
-    table["product"] = table["curvature"] * table["squared_distance"] / 8
+    )  # fmt: skip
     # Running statistics would add to every distance.
-    table["squared_distance_parameters"] = table["squared_distance"]
-    table["curvature_parameters"] = table["curvature"]
-    table["product_parameters"] = table["product"]
-    table["squared_distance"] += generator.uniform(0, 20, len(table))
-    table["product"] = table["curvature"] * table["squared_distance"] / 8
+    for suffix, most in (("_parameters", 0), ("", 20)):
+        distance = table["squared_distance"] + generator.uniform(0, most, len(table))
+        table[f"curvature{suffix}"] = table["curvature"]
+        table[f"squared_distance{suffix}"] = distance
+        table[f"product{suffix}"] = table["curvature"] * distance / 8
     return table.assign(delta=delta(table))
 
 
@@ -44,10 +42,9 @@ def number(name: str, table: pd.DataFrame, **arguments: object) -> float:
 
 
 def test_r_squared_of_the_product_has_the_slopes_sign() -> None:
-    assert number("explained", regression(lambda table: 2 * table["product"] + 1)) == pytest.approx(
-        1
-    )
-    assert number("explained", regression(lambda table: -table["product"])) == pytest.approx(-1)
+    for slope, sign in ((2, 1), (-1, -1)):
+        line = regression(lambda table, slope=slope: slope * table["product"] + 1)
+        assert number("explained", line) == pytest.approx(sign)
     falling = regression(lambda table: 9 - table["curvature"])
     assert number("r_squared", falling, regressor="curvature") == pytest.approx(1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
@@ -29,41 +29,33 @@ def edits(
     kinds: list[dict[str, str]], distance: float, baseline: float, coef: float
 ) -> pd.DataFrame:
     """Rows of λ = 0.4, beside rows of another λ that should not count."""
-    rows = []
-    for seed in SEEDS:
-        for edit in kinds:
-            for layer, factor in LAYERS.items():
-                values = {
-                    "distance": distance * factor * far(seed, edit),
-                    "baseline": baseline,
-                    "coef": coef + (layer == "last") * 0.1,
-                }
-                for metric, value in values.items():
-                    known = {"seed": seed, **edit, "layer": layer, "metric": metric}
-                    rows.append({**known, "lam": 0.4, "mean": value})
-                    rows.append({**known, "lam": 0.8, "mean": 9 * value})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        {"seed": seed, **edit, "layer": layer, "metric": metric, "lam": lam, "mean": times * value}
+        for seed, edit, (layer, factor) in product(SEEDS, kinds, LAYERS.items())
+        for metric, value in {
+            "distance": distance * factor * far(seed, edit),
+            "baseline": baseline,
+            "coef": coef + (layer == "last") * 0.1,
+        }.items()
+        for lam, times in ((0.4, 1), (0.8, 9))
+    )
 
 
 def stitched(averaged: tuple[float, float], other: float, merged: float = 0.0) -> pd.DataFrame:
     """θ_PT is right on 0.5 and 0.4, a network on its own task on 0.9 and on the other's ``other``
     more than θ_PT; merged weights score ``merged`` more than averaged features.
     """
-    rows = []
-    for seed in SEEDS:
-        for pair in PAIRS:
-            known = {"seed": seed, **pair}
-            models = {
-                "averaged features": averaged,
-                "merged weights": (averaged[0] + merged, averaged[1] - merged),
-                "features of i": (0.9, 0.4 + other),
-                "features of j": (0.5 + other, 0.9),
-            }
-            for model, (one, two) in models.items():
-                rows.append({**known, "lam": 0.0, "model": model, "D_i": 0.5, "D_j": 0.4})
-                rows.append({**known, "lam": 0.5, "model": model, "D_i": one, "D_j": two})
-                rows.append({**known, "lam": 1.0, "model": model, "D_i": 0.9, "D_j": 0.8})
-    return pd.DataFrame(rows)
+    halfway = {
+        "averaged features": averaged,
+        "merged weights": (averaged[0] + merged, averaged[1] - merged),
+        "features of i": (0.9, 0.4 + other),
+        "features of j": (0.5 + other, 0.9),
+    }
+    return pd.DataFrame(
+        {"seed": seed, **pair, "lam": lam, "model": model, "D_i": one, "D_j": two}
+        for seed, pair, model in product(SEEDS, PAIRS, halfway)
+        for lam, (one, two) in ((0.0, (0.5, 0.4)), (0.5, halfway[model]), (1.0, (0.9, 0.8)))
+    )
 
 
 def negated(own: float, others: float, apart: float = 0.0) -> pd.DataFrame:
@@ -74,10 +66,7 @@ def negated(own: float, others: float, apart: float = 0.0) -> pd.DataFrame:
             "seed": seed, "i": task, "lam": lam, "role": role, "model": model,
             "accuracy": ends[role][int(lam)] + (lam * apart if model[0] == "w" else 0),
         }
-        for seed in SEEDS
-        for task in "abc"
-        for lam in (0.0, 1.0, 2.0)
-        for role in ends
+        for seed, task, lam, role in product(SEEDS, "abc", (0.0, 1.0, 2.0), ends)
         for model in ("feature subtracted", "weights subtracted")
     )  # fmt: skip
 
@@ -85,14 +74,9 @@ def negated(own: float, others: float, apart: float = 0.0) -> pd.DataFrame:
 def theorem(times: float = 1) -> pd.DataFrame:
     """Distances of 0.01 k and 0.02 k, three times at the last block; coef 1 − k/100."""
     return pd.DataFrame(
-        {
-            "seed": seed, "k": k, "scheme": scheme, "layer": layer, "metric": metric,
-            "mean": mean,
-        }
-        for seed in SEEDS
-        for k in (1, 2, 3)
+        {"seed": seed, "k": k, "scheme": scheme, "layer": layer, "metric": metric, "mean": mean}
+        for seed, k, (layer, factor) in product(SEEDS, (1, 2, 3), LAYERS.items())
         for n, scheme in ((1, "α = 0.1"), (2, "(k+1)α = 0.8"))
-        for layer, factor in LAYERS.items()
         for metric, mean in {
             "distance": 0.01 * times * k * n * factor, "baseline": 0.3, "coef": 1 - k / 100,
         }.items()
@@ -105,25 +89,18 @@ def scored(**columns: list[object]) -> pd.DataFrame:
 
 
 ADDED = scored(
-    split=["held-out", "test", "test", "test"],
-    lam=[0.4, 0.0, 0.4, 0.4],
-    accuracy=[0.1, 0.2, 0.6, 0.7],
-    share=[0.1, 0.3, 0.8, 1.0],
-    chosen=[True, False, True, True],
-)
+    split=["held-out", "test", "test", "test"], lam=[0.4, 0.0, 0.4, 0.4],
+    accuracy=[0.1, 0.2, 0.6, 0.7], share=[0.1, 0.3, 0.8, 1.0], chosen=[True, False, True, True],
+)  # fmt: skip
 NEGATED = scored(
-    split=["held-out", "test", "test", "test", "test"],
-    lam=[0.0, 0.0, 1.0, 0.0, 1.0],
-    role=["D_i", "D_i", "D_i", "D_PT", "D_PT"],
-    accuracy=[0.1, 0.8, 0.3, 0.9, 0.7],
+    split=["held-out", "test", "test", "test", "test"], lam=[0.0, 0.0, 1.0, 0.0, 1.0],
+    role=["D_i", "D_i", "D_i", "D_PT", "D_PT"], accuracy=[0.1, 0.8, 0.3, 0.9, 0.7],
     chosen=[False, False, True, False, True],
-)
+)  # fmt: skip
 NETWORKS = scored(
-    network=["PT", "a", "a"],
-    task=["a", "a", "b"],
-    accuracy=[0.4, 0.9, 0.3],
+    network=["PT", "a", "a"], task=["a", "a", "b"], accuracy=[0.4, 0.9, 0.3],
     majority=[0.2, 0.5, 0.5],
-)
+)  # fmt: skip
 CONTROLS = pd.concat(
     edits(PAIRS, distance, 0.3, 1).assign(control=kind, stretch=stretch)
     for kind, distance, stretch in (
