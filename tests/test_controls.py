@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator
 
+NARROW = {"width": 380, "height": 900}
 VALUES = """(figure) => figure.data.filter((trace) => trace.visible !== false)
     .map((trace) => JSON.stringify([trace.y, trace.z ?? null]))"""
+
+
+def opened(browser: Browser, site: Path, name: str, figure: str, **view: Any) -> Locator:
+    """A figure on its page, once it is drawn."""
+    page = browser.new_page(**view)
+    page.goto((site / "book" / f"{name}.html").as_uri())
+    whole = page.locator(f"#{figure}")
+    whole.scroll_into_view_if_needed()
+    page.wait_for_function(f"document.querySelector('#{figure} .plotly-figure').data !== undefined")
+    return whole
 
 
 def settled(figure: Locator, before: list[str]) -> list[str]:
@@ -26,15 +37,8 @@ def settled(figure: Locator, before: list[str]) -> list[str]:
 
 @pytest.mark.slow
 def test_a_slider_and_a_menu_change_what_a_figure_shows(site: Path, browser: Browser) -> None:
-    page = browser.new_page()
-    page.goto((site / "book" / "4_1.html").as_uri())
-    whole = page.locator("#fig-4-1-direction")
-    figure = whole.locator(".plotly-figure")
-    whole.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelectorAll('.plotly-figure .main-svg').length > 0")
-    page.wait_for_function(
-        "document.querySelector('#fig-4-1-direction .plotly-figure').data !== undefined"
-    )
+    whole = opened(browser, site, "4_1", "fig-4-1-direction")
+    page, figure = whole.page, whole.locator(".plotly-figure")
     everything = figure.evaluate(VALUES)
     slider = whole.get_by_label("α", exact=True)
     assert slider.get_attribute("aria-valuetext") == "every α"
@@ -57,11 +61,7 @@ def test_a_slider_and_a_menu_change_what_a_figure_shows(site: Path, browser: Bro
 def test_a_cell_of_the_heat_map_chooses_its_pair(
     site: Path, browser: Browser, name: str, figure: str
 ) -> None:
-    page = browser.new_page()
-    page.goto((site / "book" / f"{name}.html").as_uri())
-    whole = page.locator(f"#{figure}")
-    whole.scroll_into_view_if_needed()
-    page.wait_for_function(f"document.querySelector('#{figure} .plotly-figure').data !== undefined")
+    whole = opened(browser, site, name, figure)
     drawn = whole.locator(".plotly-figure")
     before = drawn.evaluate(VALUES)
     whole.locator(".figure-pairs summary").click()
@@ -83,19 +83,14 @@ def test_a_cell_of_the_heat_map_chooses_its_pair(
 def test_the_tab_key_leads_from_a_figures_menu_to_a_cell_of_its_heat_map(
     site: Path, browser: Browser
 ) -> None:
-    page = browser.new_page(viewport={"width": 380, "height": 900})
-    page.goto((site / "book" / "4_1.html").as_uri())
-    whole = page.locator("#fig-4-1-direction")
+    whole = opened(browser, site, "4_1", "fig-4-1-direction", viewport=NARROW)
     takeaway = whole.locator(".figure-takeaway").inner_text()
     controls = whole.get_by_role("group", name=takeaway, exact=True)
     drawn = whole.locator(".plotly-figure")
     controls.get_by_label("pair", exact=True).focus()
-    page.wait_for_function(
-        "document.querySelector('#fig-4-1-direction .plotly-figure').data !== undefined"
-    )
     before = drawn.evaluate(VALUES)
     for key in ("Tab", "Tab", "Enter", "Tab", "Enter"):  # slider, heat map, open, cell, choose
-        page.keyboard.press(key)
+        whole.page.keyboard.press(key)
     settled(drawn, before)
     assert controls.locator("button").first.get_attribute("aria-pressed") == "true"
 
@@ -104,7 +99,7 @@ def test_the_tab_key_leads_from_a_figures_menu_to_a_cell_of_its_heat_map(
 def test_what_scrolls_can_be_reached_by_keys_and_the_rest_is_passed_over(
     site: Path, browser: Browser
 ) -> None:
-    page = browser.new_page(viewport={"width": 380, "height": 900})
+    page = browser.new_page(viewport=NARROW)
     page.goto((site / "book" / "3.html").as_uri())
     drawing = page.locator("figure.wide-drawing")
     assert drawing.evaluate("(box) => box.scrollWidth > box.clientWidth && box.tabIndex") == 0
@@ -114,14 +109,8 @@ def test_what_scrolls_can_be_reached_by_keys_and_the_rest_is_passed_over(
 
 @pytest.mark.slow
 def test_a_menu_changes_a_heat_map(site: Path, browser: Browser) -> None:
-    page = browser.new_page()
-    page.goto((site / "book" / "linear.html").as_uri())
-    whole = page.locator("#fig-linear-maps")
+    whole = opened(browser, site, "linear", "fig-linear-maps")
     figure = whole.locator(".plotly-figure")
-    whole.scroll_into_view_if_needed()
-    page.wait_for_function(
-        "document.querySelector('#fig-linear-maps .plotly-figure').data !== undefined"
-    )
     before = figure.evaluate(VALUES)
     menu = whole.locator("select")
     menu.select_option(index=menu.locator("option").count() - 1)

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from test_sphinx_figures import listen
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -109,25 +111,26 @@ def choose(page: Page, label: str, value: str) -> None:
     page.get_by_label(label, exact=True).select_option(value)
 
 
-def opened(site: Path, browser: Browser) -> tuple[Page, list[str]]:
-    """The page, and a list to which its errors and requests to elsewhere are added."""
+def ink_of(page: Page) -> Tensor:
+    return torch.tensor(page.evaluate("window.ctlLive.ink"), dtype=torch.float64).view(1, 1, 32, 32)
+
+
+@pytest.fixture
+def page(site: Path, browser: Browser) -> Iterator[Page]:
+    """The page, which must have no errors and ask for nothing from elsewhere."""
     page = browser.new_page()
-    noise: list[str] = []
-    page.on("console", lambda m: noise.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda error: noise.append(str(error)))
-    local = ("file:", "data:")
-    page.on("request", lambda r: None if r.url.startswith(local) else noise.append(r.url))
+    noise = listen(page)
     page.goto((site / "book" / "live.html").as_uri())
     page.wait_for_function("window.ctlLive")
-    return page, noise
+    yield page
+    assert not noise
 
 
 @pytest.mark.slow
-def test_the_browser_computes_what_pytorch_does(site: Path, browser: Browser) -> None:
+def test_the_browser_computes_what_pytorch_does(site: Path, page: Page) -> None:
     data = parsed((site / "_static" / "live-data.js").read_text(encoding="utf-8"))
     networks = rounded(data)
     model = settings.load(live.SETTING).build().double()
-    page, noise = opened(site, browser)
     seen = set()
     for mode, i, j, factor, turned, digit in (
         ("alpha", "22.5°", "90°", 0.5, "0°", 3),
@@ -137,32 +140,29 @@ def test_the_browser_computes_what_pytorch_does(site: Path, browser: Browser) ->
         ("lambda", "22.5°", "90°", 0.4, "90°", 5),
         ("lambda", "45°", "90°", 1, "0°", 9),
     ):
-        choose(page, "Walk", mode)
-        choose(page, "Network i", i)
-        choose(page, "Network j", j)
-        choose(page, "Test images turned by", turned)
+        asked = {"Walk": mode, "Network i": i, "Network j": j, "Test images turned by": turned}
+        for label, value in asked.items():
+            choose(page, label, value)
         page.get_by_role("button", name=f"Digit {digit}").click()
         page.locator("#live input[type=range]").fill(str(factor))
         state = page.evaluate("window.ctlLive")
         assert [state["mode"], state["i"], state["j"], state["factor"]] == [mode, i, j, factor]
         image = numbers(data["digits"][turned]).view(10, -1)[digit : digit + 1]
         assert torch.equal(torch.tensor(state["image"], dtype=torch.float64), image[0])
-        (asked,) = questions(state)
-        table = ctl.compare(model, networks, [asked], [image])
+        (question,) = questions(state)
+        table = ctl.compare(model, networks, [question], [image])
         for layer in state["layers"]:
             for metric in ("distance", "coef", "baseline"):
                 (expected,) = table.query("layer == @layer['name'] and metric == @metric")["mean"]
                 assert layer[metric] == pytest.approx(expected, abs=1e-4), (mode, layer["name"])
-        logits = ctl.logits(model, networks, [asked.left], [image])[None][0]
+        logits = ctl.logits(model, networks, [question.left], [image])[None][0]
         assert state["logits"] == pytest.approx(logits[0].tolist(), abs=1e-4)
         seen.add(page.locator(".live-summary").inner_text())
     assert len(seen) == 6
-    assert not noise
 
 
 @pytest.mark.slow
-def test_what_the_page_says_follows_the_keys(site: Path, browser: Browser) -> None:
-    page, noise = opened(site, browser)
+def test_what_the_page_says_follows_the_keys(page: Page) -> None:
     words = [page.locator(f".live-{part}") for part in ("summary", "layers", "classes")]
     strips = "() => [...document.querySelectorAll('.live-strip path')].map((p) => p.outerHTML)"
     before, drawn = [part.inner_text() for part in words], page.evaluate(strips)
@@ -180,12 +180,10 @@ def test_what_the_page_says_follows_the_keys(site: Path, browser: Browser) -> No
     choose(page, "Walk", "lambda")
     assert page.get_by_label("λ", exact=True).get_attribute("aria-valuetext") == "λ = 1"
     assert page.locator(".live-strip:not([aria-label])").count() == 0
-    assert not noise
 
 
 @pytest.mark.slow
-def test_a_drawing_is_made_as_the_data_set_was(site: Path, browser: Browser) -> None:
-    page, noise = opened(site, browser)
+def test_a_drawing_is_made_as_the_data_set_was(page: Page) -> None:
     drawing = page.locator(".live-drawing")
     drawing.scroll_into_view_if_needed()
     box = drawing.bounding_box()
@@ -199,12 +197,12 @@ def test_a_drawing_is_made_as_the_data_set_was(site: Path, browser: Browser) -> 
         page.mouse.up()
 
     line((x, y), (x, y + 120))
-    ink = torch.tensor(page.evaluate("window.ctlLive.ink"), dtype=torch.float64).view(1, 1, 32, 32)
+    ink = ink_of(page)
     assert ink[..., 4:26, 15:17].mean() == 1
     assert ink[..., :12].sum() == 0
     line((x - 40, y), (x + 40, y + 60))
     assert page.evaluate("window.ctlLive.digit") is None
-    ink = torch.tensor(page.evaluate("window.ctlLive.ink"), dtype=torch.float64).view(1, 1, 32, 32)
+    ink = ink_of(page)
     assert ink[..., 4:26, 15:17].mean() == 1, "a second line is added to the first"
     counts = ink.unfold(2, 4, 4).unfold(3, 4, 4).sum((-1, -2))
     expected = interpolate(counts / 16, size=(28, 28), mode="bicubic", align_corners=False)
@@ -214,4 +212,3 @@ def test_a_drawing_is_made_as_the_data_set_was(site: Path, browser: Browser) -> 
     page.get_by_role("button", name="Digit 3").click()
     page.get_by_role("button", name="Clear and draw").click()
     assert max(page.evaluate("window.ctlLive.image")) == 0
-    assert not noise

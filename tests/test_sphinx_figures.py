@@ -114,27 +114,16 @@ def test_only_figures_are_rendered_and_one_without_alternative_text_warns() -> N
     assert len(recorder.warnings) == 1
 
 
-@pytest.mark.parametrize(
-    ("urls", "expected"),
-    [
-        ("", None),
-        ('Repository = "https://github.com/owner/name"', REPOSITORY),
-        ('Repository = "https://github.com/owner/name.git"', REPOSITORY),
-        ('Repository = "https://github.com/owner/name/"', REPOSITORY),
-    ],
-)
-def test_the_repository_address_comes_from_pyproject(
-    tmp_path: pathlib.Path, urls: str, expected: str | None
-) -> None:
-    (tmp_path / "pyproject.toml").write_text(f"[project]\n[project.urls]\n{urls}\n")
-    assert repository(tmp_path) == expected
+def test_the_repository_address_comes_from_pyproject(tmp_path: pathlib.Path) -> None:
+    def read(line: str) -> str | None:
+        (tmp_path / "pyproject.toml").write_text(f"[project]\n[project.urls]\n{line}\n")
+        return repository(tmp_path)
 
-
-def test_a_repository_elsewhere_is_refused(tmp_path: pathlib.Path) -> None:
-    text = '[project]\nurls = {Repository = "https://example.org/owner/name"}\n'
-    (tmp_path / "pyproject.toml").write_text(text)
+    assert read("") is None
+    for end in ("", ".git", "/"):
+        assert read(f'Repository = "{REPOSITORY}{end}"') == REPOSITORY
     with pytest.raises(ValueError, match=r"example\.org"):
-        repository(tmp_path)
+        read('Repository = "https://example.org/owner/name"')
 
 
 @pytest.mark.parametrize(
@@ -186,9 +175,10 @@ PROBE = """() => {
             const columns = new Set(axes.map(([, axis]) => (axis.domain ?? [0])[0].toFixed(2)));
             return columns.size <= 3 && box.scrollWidth > box.clientWidth;
         }).length,
-        unlabelled: document.querySelectorAll(".plotly-figure:not([aria-label]), "
+        "figures without a label": document.querySelectorAll(".plotly-figure:not([aria-label]), "
             + ".plotly-figure[aria-label='']").length,
-        mathErrors: document.querySelectorAll("mjx-merror, mjx-mtext[style*='red']").length,
+        "formulas with an error":
+            document.querySelectorAll("mjx-merror, mjx-mtext[style*='red']").length,
         prose: prose.textContent,
         warning: document.querySelector(".output.stderr")?.textContent,
         background: getComputedStyle(document.body).backgroundColor,
@@ -252,12 +242,9 @@ def seen(page: Page, scheme: str, width: int) -> Iterator[str]:
         yield f"{probe['overflow']} px wider than the screen"
     if probe["crowded"] and width > 1000:
         yield f"{probe['crowded']} figures of up to three panels have to be scrolled sideways"
-    if probe["unlabelled"]:
-        yield f"{probe['unlabelled']} figures without a label"
-    if probe["mathErrors"]:
-        yield f"{probe['mathErrors']} formulas with an error"
-    if probe["warning"]:
-        yield f"a warning: {probe['warning'].strip()[:200]!r}"
+    for key in ("figures without a label", "formulas with an error", "warning"):
+        if probe[key]:
+            yield f"{key}: {str(probe[key]).strip()[:200]}"
     if found := UNRENDERED.search(probe["prose"]):
         yield f"mathematics not rendered: {probe['prose'][found.start() :][:60]!r}"
     for colour in probe["colours"]:
@@ -265,15 +252,21 @@ def seen(page: Page, scheme: str, width: int) -> Iterator[str]:
             yield f"figure text in {colour} on {probe['background']}"
 
 
-def problems(page: Page, path: pathlib.Path) -> Iterator[str]:
-    """Open a page once, and look at it wide, narrow and dark."""
-    from playwright.sync_api import TimeoutError as NotInTime
-
+def listen(page: Page) -> list[str]:
+    """A list to which a page's errors and requests to elsewhere are added."""
     noise: list[str] = []
     page.on("console", lambda m: noise.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda error: noise.append(str(error)))
     local = ("file:", "data:", "blob:")
     page.on("request", lambda r: None if r.url.startswith(local) else noise.append(r.url))
+    return noise
+
+
+def problems(page: Page, path: pathlib.Path) -> Iterator[str]:
+    """Open a page once, and look at it wide, narrow and dark."""
+    from playwright.sync_api import TimeoutError as NotInTime
+
+    noise = listen(page)
     page.goto(path.as_uri(), wait_until="load")
     try:
         page.wait_for_function(DRAWN, timeout=20_000)
