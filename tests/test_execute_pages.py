@@ -32,9 +32,10 @@ def written(folder: Path, **pages: str) -> None:
         (folder / f"{name}.md").write_text(PAGE.format(code=code), encoding="utf-8")
 
 
-def outputs(cache_folder: Path) -> dict[str, str]:
-    """What each page in the cache has printed."""
-    cache = get_cache(str(cache_folder))
+def executed(folder: Path) -> dict[str, str]:
+    """What each page in the cache has printed, once all were executed."""
+    execution.execute_pages(folder, folder / "cache")
+    cache = get_cache(str(folder / "cache"))
     bundles = [cache.get_cache_bundle(record.pk) for record in cache.list_cache_records()]
     return {
         Path(bundle.record.uri).stem: bundle.nb.cells[0].outputs[0].text.strip()
@@ -48,9 +49,9 @@ def test_pages_share_kernels_but_no_names(tmp_path: Path, monkeypatch: pytest.Mo
     code = "import os\nprint('name' in globals(), os.getpid(), os.getcwd())\nname = 1"
     written(tmp_path, first=code, second=code + "\n")
     (tmp_path / "text.md").write_text("# No code\n")
-    execution.execute_pages(tmp_path, tmp_path / "cache")
-    first, second = (outputs(tmp_path / "cache")[name].split() for name in ("first", "second"))
-    assert first == second
+    found = executed(tmp_path)
+    first = found["first"].split()
+    assert first == found["second"].split()
     assert (first[0], first[2]) == ("False", str(tmp_path))
 
 
@@ -58,9 +59,7 @@ def test_pages_share_kernels_but_no_names(tmp_path: Path, monkeypatch: pytest.Mo
 def test_what_is_in_the_cache_is_left_alone_and_what_failed_is_left_out(tmp_path: Path) -> None:
     printing = "import os; print(os.getpid())"
     written(tmp_path, broken="print('begun')\n1 / 0", fine=printing)
-    execution.execute_pages(tmp_path, tmp_path / "cache")
-    once = outputs(tmp_path / "cache")
+    once = executed(tmp_path)
     assert list(once) == ["fine"]
     written(tmp_path, broken="print('mended')")
-    execution.execute_pages(tmp_path, tmp_path / "cache")
-    assert outputs(tmp_path / "cache") == {**once, "broken": "mended"}
+    assert executed(tmp_path) == {**once, "broken": "mended"}

@@ -14,18 +14,18 @@ from ctl_helpers.project import ProjectError
 from ctl_helpers.site import gallery
 
 REGISTRY = gallery.load()
+PAGES = {path.stem: path.read_text("utf-8") for path in sorted((ROOT / "book").glob("*.md"))}
 
 
 def test_drawings_are_where_the_registry_says() -> None:
     drawings = [name for name, figure in REGISTRY.figures.items() if not figure.tables]
     for name in drawings:
-        text = (ROOT / "book" / f"{REGISTRY.figures[name].page}.md").read_text("utf-8")
-        assert f":name: {name}\n" in text
+        assert f":name: {name}\n" in PAGES[REGISTRY.figures[name].page]
     assert len(drawings) < len(REGISTRY.figures) - 50
 
 
 def test_captions_and_the_registry_name_the_same_figures_of_the_papers() -> None:
-    text = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "book").glob("*.md")))
+    text = "\n".join(PAGES.values())
     for name, figure in REGISTRY.figures.items():
         block = re.split(r"^(?:---|```)$", text.split(f"name: {name}\n")[1], maxsplit=1, flags=re.M)
         if said := re.search(r"Figures? (\d+(?:(?:, | and )\d+)*)", block[0]):

@@ -13,7 +13,6 @@ from ctl_helpers.site.headings import OutputSections
 def test_headings_that_a_cell_writes_are_sections_in_its_place() -> None:
     page = publish_doctree("Page\n====\n\nBefore.\n\nHere\n----\n\nA cell.\n\nAfter.")
     here = page.next_node(nodes.section)
-    assert here is not None
     cell, output = nodes.container(), nodes.container(mime_type="text/markdown")
     for name in ("one", "two"):
         output += nodes.rubric(name, name, ids=[name, f"claim-{name}"])

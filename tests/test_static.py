@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import product
 from xml.etree import ElementTree
 
 import numpy as np
@@ -13,26 +14,36 @@ import pytest
 
 from ctl_helpers.figures import axes, drawing, heatmaps, static
 from ctl_helpers.figures.drawing import BLUE, GREEN, Line
+from ctl_helpers.results.labels import MAIN_PARADIGMS
 
 
 def made(figure: go.Figure) -> str:
     return static.svg(json.loads(figure.to_json()))
 
 
-def texts(image: str) -> list[str]:
-    """What is written in an image, each text with its parts joined."""
+def written(image: str) -> list[tuple[str, float]]:
+    """What is written in an image, each text with its parts joined, and its height."""
     found = ElementTree.fromstring(image).iter("{http://www.w3.org/2000/svg}text")
-    return [" ".join("".join(each.itertext()).split()) for each in found]
+    joined = ((each, " ".join("".join(each.itertext()).split())) for each in found)
+    return [(text, float(each.get("y", "nan"))) for each, text in joined]
+
+
+def texts(image: str) -> list[str]:
+    return [text for text, _ in written(image)]
 
 
 def line(name: str, colour: str, *choices: str, group: str = "", **look: object) -> Line:
-    data = {choice: {"x": [1, 2, 4], "y": [1.0, 0.1, 0.01]} for choice in choices}
+    data = {choice: {"x": [1, 2, 4], "y": [1.0, 0.1, 0.01]} for choice in choices or ("",)}
     return Line(name, colour, data, group=group, look={"mode": "lines+markers", **look})
 
 
+def draw(*lines: Line, **options: object) -> go.Figure:
+    return drawing.draw(list(lines), "Takeaway", "A.", **options)
+
+
 def test_an_image_has_every_point_and_word_of_its_figure() -> None:
-    lines = [line("α = 0.5", BLUE, ""), line("baseline", GREEN, "", marker_symbol="square")]
-    figure = drawing.draw(lines, "Takeaway", "A.", rows=["loss"], columns=["λ<sub>max</sub>"])
+    lines = [line("α = 0.5", BLUE), line("baseline", GREEN, marker_symbol="square")]
+    figure = draw(*lines, rows=["loss"], columns=["λ<sub>max</sub>"])
     figure.update_yaxes(**axes.LOG_AXIS).update_xaxes(title_text="epochs")
     image = made(figure)
     # Markers stand in the legend, too.
@@ -43,8 +54,8 @@ def test_an_image_has_every_point_and_word_of_its_figure() -> None:
 
 
 def test_an_image_shows_what_menus_stand_at_and_says_so() -> None:
-    lines = [line("a", BLUE, "mean", "pair", group="λ = 1"), line("b", GREEN, "", group="λ = 2")]
-    figure = drawing.draw(lines, "T", "A.", slider="λ")
+    lines = [line("a", BLUE, "mean", "pair", group="λ = 1"), line("b", GREEN, group="λ = 2")]
+    figure = draw(*lines, slider="λ")
     assert "Shown: mean, every λ" in texts(made(figure))
     figure.data[1].visible = False
     hidden = made(figure)
@@ -53,19 +64,12 @@ def test_an_image_shows_what_menus_stand_at_and_says_so() -> None:
 
 
 def test_error_bars_and_areas_are_drawn() -> None:
-    plain = made(drawing.draw([line("a", BLUE, "")], "T", "A."))
+    plain = made(draw(line("a", BLUE)))
     frame = pd.DataFrame({"x": [1, 2], "mean": [1.0, 2.0], "low": [0.5, 1.5], "high": [2.0, 3.0]})
     area = drawing.band("a", BLUE, {"": frame}, "x", (1, 1))
-    assert "fill-opacity: 0.18" in made(drawing.draw([area, line("a", BLUE, "")], "T", "A."))
-    whiskers = {
-        "error_y": {
-            "array": [1, 1, 1],
-            "arrayminus": [0, -1e-17, 0],
-            "width": 4,
-            "symmetric": False,
-        }
-    }
-    with_bars = made(drawing.draw([line("a", BLUE, "", **whiskers)], "T", "A."))
+    assert "fill-opacity: 0.18" in made(draw(area, line("a", BLUE)))
+    bars = {"array": [1, 1, 1], "arrayminus": [0, -1e-17, 0], "width": 4, "symmetric": False}
+    with_bars = made(draw(line("a", BLUE, error_y=bars)))
     assert with_bars.count("<use") == plain.count("<use") + 2 * 3  # their caps
 
 
@@ -74,7 +78,7 @@ def test_a_line_at_a_value_is_in_view_on_every_panel() -> None:
         Line("a", BLUE, {"": {"x": [1, 2], "y": [30, 40]}}, 1, place, look={"mode": "lines"})
         for place in (1, 2)
     ]
-    figure = drawing.draw(lines, "T", "A.", columns=["p", "q"])
+    figure = draw(*lines, columns=["p", "q"])
     before = made(figure)
     figure.add_hline(y=1, line_dash="dot", row=1, col="all")
     after = made(figure)
@@ -86,19 +90,15 @@ def test_a_line_at_a_value_is_in_view_on_every_panel() -> None:
 
 def test_categories_stand_in_the_figures_order_and_reversed_axes_are() -> None:
     table = pd.DataFrame(
-        [
-            {"setting": "s", "seed": 0, "paradigm": p, "i": i, "j": j, "cosine": float(i == j)}
-            for p in ("full", "tangent", "attention-weights")
-            for i in ("first", "second")
-            for j in ("first", "second")
-        ]
+        {"setting": "s", "seed": 0, "paradigm": p, "i": i, "j": j, "cosine": float(i == j)}
+        for p in MAIN_PARADIGMS
+        for i, j in product(("first", "second"), repeat=2)
     )
     image = made(heatmaps.cosines(table, {"s": "S"}))
-    places: dict[str, list[float]] = {"first": [], "second": []}
-    for text in ElementTree.fromstring(image).iter("{http://www.w3.org/2000/svg}text"):
-        if text.text in places:
-            places[text.text].append(float(text.get("y", "nan")))
-    assert min(places["first"]) < min(places["second"])
+    first, second = (
+        min(y for text, y in written(image) if text == task) for task in ("first", "second")
+    )
+    assert first < second
     assert texts(image).count("1.00") == 6
     assert "cosine" in texts(image)
     assert image.count("<image") >= 3
@@ -106,38 +106,30 @@ def test_categories_stand_in_the_figures_order_and_reversed_axes_are() -> None:
 
 def test_names_that_would_touch_are_turned_and_numbers_left_out() -> None:
     names = [f"layer{n}.conv" for n in range(12)]
-    figure = drawing.draw(
-        [Line("a", BLUE, {"": {"x": names, "y": list(range(12))}}, look={"mode": "lines"})],
-        "T",
-        "A.",
-        columns=["p", "q", "r"],
-    )
-    image = made(figure)
+    few = Line("a", BLUE, {"": {"x": names, "y": list(range(12))}}, look={"mode": "lines"})
+    image = made(draw(few, columns=["p", "q", "r"]))
     assert set(names) <= set(texts(image))
     assert "rotate(-90" in image
-    many = drawing.draw(
-        [Line("a", BLUE, {"": {"x": list(range(99)), "y": [1.0] * 99}}, look={"mode": "lines"})],
-        "T",
-        "A.",
-    )
-    written = texts(made(many.update_xaxes(tickvals=list(range(99)))))
-    assert 5 < sum(text.isdigit() for text in written) < 60
+    numbers = list(range(99))
+    many = Line("a", BLUE, {"": {"x": numbers, "y": [1.0] * 99}}, look={"mode": "lines"})
+    found = texts(made(draw(many).update_xaxes(tickvals=numbers)))
+    assert 5 < sum(text.isdigit() for text in found) < 60
 
 
 @pytest.mark.parametrize(
     ("trace", "named"),
-    [(go.Bar(x=[1], y=[1]), "bar"), (go.Scatter(x=[1], y=[1], mode="markers"), "hexagon")],
-)
+    [
+        (go.Bar(x=[1], y=[1]), "bar"),
+        (go.Scatter(x=[1], y=[1], mode="markers", marker_symbol="hexagon", line_color=BLUE),
+         "hexagon"),
+    ],
+)  # fmt: skip
 def test_what_cannot_be_drawn_is_refused_by_its_name(trace: object, named: str) -> None:
-    figure = drawing.draw([line("a", BLUE, "")], "T", "A.")
-    if named == "hexagon":
-        trace.update(marker_symbol="hexagon", line_color=BLUE)
-    figure.add_trace(trace)
     with pytest.raises(ValueError, match=named):
-        made(figure)
+        made(draw(line("a", BLUE)).add_trace(trace))
 
 
 def test_numbers_keep_their_digits_where_an_image_is_shortened() -> None:
-    figure = drawing.draw([line("a", BLUE, "")], "T", "A.")
+    figure = draw(line("a", BLUE))
     figure.update_yaxes(tickvals=list(np.array([0.123456, 0.5])), ticktext=["0.123456", "half"])
     assert "0.123456" in texts(made(figure))

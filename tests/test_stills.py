@@ -51,8 +51,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Path]
 
     def run() -> Path:
         site = tmp_path / "site"
-        app = Sphinx(source, source, site, tmp_path / "doctrees", "html", status=None)
-        app.build()
+        Sphinx(source, source, site, tmp_path / "doctrees", "html", status=None).build()
         return site
 
     return run

@@ -20,11 +20,6 @@ TERMS = {
 }
 
 
-def links(page: nodes.document) -> list[tuple[str, str, str]]:
-    found = page.findall(nodes.reference)
-    return [(link.astext(), link["refuri"], link["reftitle"]) for link in found]
-
-
 def test_the_first_use_of_a_term_is_a_link() -> None:
     page = publish_doctree(
         "Task vectors\n============\n\n``vector`` *Task vectors* are added. A task vector has a "
@@ -33,7 +28,8 @@ def test_the_first_use_of_a_term_is_a_link() -> None:
     before = page.astext()
     terms.link_first_uses(page, TERMS, "notation.html")
     assert page.astext() == before
-    assert links(page) == [
+    found = page.findall(nodes.reference)
+    assert [(link.astext(), link["refuri"], link["reftitle"]) for link in found] == [
         ("Task vectors", "notation.html#term-task-vector", "A difference."),
         ("vector", "notation.html#term-vector", "Numbers."),
     ]
