@@ -31,15 +31,12 @@ TAKEAWAY = re.compile(r'data-findings="([^"]*)"')
 Quote = tuple[str, str, str]  # finding, setting, text
 
 
-def in_text(text: str) -> Iterator[Quote]:
-    for found in SPAN.finditer(text):
-        finding, setting, words = map(html.unescape, found.groups())
-        yield finding, setting, words
+def in_text(text: str) -> list[Quote]:
+    return [tuple(map(html.unescape, found)) for found in SPAN.findall(text)]
 
 
-def in_takeaway(findings: Iterable[Mapping[str, str]]) -> Iterator[Quote]:
-    for one in findings:
-        yield one["finding"], one["setting"], one["text"]
+def in_takeaway(findings: Iterable[Mapping[str, str]]) -> list[Quote]:
+    return [(one["finding"], one["setting"], one["text"]) for one in findings]
 
 
 def outputs(page: Path) -> Iterator[Any]:
@@ -96,8 +93,7 @@ def test_published_results_say_one_thing_on_all_pages(monkeypatch: pytest.Monkey
 def test_the_built_site_says_one_thing_on_all_pages(site: Path) -> None:
     quotes: list[Quote] = []
     for path in (site / "book").glob("*.html"):
-        text = path.read_text(encoding="utf-8")
-        quotes += in_text(text)
+        quotes += in_text(text := path.read_text(encoding="utf-8"))
         for found in TAKEAWAY.findall(text):
             quotes += in_takeaway(json.loads(html.unescape(found)))
     assert quotes

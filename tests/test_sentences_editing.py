@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import test_findings_editing as made
 
-from ctl_helpers import results
 from ctl_helpers.findings.sentences import editing as sentences
 
 ONE = {"x": "Setting x"}
@@ -62,20 +61,7 @@ def test_texts_have_sides_and_readings() -> None:
         eq2.assign(layer=eq2["layer"].map(sides)), eq2.assign(layer="states.decoder.norm"), ONE
     ))  # fmt: skip
     assert "farther apart: 0.04 against 0.013" in text
-    both = [eq2.assign(reading=way, mean=eq2["mean"] / by) for way, by in READINGS.items()]
+    readings = {"last token of the prompt": 1, "mean over the answer": 2}
+    both = [eq2.assign(reading=way, mean=eq2["mean"] / by) for way, by in readings.items()]
     text = read(sentences.readings(pd.concat(both), ONE))
     assert "Lengths are 1.050 and 0.525." in text
-
-
-READINGS = {"last token of the prompt": 1, "mean over the answer": 2}
-
-
-@pytest.mark.parametrize(("write", "names"), [(write, names) for write, names, _ in SAID])
-def test_each_sentence_can_be_made_of_published_results(
-    write: Callable[..., str], names: list[str]
-) -> None:
-    tables = [results.tables("4.3", name) for name in names]
-    panels = dict.fromkeys(tables[0]["setting"], "Setting (stand-in)")
-    text = write(*tables, panels)
-    assert "nan" not in text
-    assert "–" not in text

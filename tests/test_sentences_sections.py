@@ -1,9 +1,10 @@
-"""What the pages on Sections 3, 4.1, 4.2 and 5 say: of published results, and where data decide."""
+"""What the pages on Sections 3, 4 and 5 say: of published results, and where data decide."""
 
 from __future__ import annotations
 
 import pandas as pd
 import pytest
+import test_sentences_editing as editing
 from test_claims import barriers, induced, many, spawning, triples
 
 from ctl_helpers.findings.sentences import averaging, cross_task, factors
@@ -38,6 +39,7 @@ SAID = [
     ("4.2.many", "", averaging.more_networks, ["spread"], {}),
     ("4.2.many", "", averaging.second_order, ["spread", "many"], {}),
     ("4.2.many", "", averaging.summary, ["spread", "many"], {}),
+    *(("4.3", "", write, tables, {}) for write, tables, _ in editing.SAID),
     ("5.epochs", "", factors.pretraining, ["pretraining"], {}),
     ("5.epochs", "", factors.finetuning, ["finetuning"], {}),
     ("5.similarity", "", factors.to_pretraining, ["to_pretraining", "apart"], {}),
