@@ -49,37 +49,26 @@ def test_outcomes_stand_beside_what_they_were_before() -> None:
 
 def test_a_comparison_can_be_written_out() -> None:
     (asked,) = ctl.negation("PT", ["a"], [0.5])
-    assert (
-        editing.equation(asked)
-        == "f(1·PT)   against   0.5·f(0.5·PT + 0.5·a) + 0.5·f(1.5·PT + -0.5·a)"
-    )
+    text = "f(1·PT)   against   0.5·f(0.5·PT + 0.5·a) + 0.5·f(1.5·PT + -0.5·a)"
+    assert editing.equation(asked) == text
 
 
 def test_what_is_stitched_adds_up_to_the_weights() -> None:
     fronts = stitching.added_fronts("PT", "a", "b", 0.25)
     fronts |= stitching.negated_fronts("PT", "a", 0.5)
     sums = {
-        model: {
-            name: sum(weight * mix.get(name, 0) for weight, mix in front)
-            for name in ("PT", "a", "b")
-        }
+        model: [
+            sum(weight * mix.get(name, 0) for weight, mix in front) for name in ("PT", "a", "b")
+        ]
         for model, front in fronts.items()
     }
-    assert sums["averaged features"] == sums["merged weights"] == {"PT": 0.5, "a": 0.25, "b": 0.25}
-    assert (
-        sums["feature subtracted"] == sums["weights subtracted"] == {"PT": 1.5, "a": -0.5, "b": 0}
-    )
+    assert sums["averaged features"] == sums["merged weights"] == [0.5, 0.25, 0.25]
+    assert sums["feature subtracted"] == sums["weights subtracted"] == [1.5, -0.5, 0]
 
 
 def test_nearest_samples_are_counted_by_kind_and_class() -> None:
-    moved = pd.DataFrame(
-        {
-            "i": "a",
-            "kind": ["a", "a", "b", "b"],
-            "label": [0, 0, 1, 0],
-            "moved": [3.0, 2.0, 1.0, -1.0],
-        }
-    )
+    samples = {"kind": ["a", "a", "b", "b"], "label": [0, 0, 1, 0], "moved": [3.0, 2.0, 1.0, -1.0]}
+    moved = pd.DataFrame({"i": "a", **samples})
     names = {"a": ["one"], "b": ["other", "third"]}
     (row,) = stitching.nearest(moved, names, count=3).to_dict("records")
     assert row == {

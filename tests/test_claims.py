@@ -332,6 +332,11 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None
     return write
 
 
+def only(found: Sequence[verdicts.Verdict], claim: str) -> verdicts.Verdict:
+    (verdict,) = [one for one in found if (one.claim, one.setting) == (claim, "digits-mlp")]
+    return verdict
+
+
 def words(found: Sequence[verdicts.Verdict], setting: str) -> dict[str, tuple[str, bool]]:
     return {each.claim: (each.verdict, each.clear) for each in found if each.setting == setting}
 
@@ -346,7 +351,7 @@ def test_verdicts_follow_the_stored_results(store) -> None:
     bad = dict.fromkeys(ours, ("fails", True)) | {"transitivity": ("fails", False)}
     assert words(found, "mnist-mlp") == bad
     assert words(found, "scenes-resnet") == dict.fromkeys(ours, ("not run", False))
-    (rise,) = [each for each in found if (each.claim, each.setting) == (ours[0], "digits-mlp")]
+    rise = only(found, "lmc-fails")
     assert rise.effect == pytest.approx(0.4)
     assert rise.interval[0] <= 0.4 <= rise.interval[1]
     assert (rise.threshold, rise.replicates) == ("at least 0.1", "9 pairs of 3 seeds")
@@ -356,14 +361,12 @@ def test_verdicts_follow_the_stored_results(store) -> None:
 def test_one_unmet_condition_is_enough_to_fail(store) -> None:
     # Far under the baseline, yet far from 0.
     store("4.1", "digits-mlp", {"direction": direction(distance=0.06, baseline=2.0)})
-    found = [each for each in verdicts.verdicts("4.1") if each.claim == "ctl-direction"]
-    (verdict,) = [each for each in found if each.setting == "digits-mlp"]
+    verdict = only(verdicts.verdicts("4.1"), "ctl-direction")
     assert [check.holds for check in verdict.checks] == [True, False, None]
     assert (verdict.verdict, verdict.clear) == ("fails", True)
     # One that is not met decides, whatever else is unknown.
     store("3", "digits-mlp", {"induced": induced(lambda error: error / 200, jensen=0.1)})
-    found = {(each.claim, each.setting): each for each in verdicts.verdicts("3")}
-    verdict = found["llfc-implies-lmc", "digits-mlp"]
+    verdict = only(verdicts.verdicts("3"), "llfc-implies-lmc")
     assert [check.holds for check in verdict.checks] == [None, False]
     assert verdict.verdict == "fails"
     # A claim whose table is not there is not run, though other tables of the section are.
@@ -463,8 +466,7 @@ def test_every_claim_can_hold_and_fail(store, monkeypatch) -> None:
 
 def test_a_number_that_is_infinite_is_no_json_number(store) -> None:
     store("4.1", "digits-mlp", {"direction": direction(distance=0.0)})
-    found = [each for each in verdicts.verdicts("4.1") if each.claim == "ctl-direction"]
-    (verdict,) = [each.to_json() for each in found if each.setting == "digits-mlp"]
+    verdict = only(verdicts.verdicts("4.1"), "ctl-direction").to_json()
     assert (verdict["verdict"], verdict["effect"]) == ("holds", None)
     json.dumps(verdict, allow_nan=False)
 

@@ -20,11 +20,6 @@ NOTEBOOK = ("ipykernel", "ipywidgets", "nbformat", "pip")
 PREINSTALLED = ("torch", "torchvision", "numpy", "pandas", "plotly", *NOTEBOOK)
 
 
-def git(folder: Path, *arguments: str) -> None:
-    who = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
-    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
-
-
 def versions(python: Path) -> dict[str, str]:
     """What is installed in an environment."""
     asked = [sys.executable, "-m", "uv", "pip", "list", "--format", "json", "--python", python]
@@ -38,8 +33,9 @@ def colab(tmp_path: Path) -> Path:
     folder = tmp_path / "colab"
     folder.mkdir()
     repository = copied(folder / "repository")
+    git = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.org"]
     for arguments in (["init"], ["add", "."], ["commit", "-m", "A copy"]):
-        git(repository, *arguments)
+        subprocess.run([*git, *arguments], cwd=repository, check=True, capture_output=True)
     for source in (repository / "notebooks").glob("*.md"):
         text = notebook_pairs.twin(source)
         unset = json.dumps("repository = None\n")[1:-1]

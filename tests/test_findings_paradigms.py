@@ -21,10 +21,9 @@ PAIRS = list(combinations(TASKS, 2))
 SHIFT = {"a": -0.02, "b": 0.0, "c": 0.02}  # so that tasks differ, and their mean does not
 WAYS = (*MAIN, *VARIANTS[1:])
 
-# Tables with a number a paradigm, in the order of WAYS.
-
 
 def by_way(numbers: Iterable[float]) -> list[tuple[str, float]]:
+    """Numbers of the paradigms, in the order of ``WAYS``."""
     return [(str(way), number) for way, number in zip(WAYS, numbers, strict=False)]
 
 
@@ -103,13 +102,11 @@ def features(distance: float, baseline: float, **known: object) -> pd.DataFrame:
 
 def taylor_single() -> pd.DataFrame:
     """θ_PT has 0.5, a fine-tuned network 0.9, its Taylor model 0.8."""
-    found = []
-    for seed, task, model in product(SEEDS, TASKS, ("network", "taylor")):
-        known = {"seed": seed, "task": task, "model": model}
-        found.append({**known, "network": "PT", "accuracy": 0.5 + SHIFT[task]})
-        accuracy = {"network": 0.9, "taylor": 0.8}[model]
-        found.append({**known, "network": task, "accuracy": accuracy + SHIFT[task]})
-    return pd.DataFrame(found)
+    return pd.DataFrame(
+        {"seed": seed, "task": task, "model": model, "network": network, "accuracy": accuracy}
+        for seed, task, (model, tuned) in product(SEEDS, TASKS, (("network", 0.9), ("taylor", 0.8)))
+        for network, accuracy in (("PT", 0.5 + SHIFT[task]), (task, tuned + SHIFT[task]))
+    )
 
 
 def effect(measure: str, *tables: pd.DataFrame, **arguments: str) -> float:
@@ -240,9 +237,8 @@ def test_a_rate_at_an_end_of_the_search_is_told(chosen: float, text: str) -> Non
 
 
 def test_sentences_quote_their_findings() -> None:
-    assert cells(paradigms.orthogonality(of(ANGLES), of(MOVED), PANELS))[0][2].endswith(
-        ">0.50</span>"
-    )
+    rows = cells(paradigms.orthogonality(of(ANGLES), of(MOVED), PANELS))
+    assert rows[0][2].endswith(">0.50</span>")
     assert ">38%</span> of the plane for tangent space" in paradigms.regions(of(PLANES), PANELS)
     time = cost("seconds", 2.0, 5.0, 1.6)
     rows = cells(paradigms.costs(of(time.assign(bytes=time["seconds"])), PANELS))
@@ -250,9 +246,8 @@ def test_sentences_quote_their_findings() -> None:
     linear = pd.concat(
         features(0.1 * n, 0.2, i="a", j="b", lam=0.4, paradigm=way) for n, way in enumerate(MAIN)
     )
-    alone, added, *_, errors = paradigms.orders(
-        of(SINGLE), of(ADDED), of(linear), PANELS
-    ).splitlines()
+    orders = paradigms.orders(of(SINGLE), of(ADDED), of(linear), PANELS)
+    alone, added, *_, errors = orders.splitlines()
     assert alone.startswith("- Alone, from best to worst: linear layers only <")
     assert added.startswith("- Added: all parameters <")
     assert errors.endswith(">0.3</span>.")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,13 +101,6 @@ def rounded(data: dict[str, Any]) -> dict[str, dict[str, Tensor]]:
     return found
 
 
-def questions(state: dict[str, Any]) -> list[ctl.Comparison]:
-    i, j, factor = state["i"], state["j"], state["factor"]
-    if state["mode"] == "alpha":
-        return ctl.pairs([i, j], [factor])
-    return ctl.addition("PT", [i, j], [factor])
-
-
 def choose(page: Page, label: str, value: str) -> None:
     page.get_by_label(label, exact=True).select_option(value)
 
@@ -149,7 +143,8 @@ def test_the_browser_computes_what_pytorch_does(site: Path, page: Page) -> None:
         assert [state["mode"], state["i"], state["j"], state["factor"]] == [mode, i, j, factor]
         image = numbers(data["digits"][turned]).view(10, -1)[digit : digit + 1]
         assert torch.equal(torch.tensor(state["image"], dtype=torch.float64), image[0])
-        (question,) = questions(state)
+        ask = ctl.pairs if mode == "alpha" else partial(ctl.addition, "PT")
+        (question,) = ask([i, j], [factor])
         table = ctl.compare(model, networks, [question], [image])
         for layer in state["layers"]:
             for metric in ("distance", "coef", "baseline"):

@@ -1,4 +1,4 @@
-"""Data and code under figures: every named figure has its tables, as files with the results."""
+"""What stands beside the pages: data and code under figures, and no page of a run long gone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 from ctl_helpers import results
-from ctl_helpers.site import gallery, table_files
+from ctl_helpers.site import build, gallery, table_files
 
 FIGURES = gallery.load().figures
 TABLES = {table for figure in FIGURES.values() for table in figure.tables}
@@ -55,6 +55,19 @@ def test_links_lead_from_a_page_to_the_files() -> None:
         "../../../data/4_1/direction.parquet",
     ]
     assert 'aria-label="Download direction as CSV"' in html
+
+
+def test_pages_of_runs_that_are_laid_out_no_more_are_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages, built = tmp_path / "pages", tmp_path / "built"
+    monkeypatch.setattr(build, "pages_folder", lambda: pages)
+    for path in (pages / "3" / "a-0.5.ipynb", built / "3" / "a-0.5.html", built / "3" / "b.html"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    build.sweep(built)
+    assert [path.name for path in built.rglob("*.html")] == ["a-0.5.html"]
+    build.sweep(tmp_path / "never built")
 
 
 @pytest.mark.slow
