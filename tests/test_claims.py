@@ -155,16 +155,12 @@ def averages(gap: float, distance: float, coef: float) -> dict[str, pd.DataFrame
     ensemble = np.linspace(0.5, 0.9, len(triples))
     models = ["; ".join(triple) for triple in triples]
     averaged = ensemble + gap * (-1) ** np.arange(len(triples))
-    means = {"distance": distance, "baseline": 0.3, "coef": coef}.items()
-    averaging = pd.DataFrame(
-        {"models": models, "layer": layer, "metric": metric, "mean": mean}
-        for models, layer, (metric, mean) in product(("a, b", "a, c"), LAYERS, means)
-    )
-    ensembles = pd.DataFrame({"models": models, "averaged": averaged, "ensemble": ensemble})
-    tables = {"ensembles": ensembles, "averaging": averaging}
+    table = pd.DataFrame({"models": models, "averaged": averaged, "ensemble": ensemble})
     return {
-        name: pd.concat([table.assign(seed=seed) for seed in SEEDS])
-        for name, table in tables.items()
+        "ensembles": pd.concat(table.assign(seed=seed) for seed in SEEDS),
+        "averaging": linearity(
+            [{"models": pair} for pair in ("a, b", "a, c")], distance, 0.3, coef
+        ),
     }
 
 
@@ -381,10 +377,6 @@ def test_a_verdict_that_its_interval_does_not_settle_is_not_clear(store) -> None
     assert "<td>✓ holds, not clearly</td>" in claim_pages.dashboard(found).data
 
 
-def by_label(labels: list[dict[str, Any]], distance: float, baseline: float) -> pd.DataFrame:
-    return pd.concat(linear.features(distance, baseline, **known) for known in labels)
-
-
 def stored(holds: bool) -> dict[str, dict[str, pd.DataFrame]]:
     """Tables of each section: with what the paper says, or with the opposite."""
 
@@ -429,9 +421,8 @@ def stored(holds: bool) -> dict[str, dict[str, pd.DataFrame]]:
         },
         "A": {
             "single": linear.taylor_single(),
-            "taylor": by_label([{"i": task} for task in linear.TASKS], 0.1, 0.2),
-            "ctl": by_label(
-                [{"i": i, "j": j, "alpha": 0.5} for i, j in PAIRS], either(0.001, 0.1), 0.1),
+            "taylor": linearity([{"i": task} for task in "abc"], 0.1, 0.2),
+            "ctl": direction(distance=either(0.001, 0.1), baseline=0.1),
         },
         "linear": {
             "single": linear.single(0.9, *either((0.8, 0.89), (0.89, 0.7))),

@@ -94,13 +94,10 @@ def test_a_figure_of_pairs_offers_them_with_their_mean(measured) -> None:
     shown = {buttons[cell["option"]].label: cell["mean"] for row in pairs["cells"] for cell in row}
     assert shown == {f"{i} – {j}": pytest.approx(mean, rel=0.05) for (i, j), mean in means.items()}
     assert list(shown) == ["a – b", "a – c", "b – c"]
-
-
-def test_two_menus_do_not_widen_a_figure_of_one_panel(measured) -> None:
-    setting = next(iter(PANELS))
-    figure = linearity.direction(measured.table().assign(setting=setting, seed=0), {setting: ""})
-    assert len(figure.layout.updatemenus) == 2
-    assert figure.layout.meta["min_width"] == PANEL
+    # Two menus do not widen a figure of one panel.
+    alone = linearity.direction(table.assign(setting="one", seed=0), ONE)
+    assert len(alone.layout.updatemenus) == 2
+    assert alone.layout.meta["min_width"] == PANEL
 
 
 def test_length_shows_shares_of_samples(measured) -> None:

@@ -64,11 +64,14 @@ def test_direction_starts_at_the_papers_lambda_and_shows_the_chosen_pair(eq2) ->
 def test_direction_and_length_of_single_task_vectors(eq3) -> None:
     figure = editing.direction(everywhere(eq3.table()), PANELS)
     assert labels(figure) == ["mean over tasks", "a", "b", "c"]
-    bins = eq3.histogram("coef", np.linspace(0, 2, 41).tolist())
-    figure = editing.length(everywhere(bins), PANELS)
+    bins = everywhere(eq3.histogram("coef", np.linspace(0, 2, 41).tolist()))
+    figure, last = editing.length(bins, PANELS), editing.length(bins, PANELS, last=1)
     (change,) = figure.layout.updatemenus[0].buttons[1].args
     assert all(sum(y) == pytest.approx(1, abs=0.03) for y in change["y"])
     assert {trace.name for trace in figure.data} == {"λ = 0.4"}
+    titles = [axis.title.text for axis in (last.layout.yaxis, figure.layout.yaxis)]
+    assert titles == ["block 2", "block 1"]
+    assert 2 * len(last.data) == len(figure.data)
 
 
 def test_a_menu_offers_the_edits_that_all_panels_have(eq3) -> None:
@@ -153,14 +156,6 @@ def test_negation_says_where_both_accuracies_go() -> None:
     assert "from 80% to 50% on D_i and from 80% to 75% on D_PT (Setting one)" in alt
     assert len(figure.data) == 2 * 2 * 2
     assert list(figure.data[0].x) == [0.0, 1.0, 2.0]
-
-
-def test_length_can_show_the_last_blocks_alone(eq3) -> None:
-    bins = everywhere(eq3.histogram("coef", np.linspace(0, 2, 41).tolist()))
-    whole, last = editing.length(bins, PANELS), editing.length(bins, PANELS, last=1)
-    titles = [axis.title.text for axis in (last.layout.yaxis, whole.layout.yaxis)]
-    assert titles == ["block 2", "block 1"]
-    assert 2 * len(last.data) == len(whole.data)
 
 
 def test_distance_against_baseline_has_a_point_a_block_and_lambda(eq2) -> None:

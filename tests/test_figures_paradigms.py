@@ -220,9 +220,8 @@ def similar(apart: dict[str, float], tasks: str = "abc") -> pd.DataFrame:
 
 
 def test_cosines_are_written_in_their_cells() -> None:
-    figure = heatmaps.cosines(
-        everywhere(similar({"full": 0.12, "tangent": -0.03, "attention-weights": 0.01})), PANELS
-    )
+    table = similar({"full": 0.12, "tangent": -0.03, "attention-weights": 0.01})
+    figure = heatmaps.cosines(everywhere(table), PANELS)
     assert len(figure.data) == 6
     assert figure.data[1].z[0] == pytest.approx([1, -0.03, -0.03])
     assert list(figure.data[0].x) == list(figure.data[0].y) == list("abc")
@@ -232,9 +231,6 @@ def test_cosines_are_written_in_their_cells() -> None:
     assert axis.colorbar.ticktext == ("−0.18", "0", "≥ 0.18")
     said = "0.01 (Setting one) and 0.01 (Setting two) with linear layers only, 0.03"
     assert said in title(figure)
-
-
-def test_cosines_of_two_tasks() -> None:
     table = similar({"full": 0.0, "tangent": 0.2, "attention-weights": 0.1}, "ab")
     figure = heatmaps.cosines(table.assign(setting="one", seed=0), ONE)
     said = "0 with all parameters, 0.1 with linear layers only and 0.2 in the tangent space"

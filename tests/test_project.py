@@ -212,12 +212,6 @@ def test_files_named_in_the_page_on_the_design_are_there() -> None:
 # Notebooks and files.
 
 
-def setup_cell(notebook: Path) -> str:
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    (found,) = [text for cell in cells if '"clone"' in (text := "".join(cell["source"]))]
-    return found
-
-
 def test_twins_agree_with_their_sources_and_hold_no_outputs() -> None:
     twins = sorted((ROOT / "notebooks").glob("*.ipynb"))
     sources = [path.with_suffix(".ipynb") for path in sorted((ROOT / "notebooks").glob("*.md"))]
@@ -234,10 +228,13 @@ def test_the_setup_cell_knows_the_repository(checkout: Path, monkeypatch, addres
     text = re.sub(r"^(# )?Repository = .*\n", "", PYPROJECT, flags=re.MULTILINE)
     line = f'[project.urls]\nRepository = "{address}"' if address else "[project.urls]"
     (checkout / "pyproject.toml").write_text(text.replace("[project.urls]", line))
-    (checkout / "notebooks" / "4_1.ipynb").unlink()
-    assert checkout / "notebooks" / "4_1.ipynb" in notebook_pairs.sync()
+    twin = checkout / "notebooks" / "4_1.ipynb"
+    twin.unlink()
+    assert twin in notebook_pairs.sync()
     assert notebook_pairs.sync(write=False) == []
-    assert f"\nrepository = {address!r}\n" in setup_cell(checkout / "notebooks" / "4_1.ipynb")
+    cells = ["".join(cell["source"]) for cell in json.loads(twin.read_text("utf-8"))["cells"]]
+    (setup,) = [text for text in cells if '"clone"' in text]
+    assert f"\nrepository = {address!r}\n" in setup
 
 
 def test_no_file_names_a_place_on_the_machine_it_was_written_on() -> None:

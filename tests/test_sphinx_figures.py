@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import pathlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from html import unescape
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 from conftest import ROOT
@@ -23,27 +24,6 @@ if TYPE_CHECKING:
 
 REPOSITORY = "https://github.com/owner/name"
 COLAB = "https://colab.research.google.com/github/owner/name/blob/main/notebooks/4_1.ipynb"
-
-
-class Recorder:
-    """Stands in for myst-nb's renderer and its logger; notes what is asked of them."""
-
-    def __init__(self) -> None:
-        self.scripts: list[str] = []
-        self.warnings: list[str] = []
-        self.logger = self
-
-    def add_js_file(self, key: str, uri: str, kwargs: dict[str, str]) -> None:
-        self.scripts.append(uri)
-
-    def warning(self, message: str, **kwargs: Any) -> None:
-        self.warnings.append(message)
-
-
-def render(figure: Mapping[str, Any], recorder: Recorder, inline: bool = False) -> Any:
-    """The nodes of a figure."""
-    data = SimpleNamespace(mime_type=sphinx_figures.PLOTLY_MIME, content=figure, line=1)
-    return sphinx_figures.PlotlyRenderer.handle_mime(recorder, data, inline)  # type: ignore[arg-type]
 
 
 def drawn(title: str = "T", **options: Any) -> dict[str, Any]:
@@ -101,17 +81,24 @@ def test_a_template_keeps_the_looks_that_its_figure_has() -> None:
 
 
 def test_only_figures_are_rendered_and_one_without_alternative_text_warns() -> None:
-    recorder = Recorder()
-    assert render(drawn(), recorder, inline=True) is None
-    image = SimpleNamespace(mime_type="image/png", content="", line=1)
-    assert sphinx_figures.PlotlyRenderer.handle_mime(recorder, image, False) is None  # type: ignore[arg-type]
-    assert not recorder.scripts
-    (node,) = render(drawn(), recorder)
+    renderer = Mock()
+
+    def render(
+        content: object, kind: str = sphinx_figures.PLOTLY_MIME, inline: bool = False
+    ) -> Any:
+        data = SimpleNamespace(mime_type=kind, content=content, line=1)
+        return sphinx_figures.PlotlyRenderer.handle_mime(renderer, data, inline)
+
+    assert render(drawn(), inline=True) is None
+    assert render("", "image/png") is None
+    assert not renderer.mock_calls
+    (node,) = render(drawn())
     assert json.loads(node["figure"]) == drawn()
-    assert recorder.scripts == ["plotly.min.js", "figures.js"]
-    assert not recorder.warnings
-    assert render({"data": [], "layout": {}}, recorder)
-    assert len(recorder.warnings) == 1
+    scripts = [call.args[1] for call in renderer.add_js_file.call_args_list]
+    assert scripts == ["plotly.min.js", "figures.js"]
+    assert not renderer.logger.warning.called
+    assert render({"data": [], "layout": {}})
+    assert renderer.logger.warning.call_count == 1
 
 
 def test_the_repository_address_comes_from_pyproject(tmp_path: pathlib.Path) -> None:
