@@ -16,11 +16,8 @@ HELD_OUT = {0.0: 0.2, 0.4: 0.9, 0.8: 0.5}
 
 def scored(split: str, points: Sequence[float]) -> pd.DataFrame:
     """Held-out examples like 0.4 best, test examples 0.8."""
-    rows = [
-        {"split": split, "lam": lam, "share": HELD_OUT[lam] if split == "held-out" else lam}
-        for lam in points
-    ]
-    return pd.DataFrame(rows).assign(loss=[row["lam"] for row in rows])
+    shares = [HELD_OUT[lam] if split == "held-out" else lam for lam in points]
+    return pd.DataFrame({"split": split, "lam": points, "share": shares, "loss": points})
 
 
 @pytest.mark.parametrize("everywhere", [False, True])

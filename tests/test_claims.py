@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import test_findings_averaging as averaging
 import test_findings_curvature as curvature
 import test_findings_editing as editing
 import test_findings_paradigms as linear
@@ -151,13 +152,10 @@ def many(curve: Mapping[int, float], coef: float = 1.0) -> pd.DataFrame:
 
 def averages(gap: float, distance: float, coef: float) -> dict[str, pd.DataFrame]:
     """Section 4.2's tables: accuracies ``gap`` apart, the more so for every second triple."""
-    triples = list(combinations("abcde", 3))
-    ensemble = np.linspace(0.5, 0.9, len(triples))
-    models = ["; ".join(triple) for triple in triples]
-    averaged = ensemble + gap * (-1) ** np.arange(len(triples))
-    table = pd.DataFrame({"models": models, "averaged": averaged, "ensemble": ensemble})
+    ensemble = np.linspace(0.5, 0.9, 10)
+    averaged = ensemble + gap * (-1) ** np.arange(10)
     return {
-        "ensembles": pd.concat(table.assign(seed=seed) for seed in SEEDS),
+        "ensembles": pd.concat(averaging.triples(averaged, ensemble, seed=seed) for seed in SEEDS),
         "averaging": linearity(
             [{"models": pair} for pair in ("a, b", "a, c")], distance, 0.3, coef
         ),
@@ -168,6 +166,7 @@ FEWER = {0: 0.4, 1: 0.3, 5: 0.2, 20: 0.05}
 PEAK = {0.0: 0.1, 0.5: 0.3, 1.0: 0.2}
 MORE = {2: 0.01, 3: 0.02, 8: 0.03}
 LOG5 = np.log2(5)
+FINETUNED = factor("finetune_epochs", {0: 0.0, 1: 0.1, 20: 0.2})
 FALLING = spawning((1.0, 0.5, 0.1), (0.2, 0.1, 0.06))
 RISING = direction(distance=lambda row: 0.04 * row.alpha * far(row))
 UNEVEN = direction(distance=lambda row: 0.02 * far(row) * (2 if row.layer == "last" else 1))
@@ -216,14 +215,7 @@ KNOWN = [
     ("trend", [factor("replaced", PEAK)], 0.5),
     ("change", [factor("finetune_epochs", {0: 0.0, 1: 0.1, 5: 0.2, 20: 0.5})], LOG5),
     ("change", [factor("replaced", {0.0: 0.5, 1.0: 0.1})], LOG5),
-    (
-        "change_against",
-        [
-            factor("finetune_epochs", {0: 0.0, 1: 0.1, 20: 0.2}),
-            factor("pretrain_epochs", {0: 0.8, 20: 0.05}),
-        ],
-        0.25,
-    ),
+    ("change_against", [FINETUNED, factor("pretrain_epochs", {0: 0.8, 20: 0.05})], 0.25),
     ("change", [factor("replaced", {0.0: 0.1, 0.5: 0.5, 1.0: 0.1})], LOG5),
 ]
 
@@ -320,9 +312,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None
             run = folder / results.folder_name(section) / f"{setting}-seed-{seed}"
             recorder = results.Recorder(settings.load(setting), section, {"seed": seed}, str(run))
             for name, table in tables.items():
-                table[table["seed"] == seed].drop(columns="seed").to_parquet(
-                    run / f"{name}.parquet"
-                )
+                own = table[table["seed"] == seed].drop(columns="seed")
+                own.to_parquet(run / f"{name}.parquet")
             recorder.finish()
 
     return write

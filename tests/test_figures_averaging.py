@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import combinations, product
+from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
 from test_figures import labels, title
+from test_findings_averaging import triples as made
 
 from ctl_helpers.figures import averaging
 
@@ -16,11 +17,9 @@ PANELS = {"one": "One CLIP", "two": "Another CLIP (stand-in)"}
 
 @pytest.fixture
 def triples() -> pd.DataFrame:
-    models = ["; ".join(triple) for triple in combinations("abcde", 3)]
-    ensemble = np.linspace(0.6, 0.9, len(models))
-    table = pd.DataFrame({"models": models, "ensemble": ensemble, "averaged": ensemble})
-    bent = table.assign(averaged=np.roll(ensemble, 1))
-    return pd.concat([table.assign(setting="one"), bent.assign(setting="two")]).assign(seed=0)
+    ensemble = np.linspace(0.6, 0.9, 10)
+    averaged = {"one": ensemble, "two": np.roll(ensemble, 1)}
+    return pd.concat(made(averaged[name], ensemble).assign(setting=name) for name in PANELS)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
+from test_findings_paradigms import effect
 
 from ctl_helpers.findings.finding import MEASURES
 from ctl_helpers.findings.sentences import theory
@@ -34,41 +35,34 @@ def regression(delta: Callable[[pd.DataFrame], pd.Series], starts: int = 4) -> p
     return table.assign(delta=delta(table))
 
 
-def number(name: str, table: pd.DataFrame, **arguments: object) -> float:
-    sample = MEASURES[name](table, **arguments)
-    low, high = sample.interval(50)
-    assert low - 1e-9 <= sample.effect <= high + 1e-9
-    return sample.effect
-
-
 def test_r_squared_of_the_product_has_the_slopes_sign() -> None:
     for slope, sign in ((2, 1), (-1, -1)):
         line = regression(lambda table, slope=slope: slope * table["product"] + 1)
-        assert number("explained", line) == pytest.approx(sign)
+        assert effect("explained", line) == pytest.approx(sign)
     falling = regression(lambda table: 9 - table["curvature"])
-    assert number("r_squared", falling, regressor="curvature") == pytest.approx(1)
+    assert effect("r_squared", falling, regressor="curvature") == pytest.approx(1)
 
 
 def test_logarithms_make_powers_lines_and_leave_out_what_is_not_positive() -> None:
     table = regression(lambda table: table["product"] ** 3)
     table.loc[0, "delta"] = 0
-    assert number("r_squared", table, scale=Scale.LOG) == pytest.approx(1)
-    assert number("r_squared", table) < 0.99
+    assert effect("r_squared", table, scale=Scale.LOG) == pytest.approx(1)
+    assert effect("r_squared", table) < 0.99
 
 
 def test_theta_without_running_statistics_is_another_reading() -> None:
     table = regression(lambda table: table["product_parameters"])
-    assert number("explained", table, theta=Buffers.PARAMETERS) == pytest.approx(1)
-    assert number("explained", table) < 0.9
-    assert number("explained_more", table, theta=Buffers.PARAMETERS) > 0
+    assert effect("explained", table, theta=Buffers.PARAMETERS) == pytest.approx(1)
+    assert effect("explained", table) < 0.9
+    assert effect("explained_more", table, theta=Buffers.PARAMETERS) > 0
 
 
 def test_the_product_explains_more_than_either_factor() -> None:
     squares = regression(lambda table: table["product"])
     r = squares[["product", "curvature", "squared_distance"]].corrwith(squares["delta"]) ** 2
     more = 1 - max(r["curvature"], r["squared_distance"])
-    assert number("explained_more", squares) == pytest.approx(more)
-    assert number("explained_more", regression(lambda table: table["curvature"])) < 0
+    assert effect("explained_more", squares) == pytest.approx(more)
+    assert effect("explained_more", regression(lambda table: table["curvature"])) < 0
     # One start has one curvature, which makes the product the squared distance.
     alone = MEASURES["explained_more"](regression(lambda table: table["product"], starts=1))
     assert np.isnan(alone.effect)
@@ -78,11 +72,11 @@ def test_the_product_explains_more_than_either_factor() -> None:
 def test_shares_of_the_bound() -> None:
     table = regression(lambda table: 0.1 * table["product"])
     table["second_order"], table["third_order"] = 0.2 * table["product"], 0.1 * table["product"]
-    assert number("share_of_bound", table) == pytest.approx(0.1)
-    assert number("rest_over_second_order", table) == pytest.approx(0.5)
-    assert number("under_bound", table) == 1
+    assert effect("share_of_bound", table) == pytest.approx(0.1)
+    assert effect("rest_over_second_order", table) == pytest.approx(0.5)
+    assert effect("under_bound", table) == 1
     table.loc[0, "delta"] = 99
-    assert number("under_bound", table) == pytest.approx(1 - 1 / len(table))
+    assert effect("under_bound", table) == pytest.approx(1 - 1 / len(table))
 
 
 def test_the_page_says_where_the_product_is_best_and_what_is_left_near_the_start() -> None:

@@ -187,12 +187,9 @@ def test_a_measure_gives_the_known_answer_inside_its_interval(
     assert number(turned, **arguments).effect == pytest.approx(answer)
 
 
-def test_replicates_are_pairs_or_task_vectors() -> None:
+def test_replicates_are_pairs_or_task_vectors_and_the_worst_block_is_that_of_distances() -> None:
     assert edit_times_nearer(edits(PAIRS, 0.01, 0.3, 1)).replicates == "9 pairs of 3 seeds"
     assert edit_times_nearer(edits(TASKS, 0.01, 0.3, 1)).replicates == "9 task vectors of 3 seeds"
-
-
-def test_the_worst_block_is_that_of_the_worst_distance() -> None:
     assert worst_block(edits(PAIRS, 0.01, 0.3, 1)) == "block 2"
 
 

@@ -109,10 +109,10 @@ def taylor_single() -> pd.DataFrame:
     )
 
 
-def effect(measure: str, *tables: pd.DataFrame, **arguments: str) -> float:
+def effect(measure: str, *tables: pd.DataFrame, **arguments: object) -> float:
     sample = MEASURES[measure](*tables, **arguments)
     low, high = sample.interval(50)
-    assert low - 1e-12 <= sample.effect <= high + 1e-12
+    assert low - 1e-9 <= sample.effect <= high + 1e-9
     return sample.effect
 
 

@@ -45,10 +45,9 @@ def test_a_network_survives_the_script() -> None:
     assert data["shapes"] == [[3, 4], [3], [2, 3], [2]]
     assert set(data["networks"]) == {"PT", "22.5°"}
     whole = torch.cat([value.flatten() for value in state.values()]).double()
-    torch.testing.assert_close(numbers(data["networks"]["PT"]), whole, atol=1e-3, rtol=1e-3)
-    torch.testing.assert_close(
-        numbers(data["digits"]["0°"]).view(10, 4), images.double(), atol=1e-3, rtol=1e-3
-    )
+    digits = images.double().flatten()
+    for text, values in ((data["networks"]["PT"], whole), (data["digits"]["0°"], digits)):
+        torch.testing.assert_close(numbers(text), values, atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.slow

@@ -32,11 +32,7 @@ DIRECT = [
     for text in texts
 ]
 PIN = re.compile(r"([a-z0-9-]+)==([\w.+!]+)( ; .+)?")
-LOCK = [
-    line
-    for line in (ROOT / "requirements.lock").read_text().splitlines()
-    if line and not line.startswith("#")
-]
+LOCK = re.findall(r"^[^#\n].*", (ROOT / "requirements.lock").read_text(), re.M)
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
 
@@ -91,11 +87,7 @@ def test_conda_installs_what_the_lock_pins() -> None:
 
 
 def test_every_dependency_has_its_reason() -> None:
-    lines = [
-        line
-        for line in PYPROJECT.partition("[tool")[0].splitlines()
-        if re.match(r'\s+"[\w.-]+[^"]*",', line)
-    ]
+    lines = re.findall(r'^ +"[\w.-]+[^"\n]*",.*', PYPROJECT.partition("[tool")[0], re.M)
     assert len(lines) >= len(DIRECT)
     assert [line for line in lines if not re.search(r'",\s+# \w', line)] == []
 

@@ -93,7 +93,11 @@ def test_runs_of_other_grid_points_are_told_apart_and_never_averaged(
         page.say(lambda table, panels: str(len(table)), "numbers")
 
 
-def test_a_run_without_a_table_is_left_out_of_it(published: Path) -> None:
+def test_a_run_without_a_table_is_left_out_of_it_and_without_any_it_is_said_how_to_get_them(
+    published: Path,
+) -> None:
+    with pytest.raises(FileNotFoundError, match=r"make book SECTION=9\.9"):
+        results.tables("9.9", "numbers")
     for setting in ("digits-mlp", "mnist-mlp"):
         write(published / "9_9" / f"{setting}-seed-0", setting, 0, 1.0)
     (published / "9_9" / "mnist-mlp-seed-0" / "numbers.parquet").unlink()
@@ -134,11 +138,6 @@ def test_the_list_of_settings_says_which_seeds_ran_where_and_which_in_part(
         "*Results*: seeds 0, 1, 2 (published with the book, 2026-01-03, on GPU (seeds 0, 1) and "
         "CPU (seed 2)). In part: seed 2 no maps."
     )
-
-
-def test_a_section_without_results_says_how_to_get_them(published: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"make book SECTION=9\.9"):
-        results.tables("9.9", "numbers")
 
 
 def test_a_setting_without_data_is_shown_as_not_run(
