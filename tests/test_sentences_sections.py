@@ -1,17 +1,80 @@
-"""What the pages on Sections 3, 4 and 5 say: of published results, and where data decide."""
+"""What pages say: numbers of their tables, of published results, and where data decide."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 import pytest
-import test_sentences_editing as editing
+import test_findings_editing as made
 from test_claims import barriers, induced, many, spawning, triples
 
-from ctl_helpers.findings.sentences import averaging, cross_task, factors
+from ctl_helpers.findings.sentences import averaging, cross_task, editing, factors
 from ctl_helpers.findings.sentences import spawning as copies
 from ctl_helpers.site.pages import Page
 
 PANEL = {"one": "Setting one"}
+
+# What is said of edits of made-up tables: the right number at the right place.
+
+ONE = {"x": "Setting x"}
+TABLES = {
+    "accuracy": made.NETWORKS,
+    "addition": made.ADDED,
+    "negation": made.NEGATED,
+    "eq2": made.edits(made.PAIRS, 0.01, 0.3, 1),
+    "controls": made.CONTROLS,
+    "stitched_addition": made.stitched((0.8, 0.7), 0.0),
+    "stitched_negation": made.negated(0.2, 0.72),
+    "theorem": made.theorem(),
+    "nearest": made.NEAREST,
+}
+EDITS: list[tuple[Callable[..., str], list[str], list[str]]] = [
+    (editing.networks, ["accuracy"], ["right on 40% of", "90% of its", "would be right on 20%"]),
+    (editing.edited, ["addition", "negation"], ["choose λ = 0.4", "is 1 for", "80% to 30%"]),
+    (editing.nearer, ["eq2"], ["10 times nearer", "at block 2: 0.03", "1.00 and 1.10"]),
+    (editing.reached, ["eq2"], ["λ = 0.4 to λ = 0.8", "from 0.3 to 2.7"]),
+    (editing.control, ["controls"], ["7 times the length", "3.0 times that"]),
+    (editing.averaged, ["stitched_addition"], ["At λ = 0.5", "right on 75% of both", "by 0.0%"]),
+    (editing.forgotten, ["stitched_negation"], ["from 80% to 20%", "at λ = 2 they are 10%"]),
+    (editing.many, ["theorem"], ["With 3 task vectors", "0.12 for a factor that shrinks"]),
+    (editing.neighbours, ["nearest"], ["| a | 80% | 20% | one | 50% | 4 |"]),
+    (editing.common, ["nearest"], ["70% are of the task vector's own kind", "5 classes"]),
+]
+
+
+def read(text: str) -> str:
+    """A text without its mark-up."""
+    return pd.Series([text]).str.replace("<[^>]+>", "", regex=True)[0]
+
+
+@pytest.mark.parametrize(("write", "names", "parts"), EDITS)
+def test_a_sentence_states_the_numbers_of_its_tables(
+    write: Callable[..., str], names: list[str], parts: list[str]
+) -> None:
+    text = read(write(*(TABLES[name].assign(setting="x") for name in names), ONE))
+    assert [part for part in parts if part not in text] == []
+
+
+def test_what_a_grid_cannot_tell_is_a_dash() -> None:
+    short = TABLES["stitched_addition"].query("lam <= 0.5").assign(setting="x")
+    assert "by – beyond" in editing.averaged(short, ONE)
+
+
+def test_texts_have_sides_and_readings() -> None:
+    eq2 = TABLES["eq2"].assign(setting="x")
+    sides = {"first": "states.encoder.0", "last": "states.decoder.0"}
+    text = read(editing.sides(
+        eq2.assign(layer=eq2["layer"].map(sides)), eq2.assign(layer="states.decoder.norm"), ONE
+    ))  # fmt: skip
+    assert "farther apart: 0.04 against 0.013" in text
+    readings = {"last token of the prompt": 1, "mean over the answer": 2}
+    both = [eq2.assign(reading=way, mean=eq2["mean"] / by) for way, by in readings.items()]
+    text = read(editing.readings(pd.concat(both), ONE))
+    assert "Lengths are 1.050 and 0.525." in text
+
+
+# What is said of published results.
 
 SAID = [
     ("3", "", copies.barriers, ["spawning"], {}),
@@ -39,7 +102,7 @@ SAID = [
     ("4.2.many", "", averaging.more_networks, ["spread"], {}),
     ("4.2.many", "", averaging.second_order, ["spread", "many"], {}),
     ("4.2.many", "", averaging.summary, ["spread", "many"], {}),
-    *(("4.3", "", write, tables, {}) for write, tables, _ in editing.SAID),
+    *(("4.3", "", write, tables, {}) for write, tables, _ in EDITS),
     ("5.epochs", "", factors.pretraining, ["pretraining"], {}),
     ("5.epochs", "", factors.finetuning, ["finetuning"], {}),
     ("5.similarity", "", factors.to_pretraining, ["to_pretraining", "apart"], {}),
