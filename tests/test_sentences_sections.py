@@ -17,7 +17,6 @@ PANEL = {"one": "Setting one"}
 
 # What is said of edits of made-up tables: the right number at the right place.
 
-ONE = {"x": "Setting x"}
 TABLES = {
     "accuracy": made.NETWORKS,
     "addition": made.ADDED,
@@ -52,25 +51,25 @@ def read(text: str) -> str:
 def test_a_sentence_states_the_numbers_of_its_tables(
     write: Callable[..., str], names: list[str], parts: list[str]
 ) -> None:
-    text = read(write(*(TABLES[name].assign(setting="x") for name in names), ONE))
+    text = read(write(*(TABLES[name].assign(setting="one") for name in names), PANEL))
     assert [part for part in parts if part not in text] == []
 
 
 def test_what_a_grid_cannot_tell_is_a_dash() -> None:
-    short = TABLES["stitched_addition"].query("lam <= 0.5").assign(setting="x")
-    assert "by – beyond" in editing.averaged(short, ONE)
+    short = TABLES["stitched_addition"].query("lam <= 0.5").assign(setting="one")
+    assert "by – beyond" in editing.averaged(short, PANEL)
 
 
 def test_texts_have_sides_and_readings() -> None:
-    eq2 = TABLES["eq2"].assign(setting="x")
+    eq2 = TABLES["eq2"].assign(setting="one")
     sides = {"first": "states.encoder.0", "last": "states.decoder.0"}
     text = read(editing.sides(
-        eq2.assign(layer=eq2["layer"].map(sides)), eq2.assign(layer="states.decoder.norm"), ONE
+        eq2.assign(layer=eq2["layer"].map(sides)), eq2.assign(layer="states.decoder.norm"), PANEL
     ))  # fmt: skip
     assert "farther apart: 0.04 against 0.013" in text
     readings = {"last token of the prompt": 1, "mean over the answer": 2}
     both = [eq2.assign(reading=way, mean=eq2["mean"] / by) for way, by in readings.items()]
-    text = read(editing.readings(pd.concat(both), ONE))
+    text = read(editing.readings(pd.concat(both), PANEL))
     assert "Lengths are 1.050 and 0.525." in text
 
 
