@@ -23,4 +23,6 @@ Pictures by subject:
 - ``taylor``: the first-order expansion against the network.
 - ``paradigms``, ``heatmaps``: three ways to fine-tune.
 - ``dots``, ``lengths``: what several of these share.
+
+What is called ``panels`` in them is setting → panel title, in order.
 """

@@ -9,13 +9,16 @@ import pandas as pd
 from ctl_helpers.figures.axes import log_axis
 from ctl_helpers.figures.drawing import (
     BLUE,
+    DOTTED,
     GREY,
     Figure,
     Line,
     draw,
+    in_panels,
+    marks,
     point_look,
     points,
-    significant,
+    xy,
 )
 from ctl_helpers.findings.averaging import average_nearer, ensemble_correlation, length_of_all
 from ctl_helpers.findings.finding import quoted
@@ -35,30 +38,18 @@ def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     Args:
         table: rows of ``setting``, ``seed``, ``models``, ``averaged`` and ``ensemble``
             (accuracies).
-        panels: setting → panel title, in order.
     """
     correlations = ensemble_correlation.by_setting(table)
     lines = []
-    for column, setting in enumerate(panels, 1):
-        rows = table[table["setting"] == setting]
+    for column, _, rows in in_panels(table, panels):
         both = rows[["averaged", "ensemble"]].to_numpy()
         margin = 0.05 * (both.max() - both.min()) + 0.001
         ends = [float(both.min() - margin), float(both.max() + margin)]
-        diagonal = {"mode": "lines", "line_dash": "dot", "hoverinfo": "skip"}
         same = {"": {"x": ends, "y": ends}}
-        lines.append(Line("equal accuracy", GREY, same, 1, column, look=diagonal))
-        data = {
-            "x": significant(rows["ensemble"]),
-            "y": significant(rows["averaged"]),
-            "text": rows["models"].tolist(),
-        }
-        look = {
-            "mode": "markers",
-            "marker_size": 8,
-            "opacity": 0.7,
-            "hovertemplate": "%{text}<br>ensemble %{x:.1%}, averaged weights %{y:.1%}"
-            "<extra></extra>",
-        }
+        lines.append(Line("equal accuracy", GREY, same, 1, column, look=DOTTED))
+        data = {**xy(rows, "ensemble", "averaged"), "text": rows["models"].tolist()}
+        hover = "%{text}<br>ensemble %{x:.1%}, averaged weights %{y:.1%}<extra></extra>"
+        look = marks(hover, size=8, mode="markers", opacity=0.7)
         lines.append(Line("a triple of networks", BLUE, {"": data}, 1, column, look=look))
     figure = draw(
         lines,
@@ -87,7 +78,6 @@ def blocks(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed`` and ``k``; averages
             of as many networks, and seeds, are averaged. Error bars are the lower and upper
             quartile over samples.
-        panels: setting → panel title, in order.
     """
     nearer, lengths = average_nearer.by_setting(table), length_of_all.by_setting(table)
     figure = draw(
@@ -116,8 +106,7 @@ def _block_lines(table: pd.DataFrame, panels: Mapping[str, str]) -> list[Line]:
     counts = [set(table.loc[table["setting"] == setting, "k"]) for setting in panels]
     common = set.intersection(*counts) - {max(numbers) for numbers in counts}
     lines = []
-    for column, setting in enumerate(panels, 1):
-        part = table[table["setting"] == setting]
+    for column, _, part in in_panels(table, panels):
         choices = {"all networks": part["k"].max()}
         choices |= {f"{k} networks": k for k in sorted(common, reverse=True)}
         for metric, row, colour, symbol in _SERIES:

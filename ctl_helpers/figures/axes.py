@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
+import pandas as pd
 from plotly.graph_objects import Figure
 
 LOG_AXIS = {"type": "log", "exponentformat": "power", "dtick": 1}
@@ -18,6 +19,20 @@ def number_axis(figure: Figure, values: Iterable[float], label: str, **place: in
     figure.update_xaxes(title_text=label, **ticks, **place)
     # Panels above share the ticks, and their line at 0.
     figure.update_xaxes(zeroline=False, col=place.get("col"))
+
+
+def number_axes(
+    figure: Figure,
+    table: pd.DataFrame,
+    column: str,
+    panels: Mapping[str, str],
+    label: str,
+    row: int = 1,
+) -> None:
+    """:func:`number_axis` under each panel of a row, of what its setting has in a column."""
+    for place, setting in enumerate(panels, 1):
+        values = table.loc[table["setting"] == setting, column]
+        number_axis(figure, values, label, row=row, col=place)
 
 
 def log_axis(values: Iterable[float]) -> dict[str, object]:

@@ -15,6 +15,7 @@ from ctl_helpers.figures.drawing import (
     Line,
     by_pair,
     draw,
+    in_panels,
     point_look,
     points,
 )
@@ -34,17 +35,15 @@ def contrast(
         table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed`` and ``column``; pairs
             and seeds are averaged.
         column: what is told apart.
-        panels: setting → panel title, in order.
         title, alt, findings: as :func:`ctl_helpers.figures.drawing.draw` takes them.
     """
     kinds = list(dict.fromkeys(table[column]))
     measures = {"distance": "E[1 − cosine]", "coef": "coef"}
     lines = []
-    for place, setting in enumerate(panels, 1):
+    for place, _, part in in_panels(table, panels):
         for n, kind in enumerate(kinds):
-            of_kind = table[(table["setting"] == setting) & (table[column] == kind)]
             for row, metric in enumerate(measures, 1):
-                rows = of_kind[of_kind["metric"] == metric]
+                rows = part[(part[column] == kind) & (part["metric"] == metric)]
                 data = {ALL: points(by_pair(rows, ["layer"])[ALL])}
                 symbol = SYMBOLS[n % len(SYMBOLS)]
                 look = {"x": list(dict.fromkeys(rows["layer"])), **point_look(symbol, kind)}

@@ -19,7 +19,6 @@ def theorem(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     Args:
         table: :func:`ctl_helpers.compare` of :func:`ctl_helpers.disentangled` with columns
             ``setting``, ``seed`` and ``scheme``; error bars are quartiles over samples.
-        panels: setting → panel title, in order.
     """
     last = many.trends(table[table["scheme"] == Scheme.FALLING], panels)
     return many.growing(

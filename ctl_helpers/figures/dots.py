@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ctl_helpers.figures.drawing import Figure, Line, draw, over_seeds, significant
+from ctl_helpers.figures.drawing import Figure, Line, draw, marks, over_seeds, significant
 
 MEAN = "mean over tasks"
 
@@ -39,10 +39,7 @@ def dots(
 
     Args:
         kinds: what is told apart, from the top of a row down.
-        panels: setting → panel title, in order.
-        title: the takeaway.
-        alt: what the figure shows, for those who do not see it.
-        findings: numbers that the title states, as for :func:`drawing.draw`.
+        title, alt, findings: as :func:`ctl_helpers.figures.drawing.draw` takes them.
     """
     tasks = {setting: _tasks(kinds, setting) for setting in panels}
     apart = 0.64 / len(kinds)
@@ -90,12 +87,7 @@ def _line(kind: Kind, setting: str, tasks: Sequence[str], column: int, offset: f
         "y": [round(place + offset, 3) for place in places.values()],
         "text": list(places),
     }
-    look = {
-        "mode": "markers",
-        "marker_symbol": kind.symbol,
-        "marker_size": 9,
-        "hovertemplate": f"%{{text}}: %{{x:.1%}}<extra>{kind.name}</extra>",
-    }
+    look = marks(f"%{{text}}: %{{x:.1%}}<extra>{kind.name}</extra>", kind.symbol, mode="markers")
     if rows["seed"].nunique() > 1:
         high, low = frame["high"] - frame["mean"], frame["mean"] - frame["low"]
         data["error_x.array"] = significant(high.clip(lower=0))  # rounding may go under
@@ -106,9 +98,5 @@ def _line(kind: Kind, setting: str, tasks: Sequence[str], column: int, offset: f
 
 def _tasks(kinds: Sequence[Kind], setting: str) -> list[str]:
     """A setting's tasks in their order, and their mean."""
-    names = {task: None for kind in kinds for task in _of(kind, setting)}
-    return [*names, MEAN]
-
-
-def _of(kind: Kind, setting: str) -> pd.Series:
-    return kind.rows.loc[kind.rows["setting"] == setting, "task"]
+    rows = pd.concat([kind.rows for kind in kinds])
+    return [*dict.fromkeys(rows.loc[rows["setting"] == setting, "task"]), MEAN]

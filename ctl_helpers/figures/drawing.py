@@ -7,7 +7,7 @@ menus, and reads exact values by hovering.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ COLOURS = (BLUE, GREEN, VERMILION, PURPLE, ORANGE)
 GREY = "#8a8a8a"
 SYMBOLS = ("circle", "square", "diamond", "x")
 ALL = "mean over pairs"
+DOTTED = {"mode": "lines", "line_dash": "dot", "hoverinfo": "skip"}
 _BAND = {"mode": "lines", "line_width": 0, "fill": "toself", "hoverinfo": "skip"}
 
 
@@ -79,9 +80,8 @@ def draw(
             it is.
     """
     shared = {"shared_xaxes": len(rows) > 1 and shared_x, "shared_yaxes": shared_y}
-    figure = _panels(
-        rows, columns, cells, **shared, horizontal_spacing=gap, vertical_spacing=spacing
-    )
+    spaces = {"horizontal_spacing": gap, "vertical_spacing": spacing}
+    figure = empty_panels(rows, columns, cells, **shared, **spaces)
     return framed(
         figure,
         title,
@@ -94,10 +94,10 @@ def draw(
     )
 
 
-def _panels(
-    rows: Sequence[str], columns: Sequence[str], cells: Sequence[str], **layout: Any
+def empty_panels(
+    rows: Sequence[str], columns: Sequence[str], cells: Sequence[str] = (), **layout: Any
 ) -> Figure:
-    """Empty panels under their titles; ``layout`` goes to plotly's ``make_subplots``."""
+    """Panels without lines under their titles; ``layout`` goes to plotly's ``make_subplots``."""
     if cells:
         layout["subplot_titles"] = cells
     elif any(columns):
@@ -173,9 +173,30 @@ def _groups(lines: Sequence[Line], every: str) -> list[dict[str, object]]:
 # What lines are made of.
 
 
+def in_panels(
+    table: pd.DataFrame, panels: Mapping[str, str]
+) -> Iterator[tuple[int, str, pd.DataFrame]]:
+    """Column, setting and rows of each panel."""
+    for column, setting in enumerate(panels, 1):
+        yield column, setting, table[table["setting"] == setting]
+
+
 def significant(values: pd.Series, digits: int = 4) -> list[float]:
     """Rounded to significant digits: what a reader can use, in a fraction of the page's size."""
     return [float(f"{value:.{digits}g}") for value in values]
+
+
+def xy(rows: pd.DataFrame, x: str, y: str, digits: int = 4) -> dict[str, list[Any]]:
+    """Two columns as a line's places."""
+    return {"x": significant(rows[x], digits), "y": significant(rows[y], digits)}
+
+
+def marks(
+    hover: str, symbol: str = "", *, size: int = 9, mode: str = "lines+markers", **more: object
+) -> dict[str, object]:
+    """How markers look, and the text on the one that is pointed at."""
+    look = {"mode": mode, "marker_size": size, "hovertemplate": hover, **more}
+    return {**look, "marker_symbol": symbol} if symbol else look
 
 
 def by_pair(table: pd.DataFrame, keys: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -224,15 +245,12 @@ def points(rows: pd.DataFrame) -> dict[str, list]:
 
 def point_look(symbol: str, label: str, place: str = "%{x}") -> dict[str, object]:
     """How :func:`points` look; ``place`` says in the hover text where a point stands."""
+    quartiles = "quartiles %{customdata[0]} to %{customdata[1]}"
     return {
-        "mode": "lines+markers",
-        "marker_symbol": symbol,
-        "marker_size": 9,
+        **marks(f"{place}: %{{y}}<br>{quartiles}<extra>{label}</extra>", symbol),
         "line_width": 1.5,
         "line_dash": "solid" if symbol == "circle" else "dot",
         "error_y": {"type": "data", "symmetric": False, "thickness": 1.2, "width": 4},
-        "hovertemplate": f"{place}: %{{y}}<br>quartiles %{{customdata[0]}} to %{{customdata[1]}}"
-        f"<extra>{label}</extra>",
     }
 
 
@@ -243,11 +261,9 @@ def band(
     column: str,
     place: tuple[int, int],
 ) -> Line:
-    """The area between ``low`` and ``high`` behind a line of the same name.
+    """The area between ``low`` and ``high`` behind a line of the same name and colour.
 
     Args:
-        name: the line's.
-        colour: the line's.
         frames: choice → :func:`over_seeds`.
         column: what stands on the horizontal axis.
         place: row and column of the panel.

@@ -8,23 +8,10 @@ import numpy as np
 import pandas as pd
 
 from ctl_helpers.figures.axes import LOG_AXIS
-from ctl_helpers.figures.drawing import (
-    COLOURS,
-    GREY,
-    Figure,
-    Line,
-    draw,
-    point_look,
-    points,
-)
+from ctl_helpers.figures.drawing import COLOURS, GREY, Figure, Line, draw, point_look, points
 from ctl_helpers.figures.frame import offer_pairs
 from ctl_helpers.figures.lengths import in_view, length_axes, step_look
-from ctl_helpers.findings.editing import (
-    blocks,
-    edit_drawn_length,
-    edit_times_nearer,
-    nearest_to,
-)
+from ctl_helpers.findings.editing import blocks, edit_drawn_length, edit_times_nearer, nearest_to
 from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.words import by_panel
 from ctl_helpers.results.labels import PAPER_LAMBDA, Metric
@@ -41,7 +28,6 @@ def by_edit(
     Args:
         table: rows of ``setting``, ``i``, perhaps ``j``, ``keys`` and numbers.
         keys: what tells an edit's rows apart.
-        panels: setting → panel title.
     """
     pair = "j" in table
     named = table.assign(edit=table["i"] + (" + " + table["j"] if pair else ""))
@@ -78,7 +64,6 @@ def direction(
         table: :func:`ctl_helpers.compare` of :func:`ctl_helpers.addition`, or of
             :func:`ctl_helpers.negation`, with columns ``setting`` and ``seed``. Error bars are the
             lower and upper quartile over samples.
-        panels: setting → panel title, in order.
         lam: the only λ to show; all under a slider when None.
     """
     table = table[table["setting"].isin(list(panels))]
@@ -125,7 +110,7 @@ def _direction_lines(
                 (Metric.DISTANCE, COLOURS[n % len(COLOURS)], "circle"),
             ):
                 where = {"setting": setting, "lam": lam, "metric": metric}
-                data = {edit: points(_where(rows, where)) for edit, rows in edits.items()}
+                data = {edit: points(with_values(rows, where)) for edit, rows in edits.items()}
                 group = f"λ = {lam:g}"
                 name = group if metric == Metric.DISTANCE else f"baseline, {group}"
                 look = {"x": places, **point_look(symbol, name, "block %{x}")}
@@ -141,7 +126,6 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str], last: int | None
     Args:
         histograms: :meth:`ctl_helpers.Linearity.histogram` of ``coef`` with columns ``setting``
             and ``seed``; seeds are averaged.
-        panels: setting → panel title, in order.
         last: how many blocks to show, from the last one; all when None.
     """
     table = blocks(histograms[histograms["setting"].isin(list(panels))])
@@ -158,7 +142,7 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str], last: int | None
     for column, setting in enumerate(panels, 1):
         for row, layer in enumerate(names, 1):
             where = {"setting": setting, "layer": layer}
-            bins = {edit: _where(rows, where) for edit, rows in edits.items()}
+            bins = {edit: with_values(rows, where) for edit, rows in edits.items()}
             look = step_look(next(iter(bins.values())), label)
             data = {edit: {"y": part["share"].round(3).tolist()} for edit, part in bins.items()}
             lines.append(Line(label, COLOURS[0], data, row, column, label, look))
@@ -198,7 +182,8 @@ def _ends(table: pd.DataFrame, count: int) -> pd.DataFrame:
     return table.assign(layer=[names[key] for key in keys if key in names])
 
 
-def _where(table: pd.DataFrame, values: Mapping[str, object]) -> pd.DataFrame:
+def with_values(table: pd.DataFrame, values: Mapping[str, object]) -> pd.DataFrame:
+    """The rows that have each of some values."""
     return table[np.logical_and.reduce([table[name] == value for name, value in values.items()])]
 
 

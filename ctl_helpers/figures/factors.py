@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ctl_helpers.figures.axes import log_axis, number_axis
+from ctl_helpers.figures.axes import log_axis, number_axes
 from ctl_helpers.figures.drawing import (
     BLUE,
     GREEN,
@@ -17,6 +17,7 @@ from ctl_helpers.figures.drawing import (
     band,
     draw,
     drawable,
+    in_panels,
     over_seeds,
     point_look,
     points,
@@ -46,7 +47,6 @@ def factor(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             :data:`ctl_helpers.findings.factors.FACTORS`; other rows than those of α = 0.5 are left
             out. Pairs and seeds are averaged. Error bars are the lower and upper quartile over
             samples; a band spans the seeds, where there are several.
-        panels: setting → panel title, in order.
     """
     table = table[table["setting"].isin(list(panels)) & np.isclose(table["alpha"], 0.5)]
     column = factor_of(table)
@@ -75,8 +75,8 @@ def factor(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         height=600,
         shared_y="rows",
     )
+    number_axes(figure, table, column, panels, label, row=2)
     for place, setting in enumerate(panels, 1):
-        number_axis(figure, table.loc[table["setting"] == setting, column], label, row=2, col=place)
         for value in zeros[setting]:
             note_at = {"x": value, "y": 0, "yref": "y domain", "yanchor": "bottom"}
             figure.add_annotation(**note_at, text="≈ 0", showarrow=False, row=1, col=place)
@@ -96,8 +96,7 @@ def _lines(table: pd.DataFrame, panels: Mapping[str, str], column: str) -> list[
     """Baseline and distance above, length below, for each choice of layers."""
     choices = layer_choices(table, panels)
     lines = []
-    for place, setting in enumerate(panels, 1):
-        part = table[table["setting"] == setting]
+    for place, setting, part in in_panels(table, panels):
         for metric, name, colour, symbol, row in _SERIES:
             rows = part[part["metric"] == metric]
             frames = {

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from plotly.graph_objects import Figure, Heatmap
-from plotly.subplots import make_subplots
 
-from ctl_helpers.figures.drawing import BLUE, VERMILION, by_pair, significant
+from ctl_helpers.figures.drawing import BLUE, VERMILION, by_pair, empty_panels, significant
 from ctl_helpers.figures.frame import PANEL, Menu, button, framed
 from ctl_helpers.figures.paradigms import LOOKS, of_three, quotes, ranked
 from ctl_helpers.findings.paradigms import (
@@ -54,7 +53,6 @@ def maps(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     Args:
         table: :func:`ctl_helpers.disentanglement` with columns ``setting``, ``seed`` and
             ``paradigm``; seeds are averaged.
-        panels: setting → what it is called, in order.
     """
     table = of_three(table, panels)
     scales = {name: _scale(table.loc[table["measure"] == name, "error"], name) for name in _OUTPUTS}
@@ -161,18 +159,9 @@ def _cosine_map(part: pd.DataFrame, tasks: Sequence[str]) -> Heatmap:
 
 def _grid(rows: Sequence[str], spacing: float) -> Figure:
     """Empty panels, a column for each paradigm."""
-    figure = make_subplots(
-        len(rows),
-        len(LOOKS),
-        shared_xaxes=False,
-        shared_yaxes=True,
-        horizontal_spacing=0.03,
-        vertical_spacing=spacing,
-        column_titles=[PARADIGM_NAMES[name] for name in LOOKS],
-    )
-    for row, label in enumerate(rows, 1):
-        figure.update_yaxes(title_text=label, row=row, col=1)
-    return figure
+    titles = [PARADIGM_NAMES[name] for name in LOOKS]
+    spaces = {"horizontal_spacing": 0.03, "vertical_spacing": spacing}
+    return empty_panels(rows, titles, shared_xaxes=False, shared_yaxes=True, **spaces)
 
 
 def _bar(title: str, ticks: Sequence[float], clipped: bool) -> dict[str, object]:

@@ -12,23 +12,22 @@ from ctl_helpers.figures.contrast import contrast
 from ctl_helpers.figures.drawing import (
     ALL,
     COLOURS,
+    DOTTED,
     GREY,
     SYMBOLS,
     Figure,
     Line,
     by_pair,
     draw,
+    in_panels,
+    marks,
     point_look,
     points,
-    significant,
+    xy,
 )
 from ctl_helpers.figures.frame import offer_pairs
 from ctl_helpers.figures.lengths import in_view, length_axes, step_look
-from ctl_helpers.findings.cross_task import (
-    drawn_length,
-    times_farther,
-    times_nearer,
-)
+from ctl_helpers.findings.cross_task import drawn_length, times_farther, times_nearer
 from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.transitivity import worst_ratio
 from ctl_helpers.findings.words import by_panel
@@ -40,11 +39,9 @@ def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     Args:
         table: :func:`ctl_helpers.compare` over pairs, with columns ``setting`` and ``seed``;
             seeds are averaged. Error bars are the lower and upper quartile over samples.
-        panels: setting → panel title, in order.
     """
     lines = []
-    for column, setting in enumerate(panels, 1):
-        chosen = table[table["setting"] == setting]
+    for column, _, chosen in in_panels(table, panels):
         alphas = sorted(chosen["alpha"].unique())
         series = [("distance", a, f"α = {a:g}", COLOURS[n], "circle") for n, a in enumerate(alphas)]
         series.append(("baseline", alphas[0], "baseline", GREY, "diamond"))
@@ -82,7 +79,6 @@ def length(
     Args:
         histograms: :meth:`ctl_helpers.Linearity.histogram` of ``coef`` with columns ``setting``
             and ``seed``; seeds are averaged.
-        panels: setting → panel title, in order.
         last: how many layers to draw, the last ones; all if None.
     """
     layers = list(dict.fromkeys(histograms["layer"]))[-(last or 0) :]
@@ -122,7 +118,6 @@ def controls(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     Args:
         table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed`` and ``control``, the
             real comparison first.
-        panels: setting → panel title, in order.
     """
     farther = times_farther.by_setting(table)
     return contrast(
@@ -144,31 +139,20 @@ def transitivity(triples: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     Args:
         triples: rows of ``setting``, ``seed``, ``i``, ``j``, ``k``, ``group``, ``premise`` (the
             larger error of the two given pairs) and ``conclusion`` (the third pair's error).
-        panels: setting → panel title, in order.
     """
     lines = []
-    top = triples[["premise", "conclusion"]].to_numpy().max() * 1.3
-    low = triples[["premise", "conclusion"]].to_numpy().min() / 1.3
-    look = {"mode": "lines", "line_dash": "dot", "hoverinfo": "skip"}
-    for column, setting in enumerate(panels, 1):
+    errors = triples[["premise", "conclusion"]].to_numpy()
+    low, top = errors.min() / 1.3, errors.max() * 1.3
+    hover = "i, j, k: %{text}<br>(i,j), (j,k) up to %{x}<br>(i,k) %{y}<extra></extra>"
+    for column, _, chosen in in_panels(triples, panels):
         diagonal = {"": {"x": [low, top], "y": [low, top], "text": ["", ""]}}
-        lines.append(Line("equal errors", GREY, diagonal, 1, column, "", look))
-        chosen = triples[triples["setting"] == setting]
+        lines.append(Line("equal errors", GREY, diagonal, 1, column, look=DOTTED))
         for n, (group, rows) in enumerate(chosen.groupby("group", sort=False)):
-            data = {
-                "x": significant(rows["premise"], 3),
-                "y": significant(rows["conclusion"], 3),
-                "text": [f"{r.i}, {r.j}, {r.k}, seed {r.seed}" for r in rows.itertuples()],
-            }
-            style = {
-                "mode": "markers",
-                "marker_symbol": SYMBOLS[n % len(SYMBOLS)],
-                "marker_size": 8,
-                "opacity": 0.75,
-                "hovertemplate": "i, j, k: %{text}<br>(i,j), (j,k) up to %{x}<br>"
-                "(i,k) %{y}<extra></extra>",
-            }
-            lines.append(Line(group, COLOURS[n], {"": data}, 1, column, "", style))
+            texts = [f"{r.i}, {r.j}, {r.k}, seed {r.seed}" for r in rows.itertuples()]
+            data = {**xy(rows, "premise", "conclusion", 3), "text": texts}
+            symbol = SYMBOLS[n % len(SYMBOLS)]
+            look = marks(hover, symbol, size=8, mode="markers", opacity=0.75)
+            lines.append(Line(group, COLOURS[n], {"": data}, 1, column, look=look))
     shown = triples[triples["setting"].isin(list(panels))]
     worst = max(worst_ratio.by_setting(shown).values(), key=float)
     figure = draw(
@@ -182,6 +166,5 @@ def transitivity(triples: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         height=480,
         findings=quoted([worst]),
     )
-    figure.update_xaxes(title_text="larger error of (i, j), (j, k)")
-    figure.update_xaxes(**LOG_AXIS)
+    figure.update_xaxes(title_text="larger error of (i, j), (j, k)", **LOG_AXIS)
     return figure.update_yaxes(**LOG_AXIS)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from ctl_helpers.figures.axes import log_axis, number_axis
+from ctl_helpers.figures.axes import log_axis, number_axes
 from ctl_helpers.figures.drawing import (
     BLUE,
     GREY,
@@ -14,6 +14,7 @@ from ctl_helpers.figures.drawing import (
     Figure,
     Line,
     draw,
+    in_panels,
     over_seeds,
     point_look,
     points,
@@ -31,7 +32,6 @@ def many(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed``, ``k`` (networks in
             the mix) and ``weights`` (``"equal"`` or ``"unequal"``); draws and seeds are averaged.
             Error bars are the lower and upper quartile over samples.
-        panels: setting → panel title, in order.
     """
     return growing(
         table.assign(kind=table["weights"] + " weights"),
@@ -72,11 +72,9 @@ def growing(
 
     Args:
         table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed``, ``k`` and ``kind``.
-        panels: setting → panel title, in order.
         kinds: two values of ``kind``, drawn as circles and as squares.
         unit: what is counted, in the plural.
-        title: the takeaway.
-        alt: what the figure shows, for those who do not see it.
+        title, alt: as :func:`ctl_helpers.figures.drawing.draw` takes them.
         axis: the horizontal axis's label.
     """
     table = table[table["setting"].isin(list(panels))]
@@ -90,9 +88,7 @@ def growing(
         height=600,
         shared_y="rows",
     )
-    for column, setting in enumerate(panels, 1):
-        values = table.loc[table["setting"] == setting, "k"]
-        number_axis(figure, values, axis, row=2, col=column)
+    number_axes(figure, table, "k", panels, axis, row=2)
     figure.add_hline(y=1, line_dash="dot", line_color=GREY, row=2, col="all")
     drawn = table.loc[(table["metric"] != "coef") & (table["mean"] >= FLOOR), "mean"]
     return figure.update_yaxes(**log_axis(drawn), row=1)
@@ -103,8 +99,7 @@ def _lines(
 ) -> list[Line]:
     choices = layer_choices(table, panels)
     lines = []
-    for column, setting in enumerate(panels, 1):
-        part = table[table["setting"] == setting]
+    for column, setting, part in in_panels(table, panels):
         for kind, (colour, symbol) in zip(kinds, _LOOKS, strict=True):
             for metric, row in (("baseline", 1), ("distance", 1), ("coef", 2)):
                 rows = part[(part["metric"] == metric) & (part["kind"] == kind)]

@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from ctl_helpers.figures.axes import LOG_AXIS, number_axis
+from ctl_helpers.figures.axes import LOG_AXIS, number_axes
 from ctl_helpers.figures.dots import Kind, dots
 from ctl_helpers.figures.drawing import (
     BLUE,
@@ -22,8 +22,11 @@ from ctl_helpers.figures.drawing import (
     Line,
     band,
     draw,
+    in_panels,
+    marks,
     over_seeds,
     significant,
+    xy,
 )
 from ctl_helpers.findings.editing import blocks, nearest_to
 from ctl_helpers.findings.finding import quoted
@@ -77,7 +80,6 @@ def single(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     Args:
         table: rows of ``setting``, ``seed``, ``paradigm``, ``network`` (a task, or ``"PT"``, the
             pretrained network, under the paradigm ``"full"``), ``task`` and ``accuracy``.
-        panels: setting → panel title, in order.
     """
     rows = of_three(table, panels)
     own = rows[rows["network"] == rows["task"]]
@@ -108,7 +110,6 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         table: rows of ``setting``, ``seed``, ``paradigm``, ``split`` (``"held-out"`` or
             ``"test"``), ``alpha``, ``task``, ``accuracy``, ``share`` (of the accuracy of the
             task's own network) and ``chosen`` (whether α is the one chosen on held-out data).
-        panels: setting → panel title, in order.
     """
     table = of_three(table, panels)
     nothing = {"": {"x": [None], "y": [None]}}
@@ -130,32 +131,25 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         height=460,
         findings=quotes(best),
     )
-    for column, setting in enumerate(panels, 1):
-        values = table.loc[table["setting"] == setting, "alpha"]
-        number_axis(figure, values, "α", row=1, col=column)
+    number_axes(figure, table, "alpha", panels, "α")
     return figure.update_yaxes(tickformat=".0%")
 
 
 def _searched(table: pd.DataFrame, column: int, setting: str) -> Iterator[Line]:
     """Each paradigm's curve on held-out data over its range of seeds, then its stars."""
+    table = table[table["setting"] == setting]
     held_out, chosen = table[table["split"] == Split.HELD_OUT], _at_chosen(table)
     for name, (colour, _) in LOOKS.items():
-        rows = _where(held_out, setting, name)
+        rows = held_out[held_out["paradigm"] == name]
         frames = {label: over_seeds(rows, "alpha", value) for label, value in _VALUES.items()}
         if rows["seed"].nunique() > 1:
             yield band(PARADIGM_NAMES[name], colour, frames, "alpha", (1, column))
-        data = {
-            label: {"x": significant(frame["alpha"]), "y": significant(frame["mean"])}
-            for label, frame in frames.items()
-        }
+        data = {label: xy(frame, "alpha", "mean") for label, frame in frames.items()}
         look = _look(name, Split.HELD_OUT)
         yield Line(PARADIGM_NAMES[name], colour, data, 1, column, look=look)
     for name, (colour, _) in LOOKS.items():
-        rows = _where(chosen, setting, name)
-        data = {
-            label: {"x": significant(rows["alpha"]), "y": significant(rows[value])}
-            for label, value in _VALUES.items()
-        }
+        rows = chosen[chosen["paradigm"] == name]
+        data = {label: xy(rows, "alpha", value) for label, value in _VALUES.items()}
         look = _look(name, Split.TEST)
         yield Line(PARADIGM_NAMES[name], colour, data, 1, column, look=look, listed=False)
 
@@ -167,22 +161,12 @@ def _at_chosen(table: pd.DataFrame) -> pd.DataFrame:
     return rows.groupby(keys, sort=False)[["alpha", "accuracy", "share"]].mean().reset_index()
 
 
-def _of(table: pd.DataFrame, setting: str) -> pd.DataFrame:
-    return table[table["setting"] == setting]
-
-
-def _where(table: pd.DataFrame, setting: str, paradigm: Paradigm) -> pd.DataFrame:
-    return _of(table[table["paradigm"] == paradigm], setting)
-
-
 def _look(paradigm: Paradigm, split: Split) -> dict[str, object]:
     """Curves on held-out data, and a star for test data."""
     hover = f"α = %{{x}}: %{{y:.1%}}<extra>{PARADIGM_NAMES[paradigm]}, {split}</extra>"
     if split == Split.TEST:
-        star = {"marker_symbol": "star", "marker_size": 17}
-        return {"mode": "markers", **star, "hovertemplate": hover}
-    symbol = {"marker_symbol": LOOKS[paradigm][1], "marker_size": 6}
-    return {"mode": "lines+markers", **symbol, "hovertemplate": hover}
+        return marks(hover, "star", size=17, mode="markers")
+    return marks(hover, LOOKS[paradigm][1], size=6)
 
 
 def linearity(linear: pd.DataFrame, addition: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -204,8 +188,8 @@ def linearity(linear: pd.DataFrame, addition: pd.DataFrame, panels: Mapping[str,
     winner = {setting: _HOW[_best(best, setting)] for setting in panels}
     lines = [
         line
-        for row, setting in enumerate(panels, 1)
-        for line in _row(_of(rows, setting), _of(reached, setting), row)
+        for row, setting, own in in_panels(rows, panels)
+        for line in _row(own, reached[reached["setting"] == setting], row)
     ]
     figure = draw(
         lines,
@@ -236,9 +220,7 @@ def _best(reached: ByParadigm, setting: str) -> Paradigm:
 def _row(rows: pd.DataFrame, reached: pd.DataFrame, row: int) -> Iterator[Line]:
     """One setting's errors by block, and their means against what sums reach."""
     for metric, (name, (colour, symbol)) in product(("distance", "baseline"), LOOKS.items()):
-        label = (
-            PARADIGM_NAMES[name] if metric == "distance" else f"baseline, {PARADIGM_NAMES[name]}"
-        )
+        label = "baseline, " * (metric == "baseline") + PARADIGM_NAMES[name]
         own = rows[(rows["paradigm"] == name) & (rows["metric"] == metric)]
         means = own.groupby("layer", sort=False)["mean"].mean()
         places = [layer.removeprefix("block ") for layer in means.index]
@@ -251,22 +233,15 @@ def _row(rows: pd.DataFrame, reached: pd.DataFrame, row: int) -> Iterator[Line]:
         both = share.index.intersection(errors.index)
         label = PARADIGM_NAMES[name]
         hover = f"%{{x:.1%}} after addition, error %{{text}}<extra>{label}</extra>"
-        look = {"mode": "markers", "marker_symbol": symbol, "marker_size": 12}
+        look = marks(hover, symbol, size=12, mode="markers")
         data = {"x": significant(share[both]), **_floored(errors[both])}
-        look["hovertemplate"] = hover
         yield Line(label, colour, {"": data}, row, 2, look=look)
 
 
 def _error_look(symbol: str, metric: str, hover: str) -> dict[str, object]:
-    baseline = metric == "baseline"
-    return {
-        "mode": "lines+markers",
-        "marker_symbol": f"{symbol}-open" if baseline else symbol,
-        "marker_size": 6 if baseline else 9,
-        "line_width": 1 if baseline else 1.5,
-        "line_dash": "dot" if baseline else "solid",
-        "hovertemplate": hover,
-    }
+    if metric == "baseline":
+        return marks(hover, f"{symbol}-open", size=6, line_width=1, line_dash="dot")
+    return marks(hover, symbol, line_width=1.5, line_dash="solid")
 
 
 def _floored(means: pd.Series) -> dict[str, list]:

@@ -13,6 +13,7 @@ from ctl_helpers.figures.drawing import (
     Line,
     by_pair,
     draw,
+    in_panels,
     significant,
 )
 from ctl_helpers.findings.cross_task import loss_rise
@@ -27,20 +28,18 @@ def paths(curves: pd.DataFrame, barriers: pd.DataFrame, panels: Mapping[str, str
         curves: :func:`ctl_helpers.evaluate` of :func:`ctl_helpers.path` with columns ``setting``,
             ``seed`` and ``role``, which says whose task it is; seeds are averaged.
         barriers: :func:`ctl_helpers.barriers` of the curves, by setting and seed.
-        panels: setting → panel title, in order.
     """
     lines = []
     roles = list(dict.fromkeys(curves["role"]))
-    for column, setting in enumerate(panels, 1):
+    for column, _, part in in_panels(curves, panels):
         for n, role in enumerate(roles):
-            rows = curves[(curves["setting"] == setting) & (curves["role"] == role)]
-            pairs = by_pair(rows, ["alpha"])
+            pairs = by_pair(part[part["role"] == role], ["alpha"])
             for row, (measure, form) in enumerate((("loss", ".3f"), ("accuracy", ".1%")), 1):
                 data = {pair: {"y": significant(part[measure])} for pair, part in pairs.items()}
                 hover = f"α = %{{x}}: {measure} %{{y:{form}}}<extra>on {role}</extra>"
-                look = {"x": pairs[ALL]["alpha"].tolist(), "hovertemplate": hover}
-                look["mode"] = "lines+markers"
-                lines.append(Line(f"on {role}", COLOURS[n], data, row, column, "", look))
+                alphas = pairs[ALL]["alpha"].tolist()
+                look = {"x": alphas, "mode": "lines+markers", "hovertemplate": hover}
+                lines.append(Line(f"on {role}", COLOURS[n], data, row, column, look=look))
     rises = loss_rise.by_setting(barriers)
     figure = draw(
         lines,

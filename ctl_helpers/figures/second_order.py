@@ -15,10 +15,12 @@ from ctl_helpers.figures.drawing import (
     Figure,
     Line,
     draw,
+    in_panels,
     over_seeds,
     point_look,
     points,
     significant,
+    xy,
 )
 from ctl_helpers.figures.factors import layer_choices
 from ctl_helpers.findings.editing import blocks, edit_excess, edit_growth
@@ -35,7 +37,6 @@ def against_lambda(eq2: pd.DataFrame, eq3: pd.DataFrame, panels: Mapping[str, st
     Args:
         eq2, eq3: as :func:`ctl_helpers.figures.editing.direction` takes them; edits and seeds are
             averaged.
-        panels: setting → panel title, in order.
     """
     first, last = (edit_growth.by_setting(eq2, step=step) for step in (0, -1))
     growth = {name: f"{first[name]} at first and {last[name]} at last" for name in first}
@@ -58,8 +59,7 @@ def against_lambda(eq2: pd.DataFrame, eq3: pd.DataFrame, panels: Mapping[str, st
         shared_y="rows",
         findings=quoted(first.values(), last.values()),
     )
-    ticks = {"type": "log", "tickvals": sorted(set(eq2["lam"]) | set(eq3["lam"]))}
-    figure.update_xaxes(**ticks)
+    figure.update_xaxes(type="log", tickvals=sorted(set(eq2["lam"]) | set(eq3["lam"])))
     figure.update_xaxes(title_text="λ", row=2)
     return figure.update_yaxes(**LOG_AXIS)
 
@@ -72,8 +72,8 @@ def _lambda_lines(
 ) -> list[Line]:
     """Distance and baseline of one equation; ``choices`` as :func:`layer_choices` gives them."""
     lines = []
-    for column, setting in enumerate(panels, 1):
-        own = blocks(table[table["setting"] == setting])
+    for column, setting, part in in_panels(table, panels):
+        own = blocks(part)
         for metric, name, colour, symbol in (
             (Metric.BASELINE, "baseline", GREY, "diamond"),
             (Metric.DISTANCE, "1 − cosine of both sides", BLUE, "circle"),
@@ -101,7 +101,6 @@ def against_baseline(
 
     Args:
         table: as :func:`ctl_helpers.figures.editing.direction`'s; edits and seeds are averaged.
-        panels: setting → what it is called, in order.
         beside: another such table with its own panels, which come first.
     """
     if beside:
@@ -114,7 +113,7 @@ def against_baseline(
     lines = []
     for number, (setting, title) in enumerate(panels.items()):
         rows = means[means["setting"] == setting]
-        data = {"x": significant(rows[Metric.BASELINE]), "y": significant(rows[Metric.DISTANCE])}
+        data = xy(rows, Metric.BASELINE, Metric.DISTANCE)
         look = {
             "mode": "markers",
             "marker_symbol": SYMBOLS[number % len(SYMBOLS)],

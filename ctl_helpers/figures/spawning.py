@@ -7,19 +7,23 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from ctl_helpers.figures.axes import log_axis, number_axis
+from ctl_helpers.figures.axes import log_axis, number_axes
 from ctl_helpers.figures.drawing import (
     BLUE,
     COLOURS,
+    DOTTED,
     GREY,
     Figure,
     Line,
     band,
     draw,
     drawable,
+    in_panels,
+    marks,
     over_seeds,
     sequence,
     significant,
+    xy,
 )
 from ctl_helpers.findings.finding import Finding, quoted
 from ctl_helpers.findings.spawning import bound_used, inner, spawned, spawned_fall
@@ -41,7 +45,6 @@ def spawning(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             (of the loss on test data, nats), ``distance`` and ``baseline`` (means over samples and
             layers of one minus cosine at α = 0.5). Rows of one seed and ``k`` are averaged; a band
             spans the seeds. Distances under ``FLOOR`` are not drawn.
-        panels: setting → panel title, in order.
     """
     falls = sorted(spawned_fall.by_setting(table, name=Metric.DISTANCE).values(), key=float)
     times = " to ".join(dict.fromkeys((str(falls[0]), str(falls[-1]))))
@@ -61,9 +64,7 @@ def spawning(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         shared_y="rows",
         findings=quoted((falls[0], falls[-1]) if falling else (), *_ends(table)),
     )
-    for column, setting in enumerate(panels, 1):
-        values = table.loc[table["setting"] == setting, "k"]
-        number_axis(figure, values, "epochs before spawning", row=2, col=column)
+    number_axes(figure, table, "k", panels, "epochs before spawning", row=2)
     # Barriers of next to nothing look so.
     flat = table["barrier"].max() < 0.1
     figure.update_yaxes(**{"range": [-0.005, 0.1]} if flat else {"rangemode": "tozero"}, row=1)
@@ -73,26 +74,18 @@ def spawning(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
 
 def _spawned_lines(table: pd.DataFrame, panels: Mapping[str, str]) -> list[Line]:
     lines = []
-    for column, setting in enumerate(panels, 1):
-        part = table[table["setting"] == setting]
+    for column, _, part in in_panels(table, panels):
         for measured, name, colour, symbol, row in _SERIES:
             rows = over_seeds(part, "k", measured)
             if row == 2:
                 rows = drawable(rows)
             ends = zip(significant(rows["low"]), significant(rows["high"]), strict=True)
-            data = {
-                "x": significant(rows["k"]),
-                "y": significant(rows["mean"]),
-                "customdata": [list(pair) for pair in ends],
-            }
-            look = {
-                "mode": "lines+markers",
-                "marker_symbol": symbol,
-                "marker_size": 9,
-                "line_dash": "solid" if symbol == "circle" else "dot",
-                "hovertemplate": "spawned after %{x} epochs: %{y}<br>seeds %{customdata[0]} to "
-                f"%{{customdata[1]}}<extra>{name}</extra>",
-            }
+            data = {**xy(rows, "k", "mean"), "customdata": [list(pair) for pair in ends]}
+            hover = (
+                "spawned after %{x} epochs: %{y}<br>seeds %{customdata[0]} to "
+                f"%{{customdata[1]}}<extra>{name}</extra>"
+            )
+            look = marks(hover, symbol, line_dash="solid" if symbol == "circle" else "dot")
             if part["seed"].nunique() > 1:
                 lines.append(band(name, colour, {"": rows}, "k", (row, column)))
             lines.append(Line(name, colour, {"": data}, row, column, "", look))
@@ -120,21 +113,16 @@ def curves(table: pd.DataFrame, barriers: pd.DataFrame, panels: Mapping[str, str
         table: rows of ``setting``, ``seed``, ``k``, ``alpha`` and ``loss`` (nats); seeds are
             averaged.
         barriers: rows of ``setting``, ``seed``, ``k`` and ``barrier`` (nats).
-        panels: setting → panel title, in order.
     """
     epochs = sorted(table["k"].unique())
     colours = dict(zip(epochs, sequence(len(epochs)), strict=True))
     lines = []
-    for column, setting in enumerate(panels, 1):
-        for k, rows in table[table["setting"] == setting].groupby("k"):
+    for column, _, part in in_panels(table, panels):
+        for k, rows in part.groupby("k"):
             loss = rows.groupby("alpha")["loss"].mean()
             name = f"k = {k:g}"
             data = {"x": significant(loss.index), "y": significant(loss)}
-            look = {
-                "mode": "lines+markers",
-                "marker_size": 6,
-                "hovertemplate": f"α = %{{x}}: loss %{{y:.3f}}<extra>{name}</extra>",
-            }
+            look = marks(f"α = %{{x}}: loss %{{y:.3f}}<extra>{name}</extra>", size=6)
             lines.append(Line(name, colours[k], {"": data}, 1, column, name, look))
     figure = draw(
         lines,
@@ -162,7 +150,6 @@ def induced(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         table: rows of ``setting``, ``seed``, ``k``, ``alpha``, ``gap`` (``|L(θ_α) − L(mixed
             logits)|``) and ``error`` (mean norm of the logits' difference). The ends of the line,
             where both are 0, and rows without a positive gap and error are not drawn.
-        panels: setting → panel title, in order.
     """
     table = table[table["setting"].isin(list(panels))]
     shown = inner(table)
@@ -193,22 +180,14 @@ def _induced_lines(shown: pd.DataFrame, panels: Mapping[str, str]) -> list[Line]
     colours = dict(zip(epochs, sequence(len(epochs)), strict=True))
     ends = [shown["error"].min() / 1.3, shown["error"].max() * 1.3]
     bound = {"": {"x": ends, "y": [math.sqrt(2) * end for end in ends]}}
-    look = {"mode": "lines", "line_dash": "dot", "hoverinfo": "skip"}
-    style = {
-        "mode": "markers",
-        "marker_size": 8,
-        "opacity": 0.75,
-        "hovertemplate": "%{text}<br>error of the logits %{x}<br>gap in loss %{y}<extra></extra>",
-    }
+    hover = "%{text}<br>error of the logits %{x}<br>gap in loss %{y}<extra></extra>"
+    look = marks(hover, size=8, mode="markers", opacity=0.75)
     lines = []
-    for column, setting in enumerate(panels, 1):
-        lines.append(Line("bound √2 · error", GREY, bound, 1, column, "", look))
-        for k, rows in shown[shown["setting"] == setting].groupby("k"):
+    for column, _, part in in_panels(shown, panels):
+        lines.append(Line("bound √2 · error", GREY, bound, 1, column, look=DOTTED))
+        for k, rows in part.groupby("k"):
             name = f"k = {k:g}"
-            data = {
-                "x": significant(rows["error"]),
-                "y": significant(rows["gap"]),
-                "text": [f"{name}, α = {r.alpha:g}, seed {r.seed}" for r in rows.itertuples()],
-            }
-            lines.append(Line(name, colours[k], {"": data}, 1, column, name, style))
+            texts = [f"{name}, α = {r.alpha:g}, seed {r.seed}" for r in rows.itertuples()]
+            data = {**xy(rows, "error", "gap"), "text": texts}
+            lines.append(Line(name, colours[k], {"": data}, 1, column, name, look))
     return lines

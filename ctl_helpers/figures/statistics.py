@@ -22,7 +22,6 @@ def statistics(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     Args:
         table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed`` and ``statistics``
             (``"mixed"`` or ``"recomputed"``).
-        panels: setting → panel title, in order.
     """
     lengths = [statistics_length.by_setting(table, statistics=kind) for kind in _KINDS]
     distances = [

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ctl_helpers.figures.axes import number_axis
+from ctl_helpers.figures.axes import number_axes, number_axis
 from ctl_helpers.figures.drawing import (
     BLUE,
     GREEN,
@@ -16,9 +16,12 @@ from ctl_helpers.figures.drawing import (
     Figure,
     Line,
     draw,
+    in_panels,
+    marks,
     significant,
+    xy,
 )
-from ctl_helpers.figures.editing import by_edit
+from ctl_helpers.figures.editing import by_edit, with_values
 from ctl_helpers.findings.editing import nearest_to
 from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.stitching import (
@@ -38,7 +41,7 @@ _MODELS = {
     AddedModel.FIRST: (VERMILION, "triangle-right"),
     AddedModel.SECOND: (PURPLE, "triangle-up"),
 }
-_CURVES = {NegatedModel.FEATURE: ("circle", "solid"), NegatedModel.WEIGHTS: ("square", "dot")}
+_EDITED = {NegatedModel.FEATURE: ("circle", "solid"), NegatedModel.WEIGHTS: ("square", "dot")}
 _ROLES = {Role.PRETRAINING: GREEN, Role.FIRST: VERMILION}
 
 
@@ -49,13 +52,11 @@ def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         table: rows of ``setting``, ``seed``, ``split``, ``lam``, ``task``, ``accuracy``, ``share``
             (of what the task's own network reaches) and ``chosen`` (whether λ is the one chosen
             on held-out data).
-        panels: setting → panel title, in order.
     """
     test = table[table["split"] == Split.TEST]
     best = added_accuracy.by_setting(table, share=True)
     lines, marks = [], {}
-    for column, setting in enumerate(panels, 1):
-        rows = test[test["setting"] == setting]
+    for column, _, rows in in_panels(test, panels):
         marks[column] = sorted(rows.loc[rows["chosen"], "lam"].unique())
         for task, part in rows.groupby("task", sort=False):
             lines.append(_accuracy("a task", GREY, part, column, str(task), width=1))
@@ -83,12 +84,8 @@ def _accuracy(
 ) -> Line:
     means = rows.groupby("lam")["accuracy"].mean()
     data = {"x": significant(means.index.to_series()), "y": significant(means)}
-    look = {
-        "mode": "lines+markers",
-        "line_width": width,
-        "marker_size": 3 + 2 * width,
-        "hovertemplate": f"λ = %{{x}}: %{{y:.1%}}<extra>{label}</extra>",
-    }
+    hover = f"λ = %{{x}}: %{{y:.1%}}<extra>{label}</extra>"
+    look = marks(hover, size=3 + 2 * width, line_width=width)
     return Line(name, colour, {"": data}, 1, column, look=look)
 
 
@@ -98,7 +95,6 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     Args:
         table: rows of ``setting``, ``seed``, ``i``, ``j``, ``lam``, ``model``, ``D_i`` and ``D_j``
             (accuracies).
-        panels: setting → panel title, in order.
     """
     table = table[table["setting"].isin(list(panels))]
     lam = nearest_to(table["lam"].unique(), TUNED)
@@ -133,25 +129,20 @@ def _addition_lines(edits: Mapping[str, pd.DataFrame], panels: Mapping[str, str]
     lines = []
     for column, setting in enumerate(panels, 1):
         for model, (colour, symbol) in _MODELS.items():
-            data = {}
-            for edit, rows in edits.items():
-                curve = rows[(rows["setting"] == setting) & (rows["model"] == model)]
-                curve = curve.sort_values("lam")
-                data[edit] = {
-                    "x": significant(curve["D_i"]),
-                    "y": significant(curve["D_j"]),
-                    "customdata": curve["lam"].tolist(),
-                }
-            look = {
-                "mode": "lines+markers",
-                "marker_symbol": symbol,
-                "marker_size": 9,
-                "line_width": 1.5,
-                "hovertemplate": "λ = %{customdata}<br>D_i %{x:.1%}, D_j %{y:.1%}"
-                f"<extra>{model}</extra>",
+            curves = _curves(edits, setting=setting, model=model)
+            data = {
+                edit: {**xy(curve, "D_i", "D_j"), "customdata": curve["lam"].tolist()}
+                for edit, curve in curves.items()
             }
+            hover = f"λ = %{{customdata}}<br>D_i %{{x:.1%}}, D_j %{{y:.1%}}<extra>{model}</extra>"
+            look = marks(hover, symbol, line_width=1.5)
             lines.append(Line(str(model), colour, data, 1, column, look=look))
     return lines
+
+
+def _curves(edits: Mapping[str, pd.DataFrame], **values: object) -> dict[str, pd.DataFrame]:
+    """Edit → its rows of some values, by rising λ."""
+    return {edit: with_values(rows, values).sort_values("lam") for edit, rows in edits.items()}
 
 
 def negation(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -159,7 +150,6 @@ def negation(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
 
     Args:
         table: rows of ``setting``, ``seed``, ``i``, ``lam``, ``model``, ``role`` and ``accuracy``.
-        panels: setting → panel title, in order.
     """
     table = table[table["setting"].isin(list(panels))]
     lam = nearest_to(table["lam"].unique(), WHOLE)
@@ -186,9 +176,7 @@ def negation(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         height=460,
         findings=quoted(*(one.values() for pair in ends.values() for one in pair)),
     )
-    for column, setting in enumerate(panels, 1):
-        values = table.loc[table["setting"] == setting, "lam"]
-        number_axis(figure, values, "λ", row=1, col=column)
+    number_axes(figure, table, "lam", panels, "λ")
     return figure.update_yaxes(tickformat=".0%")
 
 
@@ -196,20 +184,11 @@ def _negation_lines(edits: Mapping[str, pd.DataFrame], panels: Mapping[str, str]
     lines = []
     for column, setting in enumerate(panels, 1):
         for role, colour in _ROLES.items():
-            for model, (symbol, dash) in _CURVES.items():
-                data = {}
-                for edit, rows in edits.items():
-                    own = (rows["setting"] == setting) & (rows["model"] == model)
-                    curve = rows[own & (rows["role"] == role)].sort_values("lam")
-                    x, y = significant(curve["lam"]), significant(curve["accuracy"])
-                    data[edit] = {"x": x, "y": y}
+            for model, (symbol, dash) in _EDITED.items():
+                curves = _curves(edits, setting=setting, model=model, role=role)
+                data = {edit: xy(curve, "lam", "accuracy") for edit, curve in curves.items()}
                 name = f"{role}, {model}"
-                look = {
-                    "mode": "lines+markers",
-                    "marker_symbol": symbol,
-                    "marker_size": 8,
-                    "line_dash": dash,
-                    "hovertemplate": f"λ = %{{x}}: %{{y:.1%}}<extra>{name}</extra>",
-                }
+                hover = f"λ = %{{x}}: %{{y:.1%}}<extra>{name}</extra>"
+                look = marks(hover, symbol, size=8, line_dash=dash)
                 lines.append(Line(name, colour, data, 1, column, look=look))
     return lines

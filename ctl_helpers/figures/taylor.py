@@ -8,7 +8,7 @@ import pandas as pd
 
 from ctl_helpers.figures.axes import log_axis
 from ctl_helpers.figures.dots import Kind, dots
-from ctl_helpers.figures.drawing import BLUE, GREY, VERMILION, Figure, Line, band, draw, significant
+from ctl_helpers.figures.drawing import BLUE, GREY, VERMILION, Figure, Line, band, draw, marks, xy
 from ctl_helpers.findings.editing import blocks
 from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.taylor import taylor_gained, taylor_times_farther
@@ -30,7 +30,6 @@ def taylor(table: pd.DataFrame, ctl: pd.DataFrame, panels: Mapping[str, str]) ->
             expansion (``"distance"``) and of the pretrained network (``"baseline"``).
         ctl: :func:`ctl_helpers.compare` of :func:`ctl_helpers.pairs` at one α, with columns
             ``setting`` and ``seed``.
-        panels: setting → panel title, in order.
     """
     frames = {
         setting: [_shares(each[each["setting"] == setting]) for each in (table, ctl)]
@@ -40,15 +39,10 @@ def taylor(table: pd.DataFrame, ctl: pd.DataFrame, panels: Mapping[str, str]) ->
     for column, both in enumerate(frames.values(), 1):
         for (name, (colour, symbol)), frame in zip(_LOOKS.items(), both, strict=True):
             lines.append(band(name, colour, {"": frame}, "place", (1, column)))
-            data = {"x": significant(frame["place"]), "y": significant(frame["mean"])}
-            look = {
-                "mode": "lines+markers",
-                "marker_symbol": symbol,
-                "marker_size": 9,
-                "text": frame["layer"].tolist(),
-                "hovertemplate": f"%{{text}}: %{{y:.3g}} of the baseline<extra>{name}</extra>",
-            }
-            lines.append(Line(name, colour, {"": data}, 1, column, look=look))
+            hover = f"%{{text}}: %{{y:.3g}} of the baseline<extra>{name}</extra>"
+            look = marks(hover, symbol, text=frame["layer"].tolist())
+            data = {"": xy(frame, "place", "mean")}
+            lines.append(Line(name, colour, data, 1, column, look=look))
     times = taylor_times_farther.by_setting(table, ctl)
     figure = draw(
         lines,
@@ -91,7 +85,6 @@ def taylor_accuracy(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     Args:
         table: rows of ``setting``, ``seed``, ``model`` (``"network"`` or ``"taylor"``),
             ``network`` (a task, or ``"PT"``, the pretrained network), ``task`` and ``accuracy``.
-        panels: setting → panel title, in order.
     """
     own = table[table["network"] == table["task"]]
     parts = {

@@ -12,13 +12,17 @@ from ctl_helpers.figures.axes import log_axis, scales
 from ctl_helpers.figures.drawing import (
     BLUE,
     COLOURS,
+    DOTTED,
     GREY,
     ORANGE,
     SYMBOLS,
     Figure,
     Line,
     draw,
+    in_panels,
+    marks,
     significant,
+    xy,
 )
 from ctl_helpers.findings.curvature import r_squared, share_of_bound, under_bound
 from ctl_helpers.findings.finding import Finding, quoted
@@ -30,7 +34,6 @@ _REGRESSORS = {
     "curvature": ("the curvature λ_max", "λ<sub>max</sub>"),
     "squared_distance": ("the squared distance", "‖θ<sub>i</sub>−θ<sub>j</sub>‖²"),
 }
-_DOTTED = {"mode": "lines", "line_dash": "dot", "hoverinfo": "skip"}
 
 
 def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -41,7 +44,6 @@ def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             ``delta``, ``product`` (the bound ``½ α(1−α) λ_max ‖θ_i − θ_j‖²``), ``curvature``
             (``λ_max``) and ``squared_distance``; ``i``, ``j``, ``seed`` and ``alpha`` are told
             when pointed at, where the table has them.
-        panels: setting → its title, in order.
     """
     table = table[table["setting"].isin(list(panels))]
     starts = list(dict.fromkeys(table["start"]))
@@ -49,8 +51,7 @@ def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     lines: list[Line] = []
     cells: list[str] = []
     axes: dict[str, pd.Series] = {}
-    for row, setting in enumerate(panels, 1):
-        rows = table[table["setting"] == setting]
+    for row, setting, rows in in_panels(table, panels):
         for column, (name, (called, _)) in enumerate(_REGRESSORS.items(), 1):
             number = len(cells) + 1 if cells else ""
             axes |= {f"xaxis{number}": rows[name], f"yaxis{number}": rows["delta"]}
@@ -84,7 +85,7 @@ def _scattered(
 ) -> Iterator[Line]:
     """The least-squares line of a panel, and its pairs, a colour for each start."""
     fitted = _least_squares(rows[name], rows["delta"])
-    yield Line("least squares", GREY, {"": fitted}, row, column, look=_DOTTED)
+    yield Line("least squares", GREY, {"": fitted}, row, column, look=DOTTED)
     for start, part in rows.groupby("start", sort=False):
         place = starts.index(str(start))
         symbol = SYMBOLS[place // len(COLOURS) % len(SYMBOLS)]
@@ -100,13 +101,10 @@ def inequality(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     Args:
         table: as :func:`regression`'s, with ``second_order`` (``|½ α(1−α) dᵀHd|`` for
             ``d = θ_i − θ_j``). Values of 0 are not drawn.
-        panels: setting → panel title, in order.
     """
     table = table[table["setting"].isin(list(panels))]
     lines = [
-        line
-        for column, setting in enumerate(panels, 1)
-        for line in _both_sides(table[table["setting"] == setting], column)
+        line for column, _, rows in in_panels(table, panels) for line in _both_sides(rows, column)
     ]
     under = under_bound.by_setting(table)
     always = all(float(share) == 1 for share in under.values())
@@ -135,7 +133,7 @@ def inequality(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
 def _both_sides(rows: pd.DataFrame, column: int) -> Iterator[Line]:
     """The line where a value equals the bound; the second-order terms, and each δ."""
     ends = [rows["product"].min() / 1.3, rows["product"].max() * 1.3]
-    yield Line("equal to the bound", GREY, {"": {"x": ends, "y": ends}}, 1, column, look=_DOTTED)
+    yield Line("equal to the bound", GREY, {"": {"x": ends, "y": ends}}, 1, column, look=DOTTED)
     for name, called, colour, symbol in (
         ("second_order", "second-order term", ORANGE, "diamond"),
         ("delta", "δ", BLUE, "circle"),
@@ -146,7 +144,7 @@ def _both_sides(rows: pd.DataFrame, column: int) -> Iterator[Line]:
 
 
 def _data(rows: pd.DataFrame, x: str, y: str) -> dict[str, list[Any]]:
-    return {"x": significant(rows[x]), "y": significant(rows[y]), "text": _described(rows)}
+    return {**xy(rows, x, y), "text": _described(rows)}
 
 
 def _least_squares(x: pd.Series, y: pd.Series) -> dict[str, list[float]]:
@@ -188,10 +186,5 @@ def _described(rows: pd.DataFrame) -> list[str]:
 
 
 def _markers(symbol: str, called: str) -> dict[str, object]:
-    return {
-        "mode": "markers",
-        "marker_symbol": symbol,
-        "marker_size": 8,
-        "opacity": 0.8,
-        "hovertemplate": f"%{{text}}<br>%{{x}} → %{{y}}<extra>{called}</extra>",
-    }
+    hover = f"%{{text}}<br>%{{x}} → %{{y}}<extra>{called}</extra>"
+    return marks(hover, symbol, size=8, mode="markers", opacity=0.8)
