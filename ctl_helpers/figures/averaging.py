@@ -92,7 +92,6 @@ def blocks(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         rows=["E[1 − cosine]", "coef"],
         columns=list(panels.values()),
         height=560,
-        shared_y="rows",
         findings=quoted(nearer.values(), lengths.values()),
     )
     figure.add_hline(y=1, line_dash="dot", line_color=GREY, row=2, col="all")

@@ -55,7 +55,6 @@ def contrast(
         rows=list(measures.values()),
         columns=list(panels.values()),
         height=600,
-        shared_y="rows",
         findings=findings,
     )
     return figure.update_yaxes(**LOG_AXIS, row=1)

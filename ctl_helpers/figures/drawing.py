@@ -56,7 +56,7 @@ def draw(
     cells: Sequence[str] = (),
     height: int = 420,
     shared_x: bool = True,
-    shared_y: str | bool = True,
+    shared_y: bool = True,
     spacing: float = 0.06,
     gap: float = 0.05,
     menu: str = "show",

@@ -10,7 +10,7 @@ import pandas as pd
 from ctl_helpers.figures.axes import LOG_AXIS
 from ctl_helpers.figures.drawing import COLOURS, GREY, Figure, Line, draw, point_look, points
 from ctl_helpers.figures.frame import offer_pairs
-from ctl_helpers.figures.lengths import in_view, length_axes, step_look
+from ctl_helpers.figures.lengths import in_view, length_axes, step_line
 from ctl_helpers.findings.editing import blocks, edit_drawn_length, edit_times_nearer, nearest_to
 from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.words import by_panel
@@ -143,9 +143,7 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str], last: int | None
         for row, layer in enumerate(names, 1):
             where = {"setting": setting, "layer": layer}
             bins = {edit: with_values(rows, where) for edit, rows in edits.items()}
-            look = step_look(next(iter(bins.values())), label)
-            data = {edit: {"y": part["share"].round(3).tolist()} for edit, part in bins.items()}
-            lines.append(Line(label, COLOURS[0], data, row, column, label, look))
+            lines.append(step_line(bins, label, COLOURS[0], row, column))
     left, right = _sides(histograms)
     figure = draw(
         lines,

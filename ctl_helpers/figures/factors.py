@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -50,7 +50,7 @@ def factor(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """
     table = table[table["setting"].isin(list(panels)) & np.isclose(table["alpha"], 0.5)]
     column = factor_of(table)
-    label = FACTORS[column]
+    label, layers = FACTORS[column], layer_choices(table, panels)
     curves = {setting: _distances(table, setting, column) for setting in panels}
     zeros = {setting: curve[curve < FLOOR].index.tolist() for setting, curve in curves.items()}
     trends = {setting: trend(curve, small=FLOOR) for setting, curve in curves.items()}
@@ -62,7 +62,7 @@ def factor(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         else ""
     )
     figure = draw(
-        _lines(table, panels, column),
+        layer_lines(table, panels, column, _SERIES, f"{label} %{{x}}", layers, bands=True),
         f"{label[:1].upper()}{label[1:]} {extent(table, column, panels)}: the distance "
         f"{by_panel(panels, trends)}, {_MEAN}",
         f"Against {label}: above on a log scale, mean of one minus cosine at alpha one half "
@@ -73,7 +73,6 @@ def factor(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         columns=list(panels.values()),
         menu="layer",
         height=600,
-        shared_y="rows",
     )
     number_axes(figure, table, column, panels, label, row=2)
     for place, setting in enumerate(panels, 1):
@@ -92,27 +91,42 @@ def _distances(table: pd.DataFrame, setting: str, column: str) -> pd.Series:
     return over_seeds(rows, column).set_index(column)["mean"]
 
 
-def _lines(table: pd.DataFrame, panels: Mapping[str, str], column: str) -> list[Line]:
-    """Baseline and distance above, length below, for each choice of layers."""
-    choices = layer_choices(table, panels)
+def layer_lines(
+    table: pd.DataFrame,
+    panels: Mapping[str, str],
+    column: str,
+    series: Sequence[tuple[str, str, str, str, int]],
+    place: str,
+    choices: Mapping[str, Mapping[str, Sequence[str]]],
+    *,
+    bands: bool = False,
+) -> list[Line]:
+    """Means against a column, a line for each of a series, for each choice of layers.
+
+    Args:
+        series: metric, name, colour, symbol and row of each.
+        place: what is told of a place, such as ``"λ = %{x}"``.
+        choices: :func:`layer_choices`.
+        bands: mark the range of seeds, and leave out of the first row what a log axis cannot show.
+    """
     lines = []
-    for place, setting, part in in_panels(table, panels):
-        for metric, name, colour, symbol, row in _SERIES:
+    for number, setting, part in in_panels(table, panels):
+        for metric, name, colour, symbol, row in series:
             rows = part[part["metric"] == metric]
             frames = {
                 choice: over_seeds(rows[rows["layer"].isin(layers[setting])], column)
                 for choice, layers in choices.items()
             }
-            if row == 1:
+            if bands and row == 1:
                 frames = {choice: drawable(frame) for choice, frame in frames.items()}
-            if part["seed"].nunique() > 1:
-                lines.append(band(name, colour, frames, column, (row, place)))
+            if bands and part["seed"].nunique() > 1:
+                lines.append(band(name, colour, frames, column, (row, number)))
             data = {
                 choice: {"x": significant(frame[column]), **points(frame)}
                 for choice, frame in frames.items()
             }
-            look = point_look(symbol, name, f"{FACTORS[column]} %{{x}}")
-            lines.append(Line(name, colour, data, row, place, look=look))
+            look = point_look(symbol, name, place)
+            lines.append(Line(name, colour, data, row, number, look=look))
     return lines
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
-from ctl_helpers.figures.drawing import GREY, Figure, significant
+from ctl_helpers.figures.drawing import GREY, Figure, Line, significant
 
 
 def in_view(histograms: pd.DataFrame) -> tuple[pd.DataFrame, tuple[float, float]]:
@@ -19,15 +21,20 @@ def in_view(histograms: pd.DataFrame) -> tuple[pd.DataFrame, tuple[float, float]
     return histograms[inside], (left, right)
 
 
-def step_look(bins: pd.DataFrame, name: str) -> dict[str, object]:
-    """A line in steps, a bin a step; ``name`` is told on hover."""
-    return {
-        "x": significant((bins["low"] + bins["high"]) / 2),
+def step_line(
+    bins: Mapping[str, pd.DataFrame], name: str, colour: str, row: int, column: int
+) -> Line:
+    """A line in steps, a bin a step, with the bins of each choice; its group is its name."""
+    first = next(iter(bins.values()))
+    data = {choice: {"y": part["share"].round(3).tolist()} for choice, part in bins.items()}
+    look = {
+        "x": significant((first["low"] + first["high"]) / 2),
         "mode": "lines",
         "line_shape": "hvh",
         "line_width": 1.8,
         "hovertemplate": f"coef %{{x}}: %{{y:.1%}} of samples<extra>{name}</extra>",
     }
+    return Line(name, colour, data, row, column, name, look)
 
 
 def length_axes(figure: Figure, ends: tuple[float, float], rows: int) -> Figure:

@@ -10,7 +10,6 @@ import pandas as pd
 from ctl_helpers.figures.axes import LOG_AXIS
 from ctl_helpers.figures.contrast import contrast
 from ctl_helpers.figures.drawing import (
-    ALL,
     COLOURS,
     DOTTED,
     GREY,
@@ -26,7 +25,7 @@ from ctl_helpers.figures.drawing import (
     xy,
 )
 from ctl_helpers.figures.frame import offer_pairs
-from ctl_helpers.figures.lengths import in_view, length_axes, step_look
+from ctl_helpers.figures.lengths import in_view, length_axes, step_line
 from ctl_helpers.findings.cross_task import drawn_length, times_farther, times_nearer
 from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.transitivity import worst_ratio
@@ -92,9 +91,7 @@ def length(
             for n, (alpha, rows) in enumerate(part.groupby("alpha")):
                 name = f"α = {alpha:g}"
                 bins = by_pair(rows, ["low", "high"])
-                data = {pair: {"y": part["share"].round(3).tolist()} for pair, part in bins.items()}
-                look = step_look(bins[ALL], name)
-                lines.append(Line(name, COLOURS[n], data, row, column, name, look))
+                lines.append(step_line(bins, name, COLOURS[n], row, column))
     figure = draw(
         lines,
         "The mixed network's features have "

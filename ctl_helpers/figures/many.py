@@ -86,7 +86,6 @@ def growing(
         columns=list(panels.values()),
         menu="layer",
         height=600,
-        shared_y="rows",
     )
     number_axes(figure, table, "k", panels, axis, row=2)
     figure.add_hline(y=1, line_dash="dot", line_color=GREY, row=2, col="all")

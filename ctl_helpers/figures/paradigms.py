@@ -204,7 +204,6 @@ def linearity(linear: pd.DataFrame, addition: pd.DataFrame, panels: Mapping[str,
         columns=["", ""],
         height=180 + 260 * len(panels),
         shared_x=False,
-        shared_y="rows",
         spacing=0.3 / len(panels),
         findings=quotes(error),
     )

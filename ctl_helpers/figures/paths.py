@@ -51,7 +51,6 @@ def paths(curves: pd.DataFrame, barriers: pd.DataFrame, panels: Mapping[str, str
         columns=list(panels.values()),
         menu="pair",
         height=560,
-        shared_y="rows",
         findings=quoted(rises.values()),
     )
     figure.update_yaxes(tickformat=".0%", row=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -15,14 +15,9 @@ from ctl_helpers.figures.drawing import (
     Figure,
     Line,
     draw,
-    in_panels,
-    over_seeds,
-    point_look,
-    points,
-    significant,
     xy,
 )
-from ctl_helpers.figures.factors import layer_choices
+from ctl_helpers.figures.factors import layer_choices, layer_lines
 from ctl_helpers.findings.editing import blocks, edit_excess, edit_growth
 from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.words import FLOOR, by_panel
@@ -40,12 +35,13 @@ def against_lambda(eq2: pd.DataFrame, eq3: pd.DataFrame, panels: Mapping[str, st
     """
     first, last = (edit_growth.by_setting(eq2, step=step) for step in (0, -1))
     growth = {name: f"{first[name]} at first and {last[name]} at last" for name in first}
+    choices = layer_choices(blocks(eq2), panels)
     unknown = dict.fromkeys(panels, "by what a second λ would tell")
     figure = draw(
         [
             line
             for row, table in enumerate((eq2, eq3), 1)
-            for line in _lambda_lines(table, panels, row, layer_choices(blocks(eq2), panels))
+            for line in layer_lines(blocks(table), panels, "lam", _series(row), "λ = %{x}", choices)
         ],
         f"As λ doubles, the distance of Equation 2 grows {by_panel(panels, unknown | growth)}; of "
         "second order are 16 times",
@@ -56,7 +52,6 @@ def against_lambda(eq2: pd.DataFrame, eq3: pd.DataFrame, panels: Mapping[str, st
         columns=list(panels.values()),
         menu="layer",
         height=620,
-        shared_y="rows",
         findings=quoted(first.values(), last.values()),
     )
     figure.update_xaxes(type="log", tickvals=sorted(set(eq2["lam"]) | set(eq3["lam"])))
@@ -64,28 +59,12 @@ def against_lambda(eq2: pd.DataFrame, eq3: pd.DataFrame, panels: Mapping[str, st
     return figure.update_yaxes(**LOG_AXIS)
 
 
-def _lambda_lines(
-    table: pd.DataFrame,
-    panels: Mapping[str, str],
-    row: int,
-    choices: Mapping[str, Mapping[str, Sequence[str]]],
-) -> list[Line]:
-    """Distance and baseline of one equation; ``choices`` as :func:`layer_choices` gives them."""
-    lines = []
-    for column, setting, part in in_panels(table, panels):
-        own = blocks(part)
-        for metric, name, colour, symbol in (
-            (Metric.BASELINE, "baseline", GREY, "diamond"),
-            (Metric.DISTANCE, "1 − cosine of both sides", BLUE, "circle"),
-        ):
-            rows = own[own["metric"] == metric]
-            data = {}
-            for choice, layers in choices.items():
-                frame = over_seeds(rows[rows["layer"].isin(layers[setting])], "lam")
-                data[choice] = {"x": significant(frame["lam"]), **points(frame)}
-            look = point_look(symbol, name, "λ = %{x}")
-            lines.append(Line(name, colour, data, row, column, look=look))
-    return lines
+def _series(row: int) -> list[tuple[str, str, str, str, int]]:
+    """Baseline and distance of the equation that stands in a row."""
+    return [
+        (Metric.BASELINE, "baseline", GREY, "diamond", row),
+        (Metric.DISTANCE, "1 − cosine of both sides", BLUE, "circle", row),
+    ]
 
 
 def against_baseline(

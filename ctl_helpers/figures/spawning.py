@@ -61,7 +61,6 @@ def spawning(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         rows=["loss barrier (nats)", "E[1 − cosine]"],
         columns=list(panels.values()),
         height=560,
-        shared_y="rows",
         findings=quoted((falls[0], falls[-1]) if falling else (), *_ends(table)),
     )
     number_axes(figure, table, "k", panels, "epochs before spawning", row=2)

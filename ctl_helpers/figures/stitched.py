@@ -55,9 +55,8 @@ def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """
     test = table[table["split"] == Split.TEST]
     best = added_accuracy.by_setting(table, share=True)
-    lines, marks = [], {}
+    lines = []
     for column, _, rows in in_panels(test, panels):
-        marks[column] = sorted(rows.loc[rows["chosen"], "lam"].unique())
         for task, part in rows.groupby("task", sort=False):
             lines.append(_accuracy("a task", GREY, part, column, str(task), width=1))
         lines.append(_accuracy("mean over tasks", BLUE, rows, column, "mean over tasks", width=3))
@@ -72,8 +71,8 @@ def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         height=440,
         findings=quoted(best.values()),
     )
-    for column, places in marks.items():
-        for place in places:
+    for column, _, rows in in_panels(test[test["chosen"]], panels):
+        for place in sorted(rows["lam"].unique()):
             figure.add_vline(x=place, line_dash="dot", line_color=GREY, row=1, col=column)
         number_axis(figure, test["lam"], "λ", row=1, col=column)
     return figure.update_yaxes(tickformat=".0%")

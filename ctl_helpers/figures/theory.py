@@ -70,7 +70,6 @@ def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         cells=cells,
         height=150 + 310 * len(panels),
         shared_x=False,
-        shared_y="rows",
         spacing=0.32 / len(panels),
         switches=scales(axes),
         findings=quoted(*(of.values() for of in explained.values())),

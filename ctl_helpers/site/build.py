@@ -120,11 +120,7 @@ def build(profile: str) -> Path:
 
 
 def sweep(built: Path) -> None:
-    """Take away the built pages of runs that are laid out no more, which the book tool leaves.
-
-    Args:
-        built: the folder of the built pages of runs.
-    """
+    """Take out of the built pages of runs those laid out no more, which the book tool leaves."""
     for page in built.rglob("*.html"):
         if not (pages_folder() / page.relative_to(built)).with_suffix(".ipynb").is_file():
             page.unlink()

@@ -1,4 +1,7 @@
-"""What pages show of claims: verdicts, each with its numbers, and what was missed."""
+"""What pages show of claims: verdicts, each with its numbers, and what was missed.
+
+What is called ``judged`` is of :func:`ctl_helpers.findings.verdicts.verdicts`, of all sections.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,6 @@ def dashboard(judged: Sequence[Verdict]) -> HTML:
     """Every claim, how many settings say what of it, and on a click each setting's number.
 
     Counts and filters are for readers with a script; without one all is there, unfiltered.
-
-    Args:
-        judged: :func:`ctl_helpers.findings.verdicts.verdicts`, of all sections.
     """
     titles = {name: settings.describe(name).title for name in settings.names()}
     words = [word for word in _MARKS if _count(judged, word)]
@@ -126,11 +126,7 @@ def tally(judged: Sequence[Verdict]) -> Markdown:
 
 
 def all_claims(judged: Sequence[Verdict]) -> Markdown:
-    """Every claim under a heading, which links reach as ``claims.html#claim-NAME``.
-
-    Args:
-        judged: :func:`ctl_helpers.findings.verdicts.verdicts`, of all sections.
-    """
+    """Every claim under a heading, which links reach as ``claims.html#claim-NAME``."""
     parts = [
         f"(claim-{name})=\n## `{name}`\n\n"
         + _one_claim(claim, [verdict for verdict in judged if verdict.claim == name])

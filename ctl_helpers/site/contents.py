@@ -10,11 +10,7 @@ import yaml
 
 
 def chapters(toc: Path) -> list[str]:
-    """The names of the book's pages, without pages of runs, which are globs: ``"book/index"``.
-
-    Args:
-        toc: the book's ``_toc.yml``.
-    """
+    """The pages that the book's ``_toc.yml`` names, ``"book/index"``; those of runs are globs."""
     content = yaml.safe_load(toc.read_text(encoding="utf-8"))
 
     def files(entry: Mapping[str, Any]) -> Iterator[str]:

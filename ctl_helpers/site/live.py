@@ -31,10 +31,8 @@ def write(path: Path) -> None:
     networks = {
         name: {key: state[key] for key in order} for name, state in setting.checkpoints(0).items()
     }
-    text = script(
-        networks,
-        {task: images[places].flatten(1) for task, (images, _) in first.items()},
-    )
+    digits = {task: images[places].flatten(1) for task, (images, _) in first.items()}
+    text = script(networks, digits)
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -84,12 +84,7 @@ class Page:
 
 
 def panels(section: str, networks: str = "") -> dict[str, str]:
-    """Setting → panel title, for the settings that have results of a section, stand-ins last.
-
-    Args:
-        section: such as ``"4.1"``.
-        networks: a part of the architecture's name; networks of one kind share their layers.
-    """
+    """Setting → panel title where there are results, stand-ins last; arguments as :class:`Page`."""
     stored = {run.facts["setting"] for run in results.runs(section)}
     shown = [settings.describe(name) for name in reversed(settings.names()) if name in stored]
     return {
@@ -119,11 +114,8 @@ def numbered(table: pd.DataFrame) -> pd.DataFrame:
 def state_of_settings(*sections: str, networks: str = "") -> Markdown:
     """A list of some sections' settings: what each is, and where its results come from.
 
-    Those that were not run are named, and folded up with what they need.
-
-    Args:
-        sections: such as ``"4.1"``.
-        networks: a part of the architecture's name.
+    Those that were not run are named, and folded up with what they need. Arguments are as those of
+    :class:`Page`.
     """
     stored = {section: results.runs(section) for section in sections}
     lines: list[str] = []

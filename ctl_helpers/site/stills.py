@@ -75,18 +75,15 @@ def _drawn(text: str) -> str:
 
 def _note(app: Sphinx, page: nodes.document) -> None:
     """Keep with a page which figures it has, and which images its figures with names show."""
+    pictures = (PlotlyFigure, nodes.image)
     named = {
         name: picture["digest"] if isinstance(picture, PlotlyFigure) else picture["uri"]
         for figure in page.findall(nodes.figure)
-        for picture in list(figure.findall(_is_picture))[:1]
+        for picture in list(figure.findall(lambda node: isinstance(node, pictures)))[:1]
         for name in figure["ids"]
     }
     digests = [figure["digest"] for figure in page.findall(PlotlyFigure)]
     app.env.metadata[app.env.docname] |= {"figures": digests, "named_figures": named}
-
-
-def _is_picture(node: nodes.Node) -> bool:
-    return isinstance(node, (PlotlyFigure, nodes.image))
 
 
 def _add(app: Sphinx, exception: Exception | None) -> None:

@@ -22,10 +22,7 @@ def of_section(section: str) -> list[str]:
 def write(site: Path) -> None:
     """Write every table of every section, with all its settings and seeds, as CSV and Parquet.
 
-    They stand in ``data/4_1/direction.csv`` and the like; what stood there before goes.
-
-    Args:
-        site: the folder of the built site.
+    In the built site they stand in ``data/4_1/direction.csv`` and the like; what stood there goes.
     """
     shutil.rmtree(site / _FOLDER, ignore_errors=True)
     sections = {part for name in settings.names() for part in settings.load(name).sections}

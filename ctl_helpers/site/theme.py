@@ -43,15 +43,9 @@ def colab_address(address: str, docname: str, root: Path, named: str | None = No
     return f"https://colab.research.google.com/github/{name}/blob/main/{notebook}"
 
 
-def _link(address: str, tooltip: str, icon: str, label: str, text: str = "") -> dict[str, str]:
-    return {
-        "type": "link",
-        "url": address,
-        "tooltip": tooltip,
-        "icon": icon,
-        "label": label,
-        "text": text,
-    }
+def _link(url: str, tooltip: str, icon: str, label: str, text: str = "") -> dict[str, str]:
+    look = {"tooltip": tooltip, "icon": icon, "label": label}
+    return {"type": "link", "url": url, "text": text, **look}
 
 
 def _add_header_links(
