@@ -272,14 +272,9 @@ def band(
     for choice, frame in frames.items():
         x, low, high = (significant(frame[name]) for name in (column, "low", "high"))
         data[choice] = {"x": [*x, *reversed(x)], "y": [*low, *reversed(high)]}
-    look = {**_BAND, "fillcolor": faint(colour)}
+    # Faint: it lets the page shine through.
+    look = {**_BAND, "fillcolor": "rgba({},{},{},0.18)".format(*_channels(colour))}
     return Line(name, colour, data, *place, look=look, listed=False)
-
-
-def faint(colour: str) -> str:
-    """A colour that lets the page shine through."""
-    red, green, blue = _channels(colour)
-    return f"rgba({red},{green},{blue},0.18)"
 
 
 def sequence(count: int) -> list[str]:

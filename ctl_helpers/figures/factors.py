@@ -51,7 +51,7 @@ def factor(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     table = table[table["setting"].isin(list(panels)) & np.isclose(table["alpha"], 0.5)]
     column = factor_of(table)
     label, layers = FACTORS[column], layer_choices(table, panels)
-    curves = {setting: _distances(table, setting, column) for setting in panels}
+    curves = distances(table, panels, column)
     zeros = {setting: curve[curve < FLOOR].index.tolist() for setting, curve in curves.items()}
     trends = {setting: trend(curve, small=FLOOR) for setting, curve in curves.items()}
     dropped = sorted({value for values in zeros.values() for value in values})
@@ -85,10 +85,10 @@ def factor(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     return figure.update_yaxes(**log_axis(drawn[drawn >= FLOOR]), row=1)
 
 
-def _distances(table: pd.DataFrame, setting: str, column: str) -> pd.Series:
-    """The mean distance over layers, pairs and seeds by factor."""
-    rows = table[(table["setting"] == setting) & (table["metric"] == Metric.DISTANCE)]
-    return over_seeds(rows, column).set_index(column)["mean"]
+def distances(table: pd.DataFrame, panels: Mapping[str, str], column: str) -> dict[str, pd.Series]:
+    """Setting → mean distance over layers, pairs and seeds by a column."""
+    parts = in_panels(table[table["metric"] == Metric.DISTANCE], panels)
+    return {name: over_seeds(rows, column).set_index(column)["mean"] for _, name, rows in parts}
 
 
 def layer_lines(

@@ -160,7 +160,7 @@ def _cosine_map(part: pd.DataFrame, tasks: Sequence[str]) -> Heatmap:
 def _grid(rows: Sequence[str], spacing: float) -> Figure:
     """Empty panels, a column for each paradigm."""
     titles = [PARADIGM_NAMES[name] for name in LOOKS]
-    spaces = {"horizontal_spacing": 0.03, "vertical_spacing": spacing}
+    spaces: dict[str, Any] = {"horizontal_spacing": 0.03, "vertical_spacing": spacing}
     return empty_panels(rows, titles, shared_xaxes=False, shared_yaxes=True, **spaces)
 
 

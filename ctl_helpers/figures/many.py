@@ -19,7 +19,7 @@ from ctl_helpers.figures.drawing import (
     point_look,
     points,
 )
-from ctl_helpers.figures.factors import layer_choices
+from ctl_helpers.figures.factors import distances, layer_choices
 from ctl_helpers.findings.words import FLOOR, by_panel, extent, trend
 
 _LOOKS = ((BLUE, "circle"), (VERMILION, "square"))
@@ -52,9 +52,8 @@ def many(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
 
 def trends(table: pd.DataFrame, panels: Mapping[str, str]) -> dict[str, str]:
     """Setting → how the distance goes with ``k``, mean over layers, in words."""
-    rows = table[table["metric"] == "distance"]
-    means = {name: over_seeds(rows[rows["setting"] == name], "k") for name in panels}
-    return {name: trend(frame.set_index("k")["mean"], small=FLOOR) for name, frame in means.items()}
+    means = distances(table, panels, "k")
+    return {name: trend(of, small=FLOOR) for name, of in means.items()}
 
 
 def growing(
