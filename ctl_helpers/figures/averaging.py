@@ -36,8 +36,7 @@ def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """Accuracy of averaged weights against that of the ensemble, a point a triple (Figure 4).
 
     Args:
-        table: rows of ``setting``, ``seed``, ``models``, ``averaged`` and ``ensemble``
-            (accuracies).
+        table: rows of ``models``, ``averaged`` and ``ensemble`` (accuracies).
     """
     correlations = ensemble_correlation.by_setting(table)
     lines = []
@@ -75,9 +74,7 @@ def blocks(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     The menu chooses how many networks are averaged.
 
     Args:
-        table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed`` and ``k``; averages
-            of as many networks, and seeds, are averaged. Error bars are the lower and upper
-            quartile over samples.
+        table: :func:`ctl_helpers.compare` with ``k``; averages of as many networks are averaged.
     """
     nearer, lengths = average_nearer.by_setting(table), length_of_all.by_setting(table)
     figure = draw(

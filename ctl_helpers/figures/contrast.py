@@ -32,8 +32,7 @@ def contrast(
     """Distance above and length below, by layer, a line for each value of a column.
 
     Args:
-        table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed`` and ``column``; pairs
-            and seeds are averaged.
+        table: :func:`ctl_helpers.compare` with ``column``; pairs are averaged.
         column: what is told apart.
         title, alt, findings: as :func:`ctl_helpers.figures.drawing.draw` takes them.
     """

@@ -17,8 +17,7 @@ def theorem(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """Distance and length of both sides of Theorem 4.3 against the number of task vectors.
 
     Args:
-        table: :func:`ctl_helpers.compare` of :func:`ctl_helpers.disentangled` with columns
-            ``setting``, ``seed`` and ``scheme``; error bars are quartiles over samples.
+        table: :func:`ctl_helpers.compare` of :func:`ctl_helpers.disentangled` with ``scheme``.
     """
     last = many.trends(table[table["scheme"] == Scheme.FALLING], panels)
     return many.growing(

@@ -62,8 +62,7 @@ def direction(
 
     Args:
         table: :func:`ctl_helpers.compare` of :func:`ctl_helpers.addition`, or of
-            :func:`ctl_helpers.negation`, with columns ``setting`` and ``seed``. Error bars are the
-            lower and upper quartile over samples.
+            :func:`ctl_helpers.negation`.
         lam: the only λ to show; all under a slider when None.
     """
     table = table[table["setting"].isin(list(panels))]
@@ -124,8 +123,7 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str], last: int | None
     It is drawn at λ = 0.4, or at the nearest λ that there is.
 
     Args:
-        histograms: :meth:`ctl_helpers.Linearity.histogram` of ``coef`` with columns ``setting``
-            and ``seed``; seeds are averaged.
+        histograms: :meth:`ctl_helpers.Linearity.histogram` of ``coef``.
         last: how many blocks to show, from the last one; all when None.
     """
     table = blocks(histograms[histograms["setting"].isin(list(panels))])

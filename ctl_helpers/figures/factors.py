@@ -43,10 +43,9 @@ def factor(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     drawn on the log scale: a "≈ 0" stands there at the bottom, and the alternative text says so.
 
     Args:
-        table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed`` and a factor, one of
+        table: :func:`ctl_helpers.compare` with a factor, one of
             :data:`ctl_helpers.findings.factors.FACTORS`; other rows than those of α = 0.5 are left
-            out. Pairs and seeds are averaged. Error bars are the lower and upper quartile over
-            samples; a band spans the seeds, where there are several.
+            out. Pairs are averaged; a band spans the seeds, where there are several.
     """
     table = table[table["setting"].isin(list(panels)) & np.isclose(table["alpha"], 0.5)]
     column = factor_of(table)

@@ -51,8 +51,7 @@ def maps(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     setting where there are several. A rectangle marks where addition's α is searched.
 
     Args:
-        table: :func:`ctl_helpers.disentanglement` with columns ``setting``, ``seed`` and
-            ``paradigm``; seeds are averaged.
+        table: :func:`ctl_helpers.disentanglement` with ``paradigm``.
     """
     table = of_three(table, panels)
     scales = {name: _scale(table.loc[table["measure"] == name, "error"], name) for name in _OUTPUTS}
@@ -105,8 +104,8 @@ def cosines(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """Cosines between task vectors, a map for each paradigm (Figure 5).
 
     Args:
-        table: rows of ``setting``, ``seed``, ``paradigm``, ``i``, ``j`` and ``cosine``, for ordered
-            pairs, each task with itself too; seeds are averaged.
+        table: rows of ``paradigm``, ``i``, ``j`` and ``cosine``, for ordered pairs, each task with
+            itself too.
         panels: setting → what it is called, in order; each has a row of its own.
     """
     table = of_three(table, panels)

@@ -36,8 +36,7 @@ def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """``E[1 − cosine_α]`` by layer with its baseline, a panel a setting (Figures 2, 13, 15).
 
     Args:
-        table: :func:`ctl_helpers.compare` over pairs, with columns ``setting`` and ``seed``;
-            seeds are averaged. Error bars are the lower and upper quartile over samples.
+        table: :func:`ctl_helpers.compare` over pairs.
     """
     lines = []
     for column, _, chosen in in_panels(table, panels):
@@ -76,8 +75,7 @@ def length(
     """How ``coef_α`` is distributed over samples, a row a layer (Figures 3, 14, 16).
 
     Args:
-        histograms: :meth:`ctl_helpers.Linearity.histogram` of ``coef`` with columns ``setting``
-            and ``seed``; seeds are averaged.
+        histograms: :meth:`ctl_helpers.Linearity.histogram` of ``coef``.
         last: how many layers to draw, the last ones; all if None.
     """
     layers = list(dict.fromkeys(histograms["layer"]))[-(last or 0) :]
@@ -113,8 +111,7 @@ def controls(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """Distance and length by layer beside those of null controls, which should be far off.
 
     Args:
-        table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed`` and ``control``, the
-            real comparison first.
+        table: :func:`ctl_helpers.compare` with ``control``, the real comparison first.
     """
     farther = times_farther.by_setting(table)
     return contrast(
@@ -134,8 +131,8 @@ def transitivity(triples: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """CTL error of (i, k) against the larger of those of (i, j) and (j, k) (Conjecture 4.1).
 
     Args:
-        triples: rows of ``setting``, ``seed``, ``i``, ``j``, ``k``, ``group``, ``premise`` (the
-            larger error of the two given pairs) and ``conclusion`` (the third pair's error).
+        triples: rows of ``i``, ``j``, ``k``, ``group``, ``premise`` (the larger error of the two
+            given pairs) and ``conclusion`` (the third pair's error).
     """
     lines = []
     errors = triples[["premise", "conclusion"]].to_numpy()

@@ -29,9 +29,8 @@ def many(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """``f(Σα_iθ_i)`` against ``Σα_i f(θ_i)`` for more and more networks, a panel a setting.
 
     Args:
-        table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed``, ``k`` (networks in
-            the mix) and ``weights`` (``"equal"`` or ``"unequal"``); draws and seeds are averaged.
-            Error bars are the lower and upper quartile over samples.
+        table: :func:`ctl_helpers.compare` with ``k`` (networks in the mix) and ``weights``
+            (``"equal"`` or ``"unequal"``); draws are averaged.
     """
     return growing(
         table.assign(kind=table["weights"] + " weights"),

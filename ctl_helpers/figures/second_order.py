@@ -30,8 +30,7 @@ def against_lambda(eq2: pd.DataFrame, eq3: pd.DataFrame, panels: Mapping[str, st
     The menu chooses the block.
 
     Args:
-        eq2, eq3: as :func:`ctl_helpers.figures.editing.direction` takes them; edits and seeds are
-            averaged.
+        eq2, eq3: as :func:`ctl_helpers.figures.editing.direction` takes them; edits are averaged.
     """
     first, last = (edit_growth.by_setting(eq2, step=step) for step in (0, -1))
     growth = {name: f"{first[name]} at first and {last[name]} at last" for name in first}

@@ -109,9 +109,8 @@ def curves(table: pd.DataFrame, barriers: pd.DataFrame, panels: Mapping[str, str
     """Loss along ``θ_α`` between two copies for each spawning epoch ``k`` (Section 3).
 
     Args:
-        table: rows of ``setting``, ``seed``, ``k``, ``alpha`` and ``loss`` (nats); seeds are
-            averaged.
-        barriers: rows of ``setting``, ``seed``, ``k`` and ``barrier`` (nats).
+        table: rows of ``k``, ``alpha`` and ``loss`` (nats).
+        barriers: rows of ``k`` and ``barrier`` (nats).
     """
     epochs = sorted(table["k"].unique())
     colours = dict(zip(epochs, sequence(len(epochs)), strict=True))

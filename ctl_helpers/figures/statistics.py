@@ -20,8 +20,7 @@ def statistics(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """Distance and length by layer with mixed and with recomputed statistics.
 
     Args:
-        table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed`` and ``statistics``
-            (``"mixed"`` or ``"recomputed"``).
+        table: :func:`ctl_helpers.compare` with ``statistics`` (``"mixed"`` or ``"recomputed"``).
     """
     lengths = [statistics_length.by_setting(table, statistics=kind) for kind in _KINDS]
     distances = [

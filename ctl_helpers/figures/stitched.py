@@ -49,9 +49,8 @@ def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """Accuracy of all task vectors added, on each task, against λ.
 
     Args:
-        table: rows of ``setting``, ``seed``, ``split``, ``lam``, ``task``, ``accuracy``, ``share``
-            (of what the task's own network reaches) and ``chosen`` (whether λ is the one chosen
-            on held-out data).
+        table: rows of ``split``, ``lam``, ``task``, ``accuracy``, ``share`` (of what the task's own
+            network reaches) and ``chosen`` (whether λ is the one chosen on held-out data).
     """
     test = table[table["split"] == Split.TEST]
     best = added_accuracy.by_setting(table, share=True)
@@ -92,8 +91,7 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """Accuracy of stitched models on both tasks of a pair, a curve in λ each (Figure 9).
 
     Args:
-        table: rows of ``setting``, ``seed``, ``i``, ``j``, ``lam``, ``model``, ``D_i`` and ``D_j``
-            (accuracies).
+        table: rows of ``i``, ``j``, ``lam``, ``model``, ``D_i`` and ``D_j`` (accuracies).
     """
     table = table[table["setting"].isin(list(panels))]
     lam = nearest_to(table["lam"].unique(), TUNED)

@@ -25,11 +25,10 @@ def taylor(table: pd.DataFrame, ctl: pd.DataFrame, panels: Mapping[str, str]) ->
     """Error of the Taylor model and of Equation 1 by block, each as a share of its baseline.
 
     Args:
-        table: rows of ``setting``, ``seed``, ``i``, ``layer``, ``metric`` and ``mean``: the mean
-            of 1 − cosine between the features of fine-tuned network ``i`` and of its first-order
-            expansion (``"distance"``) and of the pretrained network (``"baseline"``).
-        ctl: :func:`ctl_helpers.compare` of :func:`ctl_helpers.pairs` at one α, with columns
-            ``setting`` and ``seed``.
+        table: rows of ``i``, ``layer``, ``metric`` and ``mean``: the mean of 1 − cosine between
+            the features of fine-tuned network ``i`` and of its first-order expansion
+            (``"distance"``) and of the pretrained network (``"baseline"``).
+        ctl: :func:`ctl_helpers.compare` of :func:`ctl_helpers.pairs` at one α.
     """
     frames = {
         setting: [_shares(each[each["setting"] == setting]) for each in (table, ctl)]
