@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parents[1]
+REAL_DATA = os.environ.get("CTL_DATA_DIR")  # before a test sets its own
 _GENERATED = (".git", ".venv", ".ctl", "_build", "__pycache__", "*.egg-info", ".*_cache")
 
 
@@ -124,6 +127,19 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
+def real_data(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Gives the data folder of the machine, or skips the test if that does not hold a set."""
+
+    def find(name: str) -> Path:
+        if REAL_DATA is None or not (Path(REAL_DATA) / name).is_dir():
+            pytest.skip(f"CTL_DATA_DIR names no folder that holds {name}")
+        monkeypatch.setenv("CTL_DATA_DIR", REAL_DATA)
+        return Path(REAL_DATA)
+
+    return find
+
+
+@pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     return copied(tmp_path / "checkout")
 
@@ -141,6 +157,15 @@ def one_line(error: pytest.ExceptionInfo[BaseException]) -> str:
     """What an error says to a person: one sentence."""
     assert "\n" not in str(error.value)
     return str(error.value)
+
+
+@contextmanager
+def refused(kind: type[Exception], *patterns: str) -> Iterator[None]:
+    """What is inside is refused in one sentence, in which all patterns are found."""
+    with pytest.raises(kind) as caught:
+        yield
+    for pattern in patterns:
+        assert re.search(pattern, one_line(caught)), caught.value
 
 
 def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,18 @@ MIX = {"engine/mix.py", "engine/lazy_state.py"}
 CHECKSUMS = {"project.py", "weights/checksums.py"}
 DATA = {f"data/{name}.py" for name in ("images", "batches", "dataset", "tasks", "sets/mnist")}
 MNIST = {*DATA, "store/artifacts.py", *CHECKSUMS}
+
+
+def keys_changed(path: Path, keys: Callable[[], dict[str, str]]) -> set[str]:
+    """The names of those keys that change when a comment is added to a module."""
+    content, found = path.read_bytes(), []
+    for more in (b"", b"# changed\n"):
+        path.write_bytes(content + more)
+        code_keys._module_imports.cache_clear()
+        found.append(keys())
+    path.write_bytes(content)
+    before, after = found
+    return {name for name, key in after.items() if key != before[name]}
 
 
 def changing(package: Path, code: str) -> set[str]:
@@ -66,16 +79,10 @@ def test_a_module_reaches_what_it_imports(package: Path) -> None:
 
 def test_a_run_depends_on_what_its_setting_and_notebook_reach(package: Path) -> None:
     def keys() -> dict[str, str]:
-        code_keys._module_imports.cache_clear()
         return {job.setting: job.key() for job in plan.jobs("embedded", "3")}
 
     def changed(module: str) -> set[str]:
-        path, before = package / module, keys()
-        content = path.read_bytes()
-        path.write_bytes(content + b"# changed\n")
-        after = keys()
-        path.write_bytes(content)
-        return {setting for setting, key in after.items() if key != before[setting]}
+        return keys_changed(package / module, keys)
 
     assert keys().keys() == {"digits-mlp", "scenes-resnet"}
     for foreign in (
@@ -93,16 +100,10 @@ def test_a_checkpoint_depends_on_its_network_data_and_training(package: Path) ->
     names = ("digits-mlp", "scenes-resnet", "scenes-clip", "text-t5")
 
     def changed(module: str) -> set[str]:
-        def keys() -> dict[str, str]:
-            code_keys._module_imports.cache_clear()
-            return {name: settings.load(name).source_checksum() for name in names}
-
-        path, before = package / module, keys()
-        content = path.read_bytes()
-        path.write_bytes(content + b"# changed\n")
-        after = keys()
-        path.write_bytes(content)
-        return {name for name in names if after[name] != before[name]}
+        return keys_changed(
+            package / module,
+            lambda: {name: settings.load(name).source_checksum() for name in names},
+        )
 
     assert changed("training/loop.py") == set(names)
     assert changed("training/steps.py") == {"scenes-clip", "text-t5"}

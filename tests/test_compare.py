@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import refused
 from open_clip.transformer import ResidualAttentionBlock
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -303,9 +304,8 @@ def test_other_errors_and_too_large_samples_are_not_retried(net, around, inputs)
     checkpoints, asked = around(net, "ab"), ctl.pairs("ab", [0.5])
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         ctl.compare(net, checkpoints, asked, [inputs(4)[:, :2]], LAYERS)
-    with pytest.raises(RuntimeError, match="one sample is too much for the memory") as caught:
+    with refused(RuntimeError, "one sample is too much for the memory"):
         ctl.compare(net, checkpoints, asked, [inputs(4)], LAYERS, max_memory=100)
-    assert "\n" not in str(caught.value)
 
 
 def test_max_memory_bounds_what_is_held_and_changes_nothing_else(net, around, inputs) -> None:
@@ -439,9 +439,8 @@ def test_bad_input_gets_one_sentence(case, net, around, inputs) -> None:
         ),
     ]
     call, kind, sentence = calls[case]
-    with pytest.raises(kind, match=sentence) as caught:
+    with refused(kind, sentence):
         call()
-    assert "\n" not in str(caught.value)
 
 
 def test_layers_that_run_twice_or_never_are_refused(around, inputs) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import pickle
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
 import pytest
 import torch
-from conftest import one_line
+from conftest import one_line, refused
 from PIL import Image
 from torchvision import datasets
 from torchvision.datasets import mnist as torchvision_mnist
@@ -24,8 +24,6 @@ from ctl_helpers.data.sets import cifar10, cifar100, digits, imagenet, mnist, ti
 from ctl_helpers.project import MissingDataError
 from ctl_helpers.settings.scratch import Scratch
 from ctl_helpers.weights.checksums import file_checksum
-
-REAL_DATA = os.environ.get("CTL_DATA_DIR")  # before a test sets its own
 
 
 @pytest.fixture
@@ -72,22 +70,34 @@ def test_tasks_are_turned_images_in_the_same_order(quick: Scratch) -> None:
     assert torch.equal(torch.cat([x for x, _ in streams["22.5°"]]), tilted.inputs[:25])
 
 
+def write_mnist(
+    root: Path, monkeypatch: pytest.MonkeyPatch, held: Mapping[str, tuple[np.ndarray, list[int]]]
+) -> None:
+    """MNIST's four files with these pixels (samples, height, width) and labels."""
+    raw = root / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part, (pixels, labels) in held.items():
+        prefix = raw / ("t10k" if part == "test" else part)
+        header = struct.pack(">IIII", 0x803, *pixels.shape)
+        Path(f"{prefix}-images-idx3-ubyte").write_bytes(header + pixels.tobytes())
+        header = struct.pack(">II", 0x801, len(labels))
+        Path(f"{prefix}-labels-idx1-ubyte").write_bytes(header + bytes(labels))
+    checksums = {name: file_checksum(raw / name) for name in mnist.CHECKSUMS}
+    monkeypatch.setattr(mnist, "CHECKSUMS", checksums)
+
+
 @pytest.fixture
 def tiny_mnist(data: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Images]:
     """MNIST's four files with a few images of 4×5 pixels; what they hold."""
-    raw, held = data / "MNIST" / "raw", {}
-    raw.mkdir(parents=True)
-    for n, (split, prefix) in enumerate([("train", "train"), ("test", "t10k")], 3):
-        pixels = (torch.arange(n * 4 * 5) * 7 % 256).to(torch.uint8).reshape(n, 4, 5)
-        labels = torch.arange(n, dtype=torch.uint8)
-        header = struct.pack(">IIII", 0x803, n, 4, 5)
-        (raw / f"{prefix}-images-idx3-ubyte").write_bytes(header + pixels.numpy().tobytes())
-        header = struct.pack(">II", 0x801, n)
-        (raw / f"{prefix}-labels-idx1-ubyte").write_bytes(header + labels.numpy().tobytes())
-        held[split] = Images(pixels.unsqueeze(1), labels)
-    checksums = {name: file_checksum(raw / name) for name in mnist.CHECKSUMS}
-    monkeypatch.setattr(mnist, "CHECKSUMS", checksums)
-    return held
+    held = {
+        split: ((np.arange(n * 4 * 5) * 7 % 256).astype(np.uint8).reshape(n, 4, 5), list(range(n)))
+        for split, n in {"train": 3, "test": 4}.items()
+    }
+    write_mnist(data, monkeypatch, held)
+    return {
+        split: Images(torch.from_numpy(pixels).unsqueeze(1), torch.tensor(labels))
+        for split, (pixels, labels) in held.items()
+    }
 
 
 def test_mnist_files_are_read_right(tiny_mnist: dict[str, Images]) -> None:
@@ -147,10 +157,8 @@ def test_nothing_is_downloaded_where_all_is_there(tiny_mnist, monkeypatch) -> No
         settings.load(name).fetch()
 
 
-def test_the_real_mnist_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    if REAL_DATA is None or not (Path(REAL_DATA) / "MNIST").is_dir():
-        pytest.skip("CTL_DATA_DIR names no folder that holds MNIST")
-    monkeypatch.setenv("CTL_DATA_DIR", REAL_DATA)
+def test_the_real_mnist_is_whole(real_data) -> None:
+    real_data("MNIST")
     for split, samples, label in (("train", 60_000, 5), ("test", 10_000, 7)):
         found = mnist.read(split)
         assert found.inputs.shape == (samples, 1, 28, 28)
@@ -192,9 +200,8 @@ def test_replaced_samples_nest_and_keep_their_number() -> None:
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.1, 1.0])
 def test_a_ratio_that_cannot_be_is_refused(ratio: float) -> None:
-    with pytest.raises(ValueError, match=r"cannot replace .* of 20 samples by some of 5") as caught:
+    with refused(ValueError, r"cannot replace .* of 20 samples by some of 5"):
         numbered(20, 0).replaced(numbered(5, 1), ratio, 0)
-    one_line(caught)
 
 
 # Splits, on files in the true formats.
@@ -214,35 +221,41 @@ def check_split(setting: Scratch, split: str, pixels: np.ndarray, labels: list[i
     assert found.inputs.is_contiguous()
 
 
-def test_cifar100_files_are_read_right(data: Path, monkeypatch) -> None:
-    folder, held = data / "cifar-100-python", {}
+def write_cifar(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type,
+    batches: Mapping[str, list[tuple[str, object]]],
+    meta: tuple[str, str, list[str]],
+) -> None:
+    """Pickled batches and class names, whose checksums torchvision's class then asks for."""
     folder.mkdir(parents=True)
-    for split in ("train", "test"):
-        pixels, labels = pictures(8), [0, 1, 2, 3] * 2
-        rows = pixels.transpose(0, 3, 1, 2).reshape(8, -1)
-        content = {"data": rows, "fine_labels": labels, "coarse_labels": [0] * 8}
-        (folder / split).write_bytes(pickle.dumps(content))
-        held[split] = (pixels, labels)
-    (folder / "meta").write_bytes(pickle.dumps({"fine_label_names": list("abcd")}))
 
-    def md5(name: str) -> str:
-        return hashlib.md5((folder / name).read_bytes()).hexdigest()
+    def stored(name: str, content: object) -> list[str]:
+        (folder / name).write_bytes(pickle.dumps(content))
+        return [name, hashlib.md5((folder / name).read_bytes()).hexdigest()]
 
-    pinned = {"train_list": ["train"], "test_list": ["test"]}
-    for attribute, files in pinned.items():
-        listed = [[name, md5(name)] for name in files]
-        monkeypatch.setattr(datasets.CIFAR100, attribute, listed)
-    meta = {"filename": "meta", "key": "fine_label_names", "md5": md5("meta")}
-    monkeypatch.setattr(datasets.CIFAR100, "meta", meta)
+    for part, files in batches.items():
+        monkeypatch.setattr(kind, f"{part}_list", [stored(*file) for file in files])
+    name, key, classes = meta
+    _, md5 = stored(name, {key: classes})
+    monkeypatch.setattr(kind, "meta", {"filename": name, "key": key, "md5": md5})
+
+
+def test_cifar100_files_are_read_right(data: Path, monkeypatch) -> None:
+    folder, pixels, labels = data / "cifar-100-python", pictures(8), [0, 1, 2, 3] * 2
+    rows = pixels.transpose(0, 3, 1, 2).reshape(8, -1)
+    content = {"data": rows, "fine_labels": labels, "coarse_labels": [0] * 8}
+    batches = {split: [(split, content)] for split in ("train", "test")}
+    meta = ("meta", "fine_label_names", list("abcd"))
+    write_cifar(folder, monkeypatch, datasets.CIFAR100, batches, meta)
     setting = settings.load("cifar100-resnet18")
-    for split, (pixels, labels) in held.items():
+    for split in batches:
         check_split(setting, split, pixels, labels)
         assert len(cifar100.read(split)) == 8
     (folder / "train").write_bytes((folder / "train").read_bytes()[:-1])
-    with pytest.raises(MissingDataError) as caught:
+    with refused(MissingDataError, "damaged", "`ctl data cifar100-resnet18`"):
         cifar100.read("train")
-    assert "damaged" in one_line(caught)
-    assert "`ctl data cifar100-resnet18`" in one_line(caught)
 
 
 def test_missing_sets_are_said_with_the_remedy(data: Path) -> None:
@@ -281,9 +294,8 @@ def test_imagenet_folders_are_read_right(data: Path, monkeypatch) -> None:
         assert found.targets.bincount().tolist() == [0, 2, 2]
     broken = data / "imagenet" / "val" / "n01443537" / "n01443537_1.JPEG"
     broken.write_bytes(broken.read_bytes()[:100])
-    with pytest.raises(MissingDataError) as caught:
+    with refused(MissingDataError, f"{broken} cannot be read as an image"):
         imagenet.read("test", range(1, 2))
-    assert f"{broken} cannot be read as an image" in one_line(caught)
 
 
 @pytest.fixture
@@ -317,9 +329,8 @@ def test_tiny_imagenet_files_are_read_right(data: Path, tiny_imagenet) -> None:
         assert len(tinyimagenet.read(split)) == 6
     path = data / "TinyImageNet32" / "val.npz"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(MissingDataError) as caught:
+    with refused(MissingDataError, f"{path} is damaged"):
         tinyimagenet.read("train")
-    assert f"{path} is damaged" in one_line(caught)
 
 
 def test_cifar10_file_is_read_right(data: Path, monkeypatch) -> None:

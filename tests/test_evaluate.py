@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import refused
 from torch import Tensor, nn
 
 import ctl_helpers as ctl
@@ -89,9 +90,8 @@ def test_each_task_has_its_head(net, around, inputs) -> None:
 def test_a_task_without_a_head_is_named(call, net, around, inputs) -> None:
     asked = [ctl.Evaluation({"a": 1.0})] if call is ctl.evaluate else [{"a": 1.0}]
     streams = {task: [labelled(inputs, 4, 0)] for task in "st"}
-    with pytest.raises(KeyError, match="no head for task 't'") as caught:
+    with refused(KeyError, "no head for task 't'"):
         call(net, around(net, "a"), asked, streams, heads={"s": nn.Identity()})
-    assert "\n" not in str(caught.value)
     found = call(net, around(net, "a"), asked, streams["t"], heads={None: nn.Identity()})
     assert len(found) == 1
 
@@ -232,9 +232,8 @@ def test_a_path_without_an_end_is_refused(alphas: list[float]) -> None:
 @pytest.mark.parametrize(("named", "whose"), [(True, "'t'"), (False, "the stream")])
 def test_batches_without_targets_are_refused(named: bool, whose, net, around, inputs) -> None:
     streams = {"t": [inputs(4)]} if named else [inputs(4)]
-    with pytest.raises(ValueError, match=f"{whose} have no targets; pass") as caught:
+    with refused(ValueError, f"{whose} have no targets; pass"):
         ctl.evaluate(net, around(net, "a"), [ctl.Evaluation({"a": 1.0})], streams)
-    assert "\n" not in str(caught.value)
 
 
 def test_scoring_leaves_the_model_as_it_was(net: nn.Module, around, inputs) -> None:

@@ -83,9 +83,3 @@ def test_captions_differ_by_seed_alone() -> None:
     assert kinds.pretraining(0).captions == kinds.pretraining(0).captions
     assert kinds.pretraining(0).captions != kinds.pretraining(1).captions
     assert torch.equal(kinds.pretraining(0).inputs, kinds.pretraining(1).inputs)
-
-
-@pytest.mark.parametrize(("kind", "split"), [("cats", "test"), ("digits", "all")])
-def test_what_is_not_there_is_refused(kind: str, split: str) -> None:
-    with pytest.raises(ValueError, match=f"no images {kind!r}, {split!r}; tasks are"):
-        kinds.load(kind, split)

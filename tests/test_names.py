@@ -12,6 +12,7 @@ import huggingface_hub
 import open_clip
 import pytest
 import torch
+from conftest import refused
 from huggingface_hub import constants
 from safetensors.torch import save_file
 from test_files import ImageEncoder, saved
@@ -250,9 +251,8 @@ def test_a_file_in_the_cache_needs_no_network(cache: Path) -> None:
 def test_a_file_that_cannot_be_had_is_named_with_its_remedy(cache: Path) -> None:
     save_file({"a": torch.ones(2)}, snapshot(cache, REPO, "0" * 40) / "model.safetensors")
     command = f"run 'hf download {REPO} model.safetensors --revision {COMMIT}'"
-    with pytest.raises(MissingDataError, match=re.escape(command)) as caught:
+    with refused(MissingDataError, re.escape(command)):
         hub(REPO, COMMIT, "model.safetensors")
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("revision", ["main", "4628de7", "", "G" * 40])

@@ -134,12 +134,6 @@ def test_labels_are_mixed_and_the_order_does_not_depend_on_how_many_are_read(sma
     assert found.targets not in (tuple(sorted(found.targets)), tuple(sorted(found.targets))[::-1])
 
 
-@pytest.mark.parametrize(("kind", "split"), [("TREC", "test"), ("IMDB", "dev")])
-def test_what_is_not_there_is_refused(kind: str, split: str) -> None:
-    with pytest.raises(ValueError, match=f"no texts {kind!r}, {split!r}; tasks are"):
-        nlp6.load(kind, split)
-
-
 def test_the_samples_at_hand_are_told_from_whole_sets(small: Path) -> None:
     """Folders that hold parts of RACE and SQuAD under other names."""
     written(small / "RACE" / "samples" / "test" / "high" / "1.txt", json.dumps(RACE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from conftest import refused
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -204,9 +205,8 @@ def test_twenty_models_give_their_triples() -> None:
     ],
 )
 def test_bad_input_gets_one_sentence(call, sentence) -> None:
-    with pytest.raises(ValueError, match=sentence) as caught:
+    with refused(ValueError, sentence):
         call()
-    assert "\n" not in str(caught.value)
 
 
 def test_averages_grow_one_model_at_a_time_in_each_draw() -> None:

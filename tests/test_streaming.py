@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from conftest import refused
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM, T5ForConditionalGeneration
@@ -255,9 +256,8 @@ def test_one_sample_that_does_not_fit_is_said(around) -> None:
     model = network("t5")
     checkpoints, asked, given = around(model, "ab"), ctl.pairs("ab", [0.5]), batches(model, [4])
     sentence = r"one sample is too much .*activations take \d+ bytes.*raise max_memory"
-    with pytest.raises(RuntimeError, match=sentence) as caught:
+    with refused(RuntimeError, sentence):
         ctl.compare(model, checkpoints, asked, given, max_memory=1000, stream=True)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.fixture
@@ -304,11 +304,8 @@ def test_a_network_without_stages_is_never_streamed(net, around, inputs, ways, m
     monkeypatch.setattr(passes, "free_memory", lambda device: 0)
     ctl.compare(net, around(net, "ab"), ctl.pairs("ab", [0.5]), [inputs(4)])
     assert ways == ["Engine"]
-    with pytest.raises(
-        ValueError, match="Sequential has no stages, so its weights cannot"
-    ) as caught:
+    with refused(ValueError, "Sequential has no stages, so its weights cannot"):
         ctl.compare(net, around(net, "ab"), ctl.pairs("ab", [0.5]), [inputs(4)], stream=True)
-    assert "\n" not in str(caught.value)
 
 
 def test_a_tensor_that_is_not_finite_is_named_as_usual(around, tmp_path) -> None:

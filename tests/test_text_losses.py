@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from conftest import refused
 from torch import Tensor, nn
 
 from ctl_helpers.data import tokens
@@ -120,11 +121,8 @@ def test_filling_asks_for_spans_anew_but_the_same_for_the_same_samples() -> None
 
 @pytest.mark.parametrize("document", ["a", " ".join("a" * 400)])
 def test_documents_that_cannot_be_corrupted_are_refused(document: str) -> None:
-    with pytest.raises(
-        ValueError, match=r"the document 'a.* tokens: span corruption needs"
-    ) as caught:
+    with refused(ValueError, r"the document 'a.* tokens: span corruption needs"):
         filling(RIGHT, (*DOCUMENTS, document), EXAMPLES, Corruption(), 0)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

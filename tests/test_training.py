@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import same
+from conftest import refused, same
 from torch import Tensor, nn
 
 from ctl_helpers.data.images import Images
@@ -144,9 +144,8 @@ def test_training_changes_none_of_its_inputs() -> None:
     ],
 )
 def test_training_that_cannot_go_well_is_refused(samples: int, lr: float, sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence) as caught:
+    with refused(ValueError, sentence):
         list(epochs(small(), start(), images(samples), Recipe(3, lr, 2), 0))
-    assert "\n" not in str(caught.value)
 
 
 # In the store.

@@ -1,10 +1,10 @@
-"""Settings of text networks: what is trained, from what, only once, and how answers are scored."""
+"""Settings of CLIP and text networks: what is trained, from what, only once, how it is scored."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from conftest import same
+from conftest import refused, same
 from torch import Tensor, nn
 
 import ctl_helpers as ctl
@@ -12,25 +12,42 @@ from ctl_helpers import settings
 from ctl_helpers.data.tokens import END, Coder
 from ctl_helpers.project import SettingError
 from ctl_helpers.settings import tuned
+from ctl_helpers.settings.clip import ClipSetting
 from ctl_helpers.settings.text import TextSetting
+from ctl_helpers.settings.tuned import Tuned
 from ctl_helpers.training.steps import StepRecipe, steps
 from ctl_helpers.training.text_losses import Corruption
 
 NAMES = ["text-t5", "text-llama"]
+SIZES = {name: {"width": 16, "inner": 16, "layers": 2, "heads": 2} for name in NAMES}
+SIZES["scenes-clip"] = {"width": 32, "layers": 2, "heads": 2, "embedding": 24, "text_width": 16}
+
+
+def hardly_trained(name: str) -> Tuned:
+    """An embedded setting, narrow and with few steps."""
+    loaded = settings.load(name)
+    return loaded.model_copy(
+        update={
+            "model": loaded.model.model_copy(update=SIZES[name]),
+            "pretraining": StepRecipe(6, 1e-3, 32),
+            "finetuning": StepRecipe(4, 1e-3 if name == "scenes-clip" else 1e-2, 16),
+        }
+    )
 
 
 @pytest.fixture(params=NAMES)
 def quick(request: pytest.FixtureRequest) -> TextSetting:
-    """An embedded setting, narrow and hardly trained."""
-    loaded = settings.load(request.param)
-    sizes = {"width": 16, "inner": 16, "layers": 2, "heads": 2}
-    return loaded.model_copy(
-        update={
-            "model": loaded.model.model_copy(update=sizes),
-            "pretraining": StepRecipe(6, 1e-3, 32),
-            "finetuning": StepRecipe(4, 1e-2, 16),
-        }
-    )
+    return hardly_trained(request.param)
+
+
+@pytest.fixture
+def quick_clip() -> ClipSetting:
+    return hardly_trained("scenes-clip")
+
+
+@pytest.fixture(params=SIZES)
+def any_quick(request: pytest.FixtureRequest) -> Tuned:
+    return hardly_trained(request.param)
 
 
 @pytest.fixture
@@ -59,21 +76,88 @@ def test_fine_tuning_starts_at_the_pretrained_network(quick: TextSetting) -> Non
     assert quick.missing() is None
 
 
-def test_what_is_stored_is_not_trained_again(quick: TextSetting, trained: list[int]) -> None:
-    first = quick.checkpoints(0, ["topic"])
+def test_what_is_stored_is_not_trained_again(any_quick: Tuned, trained: list[int]) -> None:
+    task, other = any_quick.finetune[:2]
+    first = any_quick.checkpoints(0, [task])
     assert trained == [6, 4]
-    assert same(quick.checkpoints(0, ["topic"])["topic"], first["topic"])
+    assert same(any_quick.checkpoints(0, [task])[task], first[task])
     assert trained == [6, 4]
-    quick.finetuned(0, "topic", order=1)
-    quick.finetuned(0, "colour")
-    quick.finetuned(0, "topic", samples=100)
-    assert trained[2:] == [4, 4, 4]
-    quick.finetuned(1, "topic")
+    any_quick.finetuned(0, task, order=1)
+    any_quick.finetuned(0, other)
+    any_quick.finetuned(0, task, recipe=StepRecipe(5, 1e-3, 16))
+    assert trained[2:] == [4, 4, 5]
+    any_quick.finetuned(1, task)
     assert trained[5:] == [6, 4]
-    quick.model_copy(update={"title": "Another"}).finetuned(0, "topic")
+    any_quick.model_copy(update={"title": "Another"}).finetuned(0, task)
     assert trained[7:] == []
-    quick.model_copy(update={"examples": 3}).finetuned(0, "topic")
-    assert trained[7:] == [6, 4]
+    clip = isinstance(any_quick, ClipSetting)
+    change = {"logit_scale": 20.0} if clip else {"examples": 3}
+    any_quick.model_copy(update=change).finetuned(0, task)
+    assert trained[7:] == ([4] if clip else [6, 4])
+
+
+def test_a_number_of_samples_is_another_training(quick: TextSetting, trained: list[int]) -> None:
+    quick.finetuned(0, "topic")
+    quick.finetuned(0, "topic", samples=100)
+    assert trained == [6, 4, 4]
+
+
+def test_a_shortened_setting_trains_a_share_of_the_steps(any_quick, trained: list[int]) -> None:
+    any_quick.shortened(0.5).finetuned(0, any_quick.finetune[0])
+    assert trained == [3, 2]
+    assert any_quick.shortened(1.0) == any_quick
+
+
+def test_training_is_reproducible(any_quick: Tuned, tmp_path, monkeypatch) -> None:
+    found, last = [], any_quick.finetune[-1]
+    for number in range(2):
+        monkeypatch.setenv("CTL_STORE", str(tmp_path / f"store-{number}"))
+        torch.manual_seed(number)  # what else draws numbers must not matter
+        found.append(any_quick.checkpoints(0, [last]))
+    assert same(found[0]["PT"], found[1]["PT"])
+    assert same(found[0][last], found[1][last])
+
+
+def test_unknown_tasks_are_refused(any_quick: Tuned) -> None:
+    load = any_quick.images if isinstance(any_quick, ClipSetting) else any_quick.texts
+    with refused(SettingError, f"{any_quick.name} has no task 'cats'; its tasks are"):
+        load("cats", "test")
+    for ask in (lambda: any_quick.checkpoints(0, ["cats"]), lambda: any_quick.streams(["cats"])):
+        with refused(SettingError, "no task 'cats'"):
+            ask()
+
+
+def test_checkpoints_are_image_towers_from_one_start(quick_clip: ClipSetting) -> None:
+    found = quick_clip.checkpoints(0, ["digits", "signs"])
+    assert list(found) == ["PT", "digits", "signs"]
+    assert all(state.keys() == quick_clip.build().state_dict().keys() for state in found.values())
+    whole = quick_clip.pretrained(0).weights()
+    assert same(found["PT"], {key: whole[key] for key in found["PT"]})
+    model = [ctl.Evaluation({name: 1.0}, ["digits"], {"name": name}) for name in ("PT", "digits")]
+    seen = {"digits": quick_clip.images("digits", "train").batches(500)}
+    heads = quick_clip.heads(0, ["digits"])
+    table = ctl.evaluate(quick_clip.build(), found, model, seen, heads=heads)
+    loss = table.set_index("name")["loss"]
+    assert loss["digits"] < loss["PT"]
+
+
+def test_heads_come_from_the_text_tower_and_all_templates(quick_clip: ClipSetting) -> None:
+    heads = quick_clip.heads(0, quick_clip.finetune)
+    classes = {task: len(quick_clip.data.module.class_names(task)) for task in quick_clip.finetune}
+    for task, head in heads.items():
+        assert head.classes.shape == (classes[task], 24)
+        assert head.scale == quick_clip.logit_scale
+    names = quick_clip.data.module.class_names("digits")
+    words, clip = quick_clip._words(), quick_clip.clip().eval()
+    clip.load_state_dict(quick_clip.pretrained(0).weights())
+    with torch.no_grad():
+        unit = torch.nn.functional.normalize
+        each = [
+            unit(clip.encode_text(words([form.format(names[3])])), dim=1)
+            for form in quick_clip.data.module.templates("digits")
+        ]
+    expected = unit(torch.stack(each).mean(0), dim=1)[0]
+    assert torch.allclose(heads["digits"].classes[3], expected, atol=1e-6)
 
 
 def test_weights_depend_on_corruption_and_not_on_what_becomes_a_feature(trained) -> None:
@@ -87,22 +171,6 @@ def test_weights_depend_on_corruption_and_not_on_what_becomes_a_feature(trained)
     assert same(pooled.pretrained(0).weights(), llama.pretrained(0).weights())
     assert trained == [2, 2, 2]
     assert (llama.build().pool, pooled.build().pool) == ("last", "answer")
-
-
-def test_a_shortened_setting_trains_a_share_of_the_steps(quick, trained: list[int]) -> None:
-    quick.shortened(0.5).finetuned(0, "topic")
-    assert trained == [3, 2]
-    assert quick.shortened(1.0) == quick
-
-
-def test_training_is_reproducible(quick: TextSetting, tmp_path, monkeypatch) -> None:
-    found = []
-    for number in range(2):
-        monkeypatch.setenv("CTL_STORE", str(tmp_path / f"store-{number}"))
-        torch.manual_seed(number)  # what else draws numbers must not matter
-        found.append(quick.checkpoints(0, ["next"]))
-    assert same(found[0]["PT"], found[1]["PT"])
-    assert same(found[0]["next"], found[1]["next"])
 
 
 def test_pretraining_sees_documents_and_examples_of_each_task(quick: TextSetting) -> None:
@@ -179,15 +247,6 @@ def test_the_majority_answer_is_a_baseline(quick: TextSetting) -> None:
     train, test = (quick.texts("sentiment", split) for split in ("train", "test"))
     most = max(["good", "bad"], key=train.targets.count)
     assert quick.majority("sentiment") == test.targets.count(most) / len(test)
-
-
-def test_unknown_tasks_are_refused(quick: TextSetting) -> None:
-    with pytest.raises(SettingError, match=f"{quick.name} has no task 'cats'; its tasks are"):
-        quick.texts("cats", "test")
-    with pytest.raises(SettingError, match="no task 'cats'"):
-        quick.checkpoints(0, ["cats"])
-    with pytest.raises(SettingError, match="no task 'cats'"):
-        quick.streams(["cats"])
 
 
 def test_missing_data_is_said(quick: TextSetting, monkeypatch) -> None:
