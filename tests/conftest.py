@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from filelock import FileLock
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ctl_helpers.data import tasks
@@ -170,7 +172,19 @@ def refused(kind: type[Exception], *patterns: str) -> Iterator[None]:
 
 def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
     """Whether two state dicts are equal bit for bit."""
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+    return a.keys() == b.keys() and all(
+        a[key].dtype == b[key].dtype and torch.equal(a[key], b[key]) for key in a
+    )
+
+
+def sharded(folder: Path, state: Mapping[str, Tensor], shards: int) -> Path:
+    """Writes a state dict into so many safetensors files in turn; the path of their index."""
+    where = {name: f"model-{1 + n % shards}.safetensors" for n, name in enumerate(state)}
+    for shard in set(where.values()):
+        save_file({name: state[name] for name in state if where[name] == shard}, folder / shard)
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    return index
 
 
 def command(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

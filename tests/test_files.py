@@ -16,6 +16,7 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
+from conftest import refused, same, sharded
 from open_clip.transform import image_transform
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -35,24 +36,6 @@ def state() -> dict[str, Tensor]:
         "b.weight": torch.randn(30, 40, generator=generator),
         "counter": torch.tensor(7),
     }
-
-
-def same(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
-    return left.keys() == right.keys() and all(
-        left[name].dtype == right[name].dtype and torch.equal(left[name], right[name])
-        for name in left
-    )
-
-
-def shards(folder: Path, state: dict[str, Tensor]) -> Path:
-    """``state`` in two shards; the path of the index."""
-    where = {name: f"model-0000{1 + name.startswith('b')}.safetensors" for name in state}
-    for shard in set(where.values()):
-        held = {name: state[name] for name in state if where[name] == shard}
-        save_file(held, folder / shard)
-    index = folder / "model.safetensors.index.json"
-    index.write_text(json.dumps({"metadata": {}, "weight_map": where}))
-    return index
 
 
 class ImageEncoder(nn.Module):
@@ -107,11 +90,14 @@ def saved(path: Path, module: object, **options: bool) -> Path:
     return path
 
 
+def written(path: Path, state: dict[str, Tensor]) -> Path:
+    save_file(state, path) if path.suffix == ".safetensors" else torch.save(state, path)
+    return path
+
+
 @pytest.mark.parametrize("suffix", ["safetensors", "pt", "pth", "bin", "th"])
 def test_a_state_dict_is_read_from_one_file(tmp_path: Path, state, suffix: str) -> None:
-    path = tmp_path / f"model.{suffix}"
-    save_file(state, path) if suffix == "safetensors" else torch.save(state, path)
-    assert same(read(path), state)
+    assert same(read(written(tmp_path / f"model.{suffix}", state)), state)
 
 
 def test_a_state_dict_is_read_from_the_old_format_and_under_its_name(tmp_path, state) -> None:
@@ -121,23 +107,14 @@ def test_a_state_dict_is_read_from_the_old_format_and_under_its_name(tmp_path, s
     assert same(read(tmp_path / "nested.pt"), state)
 
 
-def test_shards_are_read_as_one(tmp_path: Path, state) -> None:
-    assert same(read(shards(tmp_path, state)), state)
-
-
-def test_a_missing_shard_is_named(tmp_path: Path, state) -> None:
-    index = shards(tmp_path, state)
-    (tmp_path / "model-00002.safetensors").unlink()
-    with pytest.raises(MissingDataError, match=r"no weight file .*model-00002\.safetensors: fetch"):
-        read(index)
-
-
-def test_a_truncated_shard_is_named(tmp_path: Path, state) -> None:
-    index, shard = shards(tmp_path, state), tmp_path / "model-00002.safetensors"
+def test_shards_are_read_as_one_and_one_that_is_damaged_or_gone_is_named(tmp_path, state) -> None:
+    index, shard = sharded(tmp_path, state, 3), tmp_path / "model-3.safetensors"
+    assert same(read(index), state)
     shard.write_bytes(shard.read_bytes()[:-8])
-    with pytest.raises(
-        MissingDataError, match=r"model-00002\.safetensors is damaged or incomplete"
-    ):
+    with pytest.raises(MissingDataError, match=r"model-3\.safetensors is damaged or incomplete"):
+        read(index)
+    shard.unlink()
+    with pytest.raises(MissingDataError, match=r"no weight file .*model-3\.safetensors: fetch"):
         read(index)
 
 
@@ -149,10 +126,10 @@ def test_a_truncated_shard_is_named(tmp_path: Path, state) -> None:
     ],
 )
 def test_a_shard_of_another_checkpoint_is_named(tmp_path, state, change, problem: str) -> None:
-    index = shards(tmp_path, state)
+    index = sharded(tmp_path, state, 3)
     other = {new: state[old].clone() for old, new in change.items()}
-    save_file(other, tmp_path / "model-00002.safetensors")
-    with pytest.raises(MissingDataError, match=rf"model-00002\.safetensors .*{problem}"):
+    save_file(other, tmp_path / "model-3.safetensors")
+    with pytest.raises(MissingDataError, match=rf"model-3\.safetensors .*{problem}"):
         read(index)
 
 
@@ -177,14 +154,10 @@ def test_a_damaged_index_is_refused(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize("suffix", ["safetensors", "pt"])
 @pytest.mark.parametrize("kept", [0, 7, 150, -1, -30, -1500])
 def test_a_truncated_file_is_refused_in_one_sentence(tmp_path, state, suffix, kept: int) -> None:
-    path = tmp_path / f"model.{suffix}"
-    save_file(state, path) if suffix == "safetensors" else torch.save(state, path)
+    path = written(tmp_path / f"model.{suffix}", state)
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(MissingDataError) as caught:
+    with refused(MissingDataError, f"^((?!weights_only).)*{path} is damaged or incomplete"):
         read(path)
-    assert f"{path} is damaged or incomplete" in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert "weights_only" not in str(caught.value)
 
 
 def test_altered_numbers_are_noticed(tmp_path: Path, state) -> None:
@@ -227,9 +200,6 @@ def test_a_pickled_module_gives_its_state_dict_without_its_classes(tmp_path: Pat
     assert same(read_module_pickle(path), module.state_dict())
     assert "src.modeling" not in sys.modules
     assert not any("attn_mask" in name for name in read_module_pickle(path))
-
-
-def test_a_pickled_head_gives_its_state_dict(tmp_path: Path) -> None:
     head = ClassificationHead(16, 3)
     assert same(read_module_pickle(saved(tmp_path / "head_MNIST.pt", head)), head.state_dict())
 
@@ -246,9 +216,7 @@ def test_buffers_strides_and_tied_weights_survive(tmp_path: Path) -> None:
 
 def test_a_module_pickle_is_not_read_as_weights(tmp_path: Path) -> None:
     path = saved(tmp_path / "finetuned.pt", encoder())
-    with pytest.raises(
-        MissingDataError, match=r"asks for src\.modeling\.ImageEncoder.*read_module"
-    ):
+    with refused(MissingDataError, r"asks for src\.modeling\.ImageEncoder.*read_module"):
         read(path)
 
 
@@ -263,20 +231,17 @@ class Asking:
 
 
 def hostile(place: str, asking: Asking) -> object:
-    """A module, or what is none, with ``asking`` somewhere in it."""
+    """``asking`` itself, or a module with it somewhere in it."""
     module = encoder()
-    if place == "root":
-        return asking
+    visual = module.model.visual
     if place == "attribute":
-        module.model.visual.extra = [{"deep": asking}]
-    if place == "buffer":
-        module.model.visual._buffers["extra"] = asking
-    if place == "module":
-        module.model.visual._modules["extra"] = asking
-    return module
+        visual.extra = [{"deep": asking}]
+    elif place != "root":
+        getattr(visual, place)["extra"] = asking
+    return asking if place == "root" else module
 
 
-@pytest.mark.parametrize("place", ["root", "attribute", "buffer", "module"])
+@pytest.mark.parametrize("place", ["root", "attribute", "_buffers", "_modules"])
 @pytest.mark.parametrize(("function", "name"), [(os.system, "system"), (builtins.eval, "eval")])
 def test_a_hostile_pickle_is_refused_by_name(tmp_path, place: str, function, name: str) -> None:
     trace = tmp_path / "trace"

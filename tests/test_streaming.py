@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
@@ -11,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from conftest import refused
+from conftest import refused, sharded
 from safetensors.torch import save_file
+from test_text_models import LLAMA_SIZES, T5_SIZES, VOCABULARY, theirs
 from torch import Tensor, nn
-from transformers import LlamaForCausalLM, T5ForConditionalGeneration
 
 import ctl_helpers as ctl
 from ctl_helpers.engine import passes
@@ -26,21 +25,12 @@ from ctl_helpers.models.t5 import small_t5
 from ctl_helpers.models.text import TextNetwork, from_transformers
 from ctl_helpers.weights.files import lazy
 
-T5_SIZES = {"vocabulary": 50, "width": 16, "head_width": 4, "inner": 24, "layers": 2}
-T5_SIZES |= {"decoder_layers": 3, "heads": 4, "buckets": 8, "distance": 20}
-LLAMA_SIZES = {"vocabulary": 50, "width": 16, "inner": 24, "layers": 3, "heads": 4, "positions": 32}
 NETWORKS = ["t5", "llama", "llama tied"]
 
 
 def network(kind: str) -> TextNetwork:
     torch.manual_seed(0)
     return small_t5(**T5_SIZES) if kind == "t5" else small_llama(**LLAMA_SIZES, tied="tied" in kind)
-
-
-def theirs(model: TextNetwork) -> nn.Module:
-    """transformers' own network, with other weights."""
-    kind = LlamaForCausalLM if isinstance(model, Llama) else T5ForConditionalGeneration
-    return kind(model.config)
 
 
 def on_meta(model: TextNetwork) -> TextNetwork:
@@ -53,7 +43,7 @@ def batches(model: TextNetwork, sizes: list[int], seed: int = 0) -> list[dict[st
     generator = torch.Generator().manual_seed(seed)
     found = []
     for size in sizes:
-        draw = partial(torch.randint, 2, 50, generator=generator)
+        draw = partial(torch.randint, 2, VOCABULARY, generator=generator)
         mask = torch.arange(7) < torch.randint(1, 8, (size, 1), generator=generator)
         mask = mask.flip(1) if isinstance(model, Llama) else mask
         given = {"input_ids": draw((size, 7)), "attention_mask": mask.long()}
@@ -72,13 +62,7 @@ def saved(folder: Path, checkpoints: Mapping[str, StateDict], way: str) -> dict[
             found[name] = lazy(folder / f"{name}.safetensors")
             continue
         (folder / name).mkdir()
-        where = {key: f"part-{n % 3}.safetensors" for n, key in enumerate(state)}
-        for shard in set(where.values()):
-            part = {key: state[key] for key in state if where[key] == shard}
-            save_file(part, folder / name / shard)
-        index = folder / name / "model.safetensors.index.json"
-        index.write_text(json.dumps({"weight_map": where}))
-        found[name] = lazy(index)
+        found[name] = lazy(sharded(folder / name, state, 3))
     return found
 
 
@@ -142,26 +126,15 @@ def test_the_numbers_are_those_of_the_usual_way(kind, way, around, tmp_path) -> 
 def test_scores_and_logits_are_those_of_the_usual_way(kind: str, around) -> None:
     model = network(kind)
     checkpoints, given = around(model, "ab", scale=0.05), batches(model, [4, 1, 3])
-    heads = {None: lambda output: output[:, 0]}
     pairs = [(batch, batch["input_ids"][:, -1]) for batch in given]
-    tables, outputs = (
-        [work(stream) for stream in (False, True)]
-        for work in (
-            lambda stream: ctl.evaluate(
-                model,
-                checkpoints,
-                ctl.path("a", "b", [0, 0.3, 1]),
-                pairs,
-                heads=heads,
-                stream=stream,
-            ),
-            lambda stream: ctl.logits(
-                model, checkpoints, [{"a": 1.0}, {"a": 0.5, "b": 0.5}], given, stream=stream
-            )[None],
-        )
-    )
+    line, mixes = ctl.path("a", "b", [0, 0.3, 1]), [{"a": 1.0}, {"a": 0.5, "b": 0.5}]
+    score = partial(ctl.evaluate, model, checkpoints, line, pairs)
+    heads = {None: lambda output: output[:, 0]}
+    tables = [score(heads=heads, stream=stream) for stream in (False, True)]
     pd.testing.assert_frame_equal(*tables, check_exact=True)
-    assert outputs[0].shape == (2, 8, 2, 50)
+    run = partial(ctl.logits, model, checkpoints, mixes, given)
+    outputs = [run(stream=stream)[None] for stream in (False, True)]
+    assert outputs[0].shape == (2, 8, 2, VOCABULARY)
     assert torch.equal(*outputs)
 
 
@@ -198,36 +171,21 @@ def test_a_portion_is_as_large_as_the_memory_allows(around) -> None:
     assert portions[0] == len(given)
 
 
-def test_permuted_samples_move_within_their_batch(around) -> None:
-    model = network("llama")
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("llama", {"permuted": True}),  # within their batch
+        ("t5", {"dtype": torch.bfloat16}),
+        ("t5", {"layers": ("encoder.block.1.layer.0", "states.decoder.0")}),  # inside a block
+    ],
+)
+def test_options_mean_what_they_mean_in_the_usual_way(kind: str, options, around) -> None:
+    model = network(kind)
     checkpoints, given = around(model, "ab", scale=0.05), batches(model, [4, 3])
-    usual, found = (
-        ctl.measure(model, checkpoints, ctl.pairs("ab", [0.5]), given, permuted=True, stream=stream)
-        for stream in (False, True)
-    )
-    assert same(found, usual)
-
-
-def test_half_precision_is_that_of_the_usual_way(around) -> None:
-    model = network("t5")
-    checkpoints, given = around(model, "ab", scale=0.05), batches(model, [4, 3])
-    usual, found, full = (
-        ctl.measure(model, checkpoints, ctl.pairs("ab", [0.5]), given, dtype=dtype, stream=stream)
-        for dtype, stream in ((torch.bfloat16, False), (torch.bfloat16, True), (None, True))
-    )
-    assert same(found, usual)
-    assert not same(found, full)
-
-
-def test_layers_inside_a_block_can_be_tapped(around) -> None:
-    model = network("t5")
-    checkpoints, given = around(model, "ab", scale=0.05), batches(model, [4, 3])
-    layers = ("encoder.block.1.layer.0", "states.decoder.0")
-    usual, found = (
-        ctl.measure(model, checkpoints, ctl.pairs("ab", [0.5]), given[:1], layers, stream=stream)
-        for stream in (False, True)
-    )
-    assert same(found, usual)
+    ask = partial(ctl.measure, model, checkpoints, ctl.pairs("ab", [0.5]), given)
+    found = ask(**options, stream=True)
+    assert same(found, ask(**options, stream=False))
+    assert not same(found, ask(stream=True))
 
 
 @pytest.mark.parametrize("place", ["shared", "encoder.block.1", "decoder.final_layer_norm"])
@@ -340,30 +298,19 @@ class Pair(Staged):
 
 
 def test_any_network_of_stages_can_be_streamed(around, inputs) -> None:
-    model = Pair("two.")
-    checkpoints, x = around(model, "ab"), inputs(5).float()
+    model, asked, layers = Pair("two."), ctl.pairs("ab", [0.3]), ["one", "two"]
+    checkpoints, x = around(model, "ab"), inputs(5).float().split(2)
     usual, found = (
-        ctl.measure(
-            model, checkpoints, ctl.pairs("ab", [0.3]), x.split(2), ["one", "two"], stream=s
-        )
-        for s in (False, True)
+        ctl.measure(model, checkpoints, asked, x, layers, stream=stream) for stream in (False, True)
     )
     assert same(found, usual)
     with pytest.raises(ValueError, match=r"no stage of Pair reads 'two\.bias'; give its prefix"):
-        ctl.compare(
-            Pair("two.weight"), checkpoints, ctl.pairs("ab", [0.3]), [x], ["one"], stream=True
-        )
+        ctl.compare(Pair("two.weight"), checkpoints, asked, x, ["one"], stream=True)
 
 
 def test_a_layer_that_does_not_run_is_named(around) -> None:
     model = network("t5")
     model.idle = nn.Identity()
+    checkpoints, asked = around(model, "ab"), ctl.pairs("ab", [0.5])
     with pytest.raises(RuntimeError, match="layer 'idle' did not run"):
-        ctl.compare(
-            model,
-            around(model, "ab"),
-            ctl.pairs("ab", [0.5]),
-            batches(model, [2]),
-            ["idle"],
-            stream=True,
-        )
+        ctl.compare(model, checkpoints, asked, batches(model, [2]), ["idle"], stream=True)
