@@ -193,6 +193,8 @@ def test_the_model_is_left_as_it_was(net, around, inputs) -> None:
     net.train()
     before = {key: value.clone() for key, value in net.state_dict().items()}
     ctl.compare(net, around(net, "ab"), ctl.pairs("ab", [0.5]), [inputs(5)], LAYERS)
+    labelled = [(inputs(5), torch.zeros(5, dtype=torch.long))]
+    ctl.evaluate(net, around(net, "a"), [ctl.Evaluation({"a": 1.0})], labelled)
     assert net.training
     assert not any(module._forward_hooks for module in net.modules())
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())

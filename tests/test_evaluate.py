@@ -65,6 +65,16 @@ def test_agrees_with_a_plain_loop(size: int, net, around, inputs) -> None:
         loss, accuracy = naive(checkpoints, asked[row.number].mix, x, y)
         assert (row.n, row.accuracy) == (len(y), accuracy)
         assert row.loss == pytest.approx(loss, rel=1e-12)
+    inputs_alone = {task: x.split(size) for task, (x, _) in data.items()}
+    found = ctl.logits(net, checkpoints, MIXES, inputs_alone)
+    assert list(found) == ["s", "t"]
+    for task, (x, _) in data.items():
+        expected = [naive_logits(checkpoints, mix, x.numpy()) for mix in MIXES]
+        assert found[task].shape == (3, len(x), 3)
+        np.testing.assert_allclose(found[task], expected, rtol=1e-12)
+    labelled_too = ctl.logits(net, checkpoints, MIXES, streams)
+    assert all(torch.equal(labelled_too[task], found[task]) for task in data)
+    assert not any(logits.requires_grad for logits in found.values())
 
 
 def test_each_task_has_its_head(net, around, inputs) -> None:
@@ -147,18 +157,6 @@ def test_equal_mixes_run_once(net, around, inputs) -> None:
     assert len(table) == 5
 
 
-@pytest.mark.parametrize("size", [1, 5, 100])
-def test_logits_agree_with_a_plain_loop(size: int, net, around, inputs) -> None:
-    checkpoints = around(net, "abp", scale=1.0)
-    data = {"s": inputs(23, 1), "t": inputs(17, 2)}
-    found = ctl.logits(net, checkpoints, MIXES, {task: x.split(size) for task, x in data.items()})
-    assert list(found) == ["s", "t"]
-    for task, x in data.items():
-        expected = [naive_logits(checkpoints, mix, x.numpy()) for mix in MIXES]
-        assert found[task].shape == (3, len(x), 3)
-        np.testing.assert_allclose(found[task], expected, rtol=1e-12)
-
-
 def test_equal_mixes_give_their_logits_once_and_in_the_order_asked(net, around, inputs) -> None:
     counted = []
     net.register_forward_pre_hook(lambda module, args: counted.append(len(args[0])))
@@ -171,14 +169,6 @@ def test_equal_mixes_give_their_logits_once_and_in_the_order_asked(net, around, 
     expected = [naive_logits(checkpoints, mix, x.numpy()) for mix in in_order]
     np.testing.assert_allclose(found[None], expected, rtol=1e-12)
     assert torch.equal(found[None][1], found[None][3])
-
-
-def test_logits_need_no_targets_and_leave_no_graph(net, around, inputs) -> None:
-    checkpoints, x = around(net, "a"), inputs(4)
-    (plain,) = ctl.logits(net, checkpoints, [{"a": 1.0}], [x])[None]
-    (labelled_too,) = ctl.logits(net, checkpoints, [{"a": 1.0}], [(x, torch.zeros(4))])[None]
-    assert torch.equal(plain, labelled_too)
-    assert not plain.requires_grad
 
 
 def test_the_ends_of_a_path_are_its_networks(net, around, inputs) -> None:
@@ -234,11 +224,3 @@ def test_batches_without_targets_are_refused(named: bool, whose, net, around, in
     streams = {"t": [inputs(4)]} if named else [inputs(4)]
     with refused(ValueError, f"{whose} have no targets; pass"):
         ctl.evaluate(net, around(net, "a"), [ctl.Evaluation({"a": 1.0})], streams)
-
-
-def test_scoring_leaves_the_model_as_it_was(net: nn.Module, around, inputs) -> None:
-    net.train()
-    before = {key: value.clone() for key, value in net.state_dict().items()}
-    ctl.evaluate(net, around(net, "a"), [ctl.Evaluation({"a": 1.0})], [labelled(inputs, 5, 0)])
-    assert net.training
-    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())

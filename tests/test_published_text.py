@@ -266,40 +266,28 @@ def test_what_is_missing_is_said_and_how_to_get_it(cache: Path, data: Path) -> N
 def test_nothing_is_missing_where_all_is_there(t5, small: Path) -> None:  # noqa: F811
     setting, _ = t5
     write_texts(small, "IMDB")
-    few = setting.model_copy(
-        update={
-            "finetune": ["IMDB"],
-            "repositories": {"IMDB": setting.repositories["IMDB"]},
-        }
-    )
+    repositories = {"IMDB": setting.repositories["IMDB"]}
+    few = setting.model_copy(update={"finetune": ["IMDB"], "repositories": repositories})
     assert few.missing() is None
     few.fetch()
     unpinned = few.model_copy(update={"repositories": {"IMDB": "some/other"}})
     assert "no commit of some/other is pinned: set CTL_HUB_NEWEST=1" in unpinned.missing()
 
 
-def test_a_missing_shard_is_named(t5) -> None:
+def test_what_is_damaged_or_gone_is_named(t5) -> None:
     setting, _ = t5
     repo = setting.repositories["IMDB"]
     index = hub.weights_file(repo, local=True)
-    shard = sorted(set(json.loads(index.read_text())["weight_map"].values()))[1]
+    text = index.read_text()
+    index.write_text(text[:-9])
+    with pytest.raises(MissingDataError, match=r"index\.json is damaged or incomplete"):
+        setting.checkpoints(0)
+    index.write_text(text)
+    shard = sorted(set(json.loads(text)["weight_map"].values()))[1]
     (index.parent / shard).unlink()
     with pytest.raises(MissingDataError, match=f"{shard} of {repo} is not on this machine"):
         hub.weights_file(repo, local=True)
-
-
-def test_a_damaged_index_is_named(t5) -> None:
-    setting, _ = t5
-    index = hub.weights_file(setting.repositories["IMDB"], local=True)
-    index.write_text(index.read_text()[:-9])
-    with pytest.raises(MissingDataError, match=r"index\.json is damaged or incomplete"):
-        setting.checkpoints(0)
-
-
-def test_a_damaged_tokenizer_is_named(t5) -> None:
-    setting, _ = t5
-    path = hub.weights_file(setting.model.pretrained, local=True)
-    path = path.with_name("tokenizer.json")
+    path = hub.weights_file(setting.model.pretrained, local=True).with_name("tokenizer.json")
     path.write_text(path.read_text()[:-9])
     with pytest.raises(MissingDataError, match=r"tokenizer\.json is damaged or incomplete"):
         setting.coder()

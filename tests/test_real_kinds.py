@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from conftest import refused
 from PIL import Image
 
 from ctl_helpers.data import image_files
@@ -141,15 +142,12 @@ def test_a_missing_or_truncated_file_is_said_with_the_remedy(kind: str, data: Pa
     for path in sorted((data / kind).iterdir()):
         content = path.read_bytes()
         path.write_bytes(content[:-1])
-        with pytest.raises(MissingDataError) as damaged:
+        with refused(MissingDataError, f"^{path} is damaged .*{remedy}"):
             real_kinds.load(kind, "test")
         path.unlink()
-        with pytest.raises(MissingDataError) as missing:
+        with refused(MissingDataError, f"{kind}.* is not in {data}: {remedy}"):
             real_kinds.load(kind, "test")
         path.write_bytes(content)
-        # That "." matches no newline makes these one line.
-        assert re.fullmatch(f"{path} is damaged .*{remedy}.*", str(damaged.value))
-        assert re.fullmatch(f".*{kind}.* is not in {data}: {remedy}.*", str(missing.value))
 
 
 @pytest.mark.parametrize("kind", real_kinds.KINDS)
