@@ -9,15 +9,18 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from filelock import FileLock
+from numpy.typing import ArrayLike
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -175,6 +178,31 @@ def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(
         a[key].dtype == b[key].dtype and torch.equal(a[key], b[key]) for key in a
     )
+
+
+def formulas(
+    left: ArrayLike, right: ArrayLike, base: Iterable[tuple[ArrayLike, ArrayLike]]
+) -> dict[str, np.ndarray]:
+    """The three metrics as the paper writes them, for each sample; NaN where one has no length."""
+
+    def norm(a: ArrayLike) -> np.ndarray:
+        return np.linalg.norm(a, axis=1)
+
+    def cos(a: ArrayLike, b: ArrayLike) -> np.ndarray:
+        return np.einsum("nd,nd->n", a, b) / (norm(a) * norm(b))
+
+    return {
+        "distance": 1 - cos(left, right),
+        "baseline": 1 - np.mean([cos(a, b) for a, b in base], axis=0),
+        "coef": norm(left) * cos(left, right) / norm(right),
+    }
+
+
+def statistics(values: np.ndarray) -> dict[str, float]:
+    """A metric's columns in a table, of the samples that have a value."""
+    found = pd.Series(values)
+    quartiles = dict(zip(("q25", "median", "q75"), found.quantile([0.25, 0.5, 0.75]), strict=True))
+    return {"n": found.count(), "mean": found.mean(), "std": found.std(), **quartiles}
 
 
 def sharded(folder: Path, state: Mapping[str, Tensor], shards: int) -> Path:

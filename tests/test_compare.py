@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import refused
+from conftest import formulas, refused, statistics
 from open_clip.transformer import ResidualAttentionBlock
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -30,10 +30,7 @@ def features(model: nn.Module, state: dict[str, Tensor], x: Tensor, layer: str) 
 
 
 def oracle(model, checkpoints, comparisons, streams, layers) -> pd.DataFrame:
-    """Every feature stored, every formula written as in the paper, one sample at a time.
-
-    Zero features divide by zero; NaN then marks what has no direction.
-    """
+    """Every feature stored, every formula written as in the paper."""
 
     def mixed(mix: dict[str, float]) -> dict[str, Tensor]:
         keys = next(iter(checkpoints.values())).keys()
@@ -47,28 +44,11 @@ def oracle(model, checkpoints, comparisons, streams, layers) -> pd.DataFrame:
             def f(mix, layer=layer, x=x) -> np.ndarray:
                 return features(model.double(), mixed(mix), x, layer).numpy()
 
-            left = f(comparison.left)
             right = sum(weight * f(mix) for weight, mix in comparison.right)
             base = [(f(a), f(b)) for a, b in comparison.baseline]
-            values = {"distance": [], "baseline": [], "coef": []}
-            for n in range(len(x)):
-                l_norm, r_norm = np.linalg.norm(left[n]), np.linalg.norm(right[n])
-                cos = left[n] @ right[n] / (l_norm * r_norm)
-                values["distance"].append(1 - cos)
-                values["coef"].append(l_norm * cos / r_norm)
-                pairs = [a[n] @ b[n] / np.linalg.norm(a[n]) / np.linalg.norm(b[n]) for a, b in base]
-                values["baseline"].append(1 - np.mean(pairs))
-            for metric, found in values.items():
-                series = pd.Series(found)
-                q25, median, q75 = series.quantile([0.25, 0.5, 0.75])
-                quartiles = {"q25": q25, "median": median, "q75": q75}
-                row = {
-                    "comparison": position,
-                    "layer": layer,
-                    "metric": metric,
-                    "n": series.count(),
-                }
-                rows.append(row | {"mean": series.mean(), "std": series.std()} | quartiles)
+            for metric, values in formulas(f(comparison.left), right, base).items():
+                row = {"comparison": position, "layer": layer, "metric": metric}
+                rows.append(row | statistics(values))
     return pd.DataFrame(rows)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import refused
+from conftest import formulas, refused
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -12,20 +12,6 @@ import ctl_helpers as ctl
 
 LAMBDAS = [0.2, 0.4, 0.5, 1.0]
 TWENTY = [f"m{number}" for number in range(20)]
-
-
-def cos(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum(1) / a.norm(dim=1) / b.norm(dim=1)
-
-
-def expected(left: Tensor, right: Tensor, base: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
-    """The three metrics as the paper writes them, means over samples."""
-    cosine = cos(left, right)
-    return {
-        "distance": (1 - cosine).mean().item(),
-        "baseline": (1 - torch.stack([cos(a, b) for a, b in base]).mean(0)).mean().item(),
-        "coef": (left.norm(dim=1) * cosine / right.norm(dim=1)).mean().item(),
-    }
 
 
 class Weights(dict):
@@ -62,8 +48,9 @@ def check(net, states, comparisons, streams, wanted) -> None:
     found = table.set_index(["comparison", "metric"])["mean"]
     for position, one in enumerate(comparisons):
         x = torch.cat([streams[task][0] for task in one.tasks or streams])
-        for metric, value in expected(*wanted(one.params, x)).items():
-            assert found[position, metric] == pytest.approx(value, rel=1e-9, abs=1e-12), metric
+        for metric, values in formulas(*wanted(one.params, x)).items():
+            mean = pytest.approx(values.mean(), rel=1e-9, abs=1e-12)
+            assert found[position, metric] == mean, metric
     assert (found.xs("distance", level="metric") > 1e-6).all()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import small_tower
+from conftest import formulas, small_tower, statistics
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -51,30 +51,18 @@ def naive(network: nn.Module, states, streams, layers) -> pd.DataFrame:
 
     for name, batches in streams.items():
         for layer in layers:
-            values: dict[str, list[float]] = {"distance": [], "baseline": [], "coef": []}
-            for x in torch.cat(batches):
 
-                def along(s: float, x: Tensor = x, layer: str = layer, name: str = name):
-                    mixed = {key: v + s * (states[name][key] - v) for key, v in p.items()}
-                    return feature(mixed, x, layer)
+            def along(s: float, x: Tensor, layer: str = layer, name: str = name) -> np.ndarray:
+                return feature({k: v + s * (states[name][k] - v) for k, v in p.items()}, x, layer)
 
-                slope = (8 * (along(h) - along(-h)) - along(2 * h) + along(-2 * h)) / (12 * h)
-                before, after = feature(p, x, layer), feature(states[name], x, layer)
-                linear = before + slope
-                left, right = np.linalg.norm(linear), np.linalg.norm(after)
-                cos = linear @ after / (left * right)
-                values["distance"].append(1 - cos)
-                values["baseline"].append(
-                    1 - before @ after / np.linalg.norm(before) / np.linalg.norm(after)
-                )
-                values["coef"].append(left * cos / right)
-            for metric, found in values.items():
-                q25, median, q75 = np.quantile(found, (0.25, 0.5, 0.75))
-                rows.append(
-                    {"i": name, "layer": layer, "metric": metric, "n": len(found)}
-                    | {"mean": np.mean(found), "std": np.std(found, ddof=1)}
-                    | {"q25": q25, "median": median, "q75": q75}
-                )
+            def linear(x: Tensor, f: Callable[[float, Tensor], np.ndarray] = along) -> np.ndarray:
+                return f(0, x) + (8 * (f(h, x) - f(-h, x)) - f(2 * h, x) + f(-2 * h, x)) / (12 * h)
+
+            samples = torch.cat(batches)
+            before, after = (np.stack([along(s, x) for x in samples]) for s in (0, 1))
+            found = formulas(np.stack(list(map(linear, samples))), after, [(before, after)])
+            for metric, values in found.items():
+                rows.append({"i": name, "layer": layer, "metric": metric} | statistics(values))
     return pd.DataFrame(rows)
 
 

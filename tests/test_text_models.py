@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import formulas
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM, T5Config, T5ForConditionalGeneration
 
@@ -276,29 +277,20 @@ def oracle(model, checkpoints, comparisons, layers) -> pd.DataFrame:
     rows = []
     for position, one in enumerate(comparisons):
 
-        def features(mix: Mapping[str, float], n: int) -> dict[str, np.ndarray]:
+        def features(mix: Mapping[str, float], tasks=one.tasks) -> dict[str, np.ndarray]:
             keys = model.state_dict()
             mixed = {key: sum(w * checkpoints[c][key] for c, w in mix.items()) for key in keys}
             model.load_state_dict(mixed)
-            return {layer: value.numpy() for layer, value in by_hand(model, n)[1].items()}
+            samples = [by_hand(model, TASKS[task])[1] for task in tasks]
+            return {layer: np.stack([sample[layer] for sample in samples]) for layer in layers}
 
-        values = {(layer, metric): [] for layer in layers for metric in ("distance", "baseline")}
-        for n in [TASKS[task] for task in one.tasks]:
-            left = features(one.left, n)
-            parts = [(weight, features(mix, n)) for weight, mix in one.right]
-            ((a, b),) = one.baseline
-            a, b = features(a, n), features(b, n)
-            for layer in layers:
-                right = sum(weight * part[layer] for weight, part in parts)
-                for metric, (x, y) in {
-                    "distance": (left[layer], right),
-                    "baseline": (a[layer], b[layer]),
-                }.items():
-                    cosine = x @ y / np.linalg.norm(x) / np.linalg.norm(y)
-                    values[layer, metric].append(1 - cosine)
-        for (layer, metric), found in values.items():
-            row = {"comparison": position, "layer": layer, "metric": metric}
-            rows.append(row | {"mean": np.mean(found)})
+        left, parts = features(one.left), [(weight, features(mix)) for weight, mix in one.right]
+        ((a, b),) = ((features(a), features(b)) for a, b in one.baseline)
+        for layer in layers:
+            right = sum(weight * part[layer] for weight, part in parts)
+            for metric, values in formulas(left[layer], right, [(a[layer], b[layer])]).items():
+                row = {"comparison": position, "layer": layer, "metric": metric}
+                rows.append(row | {"mean": values.mean()})
     return pd.DataFrame(rows)
 
 
@@ -316,7 +308,7 @@ def test_compare_agrees_with_the_oracle(kind: str, around) -> None:
     found = ctl.compare(model, checkpoints, asked, streams, layers)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     keys = ["comparison", "layer", "metric"]
-    means = found[found.metric != "coef"].set_index(keys)["mean"].sort_index()
+    means = found.set_index(keys)["mean"].sort_index()
     expected = oracle(model, checkpoints, asked, layers).set_index(keys)["mean"].sort_index()
     pd.testing.assert_series_equal(means, expected, rtol=1e-5, atol=1e-9)
     assert means.loc[:, layers[-3], "distance"].min() > 1e-5

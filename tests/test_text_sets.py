@@ -211,20 +211,17 @@ def test_questions_on_texts(tmp_path: Path) -> None:
     triples = [{"context": q.context, "question": q.question, "answer": q.answer} for q in found]
     path.write_text(json.dumps(triples, indent=4), encoding="utf-8")
     assert text_sets.squad_triples(path, REMEDY) == found
-    with pytest.raises(MissingDataError, match=r"damaged or incomplete .not SQuAD's layout"):
-        text_sets.squad(path, REMEDY)
-    path.write_text(json.dumps([triples[0] | {"answer": "Ann"}]), encoding="utf-8")
-    with pytest.raises(MissingDataError, match=r"no answer in the text to 'Who has a dog\?'"):
-        text_sets.squad_triples(path, REMEDY)
-    path.write_text(json.dumps([{"context": PASSAGE}]), encoding="utf-8")
-    with pytest.raises(MissingDataError, match="not a list of triples: KeyError"):
-        text_sets.squad_triples(path, REMEDY)
-    path.write_text(json.dumps({"data": []}), encoding="utf-8")
-    with pytest.raises(MissingDataError, match="no questions"):
-        text_sets.squad(path, REMEDY)
-    path.write_text(json.dumps(SQUAD)[:-9], encoding="utf-8")
-    with refused(MissingDataError, f"is damaged or incomplete .*{REMEDY}$"):
-        text_sets.squad(path, REMEDY)
+    of_others = json.dumps([triples[0] | {"answer": "Ann"}])
+    for read, text, sentence in (
+        (text_sets.squad, json.dumps(triples), r"damaged or incomplete .not SQuAD's layout"),
+        (text_sets.squad_triples, of_others, r"no answer in the text to 'Who has a dog\?'"),
+        (text_sets.squad_triples, json.dumps([{"context": PASSAGE}]), "of triples: KeyError"),
+        (text_sets.squad, json.dumps({"data": []}), "no questions"),
+        (text_sets.squad, json.dumps(SQUAD)[:-9], f"is damaged or incomplete .*{REMEDY}$"),
+    ):
+        path.write_text(text, encoding="utf-8")
+        with refused(MissingDataError, sentence):
+            read(path, REMEDY)
 
 
 def test_examinations(tmp_path: Path) -> None:
