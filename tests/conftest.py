@@ -92,6 +92,20 @@ def small_tower(image_size: int = 16, width: int = 16) -> nn.Module:
     return ImageTower(small_clip(**sizes, **text, embedding=6).visual, (0.4, 0.5, 0.6), (0.2,) * 3)
 
 
+def small_mlp() -> nn.Module:
+    from ctl_helpers.models.mlp import MLP
+
+    torch.manual_seed(3)
+    return MLP(6, 8, 2, 3)
+
+
+@pytest.fixture(params=[(small_mlp, 6), (small_tower, 3, 16, 16)], ids=["mlp", "tower"])
+def case(request: pytest.FixtureRequest) -> tuple[nn.Module, Tensor]:
+    """A small network and three inputs, in float64."""
+    make, *shape = request.param
+    return make().double(), torch.rand(3, *shape, dtype=torch.float64)
+
+
 @pytest.fixture
 def around() -> Callable[..., dict[str, dict[str, Tensor]]]:
     """Makes checkpoints near a network's own weights: name → state dict."""

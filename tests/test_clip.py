@@ -11,18 +11,8 @@ from torch import nn
 import ctl_helpers as ctl
 from ctl_helpers.models.clip import ImageTower, Words, ZeroShotHead, class_vectors, small_clip
 
-SIZES = {
-    "image_size": 16,
-    "patch": 8,
-    "width": 32,
-    "layers": 3,
-    "heads": 2,
-    "embedding": 24,
-    "text_width": 16,
-    "text_layers": 1,
-    "text_heads": 2,
-    "context": 6,
-}
+SIZES = {"image_size": 16, "patch": 8, "width": 32, "layers": 3, "heads": 2, "embedding": 24}
+SIZES |= {"text_width": 16, "text_layers": 1, "text_heads": 2, "context": 6}
 WORDS = Words(["a red cat", "a photo of"], 6)
 
 

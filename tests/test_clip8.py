@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.error import URLError
 
 import numpy as np
@@ -448,9 +449,7 @@ def test_a_download_that_fails_is_one_sentence(kind: str, data: Path, monkeypatc
     module = {"CIFAR10": "cifar"}.get(kind, kind.lower())
     function = "download_url" if kind == "SVHN" else "download_and_extract_archive"
 
-    def unreachable(*arguments, **options):
-        raise URLError("no network")
-
+    unreachable = Mock(side_effect=URLError("no network"))
     monkeypatch.setattr(f"torchvision.datasets.{module}.{function}", unreachable)
     sentence = f"{kind} could not be downloaded into {data}"
     with refused(MissingDataError, sentence, "no network", "CTL_DATA_DIR"):

@@ -63,34 +63,11 @@ def sorted_table(table: pd.DataFrame) -> pd.DataFrame:
 def test_agrees_with_the_oracle(kind, net, around, inputs) -> None:
     checkpoints = around(net, "abp")
     streams = {"a": inputs(37, 1).split(10), "b": inputs(23, 2).split(10)}
-    one = {name: {name: 1.0} for name in "abp"}
-    lam = 0.4
     comparisons = {
         "pairs": ctl.pairs("ab", ALPHAS),
-        "average": [
-            ctl.Comparison(
-                left=dict.fromkeys("abp", 1 / 3),
-                right=[(1 / 3, one[name]) for name in "abp"],
-                baseline=[(dict.fromkeys("abp", 1 / 3), one[name]) for name in "abp"],
-                tasks=("a", "b"),
-            )
-        ],
-        "addition": [
-            ctl.Comparison(
-                left={"p": 1 - 2 * lam, "a": lam, "b": lam},
-                right=[(0.5, {"p": 1 - 2 * lam, n: 2 * lam}) for n in "ab"],
-                baseline=[tuple({"p": 1 - 2 * lam, n: 2 * lam} for n in "ab")],
-                tasks=("a", "b"),
-            )
-        ],
-        "negation": [
-            ctl.Comparison(
-                left=one["p"],
-                right=[(0.5, {"p": 1 - s * lam, "a": s * lam}) for s in (1, -1)],
-                baseline=[({"p": 1 - lam, "a": lam}, {"p": 1 + lam, "a": -lam})],
-                tasks=("a",),
-            )
-        ],
+        "average": ctl.averaging("abp", tasks=("a", "b")),
+        "addition": ctl.addition("p", "ab", [0.4]),
+        "negation": ctl.negation("p", "a", [0.4]),
     }[kind]
     table = ctl.compare(net, checkpoints, comparisons, streams, LAYERS)
     expected = oracle(net, checkpoints, comparisons, streams, LAYERS)

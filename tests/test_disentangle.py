@@ -109,12 +109,8 @@ def test_the_order_of_tasks_swaps_the_axes(net, states, streams, heads) -> None:
         for names in ("ab", "ba")
     )
     keys = ["measure", "alpha_i", "alpha_j"]
-    there, back = (
-        there.set_index(keys).sort_index(),
-        back.rename(columns={"alpha_i": "alpha_j", "alpha_j": "alpha_i"})
-        .set_index(keys)
-        .sort_index(),
-    )
+    back = back.rename(columns={"alpha_i": "alpha_j", "alpha_j": "alpha_i"})
+    there, back = (table.set_index(keys).sort_index() for table in (there, back))
     assert there["error"].to_numpy() == pytest.approx(back["error"].to_numpy(), rel=1e-12)
     assert there["error_i"].to_numpy() == pytest.approx(back["error_j"].to_numpy(), rel=1e-12)
 
@@ -203,9 +199,8 @@ def test_proposition_1(angle: str) -> None:
     base = network.weight.detach()
     states = {"p": {"weight": base}}
     states |= {task: {"weight": base + vector} for task, vector in vectors.items()}
-    assert ctl.cosines(states, "p", "ab").set_index(["i", "j"]).cosine["a", "b"] == pytest.approx(
-        0, abs=1e-12
-    )
+    cosines = ctl.cosines(states, "p", "ab").set_index(["i", "j"]).cosine
+    assert cosines["a", "b"] == pytest.approx(0, abs=1e-12)
 
     def f(mix: ctl.Mix, x: Tensor) -> Tensor:
         return functional_call(network, ctl.combine(states, mix), (x,)).detach()[:, 0]
@@ -219,18 +214,11 @@ def test_proposition_1(angle: str) -> None:
         (gradient,) = torch.autograd.grad(network(row).sum(), network.weight)
         assert torch.equal(gradient[0], row)  # ∇f = x
 
-    class Two(nn.Module):
-        """The same f as a distribution, so that ξ can be measured."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = nn.Parameter(base.clone())
-
-        def forward(self, x: Tensor) -> Tensor:
-            return torch.cat([x @ self.weight.T, torch.zeros(len(x), 1).double()], 1)
-
+    # The same f as a distribution, so that ξ can be measured.
+    two = nn.Sequential(network, nn.ConstantPad1d((0, 1), 0.0))
+    states = {name: {"0.weight": state["weight"]} for name, state in states.items()}
     streams = {task: [x] for task, x in data.items()}
-    table = ctl.disentanglement(Two(), states, ctl.planes("p", "ab", ALPHAS), streams)
+    table = ctl.disentanglement(two, states, ctl.planes("p", "ab", ALPHAS), streams)
     worst = table[table.measure == "representation"].error.max()
     assert worst < 1e-20 if angle == "orthogonal to the data" else worst > 0.1
 

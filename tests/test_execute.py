@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.error import URLError
 
 import nbformat
@@ -385,9 +386,7 @@ def test_a_scheduler_that_is_given_does_the_work(tiny: Path, ctl) -> None:
 
 
 def test_a_setting_without_its_data_is_named_or_skipped(tiny: Path, ctl, monkeypatch) -> None:
-    def unreachable(*arguments, **options):
-        raise URLError("no network")
-
+    unreachable = Mock(side_effect=URLError("no network"))
     monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", unreachable)
     monkeypatch.setenv("CTL_DATA_DIR", str(tiny / "empty"))
     code, output = ctl("run", "--setting", "mnist-mlp")

@@ -8,32 +8,16 @@ from collections.abc import Callable, Mapping
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import small_tower
 from torch import Tensor, nn
 from torch.func import functional_call
 
 import ctl_helpers as ctl
 from ctl_helpers.engine.linearized import Linearized
-from ctl_helpers.models.mlp import MLP
 from ctl_helpers.models.t5 import small_t5
 from ctl_helpers.training.loop import Snapshot
 from ctl_helpers.training.steps import StepRecipe, steps
 
 Case = tuple[nn.Module, Tensor]
-
-
-def mlp() -> Case:
-    torch.manual_seed(3)
-    return MLP(6, 8, 2, 3).double(), torch.randn(5, 6, dtype=torch.float64)
-
-
-def tower() -> Case:
-    return small_tower().double(), torch.rand(3, 3, 16, 16, dtype=torch.float64)
-
-
-@pytest.fixture(params=[mlp, tower])
-def case(request: pytest.FixtureRequest) -> Case:
-    return request.param()
 
 
 @pytest.fixture

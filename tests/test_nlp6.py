@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.error import URLError
 
 import pytest
@@ -173,10 +174,7 @@ def test_downloads_go_where_they_are_read(small: Path, monkeypatch: pytest.Monke
 
 
 def test_no_network_is_said(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise URLError("no route\nto host")
-
-    monkeypatch.setattr(utils, "download_url", fail)
+    monkeypatch.setattr(utils, "download_url", Mock(side_effect=URLError("no route\nto host")))
     said = r"no route to host>\): connect to the network.* a folder that holds SQuAD$"
     with refused(MissingDataError, said):
         nlp6.fetch(["SQuAD"])

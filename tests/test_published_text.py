@@ -27,23 +27,10 @@ from ctl_helpers.settings.published_text import PublishedText
 from ctl_helpers.weights import hub
 
 WORDS = ["the", "film", "a", "dog", "answers", "question", "context", "field", "look", "test"]
-T5_SIZES = {
-    "vocab_size": 300,
-    "d_model": 16,
-    "d_kv": 4,
-    "d_ff": 24,
-    "num_layers": 3,
-    "num_heads": 4,
-}
-LLAMA_SIZES = {
-    "vocab_size": 300,
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "max_position_embeddings": 512,
-    "rms_norm_eps": 1e-5,
-}
+T5_SIZES = {"vocab_size": 300, "d_model": 16, "d_kv": 4, "d_ff": 24}
+T5_SIZES |= {"num_layers": 3, "num_heads": 4}
+LLAMA_SIZES = {"vocab_size": 300, "hidden_size": 16, "intermediate_size": 24, "rms_norm_eps": 1e-5}
+LLAMA_SIZES |= {"num_hidden_layers": 3, "num_attention_heads": 4, "max_position_embeddings": 512}
 Saver = Callable[[nn.Module, str], Path]
 
 

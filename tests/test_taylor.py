@@ -5,69 +5,51 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import formulas, small_tower, statistics
+from conftest import formulas, statistics
+from test_linearized import expansion
 from torch import Tensor, nn
 from torch.func import functional_call
 
 import ctl_helpers as ctl
-from ctl_helpers.models.mlp import MLP
 
-Case = tuple[nn.Module, Mapping[str, list[Tensor]]]
+Case = tuple[nn.Module, Tensor]
 Make = Callable[..., dict[str, dict[str, Tensor]]]
 
 
-def mlp() -> Case:
-    torch.manual_seed(3)
-    streams = {"a": (torch.randn(7, 6), 3), "b": (torch.randn(4, 6), 4)}
-    return MLP(6, 8, 2, 3).double(), {n: list(x.double().split(k)) for n, (x, k) in streams.items()}
-
-
-def tower() -> Case:
-    return small_tower().double(), {
-        n: list(torch.rand(5, 3, 16, 16).double().split(2)) for n in "ab"
-    }
-
-
-@pytest.fixture(params=[mlp, tower])
-def case(request: pytest.FixtureRequest) -> Case:
-    return request.param()
+@pytest.fixture
+def streams(case: Case) -> dict[str, list[Tensor]]:
+    x = case[1]
+    return {"a": list(x.split(2)), "b": list((1 - x).split(1))}
 
 
 def naive(network: nn.Module, states, streams, layers) -> pd.DataFrame:
     """One sample and one layer at a time, the Jacobian by central differences of fourth order."""
-    h, rows = 1e-5, []
-    p = states["p"]
+    rows = []
 
     @torch.no_grad()
-    def feature(state: Mapping[str, Tensor], x: Tensor, layer: str) -> np.ndarray:
+    def feature(state: Mapping[str, Tensor], x: Tensor, layer: str) -> Tensor:
         with ctl.taps(network.eval(), [layer]) as seen:
             functional_call(network, dict(state), (x[None],))
-        return seen[layer][0].numpy()
+        return seen[layer][0]
 
     for name, batches in streams.items():
         for layer in layers:
-
-            def along(s: float, x: Tensor, layer: str = layer, name: str = name) -> np.ndarray:
-                return feature({k: v + s * (states[name][k] - v) for k, v in p.items()}, x, layer)
-
-            def linear(x: Tensor, f: Callable[[float, Tensor], np.ndarray] = along) -> np.ndarray:
-                return f(0, x) + (8 * (f(h, x) - f(-h, x)) - f(2 * h, x) + f(-2 * h, x)) / (12 * h)
-
-            samples = torch.cat(batches)
-            before, after = (np.stack([along(s, x) for x in samples]) for s in (0, 1))
-            found = formulas(np.stack(list(map(linear, samples))), after, [(before, after)])
-            for metric, values in found.items():
+            samples, ends = torch.cat(batches), (states["p"], states[name])
+            before, after = (np.stack([feature(end, x, layer) for x in samples]) for end in ends)
+            linear = [expansion(partial(feature, x=x, layer=layer), *ends).numpy() for x in samples]
+            for metric, values in formulas(linear, after, [(before, after)]).items():
                 rows.append({"i": name, "layer": layer, "metric": metric} | statistics(values))
     return pd.DataFrame(rows)
 
 
-def test_agrees_with_the_oracle(case: Case, around: Make) -> None:
-    network, streams = case
+def test_agrees_with_the_oracle(case: Case, streams, around: Make) -> None:
+    network, _ = case
     states = around(network, "abp", 0.1)
     table = ctl.taylor_errors(network, states, "p", "ab", streams)
     expected = naive(network, states, streams, ctl.feature_layers(network))
@@ -75,8 +57,8 @@ def test_agrees_with_the_oracle(case: Case, around: Make) -> None:
     assert (expected.loc[expected["metric"] == "distance", "mean"] > 1e-5).any()
 
 
-def test_neither_order_nor_batches_matter(case: Case, around: Make) -> None:
-    network, streams = case
+def test_neither_order_nor_batches_matter(case: Case, streams, around: Make) -> None:
+    network, _ = case
     states = around(network, "abp", 0.1)
     whole = {name: [torch.cat(batches)] for name, batches in streams.items()}
     tables = [
@@ -111,9 +93,9 @@ def test_what_is_linear_in_its_weights_has_no_error(around: Make, inputs) -> Non
     assert mean["1", "distance"] > 1e-4
 
 
-def test_the_error_is_of_second_order(case: Case, around: Make) -> None:
+def test_the_error_is_of_second_order(case: Case, streams, around: Make) -> None:
     """Half the task vector, an angle of a quarter: a distance of a sixteenth."""
-    network, streams = case
+    network, _ = case
     states = around(network, "ap", 0.002)
     states["half"] = ctl.combine(states, {"a": 0.5, "p": 0.5})
     last = ctl.feature_layers(network)[-1]

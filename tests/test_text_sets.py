@@ -20,6 +20,8 @@ from ctl_helpers.project import MissingDataError
 REMEDY = "get it from its authors"
 
 REVIEW = {"id": "neg/1", "rating": 1, "label": 0, "text": "Dull.<br /><br />No\u2028more\x85of it."}
+REVIEWS = "\n".join(json.dumps(REVIEW | {"label": n}, ensure_ascii=False) for n in (0, 1))
+ASKED = "question: What can climb? (A) sand (B) a cat context: Cats have claws. Claws are for "
 PASSAGE = "Lee has a dog. It answers the door."
 SQUAD = {
     "version": "1.1",
@@ -77,61 +79,50 @@ GIVEN = "\n".join(f"{name}" for name in ("kid room dance", "kid room dance", "cl
 SAID = "The kid dances in her room.\nA kid's room for dance.\nMen climb the side of the building."
 
 
-def sst2(path: Path) -> list[tuple[str, str]]:
-    path.write_text('sentence\tlabel\na "charming film , \t1\ndull clichés \t0\n', encoding="utf-8")
-    return [('a "charming film ,', "positive"), ("dull clichés", "negative")]
-
-
-def cola(path: Path) -> list[tuple[str, str]]:
-    path.write_text('gj04\t1\t\tThe car "honked.\ncj99\t0\t*\tThe more we.\n', encoding="utf-8")
-    return [('The car "honked.', "acceptable"), ("The more we.", "unacceptable")]
-
-
-def trec(path: Path) -> list[tuple[str, str]]:
-    text = "NUM:dist How far is it ?\nHUM:desc Who was Caf\xe9 ?\nABBR:exp What is .com ?\n"
-    path.write_bytes(text.encode("latin-1"))
-    return [
-        ("How far is it ?", "number"),
-        ("Who was Café ?", "human"),
-        ("What is .com ?", "abbreviation"),
-    ]
-
-
-def ag_news(path: Path) -> list[tuple[str, str]]:
-    text = '"3","Fears for T, N","Unions say ""no"" to\nit"\n"1","Peace","Talks, at last."\n'
-    path.write_text(text, encoding="utf-8")
-    return [
-        ('Fears for T, N Unions say "no" to\nit', "business"),
-        ("Peace Talks, at last.", "world"),
-    ]
-
-
-def imdb_records(path: Path) -> list[tuple[str, str]]:
-    held = [json.dumps(record, ensure_ascii=False) for record in (REVIEW, REVIEW | {"label": 1})]
-    path.write_bytes(gzip.compress("\n".join(held).encode()))
-    return [(REVIEW["text"], "negative"), (REVIEW["text"], "positive")]
-
-
-def common_gen_sets(path: Path) -> list[tuple[str, str]]:
-    path.write_text(json.dumps(SCENES) + "\n", encoding="utf-8")
-    return [("field look stand", "He stands in a field to look.")]
-
-
-def qasc(path: Path) -> list[tuple[str, str]]:
-    path.write_text(json.dumps(QASC) + "\n", encoding="utf-8")
-    asked = "question: What can climb? (A) sand (B) a cat context: Cats have claws. Claws are for "
-    return [(f"{asked}climbing.", "a cat")]
-
-
-# Reader → the file's name, what writes it, and how many bytes off its end make it unreadable.
-FILES: dict[str, tuple[str, Callable[[Path], list[tuple[str, str]]], int]] = {
-    "sst2": ("train.tsv", sst2, 3),
-    "cola": ("train.tsv", cola, 14),
-    "trec": ("train_5500.label", trec, 18),
-    "ag_news": ("test.csv", ag_news, 3),
-    "imdb_records": ("train.jsonl.gz", imdb_records, 12),
-    "common_gen_sets": ("commongen.dev.jsonl", common_gen_sets, 12),
-    "qasc": ("dev.jsonl", qasc, 12),
+# Reader → the file's name, what is in it, what is read, and how many bytes off its end make it
+# unreadable.
+FILES: dict[str, tuple[str, bytes, list[tuple[str, str]], int]] = {
+    "sst2": (
+        "train.tsv",
+        'sentence\tlabel\na "charming film , \t1\ndull clichés \t0\n'.encode(),
+        [('a "charming film ,', "positive"), ("dull clichés", "negative")],
+        3,
+    ),
+    "cola": (
+        "train.tsv",
+        b'gj04\t1\t\tThe car "honked.\ncj99\t0\t*\tThe more we.\n',
+        [('The car "honked.', "acceptable"), ("The more we.", "unacceptable")],
+        14,
+    ),
+    "trec": (
+        "train_5500.label",
+        b"NUM:dist How far is it ?\nHUM:desc Who was Caf\xe9 ?\nABBR:exp What is .com ?\n",
+        [
+            ("How far is it ?", "number"),
+            ("Who was Café ?", "human"),
+            ("What is .com ?", "abbreviation"),
+        ],
+        18,
+    ),
+    "ag_news": (
+        "test.csv",
+        b'"3","Fears for T, N","Unions say ""no"" to\nit"\n"1","Peace","Talks, at last."\n',
+        [('Fears for T, N Unions say "no" to\nit', "business"), ("Peace Talks, at last.", "world")],
+        3,
+    ),
+    "imdb_records": (
+        "train.jsonl.gz",
+        gzip.compress(REVIEWS.encode()),
+        [(REVIEW["text"], "negative"), (REVIEW["text"], "positive")],
+        12,
+    ),
+    "common_gen_sets": (
+        "commongen.dev.jsonl",
+        f"{json.dumps(SCENES)}\n".encode(),
+        [("field look stand", "He stands in a field to look.")],
+        12,
+    ),
+    "qasc": ("dev.jsonl", f"{json.dumps(QASC)}\n".encode(), [(f"{ASKED}climbing.", "a cat")], 12),
 }
 
 
@@ -141,13 +132,13 @@ def pairs(texts: Texts) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_is_read_right_and_its_faults_are_said(name: str, tmp_path: Path) -> None:
-    file, write, cut = FILES[name]
+    file, content, expected, cut = FILES[name]
     path, read = tmp_path / file, getattr(text_sets, name)
     with refused(MissingDataError, f"^there is no file {path}: {REMEDY}$"):
         read(path, REMEDY)
-    expected = write(path)
+    path.write_bytes(content)
     assert pairs(read(path, REMEDY)) == expected
-    path.write_bytes(path.read_bytes()[:-cut])
+    path.write_bytes(content[:-cut])
     with refused(MissingDataError, f"{path} is damaged or incomplete .*{REMEDY}$"):
         read(path, REMEDY)
     path.write_bytes(gzip.compress(b"\n") if file.endswith(".gz") else b"\n")
