@@ -30,17 +30,13 @@ def files(store: Store) -> set[str]:
     return {path.relative_to(store.root).as_posix() for path in paths}
 
 
-def refuse(folder: Path) -> None:
-    raise AssertionError("built again")
-
-
 def test_an_artifact_is_built_once_and_found_by_kind_and_key(work_folder: Path) -> None:
     store = Store()
     assert store.get("runs", "k") is None
     folder = store.make("runs", "k", write)
     assert folder == work_folder / "store" / "runs" / "k"
     assert files(store) == {"runs/k/inner/table.bin", "runs/k/manifest.json"}
-    assert store.make("runs", "k", refuse) == store.get("runs", "k") == folder
+    assert store.make("runs", "k", pytest.fail) == store.get("runs", "k") == folder
     for kind, key in (("runs", "other"), ("checkpoints", "k")):
         assert store.get(kind, key) is None
 

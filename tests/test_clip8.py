@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -416,18 +413,6 @@ def test_a_missing_set_is_said_with_the_remedy(kind: str, data: Path) -> None:
     words = ("CTL_DATA_DIR", *REMEDIES.get(kind, ["ctl data"]))
     with refused(MissingDataError, f"{kind} is not in {data}", *words):
         clip8.load(kind, "test")
-
-
-def test_nothing_slow_is_imported_to_say_that_a_set_is_missing(tmp_path: Path) -> None:
-    code = (
-        "import sys; from ctl_helpers.data.sets import clip8\n"
-        "print(len(clip8.missing(['DTD'])), {'torch', 'scipy'} & sys.modules.keys())"
-    )
-    environment = {**os.environ, "CTL_DATA_DIR": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert done.stdout == "1 set()\n", done.stderr
 
 
 def test_an_unknown_set_has_no_words_and_no_download() -> None:

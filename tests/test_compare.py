@@ -85,11 +85,11 @@ def test_float32_features_are_compared_in_float64(net, around, inputs) -> None:
     net = net.float()
     checkpoints = around(net, "ab", scale=1e-4)
     x = inputs(50).float()
-    table = ctl.compare(net, checkpoints, ctl.pairs("ab", [0.5]), [x], LAYERS)
-    found = table.set_index(["layer", "metric"])["mean"]
-    expected = oracle(
-        net, checkpoints, ctl.pairs("ab", [0.5], ["all"]), {"all": [x]}, LAYERS
-    ).set_index(["layer", "metric"])["mean"]
+    asked, streams = ctl.pairs("ab", [0.5], ["all"]), {"all": [x]}
+    found, expected = (
+        measure(net, checkpoints, asked, streams, LAYERS).set_index(["layer", "metric"])["mean"]
+        for measure in (ctl.compare, oracle)
+    )
     assert expected["4", "baseline"] < 1e-5
     for layer in LAYERS:
         assert found[layer, "baseline"] == pytest.approx(expected[layer, "baseline"], rel=1e-3)

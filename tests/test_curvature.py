@@ -127,10 +127,6 @@ def outermost(hessian: np.ndarray) -> float:
     return float(values[np.abs(values).argmax()])
 
 
-def flattened(values: dict[str, Tensor], names: list[str]) -> np.ndarray:
-    return np.concatenate([values[name].numpy().ravel() for name in names])
-
-
 @pytest.mark.parametrize("with_buffers", [True, False])
 @pytest.mark.parametrize("kind", NETS)
 def test_agrees_with_the_exact_hessian(kind: str, with_buffers: bool) -> None:
@@ -145,7 +141,7 @@ def test_agrees_with_the_exact_hessian(kind: str, with_buffers: bool) -> None:
     assert fine == pytest.approx(outermost(hessian), rel=1e-9)
 
     step = {name: other[name] - state[name] for name in names}
-    flat = flattened(step, names)
+    flat = torch.cat([step[name].flatten() for name in names]).numpy()
     form = quadratic_form(model, state, step, [(x, y)], with_buffers=with_buffers)
     assert form == pytest.approx(flat @ hessian @ flat, rel=1e-10)
     distance = squared_distance(model, state, other, with_buffers=with_buffers)

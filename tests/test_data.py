@@ -28,14 +28,6 @@ from ctl_helpers.settings.scratch import Scratch
 from ctl_helpers.weights.checksums import file_checksum
 
 
-@pytest.fixture
-def quick() -> Scratch:
-    return settings.load("digits-mlp")
-
-
-# Data.
-
-
 def test_digits_are_split_once_and_apart() -> None:
     parts = {split: digits.read(split) for split in ("train", "test")}
     assert {split: len(part) for split, part in parts.items()} == {"train": 1200, "test": 597}
@@ -58,17 +50,16 @@ def test_right_angles_are_exact_rotations(turns: int) -> None:
     assert torch.equal(turned.targets, original.targets)
 
 
-def test_tasks_are_turned_images_in_the_same_order(quick: Scratch) -> None:
+def test_tasks_are_turned_images_in_the_same_order() -> None:
+    quick = settings.load("digits-mlp")
     upright, tilted = (quick.images(task, "test") for task in ("0°", "22.5°"))
     assert torch.equal(upright.inputs, digits.read("test").inputs)
     assert tilted.inputs.shape == upright.inputs.shape
     assert torch.equal(tilted.inputs, upright.rotated(22.5).inputs)
     assert torch.equal(tilted.targets, upright.targets)
     streams = quick.streams(["0°", "22.5°"], samples=25, batch_size=10)
-    assert {task: [len(y) for _, y in stream] for task, stream in streams.items()} == {
-        "0°": [10, 10, 5],
-        "22.5°": [10, 10, 5],
-    }
+    sizes = {task: [len(y) for _, y in stream] for task, stream in streams.items()}
+    assert sizes == {"0°": [10, 10, 5], "22.5°": [10, 10, 5]}
     assert torch.equal(torch.cat([x for x, _ in streams["22.5°"]]), tilted.inputs[:25])
 
 
@@ -150,9 +141,6 @@ def test_the_real_mnist_is_whole(real_data) -> None:
         assert found.targets.unique().tolist() == list(range(10))
 
 
-# Choosing and replacing.
-
-
 def numbered(samples: int, label: int) -> Images:
     inputs = torch.arange(samples, dtype=torch.float32).reshape(-1, 1, 1, 1) / 1000
     return Images(inputs, torch.full((samples,), label))
@@ -185,9 +173,6 @@ def test_replaced_samples_nest_and_keep_their_number() -> None:
 def test_a_ratio_that_cannot_be_is_refused(ratio: float) -> None:
     with refused(ValueError, r"cannot replace .* of 20 samples by some of 5"):
         numbered(20, 0).replaced(numbered(5, 1), ratio, 0)
-
-
-# Splits, on files in the true formats.
 
 
 def pictures(count: int, size: int = 32) -> np.ndarray:
@@ -286,9 +271,8 @@ def test_imagenet_folders_are_read_right(data: Path, monkeypatch) -> None:
         imagenet.read("test", range(1, 2))
 
 
-@pytest.fixture
-def tiny_imagenet(data: Path, monkeypatch) -> dict[str, tuple[np.ndarray, list[int]]]:
-    """Both containers with a few JPEG images; what they decode to."""
+def test_tiny_imagenet_files_are_read_right(data: Path, monkeypatch) -> None:
+    """Both containers with a few JPEG images."""
     folder, held = data / "TinyImageNet32", {}
     folder.mkdir(parents=True)
     for split, name in (("train", "train"), ("test", "val")):
@@ -307,15 +291,11 @@ def tiny_imagenet(data: Path, monkeypatch) -> dict[str, tuple[np.ndarray, list[i
         held[split] = (np.stack(decoded), labels)
     pinned = {name: file_checksum(data / name) for name in tinyimagenet.CHECKSUMS}
     monkeypatch.setattr(tinyimagenet, "CHECKSUMS", pinned)
-    return held
-
-
-def test_tiny_imagenet_files_are_read_right(data: Path, tiny_imagenet) -> None:
     setting = settings.load("tinyimagenet-resnet18")
-    for split, (pixels, labels) in tiny_imagenet.items():
+    for split, (pixels, labels) in held.items():
         check_split(setting, split, pixels, labels)
         assert len(tinyimagenet.read(split)) == 6
-    path = data / "TinyImageNet32" / "val.npz"
+    path = folder / "val.npz"
     path.write_bytes(path.read_bytes()[:-1])
     with refused(MissingDataError, f"{path} is damaged"):
         tinyimagenet.read("train")

@@ -36,64 +36,42 @@ def naive_logits(checkpoints, mix: dict[str, float], x: np.ndarray) -> np.ndarra
     return np.array(found)
 
 
-def naive(checkpoints, mix: dict[str, float], x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Loss and accuracy of :func:`naive_logits`."""
-    losses, hits = [], []
-    for h, target in zip(naive_logits(checkpoints, mix, x), y, strict=True):
-        losses.append(np.log(np.exp(h).sum()) - h[target])
-        hits.append(h.argmax() == target)
-    return float(np.mean(losses)), float(np.mean(hits))
+HEADS = {"s": lambda x: 2 * x, "t": lambda x: x[..., [2, 1, 0]]}
 
 
 @pytest.mark.parametrize("size", [1, 5, 100])
-def test_agrees_with_a_plain_loop(size: int, net, around, inputs) -> None:
+@pytest.mark.parametrize("heads", [None, HEADS], ids=["no heads", "a head a task"])
+def test_agrees_with_a_plain_loop(size: int, heads, net, around, inputs) -> None:
     checkpoints = around(net, "abp", scale=1.0)
     data = {"s": labelled(inputs, 23, 1), "t": labelled(inputs, 17, 2)}
     streams = {
         task: list(zip(x.split(size), y.split(size), strict=True)) for task, (x, y) in data.items()
     }
+    expected = {}
+    for task, (x, _) in data.items():
+        plain = [naive_logits(checkpoints, mix, x.numpy()) for mix in MIXES]
+        expected[task] = [heads[task](each) if heads else each for each in plain]
     asked = [ctl.Evaluation(mix, params={"number": n}) for n, mix in enumerate(MIXES)]
     asked.append(ctl.Evaluation(MIXES[0], tasks=["t"], params={"number": 3}))
-    table = ctl.evaluate(net, checkpoints, asked, streams)
+    table = ctl.evaluate(net, checkpoints, asked, streams, heads=heads)
     assert list(table.columns) == ["number", "task", "n", "loss", "accuracy"]
     assert list(zip(table.number, table.task, strict=True)) == [
         *((n, task) for n in range(3) for task in "st"),
         (3, "t"),
     ]
     for row in table.itertuples():
-        x, y = (tensor.numpy() for tensor in data[row.task])
-        loss, accuracy = naive(checkpoints, asked[row.number].mix, x, y)
-        assert (row.n, row.accuracy) == (len(y), accuracy)
-        assert row.loss == pytest.approx(loss, rel=1e-12)
-    inputs_alone = {task: x.split(size) for task, (x, _) in data.items()}
-    found = ctl.logits(net, checkpoints, MIXES, inputs_alone)
-    assert list(found) == ["s", "t"]
-    for task, (x, _) in data.items():
-        expected = [naive_logits(checkpoints, mix, x.numpy()) for mix in MIXES]
-        assert found[task].shape == (3, len(x), 3)
-        np.testing.assert_allclose(found[task], expected, rtol=1e-12)
-    labelled_too = ctl.logits(net, checkpoints, MIXES, streams)
-    assert all(torch.equal(labelled_too[task], found[task]) for task in data)
-    assert not any(logits.requires_grad for logits in found.values())
-
-
-def test_each_task_has_its_head(net, around, inputs) -> None:
-    checkpoints = around(net, "abp", scale=1.0)
-    data = {"s": labelled(inputs, 23, 1), "t": labelled(inputs, 17, 2)}
-    streams = {task: [batch] for task, batch in data.items()}
-    heads = {"s": lambda x: 2 * x, "t": lambda x: x.flip(-1)}
-    plain = {"s": lambda x: 2 * x, "t": lambda x: np.flip(x, -1)}
-    asked = [ctl.Evaluation(mix) for mix in MIXES]
-    table = ctl.evaluate(net, checkpoints, asked, streams, heads=heads)
-    logits = ctl.logits(net, checkpoints, MIXES, {"s": [data["s"][0]]}, heads=heads)["s"]
-    for position, row in enumerate(table.itertuples()):
-        x, y = (tensor.numpy() for tensor in data[row.task])
-        expected = plain[row.task](naive_logits(checkpoints, MIXES[position // 2], x))
-        losses = np.log(np.exp(expected).sum(1)) - expected[np.arange(len(y)), y]
+        outputs, y = expected[row.task][row.number % 3], data[row.task][1].numpy()
+        losses = np.log(np.exp(outputs).sum(1)) - outputs[np.arange(len(y)), y]
         assert row.loss == pytest.approx(losses.mean(), rel=1e-12)
-        assert row.accuracy == (expected.argmax(1) == y).mean()
-        if row.task == "s":
-            np.testing.assert_allclose(logits[position // 2], expected, rtol=1e-12)
+        assert (row.n, row.accuracy) == (len(y), (outputs.argmax(1) == y).mean())
+    found = ctl.logits(net, checkpoints, MIXES, streams, heads=heads)
+    alone = {task: x.split(size) for task, (x, _) in data.items()}  # it needs no targets
+    again = ctl.logits(net, checkpoints, MIXES, alone, heads=heads)
+    assert list(found) == ["s", "t"]
+    for task, logits in found.items():
+        np.testing.assert_allclose(logits, expected[task], rtol=1e-12)
+        assert torch.equal(again[task], logits)
+        assert not logits.requires_grad
 
 
 @pytest.mark.parametrize("call", [ctl.evaluate, ctl.logits])
@@ -142,27 +120,19 @@ def test_logits_of_another_number_of_tokens_are_refused() -> None:
         Scorer("t")(torch.zeros(5, 1, 4), torch.zeros(5, 3, dtype=torch.long))
 
 
-def test_equal_mixes_run_once(net, around, inputs) -> None:
-    counted = []
-    net.register_forward_pre_hook(lambda module, args: counted.append(len(args[0])))
-    asked = [
-        ctl.Evaluation({"a": 0.1, "b": 1 - 0.1}),
-        ctl.Evaluation({"b": 0.9, "a": 1 - 0.9, "c": 0.0}),
-        ctl.Evaluation({"a": 1.0}, tasks=["s"]),
-    ]
-    streams = {name: [labelled(inputs, 6, 0), labelled(inputs, 3, 1)] for name in "st"}
-    table = ctl.evaluate(net, around(net, "abc"), asked, streams)
-    assert sorted(counted) == [3, 3, 3, 6, 6, 6]
-    assert table.loss[0] == table.loss[2]
-    assert len(table) == 5
-
-
-def test_equal_mixes_give_their_logits_once_and_in_the_order_asked(net, around, inputs) -> None:
+def test_equal_mixes_run_once_and_come_in_the_order_asked(net, around, inputs) -> None:
     counted = []
     net.register_forward_pre_hook(lambda module, args: counted.append(len(args[0])))
     first, again = {"a": 0.1, "b": 1 - 0.1}, {"b": 0.9, "a": 1 - 0.9, "c": 0.0}
-    checkpoints, x = around(net, "abc"), inputs(9)
-    found = ctl.logits(net, checkpoints, [{"b": 1.0}, first, {"a": 1.0}, again], [x[:6], x[6:]])
+    checkpoints, (x, y) = around(net, "abc"), labelled(inputs, 9, 0)
+    asked = [ctl.Evaluation(first), ctl.Evaluation(again), ctl.Evaluation({"a": 1.0}, tasks=["s"])]
+    batches = list(zip(x.split(6), y.split(6), strict=True))
+    table = ctl.evaluate(net, checkpoints, asked, {"s": batches, "t": batches})
+    assert sorted(counted) == [3, 3, 3, 6, 6, 6]
+    assert table.loss[0] == table.loss[2]
+    assert len(table) == 5
+    counted.clear()
+    found = ctl.logits(net, checkpoints, [{"b": 1.0}, first, {"a": 1.0}, again], x.split(6))
     assert sorted(counted) == [3, 3, 3, 6, 6, 6]
     assert list(found) == [None]
     in_order = [{"b": 1.0}, first, {"a": 1.0}, first]

@@ -121,9 +121,7 @@ def test_a_mistake_on_the_command_line_is_one_sentence(monkeypatch, capsys) -> N
     assert capsys.readouterr().out.startswith("ctl: there is no profile 'slow'; there are")
 
 
-def test_long_runs_start_first_and_unknown_ones_before_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_long_runs_start_first_and_unknown_ones_before_them(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(results.stored, "published_folder", lambda: tmp_path)
     todo = plan.jobs("embedded", "4.1", "digits-mlp")
     other = replace(todo[0], setting="another")
@@ -161,9 +159,7 @@ YAML = "settings/digits-mlp.yaml"
         )),
     ],
 )  # fmt: skip
-def test_a_run_is_stale_when_what_it_uses_changes(
-    copied: Path, name: str, old: str, new: str, stale: bool
-) -> None:
+def test_a_run_is_stale_when_what_it_uses_changes(copied: Path, name, old, new, stale) -> None:
     def keys() -> list[str]:
         return [job.key() for job in plan.jobs("embedded", "4.1", "digits-mlp")[:3]]
 
@@ -196,8 +192,6 @@ def test_trainings_that_go_on_are_shown_and_dead_ones_are_not(work_folder: Path)
         path.write_text("a setting: 2 of 3 epochs, 4 s left", encoding="utf-8")
     assert progress.lines() == ["a setting: 2 of 3 epochs, 4 s left"]
 
-
-# Running, on a notebook that takes no time.
 
 CELLS = [
     """import json, os, pathlib, time

@@ -59,12 +59,9 @@ def test_it_is_the_network_at_the_base_and_linear_in_the_weights(case: Case, sta
         return functional_call(linearized, ctl.combine(states, mix), (x,))
 
     a, b, p = (output({name: 1.0}) for name in "abp")
-    torch.testing.assert_close(
-        output(ctl.edit("p", {"a": 1.7, "b": -0.6})),
-        p + 1.7 * (a - p) - 0.6 * (b - p),
-        rtol=1e-10,
-        atol=1e-10,
-    )
+    found = output(ctl.edit("p", {"a": 1.7, "b": -0.6}))
+    expected = p + 1.7 * (a - p) - 0.6 * (b - p)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
 def test_its_gradient_does_not_depend_on_the_weights(case: Case, states) -> None:
@@ -160,14 +157,11 @@ def test_training_it_is_gradient_descent_in_the_tangent_space(case: Case, states
     network, x = case
     linearized = Linearized(network, states["p"])
     recipe = StepRecipe(steps=3, lr=0.01, batch_size=len(x))
-    *_, last = steps(
-        linearized,
-        lambda model, chosen: model(x[chosen]).square().mean(),
-        len(x),
-        Snapshot(0, states["p"]),
-        recipe,
-        seed=0,
-    )
+
+    def loss(model: nn.Module, chosen: Tensor) -> Tensor:
+        return model(x[chosen]).square().mean()
+
+    *_, last = steps(linearized, loss, len(x), Snapshot(0, states["p"]), recipe, seed=0)
     assert last.weights.keys() == states["p"].keys()
     start, end = (
         functional_call(linearized, s, (x,)).square().mean() for s in (states["p"], last.weights)
@@ -238,10 +232,7 @@ def test_one_tensor_may_stand_under_two_names() -> None:
 def test_bad_bases_are_refused(net) -> None:
     good = net.state_dict()
     for change, sentence in (
-        (
-            {"0.weight": torch.zeros(2, 2)},
-            r"'base' has shape \(2, 2\) at '0.weight' where the netw",
-        ),
+        ({"0.weight": torch.zeros(2, 2)}, r"'base' has shape \(2, 2\) at '0.weight' where the n"),
         ({"odd": torch.zeros(1)}, "'base' has 'odd', unlike the network .* same architecture"),
         ({"0.weight": torch.full((8, 6), math.nan)}, "'base' has NaN .* at '0.weight'"),
     ):

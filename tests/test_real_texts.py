@@ -241,9 +241,7 @@ def test_a_short_run_gives_a_network_a_task(made: Path, monkeypatch) -> None:
 def test_what_is_missing_is_said(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forget(monkeypatch)
     sentence = settings.load("real-t5").missing()
-    assert sentence.startswith(
-        f"A set of real texts is not in {data}: set CTL_DATA_DIR to a folder"
-    )
+    assert sentence.startswith(f"A set of real texts is not in {data}: set CTL_DATA_DIR to a f")
 
 
 def test_the_real_sets_have_all_answers(monkeypatch: pytest.MonkeyPatch, real_data) -> None:

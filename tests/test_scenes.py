@@ -47,10 +47,12 @@ def test_shapes_types_and_labels(train, test):
     assert scenes.CLASS_NAMES[7] == "triangle on checks"
 
 
-def test_same_images_at_every_load(test):
+def test_same_images_at_every_load_and_none_twice(train, test):
     again = scenes.read("test")
     assert torch.equal(again.inputs, test.inputs)
     assert torch.equal(again.targets, test.targets)
+    images = [image.numpy().tobytes() for image in torch.cat([train.inputs, test.inputs])]
+    assert len(set(images)) == len(images)
 
 
 def test_a_class_does_not_depend_on_those_asked_for(test):
@@ -62,11 +64,6 @@ def test_a_class_does_not_depend_on_those_asked_for(test):
             for images in (test, some)
         )
         assert found == wanted
-
-
-def test_no_image_twice(train, test):
-    images = [image.numpy().tobytes() for image in torch.cat([train.inputs, test.inputs])]
-    assert len(set(images)) == len(images)
 
 
 def test_unknown_part_and_classes_are_refused():
@@ -81,10 +78,7 @@ def test_classes_carry_signal_that_their_mean_images_hardly_show(train, test):
     seen = [spectrum(images) for images in (train, test)]
     assert nearest_mean_accuracy(pixels[0], train.targets, pixels[1], test.targets) < 0.2
     assert nearest_mean_accuracy(seen[0], train.targets, seen[1], test.targets) > 0.2
-    shapes, grounds = (
-        (train.targets % 5, test.targets % 5),
-        (train.targets // 5, test.targets // 5),
-    )
+    shapes, grounds = (train.targets % 5, test.targets % 5), (train.targets // 5, test.targets // 5)
     assert nearest_mean_accuracy(seen[0], shapes[0], seen[1], shapes[1]) > 0.5
     assert nearest_mean_accuracy(seen[0], grounds[0], seen[1], grounds[1]) > 0.3
 

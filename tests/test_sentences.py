@@ -69,12 +69,9 @@ def test_no_text_is_in_two_splits(kind: str) -> None:
         for split in SPLITS
     ]
     assert sum(map(len, bodies)) == len(set.union(*bodies))
-    seen = {document.partition(f" {sentences._CLOSINGS[kind]} ")[0] for document in documents()}
+    closing = f" {sentences._CLOSINGS[kind]} "
+    seen = {document.partition(closing)[0] for document in sentences.pretraining()}
     assert not seen & set.union(*bodies[1:])
-
-
-def documents() -> tuple[str, ...]:
-    return sentences.pretraining()
 
 
 @pytest.mark.parametrize("kind", sentences.KINDS)

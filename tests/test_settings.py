@@ -36,9 +36,6 @@ def quick() -> Scratch:
     return setting.model_copy(update={"pretraining": recipe, "finetuning": recipe})
 
 
-# What is written.
-
-
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "profiles"])
 def test_every_setting_loads_and_builds(name: str) -> None:
     setting = settings.load(name)
@@ -94,6 +91,7 @@ def test_a_task_or_split_that_is_not_there_is_refused(name: str, task: str, spli
     "code",
     [
         "settings.describe('text-t5'); [settings.missing(name) for name in settings.names()]",
+        "from ctl_helpers.data.sets import clip8; assert len(clip8.missing(['DTD'])) == 1",
         "from ctl_helpers.runs import plan; [job.title for job in plan.jobs('paper')]",
         "from ctl_helpers.cli import app; app(['--help'], standalone_mode=False)",
         "from ctl_helpers.cli import app; app(['status', '--help'], standalone_mode=False)",
@@ -101,8 +99,8 @@ def test_a_task_or_split_that_is_not_there_is_refused(name: str, task: str, spli
         "from ctl_helpers.site.pages import Page; Page('4.1').settings(); Page('4.1').verdicts()",
     ],
 )
-def test_what_reads_and_plans_imports_no_torch(code: str) -> None:
-    heavy = "{'torch', 'torchvision', 'transformers', 'papermill'} & sys.modules.keys()"
+def test_what_reads_and_plans_imports_no_torch(code: str, data: Path) -> None:
+    heavy = "{'torch', 'torchvision', 'transformers', 'papermill', 'scipy'} & sys.modules.keys()"
     code = f"import sys; from ctl_helpers import results, settings\n{code}\nprint({heavy})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.splitlines()[-1:] == ["set()"], done.stderr
@@ -193,9 +191,6 @@ def test_a_profile_not_written_right_is_refused(checkout, monkeypatch, text, cul
 def test_unknown_names_are_refused(call: Callable[[Scratch], object], sentence, quick) -> None:
     with refused(SettingError, re.escape(sentence)):
         call(quick)
-
-
-# Checkpoints.
 
 
 def test_checkpoints_are_trained_from_the_pretrained_one(quick: Scratch) -> None:

@@ -132,9 +132,8 @@ def test_the_contrastive_loss_runs_over_distinct_captions() -> None:
     of_texts = -torch.stack(
         [logits[:, t].log_softmax(0)[tokens[:, 0] == t].mean() for t in range(3)]
     ).mean()
-    assert loss(model, torch.arange(6)).item() == pytest.approx(
-        ((of_images + of_texts) / 2).item(), rel=1e-5
-    )
+    expected = ((of_images + of_texts) / 2).item()
+    assert loss(model, torch.arange(6)).item() == pytest.approx(expected, rel=1e-5)
     model.logit_scale.data.fill_(50.0)
     assert loss(model, torch.arange(6)).isfinite()
 

@@ -20,10 +20,7 @@ class Blocks(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList([nn.Linear(6, 6) for _ in range(4)] + [nn.Linear(6, 3)])
 
-    def forward(
-        self, inputs: Tensor, *, until: str | None = None, after: str | None = None
-    ) -> Tensor:
-        x = inputs
+    def forward(self, x: Tensor, *, until: str | None = None, after: str | None = None) -> Tensor:
         first = 0 if after is None else int(after.split(".")[1]) + 1
         last = 4 if until is None else int(until.split(".")[1])
         for block in self.blocks[first : last + 1]:

@@ -47,9 +47,7 @@ def by_lambda(accuracies: dict[float, float], i: str = "a") -> pd.DataFrame:
     ],
     ids=["the last that keeps enough", "no way around a gap", "in any order", "nothing to lose"],
 )
-def test_negation_takes_the_largest_lambda_that_keeps_enough(
-    accuracies: dict[float, float], expected: float
-) -> None:
+def test_negation_takes_the_largest_lambda_that_keeps_enough(accuracies, expected) -> None:
     scores = pd.concat([by_lambda(accuracies), by_lambda({0.0: 1.0, 3.0: 1.0}, "b")])
     assert strongest(scores) == {"a": expected, "b": 3.0}
 
@@ -88,9 +86,7 @@ def test_shuffled_vectors_of_lazy_checkpoints_are_made_when_they_are_asked_for()
     assert reads == ["w"]
 
 
-def test_controls_are_equation_2_of_other_samples_and_of_shuffled_vectors(
-    net, around, inputs
-) -> None:
+def test_controls_are_equation_2_of_other_samples_and_shuffled_vectors(net, around, inputs) -> None:
     checkpoints = {"PT": net.state_dict(), **around(net, "ab")}
     streams = {"a": [inputs(20)], "b": [inputs(10)]}
     table = controls(net, checkpoints, "PT", ["a", "b"], 0.4, streams, seed=1)

@@ -6,7 +6,6 @@ import gzip
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -75,10 +74,6 @@ SCENES = {
     "scene": ["He stands in a field to look.", "Look!"],
     "reason": ["n/a", "n/a"],
 }
-GIVEN = "\n".join(f"{name}" for name in ("kid room dance", "kid room dance", "climb side building"))
-SAID = "The kid dances in her room.\nA kid's room for dance.\nMen climb the side of the building."
-
-
 # Reader → the file's name, what is in it, what is read, and how many bytes off its end make it
 # unreadable.
 FILES: dict[str, tuple[str, bytes, list[tuple[str, str]], int]] = {
@@ -233,8 +228,9 @@ def test_examinations(tmp_path: Path) -> None:
 
 def test_aligned_files(tmp_path: Path) -> None:
     sources, targets = tmp_path / "test.src", tmp_path / "test.tgt"
-    sources.write_text(f"{GIVEN}\n", encoding="utf-8")
-    targets.write_text(f"{SAID}\n", encoding="utf-8")
+    sources.write_text("kid room dance\nkid room dance\nclimb side building\n", encoding="utf-8")
+    said = ("The kid dances in her room.", "A kid's room.", "Men climb the side of the building.")
+    targets.write_text("".join(f"{line}\n" for line in said), encoding="utf-8")
     found = pairs(text_sets.common_gen(sources, targets, REMEDY))
     assert found[2] == ("climb side building", "Men climb the side of the building.")
     assert len(found) == 3
@@ -277,9 +273,7 @@ def test_plain_reading_keeps_what_is_inside_a_line(tmp_path: Path) -> None:
         (lambda at: text_sets.ag_news(at / "AGNews/test.csv", REMEDY), [1900] * 4),
     ],
 )
-def test_the_real_files_have_their_classes(
-    read: Callable[[Path], Texts], counts: list, real_data
-) -> None:
+def test_the_real_files_have_their_classes(read, counts: list[int], real_data) -> None:
     found = Counter(read(real_data("GLUE")).targets)
     assert [count for _, count in found.most_common(len(counts))] == counts
 

@@ -50,9 +50,6 @@ def last(snapshots: list[Snapshot]) -> dict[str, Tensor]:
     return snapshots[-1].weights
 
 
-# One loop.
-
-
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_training_stops_and_goes_on_bit_for_bit(recipe: Recipe) -> None:
     data = images(10, (3, 8, 8))
@@ -75,17 +72,15 @@ def by_hand(recipe: Recipe, data: Images) -> nn.Module:
     momentum = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
     for epoch in range(1, recipe.epochs + 1):
         rate = recipe.lr * (0.1 ** ((epoch - 1) // recipe.lr_step) if recipe.lr_step else 1)
-        order = torch.randperm(
-            len(data), generator=torch.Generator().manual_seed(7 * 100_003 + epoch)
-        )
+        generator = torch.Generator().manual_seed(7 * 100_003 + epoch)
+        order = torch.randperm(len(data), generator=generator)
         for first in range(0, len(data) - recipe.batch_size + 1, recipe.batch_size):
             chosen = order[first : first + recipe.batch_size]
             loss = F.cross_entropy(model(data.inputs[chosen].double()), data.targets[chosen])
             gradients = torch.autograd.grad(loss, list(model.parameters()))
             with torch.no_grad():
-                for (name, value), gradient in zip(
-                    model.named_parameters(), gradients, strict=True
-                ):
+                named = model.named_parameters()
+                for (name, value), gradient in zip(named, gradients, strict=True):
                     step = gradient + recipe.weight_decay * value
                     momentum[name] = recipe.momentum * momentum[name] + step
                     value -= rate * momentum[name]
@@ -136,19 +131,12 @@ def test_training_changes_none_of_its_inputs() -> None:
     ("samples", "lr", "sentence"),
     [
         (0, 0.1, "training set is empty"),
-        (
-            10,
-            1e38,
-            r"loss or a weight is not finite after \d of 3; lower the learning rate from 1e\+38",
-        ),
+        (10, 1e38, r"loss or a weight is not finite after \d of 3; lower .* from 1e\+38"),
     ],
 )
 def test_training_that_cannot_go_well_is_refused(samples: int, lr: float, sentence: str) -> None:
     with refused(ValueError, sentence):
         list(epochs(small(), start(), images(samples), Recipe(3, lr, 2), 0))
-
-
-# In the store.
 
 
 class InterruptedTrainingError(Exception):
