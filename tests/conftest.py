@@ -183,8 +183,8 @@ def refused(kind: type[Exception], *patterns: str) -> Iterator[None]:
     """What is inside is refused in one sentence, in which all patterns are found."""
     with pytest.raises(kind) as caught:
         yield
-    for pattern in patterns:
-        assert re.search(pattern, one_line(caught)), caught.value
+    sentence = one_line(caught)
+    assert all(re.search(pattern, sentence) for pattern in patterns), sentence
 
 
 def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:

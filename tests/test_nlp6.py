@@ -148,8 +148,9 @@ def test_downloads_go_where_they_are_read(small: Path, monkeypatch: pytest.Monke
 
     def archive(address: str, root: str, inner: str, md5: str | None) -> None:
         asked.append((address, md5))
-        (kind,) = (kind for kind in ("Imdb", "RACE", "QASC") if kind in address)
-        folder, write = WRITERS[kind.replace("Imdb", "IMDB")]
+        name = address.rpartition("/")[2]
+        kind = {"aclImdb_v1.tar.gz": "IMDB", "RACE.tar.gz": "RACE"}.get(name, "QASC")
+        folder, write = WRITERS[kind]
         write(Path(inner) if kind == "QASC" else Path(inner) / folder)
 
     def file(address: str, root: str, md5: str | None) -> None:
