@@ -7,7 +7,7 @@ menus, and reads exact values by hovering.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -181,7 +181,7 @@ def in_panels(
         yield column, setting, table[table["setting"] == setting]
 
 
-def significant(values: pd.Series, digits: int = 4) -> list[float]:
+def significant(values: Iterable[float], digits: int = 4) -> list[float]:
     """Rounded to significant digits: what a reader can use, in a fraction of the page's size."""
     return [float(f"{value:.{digits}g}") for value in values]
 

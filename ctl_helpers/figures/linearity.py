@@ -146,7 +146,7 @@ def transitivity(triples: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             data = {**xy(rows, "premise", "conclusion", 3), "text": texts}
             symbol = SYMBOLS[n % len(SYMBOLS)]
             look = marks(hover, symbol, size=8, mode="markers", opacity=0.75)
-            lines.append(Line(group, COLOURS[n], {"": data}, 1, column, look=look))
+            lines.append(Line(str(group), COLOURS[n], {"": data}, 1, column, look=look))
     shown = triples[triples["setting"].isin(list(panels))]
     worst = max(worst_ratio.by_setting(shown).values(), key=float)
     figure = draw(
