@@ -50,7 +50,7 @@ def to_pretraining(table: pd.DataFrame, apart: pd.DataFrame, panels: Panels) -> 
         f"{_change(table, panels, Metric.COEF)}, the baseline "
         f"{_change(table, panels, Metric.BASELINE)}. But similarity is not all that changes along "
         "this axis: networks that go on with what they know may also stay nearer to each other, "
-        "which is the second factor of [Theorem 5.1](theory.md). The distance between their "
+        "which is the second factor of Theorem 5.1. The distance between their "
         f"weights, ratio by ratio, is {by_panel(panels, moved)}. Where it stays and the features' "
         "distance falls, similarity itself is at work; where both fall, either may be."
     )
