@@ -107,6 +107,12 @@ def complaints(*checks: Callable[[], object]) -> list[str]:
     return list(said)
 
 
+def refuse(sentences: Sequence[str]) -> None:
+    """Raise the first of some complaints as a :class:`MissingDataError`, if there are any."""
+    if sentences:
+        raise MissingDataError(sentences[0])
+
+
 @contextmanager
 def downloading(title: str, folder: Path, holds: str) -> Iterator[None]:
     """Turns a failed download into one sentence.

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctl_helpers.data import prompts
-from ctl_helpers.data.dataset import check_names, complaints, downloading
+from ctl_helpers.data.dataset import check_names, complaints, downloading, refuse
 from ctl_helpers.data.images import Images, permutation
 from ctl_helpers.data.prompts import class_names, templates
 from ctl_helpers.data.sets import clip8_files, imagenet, mnist
@@ -143,8 +143,7 @@ def fetch(tasks: Sequence[str]) -> None:
             folder cannot be written.
         ValueError: no such set.
     """
-    if said := complaints(*(partial(_fetch, task) for task in tasks)):
-        raise MissingDataError(said[0])
+    refuse(complaints(*(partial(_fetch, task) for task in tasks)))
 
 
 def _fetch(kind: str) -> None:

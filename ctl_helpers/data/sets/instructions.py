@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
-from ctl_helpers.data.dataset import check_names, complaints
+from ctl_helpers.data.dataset import check_names, complaints, refuse
 from ctl_helpers.data.readers import damaged, json_file, json_lines
 from ctl_helpers.data.texts import Texts
 from ctl_helpers.project import MissingDataError, data_folder
@@ -75,8 +75,7 @@ def fetch(tasks: Sequence[str]) -> None:
     Raises:
         MissingDataError: one is not there.
     """
-    if said := missing(tasks):
-        raise MissingDataError(said[0])
+    refuse(missing(tasks))
 
 
 @lru_cache(maxsize=3)

@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from ctl_helpers.data import text_sets
-from ctl_helpers.data.dataset import check_names, complaints, downloading
+from ctl_helpers.data.dataset import check_names, complaints, downloading, refuse
 from ctl_helpers.data.texts import Texts
 from ctl_helpers.project import MissingDataError, data_folder
 from ctl_helpers.store.artifacts import digest
@@ -112,8 +112,7 @@ def fetch(tasks: Sequence[str]) -> None:
             folder cannot be written.
         ValueError: no such set.
     """
-    if said := complaints(*(partial(_fetch, task) for task in tasks)):
-        raise MissingDataError(said[0])
+    refuse(complaints(*(partial(_fetch, task) for task in tasks)))
 
 
 def _fetch(kind: str) -> None:
