@@ -19,7 +19,6 @@ from ctl_helpers.findings.editing import (
     theorem_mean_length,
     worst_block,
 )
-from ctl_helpers.findings.finding import Measure
 from ctl_helpers.findings.stitching import (
     TUNED,
     WHOLE,
@@ -35,7 +34,7 @@ from ctl_helpers.findings.stitching import (
     stitch_agreement,
     stitch_alone,
 )
-from ctl_helpers.findings.words import by_panel, mark, plain
+from ctl_helpers.findings.words import by_panel, mark, plain, said
 from ctl_helpers.results.labels import (
     PAPER_LAMBDA,
     AddedModel,
@@ -50,18 +49,10 @@ from ctl_helpers.results.labels import (
 Panels = Mapping[str, str]
 
 
-def _said(panels: Panels, number: Measure, *tables: pd.DataFrame, **arguments: object) -> str:
-    """A measure on each panel's setting, as a phrase; a dash where it gives no number."""
-    findings = number.by_setting(*tables, **arguments)
-    return by_panel(
-        panels, dict.fromkeys(panels, "–") | {name: mark(one) for name, one in findings.items()}
-    )
-
-
 def networks(accuracy: pd.DataFrame, panels: Panels, *, samples: str = "images") -> str:
     """What the networks can do before and after fine-tuning; ``samples`` is what they are asked."""
     start, own, other = (
-        _said(panels, network_accuracy, accuracy, of=of) for of in ("start", "own", "other")
+        said(panels, network_accuracy, accuracy, of=of) for of in ("start", "own", "other")
     )
     first = "Before fine-tuning" if "majority" in accuracy else "Zero-shot"
     text = (
@@ -70,7 +61,7 @@ def networks(accuracy: pd.DataFrame, panels: Panels, *, samples: str = "images")
         f"{other} of the other tasks'."
     )
     if "majority" in accuracy:
-        usual = _said(panels, network_accuracy, accuracy, of="majority")
+        usual = said(panels, network_accuracy, accuracy, of="majority")
         text += f" Always giving the most frequent training answer would be right on {usual}."
     return text
 
@@ -86,15 +77,15 @@ def edited(
     }
     own, control = (
         [
-            _said(panels, negated_accuracy, negation, role=role, before=before)
+            said(panels, negated_accuracy, negation, role=role, before=before)
             for before in (True, False)
         ]
         for role in (Role.FIRST, Role.PRETRAINING)
     )
     return (
-        f"Held-out {samples} choose λ = {_said(panels, added_lambda, addition)} (mean over seeds). "
-        f"With it, the network is right on {_said(panels, added_accuracy, addition)} of test "
-        f"{samples}, and reaches {_said(panels, added_accuracy, addition, share=True)} of what the "
+        f"Held-out {samples} choose λ = {said(panels, added_lambda, addition)} (mean over seeds). "
+        f"With it, the network is right on {said(panels, added_accuracy, addition)} of test "
+        f"{samples}, and reaches {said(panels, added_accuracy, addition, share=True)} of what the "
         "tasks' own networks do.\n\n"
         "Negation, $\\theta_{\\text{PT}} - \\lambda\\tau_i$, is to make the network forget "
         "$\\mathcal D_i$ and nothing else. λ is the largest that keeps 95% of the accuracy on "
@@ -111,10 +102,10 @@ def nearer(table: pd.DataFrame, panels: Panels) -> str:
     least, most = (edit_extreme_length.by_setting(table, least=least) for least in (True, False))
     lengths = {name: f"{mark(least[name])} and {mark(most[name])}" for name in least}
     return (
-        f"At λ = 0.4 the two sides are {_said(panels, edit_times_nearer, table)} nearer to each "
-        "other than the baseline, in the median over blocks and edits. The distance, in the median "
-        f"over edits, is largest at {by_panel(panels, where)}: "
-        f"{_said(panels, edit_worst_distance, table)}; mean length coefficients are between "
+        f"At λ = {PAPER_LAMBDA:g} the two sides are {said(panels, edit_times_nearer, table)} "
+        "nearer to each other than the baseline, in the median over blocks and edits. The "
+        f"distance, in the median over edits, is largest at {by_panel(panels, where)}: "
+        f"{said(panels, edit_worst_distance, table)}; mean length coefficients are between "
         f"{by_panel(panels, lengths)}."
     )
 
@@ -123,32 +114,33 @@ def reached(eq2: pd.DataFrame, panels: Panels) -> str:
     """How far Equation 2's distance and baseline go from λ = 0.4 to the largest λ."""
     top = float(eq2["lam"].max())
     (start, end), (moved, far) = (
-        [_said(panels, edit_mean, eq2, metric=metric, lam=lam) for lam in (PAPER_LAMBDA, top)]
+        [said(panels, edit_mean, eq2, metric=metric, lam=lam) for lam in (PAPER_LAMBDA, top)]
         for metric in (Metric.DISTANCE, Metric.BASELINE)
     )
     return (
-        f"From λ = 0.4 to λ = {top:g} the distance of Equation 2 goes from {start} to {end} (mean "
-        f"over pairs and blocks), its baseline from {moved} to {far}."
+        f"From λ = {PAPER_LAMBDA:g} to λ = {top:g} the distance of Equation 2 goes from {start} to "
+        f"{end} (mean over pairs and blocks), its baseline from {moved} to {far}."
     )
 
 
 def control(controls: pd.DataFrame, panels: Panels, *, samples: str = "images") -> str:
     """Shuffled task vectors and other samples, beside task vectors."""
     distance = {
-        kind: _said(panels, edit_mean, controls, metric=Metric.DISTANCE, control=kind)
+        kind: said(panels, edit_mean, controls, metric=Metric.DISTANCE, control=kind)
         for kind in VectorControl
     }
     real, short = (
-        _said(panels, edit_mean, controls, metric=Metric.BASELINE, control=kind)
+        said(panels, edit_mean, controls, metric=Metric.BASELINE, control=kind)
         for kind in (VectorControl.VECTORS, VectorControl.SHUFFLED)
     )
     return (
-        f"At λ = 0.4 the distance of Equation 2 is {distance[VectorControl.VECTORS]} for task "
-        f"vectors (mean over pairs and blocks), with a baseline of {real}. Shuffled vectors of the "
-        f"same length have a baseline of {short} only. They need "
-        f"{_said(panels, control_stretch, controls)} the length to move the features as far, and "
+        f"At λ = {PAPER_LAMBDA:g} the distance of Equation 2 is "
+        f"{distance[VectorControl.VECTORS]} for task vectors (mean over pairs and blocks), with a "
+        f"baseline of {real}. Shuffled vectors of the same length have a baseline of {short} "
+        "only. They need "
+        f"{said(panels, control_stretch, controls)} the length to move the features as far, and "
         f"then the distance is {distance[VectorControl.STRETCHED]}: "
-        f"{_said(panels, control_ratio, controls)} that of task vectors. Features of other "
+        f"{said(panels, control_ratio, controls)} that of task vectors. Features of other "
         f"{samples} are {distance[VectorControl.OTHER_SAMPLES]} apart."
     )
 
@@ -158,19 +150,19 @@ def averaged(stitched: pd.DataFrame, panels: Panels) -> str:
     lams = stitched["lam"].unique()
     half, most = nearest_to(lams, TUNED), float(lams.max())
     both, merged = (
-        _said(panels, stitch_accuracy, stitched, model=model)
+        said(panels, stitch_accuracy, stitched, model=model)
         for model in (AddedModel.FEATURES, AddedModel.WEIGHTS)
     )
-    own, other = (_said(panels, stitch_alone, stitched, own=own) for own in (True, False))
-    start = _said(panels, stitch_accuracy, stitched, model=AddedModel.WEIGHTS, lam=0.0)
-    last = _said(panels, stitch_accuracy, stitched, model=AddedModel.FEATURES, lam=most)
+    own, other = (said(panels, stitch_alone, stitched, own=own) for own in (True, False))
+    start = said(panels, stitch_accuracy, stitched, model=AddedModel.WEIGHTS, lam=0.0)
+    last = said(panels, stitch_accuracy, stitched, model=AddedModel.FEATURES, lam=most)
     return (
         f"At λ = {half:g}, the averaged features are right on {both} of both tasks' images (mean "
         f"over pairs), the merged weights' on {merged}. One network's features are right on {own} "
         f"of its own task's images and on {other} of the other's; the pretrained network on "
         f"{start}. Averaged features and merged weights differ by "
-        f"{_said(panels, stitch_agreement, stitched)} of the images up to there, and by "
-        f"{_said(panels, stitch_agreement, stitched, beyond=True)} beyond (mean difference of "
+        f"{said(panels, stitch_agreement, stitched)} of the images up to there, and by "
+        f"{said(panels, stitch_agreement, stitched, beyond=True)} beyond (mean difference of "
         f"accuracies). At λ = {most:g}, where the average has about all that either task vector "
         f"adds to a feature, it is right on {last}."
     )
@@ -181,14 +173,14 @@ def forgotten(stitched: pd.DataFrame, panels: Panels) -> str:
     lams = stitched["lam"].unique()
     end, top = nearest_to(lams, WHOLE), float(lams.max())
     own, kept = (
-        [_said(panels, negation_accuracy, stitched, role=role, lam=lam) for lam in (0.0, end, top)]
+        [said(panels, negation_accuracy, stitched, role=role, lam=lam) for lam in (0.0, end, top)]
         for role in (Role.FIRST, Role.PRETRAINING)
     )
     return (
         f"With Δ subtracted at λ = {end:g}, the accuracy on $\\mathcal D_i$ goes from {own[0]} to "
         f"{own[1]}, on $\\mathcal D_{{\\text{{PT}}}}$ from {kept[0]} to {kept[1]}; at λ = {top:g} "
         f"they are {own[2]} and {kept[2]}. The two sides of Equation 4 differ by "
-        f"{_said(panels, negation_agreement, stitched)} of the images (mean over $\\mathcal D_i$ "
+        f"{said(panels, negation_agreement, stitched)} of the images (mean over $\\mathcal D_i$ "
         f"and $\\mathcal D_{{\\text{{PT}}}}$, task vectors, and λ up to {end:g})."
     )
 
@@ -196,19 +188,19 @@ def forgotten(stitched: pd.DataFrame, panels: Panels) -> str:
 def many(theorem: pd.DataFrame, panels: Panels) -> str:
     """Both sides of Theorem 4.3 with the most task vectors, for both schemes of α."""
 
-    def said(metric: Metric, scheme: Scheme) -> str:
-        return _said(panels, theorem_mean, theorem, metric=metric, scheme=scheme)
+    def mean(metric: Metric, scheme: Scheme) -> str:
+        return said(panels, theorem_mean, theorem, metric=metric, scheme=scheme)
 
     lengths = [
-        _said(panels, theorem_mean_length, theorem, scheme=scheme)
+        said(panels, theorem_mean_length, theorem, scheme=scheme)
         for scheme in (Scheme.FALLING, Scheme.CONSTANT)
     ]
     most = {str(name): rows["k"].max() for name, rows in theorem.groupby("setting")}
     return (
         f"With {by_panel(panels, most)} task vectors the distance is "
-        f"{said(Metric.DISTANCE, Scheme.FALLING)} for a factor that shrinks (baseline "
-        f"{said(Metric.BASELINE, Scheme.FALLING)}) and {said(Metric.DISTANCE, Scheme.CONSTANT)} "
-        f"for a fixed one (baseline {said(Metric.BASELINE, Scheme.CONSTANT)}), lengths are "
+        f"{mean(Metric.DISTANCE, Scheme.FALLING)} for a factor that shrinks (baseline "
+        f"{mean(Metric.BASELINE, Scheme.FALLING)}) and {mean(Metric.DISTANCE, Scheme.CONSTANT)} "
+        f"for a fixed one (baseline {mean(Metric.BASELINE, Scheme.CONSTANT)}), lengths are "
         f"{lengths[0]} and {lengths[1]} (means over blocks)."
     )
 
@@ -237,9 +229,9 @@ def common(nearest: pd.DataFrame, panels: Panels) -> str:
     """The same in the mean over task vectors."""
     return (
         "Of the nearest images, fifty or all there are, "
-        f"{_said(panels, nearest_share, nearest)} are of the task vector's own kind, where "
-        f"{_said(panels, nearest_share, nearest, chance=True)} would be by chance; they belong to "
-        f"{_said(panels, nearest_classes, nearest)} classes in the mean. As far as it is the "
+        f"{said(panels, nearest_share, nearest)} are of the task vector's own kind, where "
+        f"{said(panels, nearest_share, nearest, chance=True)} would be by chance; they belong to "
+        f"{said(panels, nearest_classes, nearest)} classes in the mean. As far as it is the "
         "*kind* of image that they share, the mean direction tells which images the task vector "
         "acts on, and little of which class they are: it is one direction, and fine-tuning teaches "
         "many classes."
@@ -249,14 +241,11 @@ def common(nearest: pd.DataFrame, panels: Panels) -> str:
 def sides(eq2: pd.DataFrame, norms: pd.DataFrame, panels: Panels) -> str:
     """Encoder and decoder, and the decoder's state after the final norm."""
     (near, far), (still, moved) = (
-        [
-            _said(panels, edit_mean, eq2, metric=metric, layer=side)
-            for side in ("encoder", "decoder")
-        ]
+        [said(panels, edit_mean, eq2, metric=metric, layer=side) for side in ("encoder", "decoder")]
         for metric in (Metric.DISTANCE, Metric.BASELINE)
     )
     distance, baseline = (
-        _said(panels, edit_mean, norms, metric=metric, layer="decoder.norm")
+        said(panels, edit_mean, norms, metric=metric, layer="decoder.norm")
         for metric in (Metric.DISTANCE, Metric.BASELINE)
     )
     return (
@@ -270,10 +259,10 @@ def readings(table: pd.DataFrame, panels: Panels) -> str:
     """The state of one token against the mean over the answer's."""
     last, answer = (
         [
-            _said(panels, edit_mean, table, metric=metric, reading=way)
+            said(panels, edit_mean, table, metric=metric, reading=way)
             for metric in (Metric.DISTANCE, Metric.BASELINE)
         ]
-        + [_said(panels, edit_mean_length, table, reading=way)]
+        + [said(panels, edit_mean_length, table, reading=way)]
         for way in (Pooling.LAST, Pooling.ANSWER)
     )
     return (
