@@ -9,7 +9,9 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from ctl_helpers import settings
-from ctl_helpers.findings import (
+
+# Whose measures a claim may name: importing a module declares them.
+from ctl_helpers.findings import (  # noqa: F401
     averaging,
     cross_task,
     curvature,
@@ -24,20 +26,6 @@ from ctl_helpers.findings import (
 from ctl_helpers.findings.finding import MEASURES
 from ctl_helpers.project import SettingError, root
 from ctl_helpers.settings.schema import Checked
-
-NUMBERS = (
-    averaging,
-    cross_task,
-    curvature,
-    editing,
-    factors,
-    paradigms,
-    spawning,
-    stitching,
-    taylor,
-    transitivity,
-)
-"""The modules whose measures a claim may name."""
 
 _FILE = "claims.yml"
 

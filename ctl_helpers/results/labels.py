@@ -88,7 +88,7 @@ class Weights(Label):
 
 
 class AddedModel(Label):
-    """The front of a stitched model on two tasks (Figure 6)."""
+    """The front of a stitched model on two tasks (Figure 9)."""
 
     FEATURES = "averaged features"
     FIRST = "features of i"
