@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ctl_helpers.findings.cross_task import (
+    NO_BUMP,
     common_logits,
     control_length,
     layer_distance,
@@ -57,12 +58,12 @@ def loss(barriers: pd.DataFrame, panels: Panels) -> str:
         "The loss is far from flat: in the median it rises over its better end by "
         f"{said(panels, loss_rise, barriers)}. But look at the shape. In "
         f"{said(panels, lines_without_bump, barriers)} of all lines (seed, pair, task) the loss "
-        "exceeds the straight line between its two ends nowhere by more than 0.05 nats; the "
-        f"largest excess is {said(panels, loss_barrier, barriers, at='most')}. **On those lines "
-        "LMC fails because the ends differ, not because of a bump between them.** In the strict "
-        "sense of a barrier {cite}`frankle2020lmc,entezari2022permutation` the claim would not "
-        "hold here. That fits what comes next: cross-entropy is convex in the logits, so where the "
-        "logits mix linearly the loss stays under its chord."
+        f"exceeds the straight line between its two ends nowhere by more than {NO_BUMP:g} nats; "
+        f"the largest excess is {said(panels, loss_barrier, barriers, at='most')}. **On those "
+        "lines LMC fails because the ends differ, not because of a bump between them.** In the "
+        "strict sense of a barrier {cite}`frankle2020lmc,entezari2022permutation` the claim would "
+        "not hold here. That fits what comes next: cross-entropy is convex in the logits, so where "
+        "the logits mix linearly the loss stays under its chord."
     )
 
 
@@ -220,9 +221,9 @@ def summary(
     """What was seen of loss, features and transitivity, an item each."""
     apart = said(panels, control_length, controls, control=PairControl.APART)
     return (
-        f"- Loss: {said(panels, lines_without_bump, barriers)} of all lines stay within 0.05 nats "
-        "of the chord between their ends or below it. Over its better end the loss rises by "
-        f"{said(panels, loss_rise, barriers)} in the median.\n"
+        f"- Loss: {said(panels, lines_without_bump, barriers)} of all lines stay within "
+        f"{NO_BUMP:g} nats of the chord between their ends or below it. Over its better end the "
+        f"loss rises by {said(panels, loss_rise, barriers)} in the median.\n"
         f"- Features: the baseline is {said(panels, times_nearer, direction)} the distance at "
         f"α = ½, and the length is {said(panels, length, direction, at='median')}, both in the "
         f"median. Pretrained apart, networks have a length of {apart} at the output: length tells "
