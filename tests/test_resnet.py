@@ -92,10 +92,10 @@ class Foreign:
 
 
 def test_weights_are_read_by_name_and_foreign_code_is_refused(data, monkeypatch, capsys) -> None:
-    (name,) = checkpoints.RESNET20
+    (name,) = checkpoints.FILES[20]
     path = data / name
     path.parent.mkdir(parents=True)
-    model = build("resnet20", classes=10)
+    model = build("cifar-resnet", depth=20, classes=10)
     held = {f"module.{key}": value for key, value in model.state_dict().items() if value.ndim}
     for content, sentence in (
         ({"state_dict": held, "best_prec1": 91.7}, None),
@@ -103,18 +103,18 @@ def test_weights_are_read_by_name_and_foreign_code_is_refused(data, monkeypatch,
         ({"state_dict": Foreign()}, "holds no plain weights"),
     ):
         torch.save(content, path)
-        monkeypatch.setattr(checkpoints, "RESNET20", {name: file_checksum(path)})
+        monkeypatch.setitem(checkpoints.FILES, 20, {name: file_checksum(path)})
         if sentence is None:
-            found = checkpoints.resnet20(model.state_dict())
+            found = checkpoints.published(20, model.state_dict())
             model.load_state_dict(found)
             assert torch.equal(found["linear.bias"], held["module.linear.bias"])
             continue
         with refused(MissingDataError, sentence, str(path)):
-            checkpoints.resnet20(model.state_dict())
+            checkpoints.published(20, model.state_dict())
     assert "foreign code ran" not in capsys.readouterr().out
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(MissingDataError, match="damaged"):
-        checkpoints.resnet20(model.state_dict())
+        checkpoints.published(20, model.state_dict())
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ class Images:
         """The first ``samples`` of them, or all when None."""
         return self[:samples]
 
-    def only(self, classes: range | None) -> Images:
+    def only(self, classes: Sequence[int] | None) -> Images:
         """Those with the given labels, or all when None."""
         import torch
 

@@ -12,9 +12,15 @@ from torch import Tensor, nn
 
 from ctl_helpers.engine.batches import Streams, by_task, named_streams
 from ctl_helpers.engine.hooks import layers_to_tap
-from ctl_helpers.engine.linearity import METRICS, Comparison, Linearity, LinearityFold
+from ctl_helpers.engine.linearity import (
+    OF_EPSILON,
+    Comparison,
+    Linearity,
+    LinearityFold,
+)
 from ctl_helpers.engine.mix import StateDict, distinct, interpolate
 from ctl_helpers.engine.passes import run
+from ctl_helpers.engine.similarity import linearity_error
 
 _COLUMNS = ("comparison", "layer", "metric", "n", "mean", "std", "q25", "median", "q75")
 
@@ -80,12 +86,24 @@ def measure(
     run(model, checkpoints, folds, streams, layers, device, max_memory, dtype, stream)
     metrics = [fold.metrics() for fold in folds.values()]
     values: dict[tuple[int, str, str], Tensor] = {}
+    pooled: dict[tuple[int, str], float] = {}
+
+    def joined(position: int, metric: str) -> Tensor:
+        """Shape (layers, samples), task by task."""
+        key = (position, metric)
+        return torch.cat([on_task[key] for on_task in metrics if key in on_task], 1).cpu()
+
     for position, comparison in enumerate(comparisons):
-        for metric in METRICS if comparison.baseline else ("distance", "coef"):
-            key = (position, metric)
-            samples = torch.cat([on_task[key] for on_task in metrics if key in on_task], 1).cpu()
+        for metric in comparison.metrics():
+            if metric == "epsilon":
+                squares = [joined(position, square) for square in OF_EPSILON]
+                samples = linearity_error(*squares)
+                sums = linearity_error(*(square.sum(1) for square in squares)).tolist()
+                pooled |= {(position, layer): sums[n] for n, layer in enumerate(layers)}
+            else:
+                samples = joined(position, metric)
             values |= {(position, layer, metric): samples[n] for n, layer in enumerate(layers)}
-    return Linearity(comparisons, layers, values)
+    return Linearity(comparisons, layers, values, pooled)
 
 
 def compare(
@@ -104,7 +122,9 @@ def compare(
 
     With ``l = f(left; x)`` and ``r = Σ_m w_m f(mix_m; x)`` for each sample x and layer:
     ``distance = 1 − cos[l, r]``, ``coef = ‖l‖ cos[l, r] / ‖r‖``, and ``baseline = 1 −`` the mean
-    cosine of the baseline pairs (CTL paper, Section 4.1 and Eqs. 1 to 3).
+    cosine of the baseline pairs (CTL paper, Section 4.1 and Eqs. 1 to 3). Where the weights w are
+    an average's, ``epsilon = √(Σ_x ‖l − r‖² / Σ_x Σ_m w_m ‖f(mix_m; x) − r‖²)``, the linearity
+    error: 0 for a linear network, 1 where the mixed network copies one of two equal parts.
 
     Args:
         model: the architecture, run in evaluation mode; its own weights are not used.
@@ -123,7 +143,9 @@ def compare(
     Returns:
         One row per comparison, layer and metric: ``comparison`` (its position), its params,
         ``layer``, ``metric``, ``n`` (a zero feature has no direction and does not count),
-        ``mean``, ``std`` (ddof 1), ``q25``, ``median`` and ``q75`` (exact, linear).
+        ``mean``, ``std`` (ddof 1), ``q25``, ``median`` and ``q75`` (exact, linear). The ``mean``
+        of ``epsilon`` is that of all samples together, as above; its other columns are of
+        ``√(‖l − r‖² / Σ_m w_m ‖f(mix_m; x) − r‖²)`` sample by sample.
 
     Raises:
         KeyError: an unknown checkpoint, task or layer.

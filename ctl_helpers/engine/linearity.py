@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +14,14 @@ from torch import Tensor
 
 from ctl_helpers.engine.folds import Fold, Pass
 from ctl_helpers.engine.mix import Mix, MixKey, mix_key
-from ctl_helpers.engine.similarity import coef, cosine, inner_products, summarize
+from ctl_helpers.engine.similarity import (
+    coef,
+    cosine,
+    inner_products,
+    summarize,
+)
 
-METRICS = ("distance", "baseline", "coef")
+METRICS = ("distance", "baseline", "coef", "epsilon")
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,8 @@ class Comparison:
 
     Attributes:
         left: the mix whose features stand on the left side.
-        right: pairs ``(w_m, mix_m)`` of the right side.
+        right: pairs ``(w_m, mix_m)`` of the right side. Where no weight is negative and they sum
+            to 1, the linearity error ε is measured too.
         baseline: pairs of mixes whose features are compared with each other.
         tasks: names of the streams to measure on; all of them when None.
         params: what names this comparison in the result table, one column each.
@@ -36,6 +43,13 @@ class Comparison:
     tasks: Sequence[str] | None = None
     params: Mapping[str, object] = field(default_factory=dict)
 
+    def metrics(self) -> tuple[str, ...]:
+        """Those of :data:`METRICS` that it has."""
+        weights = [weight for weight, _ in self.right]
+        averages = min(weights) >= 0 and abs(math.fsum(weights) - 1) < 1e-9
+        has = {"baseline": bool(self.baseline), "epsilon": averages and len(weights) > 1}
+        return tuple(metric for metric in METRICS if has.get(metric, True))
+
 
 @dataclass(frozen=True)
 class Linearity:
@@ -46,11 +60,13 @@ class Linearity:
         layers: the tapped layers.
         values: (position of the comparison, layer, metric) → float64 tensor of shape (samples,),
             NaN where a feature is the zero vector. Samples come task by task.
+        pooled: (position, layer) → ε of all samples together, where it is measured.
     """
 
     comparisons: Sequence[Comparison]
     layers: Sequence[str]
     values: Mapping[tuple[int, str, str], Tensor]
+    pooled: Mapping[tuple[int, str], float]
 
     def table(self) -> pd.DataFrame:
         """The tidy summary that :func:`~ctl_helpers.compare` gives."""
@@ -59,6 +75,7 @@ class Linearity:
             | dict(self.comparisons[position].params)
             | {"layer": layer, "metric": metric}
             | summarize(values)
+            | ({"mean": self.pooled[position, layer]} if metric == "epsilon" else {})
             for (position, layer, metric), values in self.values.items()
         )
 
@@ -66,7 +83,7 @@ class Linearity:
         """How a metric is distributed over samples: one row per comparison, layer and bin.
 
         Args:
-            metric: ``"distance"``, ``"baseline"`` or ``"coef"``.
+            metric: one of :data:`METRICS`.
             edges: rising bin edges; values outside count in the outermost bins.
 
         Returns:
@@ -85,6 +102,9 @@ class Linearity:
             frames.append(pd.DataFrame(labels | bins))
         return pd.concat(frames, ignore_index=True)
 
+
+OF_EPSILON = ("‖l − r‖²", "Σ_m w_m ‖f_m − r‖²", "‖r‖²")
+"""What ε is made of, sample by sample; each is summed before one is divided by the other."""
 
 # A mix whose features are looked at, and whether those are moved on to the next sample.
 _Node = tuple[MixKey, bool]
@@ -166,7 +186,7 @@ class LinearityFold(Fold):
                 self._products[pair].append(product)
 
     def metrics(self) -> dict[tuple[int, str], Tensor]:
-        """(position, metric) → shape (layers, samples)."""
+        """(position, metric) → shape (layers, samples); of ε, the parts of its ratio."""
         joined = {pair: torch.cat(parts, 1) for pair, parts in self._products.items()}
 
         def product(a: _Node, b: _Node) -> Tensor:
@@ -180,6 +200,9 @@ class LinearityFold(Fold):
             rr = _total(v * w * product(a, b) for v, a in right for w, b in right)
             values[position, "distance"] = 1 - cosine(lr, ll, rr)
             values[position, "coef"] = coef(lr, ll, rr)
+            parts = _total(w * product(a, a) for w, a in right)
+            squares = (ll - 2 * lr + rr, parts - rr, rr)
+            values |= {(position, name): of for name, of in zip(OF_EPSILON, squares, strict=True)}
             if equation.baseline:
                 cosines = [
                     cosine(product(a, b), product(a, a), product(b, b))

@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+_ROUNDING = 1e-13
+"""Squared, what a float32 rounds off, about one part in three million."""
+
 
 def cosine(ab: Tensor, aa: Tensor, bb: Tensor) -> Tensor:
     """``cos[a, b] = ⟨a,b⟩ / (‖a‖‖b‖)``, signed and clipped to [−1, 1] against rounding.
@@ -33,6 +36,25 @@ def coef(lr: Tensor, ll: Tensor, rr: Tensor) -> Tensor:
     """
     defined = (ll > 0) & (rr > 0)
     return torch.where(defined, lr / rr, torch.full_like(lr, torch.nan))
+
+
+def linearity_error(left_off: Tensor, parts_off: Tensor, right: Tensor) -> Tensor:
+    """``ε = √(‖l − r‖² / Σ_m w_m ‖f_m − r‖²)`` with ``r = Σ_m w_m f_m``, ``w ≥ 0``, ``Σ w = 1``.
+
+    0: the left side is the mix. 1: it is no nearer to the mix than one of the parts is that is
+    drawn with probability ``w_m``.
+
+    Args:
+        left_off: ``‖l − r‖²``, float64.
+        parts_off, right: ``Σ_m w_m ‖f_m − r‖²`` and ``‖r‖²``, of one shape with it.
+
+    Returns:
+        The same shape; NaN where the parts differ by no more than a float32's rounding, so that
+        there is nothing to mix.
+    """
+    ratio = left_off.clamp(min=0) / parts_off
+    differ = parts_off > _ROUNDING * right
+    return torch.where(differ, ratio.sqrt(), torch.full_like(ratio, torch.nan))
 
 
 def summarize(values: Tensor) -> dict[str, float]:

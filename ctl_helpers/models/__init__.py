@@ -18,7 +18,8 @@ from torch import nn
 _PLACES = {
     "mlp": ("mlp", "MLP"),
     "resnet18": ("resnet", "ResNet18"),
-    "resnet20": ("resnet", "ResNet20"),
+    "split-resnet18": ("resnet", "SplitResNet18"),
+    "cifar-resnet": ("resnet", "CifarResNet"),
     "imagenet-resnet18": ("resnet", "ImageNetResNet18"),
 }
 

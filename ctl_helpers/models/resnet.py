@@ -1,7 +1,7 @@
-"""Residual networks with named blocks (He et al. 2016): two for small images, one for ImageNet.
+"""Residual networks with named blocks (He et al. 2016): for small images, and for ImageNet.
 
 Each takes pixels in [0, 1] and normalizes them itself. Features are those of the paper's
-Figures 15 and 16: the stem and every residual block after its last ReLU, then the logits.
+Figures 15 and 16: the stem and every residual block's output, then the logits.
 """
 
 from __future__ import annotations
@@ -44,6 +44,27 @@ class Block(nn.Module):
         return F.relu(inner + self.shortcut(x))
 
 
+class SplitBlock(nn.Module):
+    """The block of continual learning: ReLU before BatchNorm, and no norm on the shortcut.
+
+    ``r = BN(ReLU(conv(x)))``, then ``BN(ReLU(conv(r) + shortcut(x)))``, in the order of Mirzadeh et
+    al.'s published code (stable-continual-learning). That code makes the second convolution and
+    never runs it; here it runs, since without it there are not 18 layers.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = self.conv2(self.bn1(F.relu(self.conv1(x))))
+        return self.bn2(F.relu(inner + self.shortcut(x)))
+
+
 class Projection(nn.Conv2d):
     """A 1×1 convolution that takes its pixels, one in each stride, before it mixes channels.
 
@@ -66,6 +87,13 @@ def _projection(inputs: int, outputs: int, stride: int) -> nn.Module:
     )
 
 
+def _bare_projection(inputs: int, outputs: int, stride: int) -> nn.Module:
+    """The same without BatchNorm."""
+    if stride == 1 and inputs == outputs:
+        return nn.Sequential()
+    return nn.Sequential(Projection(inputs, outputs, 1, stride, bias=False))
+
+
 def _subsample(inputs: int, outputs: int, stride: int) -> nn.Module:
     return nn.Sequential() if stride == 1 else Subsample(outputs - inputs)
 
@@ -79,6 +107,7 @@ class _SmallImageResNet(nn.Module):
         blocks: int,
         classes: int,
         shortcut: Callable[[int, int, int], nn.Module],
+        block: Callable[[int, int, int, nn.Module], nn.Module] = Block,
     ) -> None:
         super().__init__()
         self.normalize = Normalize(**_IMAGENET)
@@ -90,7 +119,7 @@ class _SmallImageResNet(nn.Module):
             made = []
             for depth in range(blocks):
                 stride = 2 if stage > 1 and depth == 0 else 1
-                made.append(Block(inputs, outputs, stride, shortcut(inputs, outputs, stride)))
+                made.append(block(inputs, outputs, stride, shortcut(inputs, outputs, stride)))
                 inputs = outputs
             self.add_module(f"layer{stage}", nn.Sequential(*made))
         self.linear = nn.Linear(inputs, classes)
@@ -106,26 +135,42 @@ class _SmallImageResNet(nn.Module):
 
 
 class ResNet18(_SmallImageResNet):
-    """ResNet-18 for 32×32 images: four stages of two blocks, projection shortcuts.
+    """The usual ResNet-18 for 32×32 images: four stages of two blocks, projection shortcuts.
 
     Args:
-        width: channels of the first stage; 20 in the continual-learning variant that the paper
-            takes from Mirzadeh et al. (2021), 64 in the usual one.
+        width: channels of the first stage.
         classes: logits.
     """
 
-    def __init__(self, width: int = 20, classes: int = 100) -> None:
+    def __init__(self, width: int = 64, classes: int = 100) -> None:
         super().__init__([width, 2 * width, 4 * width, 8 * width], 2, classes, _projection)
 
 
-class ResNet20(_SmallImageResNet):
-    """ResNet-20 for CIFAR-10: three stages of three blocks, shortcuts without parameters.
+class SplitResNet18(_SmallImageResNet):
+    """The ResNet-18 of continual learning, which the paper takes from Mirzadeh et al. (2021).
 
-    Its keys are those of Y. Idelbayev's published weights (BSD licence).
+    Args:
+        width: channels of the first stage, 20 there.
+        classes: logits of all tasks; each task's loss masks those of the others.
     """
 
-    def __init__(self, classes: int = 10) -> None:
-        super().__init__([16, 32, 64], 3, classes, _subsample)
+    def __init__(self, width: int = 20, classes: int = 100) -> None:
+        widths = [width, 2 * width, 4 * width, 8 * width]
+        super().__init__(widths, 2, classes, _bare_projection, SplitBlock)
+
+
+class CifarResNet(_SmallImageResNet):
+    """ResNet-20, 32, 44 or 56 for CIFAR-10: three stages, shortcuts without parameters.
+
+    Its keys are those of Y. Idelbayev's published weights (BSD licence).
+
+    Args:
+        depth: layers with weights, two in each of ``(depth − 2) / 6`` blocks of a stage.
+        classes: logits.
+    """
+
+    def __init__(self, depth: int = 20, classes: int = 10) -> None:
+        super().__init__([16, 32, 64], (depth - 2) // 6, classes, _subsample)
 
 
 class ImageNetResNet18(ResNet):

@@ -23,6 +23,7 @@ class Metric(Label):
     DISTANCE = "distance"
     BASELINE = "baseline"
     COEF = "coef"
+    EPSILON = "epsilon"
 
 
 class Split(Label):

@@ -62,8 +62,9 @@ class Needs(BaseModel):
         """Each finds its file or raises MissingDataError; with ``local`` it downloads none."""
         if self.ingredients:
             return [partial(soup, number) for number in self.ingredients]
-        if self.model.architecture == "resnet20":
-            return [lambda local: _weights("resnet").resnet20_file()]
+        if self.model.architecture == "cifar-resnet":
+            resnet = _weights("resnet")
+            return [partial(_placed, partial(resnet.published_file, n)) for n in resnet.FILES]
         if self.model.pretrained is None:
             return []
         hub = _weights("hub")
@@ -74,6 +75,11 @@ class Needs(BaseModel):
         if not self.model.architecture.startswith("clip"):
             files.append(partial(tokenizer, self.model.pretrained))
         return files
+
+
+def _placed(find: Callable[[], object], local: bool = True) -> object:
+    """A file that nothing can be downloaded for."""
+    return find()
 
 
 def soup(number: int, local: bool = True) -> Path:

@@ -21,7 +21,7 @@ Made = TypeVar("Made")
 
 # Looked up by name, so that a run's key leaves out the kinds that it does not use.
 _KINDS = {
-    "resnet20": ("published_resnet", "PublishedResNet"),
+    "cifar-resnet": ("published_resnet", "PublishedResNet"),
     "clip": ("clip", "ClipSetting"),
     "t5": ("text", "T5Setting"),
     "llama": ("text", "LlamaSetting"),

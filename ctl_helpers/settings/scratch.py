@@ -5,20 +5,25 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 from torch import Tensor, nn
 
 from ctl_helpers import models
 from ctl_helpers.data.images import Images
-from ctl_helpers.data.tasks import is_task
+from ctl_helpers.data.tasks import is_task, labels_of, reordered
 from ctl_helpers.project import SettingError
 from ctl_helpers.settings.images import OnImages
 from ctl_helpers.settings.schema import Checked, Network
 from ctl_helpers.settings.trained import Trained
 from ctl_helpers.training.checkpoints import Checkpoint
+from ctl_helpers.training.class_mask import ClassMask
 from ctl_helpers.training.loop import Recipe, Snapshot, epochs, initial_weights
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class _Sizes(Network, Checked):
@@ -39,18 +44,26 @@ class MLP(_Sizes):
     classes: int
 
 
-class ResNet18(_Sizes):
-    """:class:`ctl_helpers.models.resnet.ResNet18`."""
+class SmallImageResNet18(_Sizes):
+    """The one of :mod:`ctl_helpers.models.resnet` for small images, usual or for split tasks."""
 
-    architecture: Literal["resnet18"]
+    architecture: Literal["resnet18", "split-resnet18"]
     width: int
     classes: int
 
 
-class OtherResNet(_Sizes):
-    """A network of :mod:`ctl_helpers.models.resnet` whose widths are given."""
+class CifarResNet(_Sizes):
+    """:class:`ctl_helpers.models.resnet.CifarResNet`."""
 
-    architecture: Literal["resnet20", "imagenet-resnet18"]
+    architecture: Literal["cifar-resnet"]
+    depth: Literal[20, 32, 44, 56]
+    classes: int
+
+
+class ImageNetResNet18(_Sizes):
+    """:class:`ctl_helpers.models.resnet.ImageNetResNet18`."""
+
+    architecture: Literal["imagenet-resnet18"]
     classes: int
 
 
@@ -62,15 +75,20 @@ class Scratch(Trained, OnImages):
         pretrain: the pretraining task ``D_PT``.
         far: further fine-tuning tasks, farther from ``D_PT``, where linearity should weaken.
         pretraining, finetuning: recipes.
+        class_order: seed of the order in which ``"classes 1–5"`` counts; 0 is the set's own.
     """
 
     usual_batch: ClassVar[int] = 500
 
-    model: Annotated[MLP | ResNet18 | OtherResNet, Field(discriminator="architecture")]
+    model: Annotated[
+        MLP | SmallImageResNet18 | CifarResNet | ImageNetResNet18,
+        Field(discriminator="architecture"),
+    ]
     pretrain: str
     far: list[str] = Field(default_factory=list)
     pretraining: Recipe
     finetuning: Recipe
+    class_order: int = 0
 
     def build(self) -> nn.Module:
         """The architecture, with weights that nobody should use."""
@@ -82,6 +100,28 @@ class Scratch(Trained, OnImages):
             raise SettingError(
                 f"{self.name} has no task {task!r}; its tasks are {[self.pretrain, *self.finetune]}"
             )
+
+    def split_by(self, seed: int) -> Self:
+        """The same with the classes split otherwise, by a seed; 0 is the set's own order."""
+        return self.model_copy(update={"class_order": seed})
+
+    def loaded(self, task: str, split: str, samples: int | None = None) -> Any:
+        """As :meth:`Setting.loaded`."""
+        return super().loaded(self._named(task), split, samples)
+
+    def heads(self, seed: int, tasks: Sequence[str]) -> Mapping[str, Any] | None:
+        """Masks of the classes of each task, where training has them."""
+        if not self.finetuning.masked:
+            return None
+        labels = {task: labels_of(self._named(task)) for task in tasks}
+        return {task: ClassMask(each) for task, each in labels.items() if each is not None}
+
+    def _named(self, task: str) -> str:
+        """A task as the data set has it."""
+        if self.class_order == 0:
+            return task
+        order = np.random.default_rng(self.class_order).permutation(self.model.classes)
+        return reordered(task, order.tolist())
 
     def start(self, seed: int, samples: int | None) -> Mapping[str, Tensor]:
         """The pretrained network's weights."""
@@ -148,7 +188,7 @@ class Scratch(Trained, OnImages):
             replaced: (donor task, ratio): that share of the images is replaced by the donor's.
         """
         start = start or self.pretrained(seed, samples)
-        swapped = replaced if replaced and replaced[1] else None
+        swapped = (self._named(replaced[0]), replaced[1]) if replaced and replaced[1] else None
 
         def images() -> Images:
             images = self.images(task, "train", samples)
@@ -191,6 +231,7 @@ class Scratch(Trained, OnImages):
         images: Callable[[], Images],
         seed: int,
     ) -> dict[int, Checkpoint]:
+        task = self._named(task)
         # Each task shuffles in its own order, as independent fine-tunes do.
         order = zlib.crc32(f"{task}/{seed}".encode())
 

@@ -11,8 +11,10 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ctl_helpers.data.images import Images, floats
+from ctl_helpers.training.class_mask import ClassMask
 
 Limits = Mapping[str, tuple[bool, str]]
 """Field → whether it is within its limits, and these in words."""
@@ -65,6 +67,9 @@ class Recipe(AnyRecipe):
             a handful of samples wreck BatchNorm.
         momentum: SGD's.
         lr_step: epochs after each of which the rate falls to a tenth; never when None.
+        masked: whether the loss looks at the logits of the training set's classes alone, where
+            tasks share a head over the classes of all of them (Mirzadeh et al. 2021).
+        frozen_norm: whether BatchNorm keeps its statistics and uses them, as in evaluation.
         precision: of the forward pass; ``"bfloat16"`` trains a ResNet-18 1.3 to 1.6 times faster
             on a CPU that has it. Weights and updates stay in float32.
     """
@@ -75,6 +80,8 @@ class Recipe(AnyRecipe):
     momentum: float = 0.0
     weight_decay: float = 0.0
     lr_step: int | None = None
+    masked: bool = False
+    frozen_norm: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def limits(self) -> Limits:
@@ -208,8 +215,10 @@ def epochs(
     model = copy.deepcopy(model)
     model.load_state_dict(start.weights)
     # Convolutions run a third faster with channels last, on CPUs as on GPUs.
-    model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    _set_training(model, recipe.frozen_norm)
     images = Images(images.inputs.to(device), images.targets.to(device))
+    head = ClassMask(images.targets.unique()) if recipe.masked else nn.Identity()
     optimizer = torch.optim.SGD(
         model.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay
     )
@@ -223,13 +232,20 @@ def epochs(
             optimizer.zero_grad()
             with torch.autocast(device.type, torch.bfloat16, recipe.precision == "bfloat16"):
                 logits = model(_channels_last(floats(batch.inputs)))
-            loss = F.cross_entropy(logits.float(), batch.targets)
+            loss = F.cross_entropy(head(logits.float()), batch.targets)
             loss.backward()
             optimizer.step()
             total += loss.detach() * len(batch)
         return total.item() / len(order)
 
     return training(model, optimizer, start, recipe.epochs, epoch)
+
+
+def _set_training(model: nn.Module, frozen_norm: bool) -> None:
+    model.train()
+    for module in model.modules():
+        if frozen_norm and isinstance(module, _BatchNorm):
+            module.eval()
 
 
 def _order(samples: int, batch_size: int, seed: int, epoch: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ CHECKSUMS = {
 _REMEDY = "set CTL_DATA_DIR to a folder that holds CIFAR10/cifar10_exact_part.npz"
 
 
-def read(split: str, classes: range | None = None) -> Images:
+def read(split: str, classes: Sequence[int] | None = None) -> Images:
     """8,336 training or 1,017 test images of CIFAR-10 (Krizhevsky 2009), 32×32 pixels, exact.
 
     Raises:

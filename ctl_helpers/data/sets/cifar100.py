@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ctl_helpers.data.dataset import downloading
 from ctl_helpers.data.images import Images, from_pixels
 from ctl_helpers.data.tasks import LabelledSet
@@ -20,7 +22,7 @@ def _download() -> None:
         CIFAR100(data_folder(), download=True)
 
 
-def read(split: str, classes: range | None = None) -> Images:
+def read(split: str, classes: Sequence[int] | None = None) -> Images:
     """Images of 32×32 pixels (Krizhevsky 2009), 500 per class for training and 100 for test.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def checksum() -> str:
     return file_checksum(Path(str(place)))
 
 
-def read(split: str, classes: range | None = None, size: int = 28) -> Images:
+def read(split: str, classes: Sequence[int] | None = None, size: int = 28) -> Images:
     """1,797 digits of 8×8 pixels (Alpaydin and Kaynak 1998), enlarged to ``size`` × ``size``.
 
     Args:

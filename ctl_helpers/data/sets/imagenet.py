@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ _ARCHIVES_MD5 = {
 _CLASSES = 1000
 
 
-def read(split: str, classes: range | None = None) -> Images:
+def read(split: str, classes: Sequence[int] | None = None) -> Images:
     """Images resized to 256 and cropped to 224×224 pixels (Deng et al. 2009), as bytes.
 
     About 1,300 images per class for training, and 50 for test (its validation part); ten classes

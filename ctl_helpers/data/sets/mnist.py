@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ctl_helpers.data.dataset import downloading
 from ctl_helpers.data.images import Images
 from ctl_helpers.data.tasks import LabelledSet
@@ -26,7 +28,7 @@ def _download() -> None:
         datasets.MNIST(data_folder(), download=True)
 
 
-def read(split: str, classes: range | None = None) -> Images:
+def read(split: str, classes: Sequence[int] | None = None) -> Images:
     """MNIST (LeCun et al. 1998): 60,000 training or 10,000 test images of 28×28 pixels.
 
     Raises:

@@ -7,6 +7,8 @@ chance but not to perfection.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,7 +34,7 @@ def checksum() -> str:
     return module_checksum("data.sets.scenes")
 
 
-def read(split: str, classes: range | None = None) -> Images:
+def read(split: str, classes: Sequence[int] | None = None) -> Images:
     """Images of 24×24 pixels in colour, ``inputs`` uint8 of shape (samples, 3, 24, 24).
 
     Class ``5 * pattern + shape`` shows one of five shapes on one of four grounds. Colours,
