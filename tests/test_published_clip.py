@@ -174,7 +174,7 @@ def test_cifar10_is_fine_tuned_from_published_weights(pretrained, write, monkeyp
     start = names.image_tower(setting.pretrained(0).weights())
     far = [hub.relative_distance(state, start) for state in found.values()]
     assert 0 < far[0] < far[1]
-    assert found.keys() == {"rate 1e-05, order 0", "rate 0.001, order 0"}
+    assert found.keys() == {"rate 1e-05 order 0", "rate 0.001 order 0"}
 
 
 @pytest.fixture

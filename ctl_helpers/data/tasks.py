@@ -1,7 +1,7 @@
 """Tasks that are parts or variants of one set of labelled images, each found by its name.
 
 ``"all"`` is the whole set; ``"22.5°"`` is the set turned by that angle; ``"classes 1–5"`` is a
-range of its classes, counted from 1 as in the paper, and ``"classes 3, 1"`` is a list of them. Their
+range of its classes, counted from 1 as in the paper, and ``"classes 3, 1"`` a list of them. Their
 labels stay those of the whole set, so that tasks have no label in common.
 """
 

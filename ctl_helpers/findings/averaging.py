@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 from ctl_helpers.analysis.regression import r_squared
 from ctl_helpers.findings.finding import measure
 from ctl_helpers.findings.replicates import (
+    Replicates,
     Sample,
     Values,
     column,
@@ -19,6 +19,7 @@ from ctl_helpers.findings.replicates import (
     largest_mean,
     median,
     middle,
+    rows_of,
     whole,
 )
 from ctl_helpers.findings.words import plain, times
@@ -33,11 +34,10 @@ def _points(value: float) -> str:
 def ensemble_correlation(ensembles: pd.DataFrame) -> Sample:
     """Correlation over triples of the accuracies of averaged weights and of the ensemble."""
 
-    def statistic(both: Values, weights: Values) -> float:
+    def statistic(both: Values) -> float:
         if np.ptp(both, axis=0).min() == 0:
             return float("nan")
-        spread = np.cov(both.T, aweights=weights)
-        return float(spread[0, 1] / np.sqrt(spread[0, 0] * spread[1, 1]))
+        return float(np.corrcoef(both.T)[0, 1])
 
     return _by_network(ensembles, statistic)
 
@@ -45,10 +45,7 @@ def ensemble_correlation(ensembles: pd.DataFrame) -> Sample:
 @measure(lambda value: _points(value).lstrip("+"))
 def ensemble_gap(ensembles: pd.DataFrame) -> Sample:
     """Mean over triples of |accuracy of averaged weights − accuracy of the ensemble|."""
-    return _by_network(
-        ensembles,
-        lambda both, weights: float(np.average(abs(both[:, 0] - both[:, 1]), None, weights)),
-    )
+    return _by_network(ensembles, lambda both: float(np.mean(abs(both[:, 0] - both[:, 1]))))
 
 
 @measure(_points)
@@ -225,45 +222,23 @@ def _logs(spread: pd.DataFrame, name: str, statistic: Callable[[Values, Values],
     return Sample(values, spread["seed"].tolist(), "mixes", lambda rows: float(statistic(*rows.T)))
 
 
-def _largest(many: pd.DataFrame, metric: Metric) -> tuple[Values, list[object]]:
+def _largest(many: pd.DataFrame, metric: Metric) -> tuple[Values, Replicates]:
     """A metric of the mixes of most networks, shape (draws, (equal, random weights), layers)."""
     rows = many[(many["k"] == many["k"].max()) & (many["metric"] == metric)]
     return cube(rows, ["draw"], weights=None, layer=None)
 
 
-def _by_network(ensembles: pd.DataFrame, statistic: Callable[[Values, Values], float]) -> Sample:
-    """Networks are drawn again, not triples, which share them.
-
-    A triple then counts as often as its three networks were drawn, multiplied, in each drawing
-    of its seed.
+def _by_network(ensembles: pd.DataFrame, statistic: Callable[[Values], float]) -> Sample:
+    """Shape (triples, (averaged, ensemble)); networks are drawn again, which triples share.
 
     Args:
         ensembles: columns ``seed``, ``models`` (names joined by ``"; "``), ``averaged``,
             ``ensemble``.
-        statistic: of (triples, (averaged, ensemble)) with a weight each.
+        statistic: of three triples or more.
     """
     both = ensembles[["averaged", "ensemble"]].to_numpy(float)
-    members = [
-        [(seed, name) for name in models.split("; ")]
-        for seed, models in zip(ensembles["seed"], ensembles["models"], strict=True)
-    ]
-    networks = sorted({network for triple in members for network in triple}, key=str)
-    place = {network: number for number, network in enumerate(networks)}
-    triples = np.array([[place[network] for network in triple] for triple in members])
 
-    of_seed = Counter(seed for seed, _ in networks)
+    def of_enough(rows: Values) -> float:
+        return statistic(rows) if len(rows) >= 3 else float("nan")
 
-    def drawn(numbers: Values) -> float:
-        left, weights = numbers.astype(int), np.zeros(len(triples))
-        while len(left):
-            # Each drawing of a seed comes in a row.
-            size = of_seed[networks[left[0]][0]]
-            counts = np.bincount(left[:size], minlength=len(networks))
-            weights, left = weights + counts[triples].prod(axis=1), left[size:]
-        drawn_triples = weights > 0
-        if drawn_triples.sum() < 3:
-            return float("nan")
-        return statistic(both[drawn_triples], weights[drawn_triples])
-
-    numbers = np.arange(len(networks), dtype=float)
-    return Sample(numbers, [seed for seed, _ in networks], "networks", drawn)
+    return Sample(both, rows_of(ensembles, ["models"]), "networks", of_enough)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ctl_helpers.findings.finding import measure
-from ctl_helpers.findings.replicates import Sample, cube
+from ctl_helpers.findings.replicates import Replicates, Sample, Values, cube
 
 
 @measure("{:.2f}")
@@ -46,7 +46,7 @@ def statistics_accuracy(accuracy: pd.DataFrame, *, statistics: str) -> Sample:
     return Sample(rows["accuracy"].to_numpy(), rows["seed"].tolist(), "accuracies", np.mean)
 
 
-def _by_layer(features: pd.DataFrame, metric: str, statistics: str) -> tuple[np.ndarray, list]:
+def _by_layer(features: pd.DataFrame, metric: str, statistics: str) -> tuple[Values, Replicates]:
     """Means over samples, shape (pairs, layers), layers in their order."""
     rows = features[(features["metric"] == metric) & (features["statistics"] == statistics)]
     layers = list(dict.fromkeys(rows["layer"]))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ctl_helpers.findings.finding import measure
 from ctl_helpers.findings.replicates import (
+    Replicates,
     Sample,
     Values,
     column,
@@ -226,14 +227,14 @@ def _lines(barriers: pd.DataFrame, name: str, statistic: Callable[[Values], floa
     return Sample(values, seeds, "pairs", statistic)
 
 
-def _features(direction: pd.DataFrame, metric: Metric) -> tuple[Values, list[object]]:
+def _features(direction: pd.DataFrame, metric: Metric) -> tuple[Values, Replicates]:
     """Shape (pairs, 1, α, layers)."""
     return cube(direction, ["i", "j"], metric=[metric], alpha=None, layer=None)
 
 
 def _controlled(
     controls: pd.DataFrame, metric: Metric, layer: str | None = None
-) -> tuple[Values, list[object]]:
+) -> tuple[Values, Replicates]:
     """A metric at a layer, shape (pairs, controls), the real comparison first."""
     rows = controls[controls["layer"] == (layer or controls["layer"].iloc[-1])]
     rows = rows[rows["metric"] == metric]

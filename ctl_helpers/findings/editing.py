@@ -13,7 +13,15 @@ import numpy as np
 import pandas as pd
 
 from ctl_helpers.findings.finding import measure
-from ctl_helpers.findings.replicates import Sample, Values, cube, largest_mean, median, whole
+from ctl_helpers.findings.replicates import (
+    Replicates,
+    Sample,
+    Values,
+    cube,
+    largest_mean,
+    median,
+    whole,
+)
 from ctl_helpers.findings.words import FLOOR, plain
 from ctl_helpers.results.labels import PAPER_LAMBDA, Metric, Scheme, VectorControl
 
@@ -235,13 +243,13 @@ def _mean(table: pd.DataFrame, metric: str, lam: float, only: dict[str, str]) ->
 def _edits(
     table: pd.DataFrame,
     values: Values,
-    seeds: list[object],
+    seeds: Replicates,
     statistic: Callable[[Values], float],
 ) -> Sample:
     return Sample(values, seeds, _unit_name(table), statistic)
 
 
-def _last(theorem: pd.DataFrame, metric: str) -> tuple[Values, list[object]]:
+def _last(theorem: pd.DataFrame, metric: str) -> tuple[Values, Replicates]:
     """A metric with the most task vectors, shape (seeds, schemes, blocks)."""
     rows = theorem[(theorem["k"] == theorem["k"].max()) & (theorem["metric"] == metric)]
     return cube(rows, [], scheme=None, layer=None)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ctl_helpers.findings.finding import measure
-from ctl_helpers.findings.replicates import Sample, Values, cube
+from ctl_helpers.findings.replicates import Replicates, Sample, Values, cube
 from ctl_helpers.findings.words import plain
 from ctl_helpers.results.labels import Metric
 
@@ -34,7 +34,7 @@ def halfway_length(direction: pd.DataFrame, *, end: str) -> Sample:
     return Sample(values, seeds, "seeds", lambda drawn: extreme(drawn.mean(axis=0)))
 
 
-def _halfway(direction: pd.DataFrame, metric: Metric) -> tuple[Values, list[object]]:
+def _halfway(direction: pd.DataFrame, metric: Metric) -> tuple[Values, Replicates]:
     """Mean over layers, shape (pairs,)."""
     rows = direction[direction["alpha"] == 0.5]
     values, seeds = cube(rows, ["i", "j"], metric=[metric])

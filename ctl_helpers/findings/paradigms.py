@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ctl_helpers.findings.finding import Finding, Measure, measure
-from ctl_helpers.findings.replicates import Sample, Values, cube, median, whole
+from ctl_helpers.findings.replicates import Replicates, Sample, Values, cube, median, whole
 from ctl_helpers.findings.words import plain
 from ctl_helpers.results.labels import MAIN_PARADIGMS, PAPER_LAMBDA, Output, Paradigm
 from ctl_helpers.training.trainable import VARIANTS
@@ -252,7 +252,7 @@ def _inside(maps: pd.DataFrame, output: str, paradigm: str) -> Sample:
     return _mean(rows, "error", *_PAIRS)
 
 
-def _beyond(maps: pd.DataFrame) -> tuple[Values, list[object]]:
+def _beyond(maps: pd.DataFrame) -> tuple[Values, Replicates]:
     """Errors of linear layers only where both α are over 1, (pairs, both outputs, points)."""
     rows = maps[(maps["paradigm"] == _OURS) & (maps[list(_ALPHAS)] > 1).all(axis=1)]
     outputs = [Output.REPRESENTATION, Output.CLASSIFICATION]

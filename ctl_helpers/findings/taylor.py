@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ctl_helpers.findings.finding import measure
-from ctl_helpers.findings.replicates import Sample, Values, column, cube, median, whole
+from ctl_helpers.findings.replicates import Replicates, Sample, Values, column, cube, median, whole
 from ctl_helpers.findings.words import FLOOR, plain, times
 from ctl_helpers.results.labels import Expansion, Split
 
@@ -98,7 +98,7 @@ def _by_task(ctl: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([ctl, ctl.assign(i=ctl["j"])])
 
 
-def _blocks(table: pd.DataFrame) -> tuple[Values, list[object]]:
+def _blocks(table: pd.DataFrame) -> tuple[Values, Replicates]:
     """Shape (tasks, (distance, baseline), layers)."""
     return cube(table, ["i"], metric=["distance", "baseline"], layer=None)
 

@@ -77,7 +77,7 @@ class Tuned(Trained):
             What tells it from the others → state dict.
         """
         return {
-            f"rate {rate:g}, order {order}": self.finetuned(
+            f"rate {rate:g} order {order}": self.finetuned(
                 seed, task, recipe=replace(self.finetuning, lr=rate), order=order
             ).weights()
             for rate in rates
