@@ -1,5 +1,6 @@
 """Each number of the book once, with what it is drawn from.
 
+- ``linearity``: ε and lengths beside the controls of every section.
 - ``spawning``: Section 3.
 - ``cross_task``, ``transitivity``: Section 4.1.
 - ``batchnorm``: its part on BatchNorm's statistics.
@@ -12,9 +13,11 @@
 - ``paradigms``: linear layers only.
 - ``published``: numbers of the papers.
 - ``live``: means beside the live network.
-- ``replicates``: a number with the replicates that its interval draws from.
+- ``replicates``: a number with whose rows it is computed from.
+- ``intervals``: t intervals over seeds, the jackknife over one seed's networks.
 - ``finding``: a number on one setting, with its words.
-- ``claims``: what is claimed, and from which threshold on it holds.
+- ``claims``: what is claimed: numbers, controls, ideals and gates.
+- ``judging``: from a number, its control and its ideal to a word.
 - ``verdicts``: what stored results say of each claim.
 - ``words``: numbers in sentences.
 - ``sentences``: the paragraphs that pages and notebooks compute.

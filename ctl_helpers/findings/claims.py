@@ -1,9 +1,9 @@
-"""The claims of ``book/claims.yml``: by which number each is judged, and what it has to be."""
+"""The claims of ``book/claims.yml``: by which numbers each is judged, and against what."""
 
 from __future__ import annotations
 
 import inspect
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
@@ -17,6 +17,7 @@ from ctl_helpers.findings import (  # noqa: F401
     curvature,
     editing,
     factors,
+    linearity,
     paradigms,
     spawning,
     stitching,
@@ -27,6 +28,9 @@ from ctl_helpers.findings.finding import MEASURES
 from ctl_helpers.project import SettingError, root
 from ctl_helpers.settings.schema import Checked
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 _FILE = "claims.yml"
 
 Names = Annotated[list[str], Field(min_length=1)]
@@ -34,30 +38,23 @@ Text = Annotated[str, Field(min_length=1)]
 Link = Annotated[str, Field(pattern=r"^\w+\.html(#[\w-]+)?$")]
 
 
-class Condition(Checked):
-    """One number and what it has to be; without a threshold it is shown and decides nothing.
+class Measured(Checked):
+    """One number of stored tables.
 
     Attributes:
         effect: what the number is, in words.
-        unit: its unit, if it has one.
         measure: what computes it; see :func:`ctl_helpers.findings.finding.measure`.
         arguments: the measure's own.
         table: the stored table that it is computed from, or several in the measure's order.
-        at_least, at_most: the threshold.
-        reason: why this threshold, or why the number is shown.
     """
 
     effect: Text
-    unit: str = ""
     measure: str
     arguments: dict[str, str | float] = Field(default_factory=dict)
     table: str | Names
-    at_least: float | None = None
-    at_most: float | None = None
-    reason: Text
 
     @model_validator(mode="after")
-    def _can_be_computed(self) -> Condition:
+    def _can_be_computed(self) -> Self:
         if self.measure not in MEASURES:
             raise ValueError(f"no measure {self.measure!r}; there are {sorted(MEASURES)}")
         parameters = inspect.signature(MEASURES[self.measure].function).parameters.values()
@@ -66,8 +63,6 @@ class Condition(Checked):
             raise ValueError(
                 f"measure {self.measure!r} takes {wanted} tables, not {len(self.tables)}"
             )
-        if None not in (self.at_least, self.at_most):
-            raise ValueError("a condition has at_least or at_most, not both; write two conditions")
         return self
 
     @property
@@ -75,51 +70,100 @@ class Condition(Checked):
         """The names of its tables."""
         return [self.table] if isinstance(self.table, str) else self.table
 
+
+class Shown(Measured):
+    """A number that is shown and decides nothing.
+
+    Attributes:
+        unit: its unit, if it has one.
+        reason: why it is shown.
+    """
+
+    unit: str = ""
+    reason: Text
+
+
+class Part(Shown):
+    """A number that decides, by where it is between a control and an ideal.
+
+    Attributes:
+        control: the number where the claim says nothing: a measure of a control, or a constant.
+        ideal: the number where all that the claim says is so; without one the sign of the number
+            less the control decides, such as of an order.
+        paper: the paper's number or order, in words.
+        paper_number: the paper's number, which stands for the ideal; 85% of it is enough.
+        reason: why this control and this ideal.
+    """
+
+    control: Measured | float = 0.0
+    ideal: float | None = None
+    paper: str = ""
+    paper_number: float | None = None
+
+
+class Gate(Measured):
+    """What has to be so for a claim to be testable at all.
+
+    Attributes:
+        at_least, at_most: the threshold.
+        says: what is the matter where it is not met, as a phrase: "no barrier to begin with".
+    """
+
+    at_least: float | None = None
+    at_most: float | None = None
+    says: Text
+
+    @model_validator(mode="after")
+    def _has_one_threshold(self) -> Self:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("a gate has at_least or at_most, one of them")
+        return self
+
     @property
-    def threshold(self) -> str | None:
+    def threshold(self) -> str:
         """In words: “at least 0.1”."""
         if self.at_least is not None:
             return f"at least {self.at_least:g}"
-        return None if self.at_most is None else f"at most {self.at_most:g}"
+        return f"at most {self.at_most:g}"
 
-    def holds(self, value: float) -> bool | None:
-        """Whether a number meets the threshold; None without one."""
+    def is_open(self, value: float) -> bool:
+        """Whether a number meets the threshold."""
         if self.at_least is not None:
             return value >= self.at_least
-        return None if self.at_most is None else value <= self.at_most
+        return value <= (self.at_most or 0.0)
 
 
 class Claim(Checked):
     """One row of ``book/claims.yml``.
 
     Attributes:
+        name: what a person calls it.
         section: whose results it is judged by, or several with tables of the same names.
         statement: the claim, in a sentence of ours.
         paper: what the paper says or shows of it.
         evidence: page and anchor of the figure.
         evidence_of: the same for networks shown elsewhere, by a part of the architecture's name.
-        conditions: it holds where all of them do; the first gives the effect.
+        parts: what it says, each with a number; the first is its primary one.
+        gates: what has to be so for it to be testable.
+        shown: further numbers.
     """
 
+    name: Text
     section: Text | Names
     statement: Text
     paper: Text
     evidence: Link
     evidence_of: dict[str, Link] = Field(default_factory=dict)
-    conditions: Annotated[list[Condition], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _is_decided(self) -> Claim:
-        if self.conditions[0].threshold is None:
-            raise ValueError("the first condition needs at_least or at_most, since it decides")
-        return self
+    parts: Annotated[list[Part], Field(min_length=1)]
+    gates: list[Gate] = Field(default_factory=list)
+    shown: list[Shown] = Field(default_factory=list)
 
     @property
     def sections(self) -> list[str]:
         """Whose results it is judged by."""
         return [self.section] if isinstance(self.section, str) else self.section
 
-    def shown(self, setting: str) -> str:
+    def figure(self, setting: str) -> str:
         """Page and anchor of the figure that has a setting."""
         network = settings.describe(setting).architecture
         of_kind = (link for part, link in self.evidence_of.items() if part in network)

@@ -31,16 +31,21 @@ class Estimate:
 
     def interval(self, level: float = LEVEL) -> tuple[float, float] | None:
         """``value ± t · error``; None without an error, or with one of 0, which no draw has."""
-        if not (self.error > 0 and self.freedom >= 1):
+        if not self._varies:
             return None
         reach = float(stats.t.ppf((1 + level) / 2, self.freedom)) * self.error
         return self.value - reach, self.value + reach
 
     def doubt(self, border: float) -> float:
         """Two-sided p-value of the border being the number; 1 without an error."""
-        if not (self.error > 0 and self.freedom >= 1):
+        if not self._varies:
             return 1.0
         return float(2 * stats.t.sf(abs(self.value - border) / self.error, self.freedom))
+
+    @property
+    def _varies(self) -> bool:
+        """Whether the error is known, and more than what rounding leaves."""
+        return self.freedom >= 1 and self.error > 1e-12 * abs(self.value)
 
     def needed(self, border: float, most: int = 100) -> int | None:
         """How many draws, spread as these are, would tell it from a border; None over ``most``."""

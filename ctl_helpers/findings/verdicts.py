@@ -8,47 +8,82 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
 from ctl_helpers import results, settings
-from ctl_helpers.findings.claims import Claim, Condition, load
+from ctl_helpers.findings import claims
+from ctl_helpers.findings.claims import Claim, Measured
 from ctl_helpers.findings.finding import MEASURES, title
+from ctl_helpers.findings.judging import Judged, Word, holm, judge, together
+from ctl_helpers.findings.replicates import Sample
 from ctl_helpers.project import SettingError
 from ctl_helpers.store.artifacts import Store, digest
 from ctl_helpers.store.code_keys import module_checksum
 from ctl_helpers.weights.checksums import file_checksum
 
-Word = Literal["holds", "fails", "not run"]
-
 _STORED = "verdicts.json"
+
+IDEAL_CONTROL = "the control is itself ideal"
+"""The gate that every part with a measured control has."""
+
+SPAN = 0.1
+"""How far a measured control has to be from the ideal."""
 
 
 @dataclass(frozen=True)
-class Check:
-    """A condition on one setting.
+class Number:
+    """A number with its 95% interval, None where they are not known."""
+
+    value: float | None = None
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one of a claim's numbers says on one setting.
 
     Attributes:
         measure: the number's name, the same as that of the finding on other pages.
-        value, interval: the number and its 95% interval, None where it is not known.
-        holds: whether the condition is met; None where it is not known or there is no threshold.
-        clear: whether all of the interval is on the number's side of the threshold.
+        effect, unit, reason, ideal, paper: as in :class:`ctl_helpers.findings.claims.Part`.
+        number: the number.
+        control, control_effect: what it is held against, and what that is.
+        position: 0 at the control, 1 at the ideal.
+        word: what its interval allows one to say.
+        units: what was drawn, such as "5 seeds".
+        needed: how many draws would decide, where it is undecided.
     """
 
     measure: str
     effect: str
     unit: str
-    threshold: str | None
     reason: str
-    value: float | None = None
-    interval: tuple[float, float] | None = None
-    holds: bool | None = None
-    clear: bool = False
+    number: Number = Number()
+    control: Number | None = None
+    control_effect: str | None = None
+    ideal: float | None = None
+    paper: str | None = None
+    position: float | None = None
+    position_interval: tuple[float, float] | None = None
+    word: Word = "not run"
+    units: str | None = None
+    needed: str | None = None
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What has to be so for a claim to be testable; ``closed`` is None where it is not known."""
+
+    says: str
+    measure: str
+    number: Number
+    threshold: str
+    closed: bool | None
 
 
 @dataclass(frozen=True)
@@ -56,31 +91,45 @@ class Verdict:
     """What one setting says of one claim.
 
     Attributes:
-        verdict: ``holds``, ``fails``, or ``not run`` where no results are stored, or too few.
-        effect, interval, threshold, reason: those of the first condition.
-        clear: whether the verdict would be the same anywhere in the intervals.
-        replicates: what the interval draws from, such as “18 pairs of 3 seeds”.
-        checks: every condition.
+        word: see :mod:`ctl_helpers.findings.judging`; ``not run`` where results are not stored, or
+            too few.
+        grade: how near the setting is to the paper's, from A to D.
+        parts: the claim's numbers, the primary one first.
+        gates: what has to be so for it to be testable.
+        shown: numbers that decide nothing.
     """
 
     claim: str
+    name: str
     section: str
     setting: str
+    grade: str
     statement: str
-    verdict: Word
-    clear: bool
-    effect: float | None
-    interval: tuple[float, float] | None
-    threshold: str | None
-    reason: str
-    replicates: str | None
+    word: Word
     paper: str
     evidence: str
-    checks: tuple[Check, ...]
+    parts: tuple[Part, ...]
+    gates: tuple[Gate, ...]
+    shown: tuple[Part, ...]
+
+    @property
+    def gate(self) -> str | None:
+        """What the closed gate says, if one is closed."""
+        return next((gate.says for gate in self.gates if gate.closed), None)
+
+    @property
+    def missed(self) -> Part | None:
+        """The first part that is not reproduced."""
+        return next((part for part in self.parts if part.word != "reproduced"), None)
+
+    @property
+    def position(self) -> float | None:
+        """The primary number's."""
+        return self.parts[0].position
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON has it: no infinite numbers and no tuples."""
-        return _plain(asdict(self))
+        """As JSON has it, with its gate: no infinite numbers and no tuples."""
+        return _plain(asdict(self) | {"gate": self.gate})
 
 
 def verdicts(section: str | None = None) -> list[Verdict]:
@@ -92,36 +141,36 @@ def verdicts(section: str | None = None) -> list[Verdict]:
     Raises:
         SettingError: ``book/claims.yml`` is not written right, or no claim has this section.
     """
-    claims = load()
-    sections = list(dict.fromkeys(number for claim in claims.values() for number in claim.sections))
+    judged = claims.load()
+    sections = list(dict.fromkeys(number for claim in judged.values() for number in claim.sections))
     if section not in (None, *sections):
         raise SettingError(f"no claim has a section {section!r}; there are {sections}")
     listed = []
     for number in sections if section is None else [section]:
         stored = results.runs(number)
-        judged = {key: claim for key, claim in claims.items() if number in claim.sections}
+        of_section = {key: claim for key, claim in judged.items() if number in claim.sections}
         for name in settings.names():
             if number in settings.describe(name).sections:
                 runs = [run for run in stored if run.facts["setting"] == name]
-                listed += _of_setting(judged, number, name, runs)
-    order = list(claims)
+                listed += _of_setting(of_section, number, name, runs)
+    order = list(judged)
     return sorted(listed, key=lambda verdict: order.index(verdict.claim))
 
 
 def _of_setting(
-    claims: Mapping[str, Claim], section: str, setting: str, runs: Sequence[results.Run]
+    judged: Mapping[str, Claim], section: str, setting: str, runs: Sequence[results.Run]
 ) -> list[Verdict]:
     """One setting's verdicts, from the store where they have been computed: several pages ask."""
 
     def build(folder: Path) -> None:
-        tables = _Tables(runs)
-        made = [_verdict(key, claim, section, setting, tables) for key, claim in claims.items()]
+        tables = _Tables(section, runs)
+        made = [_verdict(key, claim, setting, tables) for key, claim in judged.items()]
         (folder / _STORED).write_text(json.dumps([asdict(verdict) for verdict in made]))
 
     files = sorted(path for run in runs for path in run.folder.glob("*.parquet"))
     key = {
-        "claims": {name: claim.model_dump() for name, claim in claims.items()},
-        "setting": [section, setting],
+        "claims": {name: claim.model_dump() for name, claim in judged.items()},
+        "setting": [section, setting, settings.describe(setting).grade],
         "points": [run.point() for run in runs],
         "tables": [[path.parent.name, path.name, file_checksum(path)] for path in files],
         "code": module_checksum("findings.verdicts"),
@@ -131,66 +180,108 @@ def _of_setting(
 
 
 class _Tables:
-    """The tables of one setting's runs, each read once."""
+    """The tables of one setting's runs of a section, each read once."""
 
-    def __init__(self, runs: Sequence[results.Run]) -> None:
+    def __init__(self, section: str, runs: Sequence[results.Run]) -> None:
+        self.section = section
         self._runs = runs
         self._read: dict[str, pd.DataFrame | None] = {}
 
-    def __call__(self, name: str) -> pd.DataFrame | None:
+    def name(self, one: Measured) -> str:
+        """A number's name, the same as that of the finding on other pages."""
+        sources = [f"{self.section}/{name}" for name in one.tables]
+        return title(one.measure, sources, one.arguments)
+
+    def sample(self, one: Measured) -> Sample | None:
+        """A number of these tables; None where they lack one of its tables."""
+        tables = [table for name in one.tables if (table := self._table(name)) is not None]
+        if len(tables) < len(one.tables):
+            return None
+        with np.errstate(all="ignore"):
+            sample = MEASURES[one.measure](*tables, **one.arguments)
+        return None if math.isnan(sample.effect) else sample
+
+    def _table(self, name: str) -> pd.DataFrame | None:
         """All runs' rows; None where no run has such a table."""
         if name not in self._read:
             self._read[name] = results.joined(self._runs, name)
         return self._read[name]
 
 
-def _verdict(key: str, claim: Claim, section: str, setting: str, stored: _Tables) -> Verdict:
-    measured = [_measured(condition, section, stored) for condition in claim.conditions]
-    checks, replicates = zip(*measured, strict=True)
-    deciding = [check for check in checks if check.threshold is not None]
-    missed = [check for check in deciding if check.holds is False]
-    word: Word
-    if missed:
-        word, clear = "fails", any(check.clear for check in missed)
-    elif any(check.holds is None for check in deciding):
-        word, clear = "not run", False
-    else:
-        word, clear = "holds", all(check.clear for check in deciding)
-    first = checks[0]
+def _verdict(key: str, claim: Claim, setting: str, tables: _Tables) -> Verdict:
+    measured = [_measured(part, tables) for part in claim.parts]
+    known = [judged for _, judged in measured if judged is not None]
+    words = holm(known) if len(known) == len(measured) else []
+    parts = [part for part, _ in measured]
+    if words:
+        parts = [
+            replace(part, word=word, needed=judged.needed if word == "undecided" else None)
+            for part, judged, word in zip(parts, known, words, strict=True)
+        ]
+    gates = [*(_gate(gate, tables) for gate in claim.gates), *map(_ideal_control, parts)]
+    word: Word = together(words) if words else "not run"
+    if word != "not run" and any(gate.closed for gate in gates):
+        word = "not testable"
     return Verdict(
         claim=key,
-        section=section,
+        name=claim.name,
+        section=tables.section,
         setting=setting,
+        grade=settings.describe(setting).grade,
         statement=claim.statement,
-        verdict=word,
-        clear=clear,
-        effect=first.value,
-        interval=first.interval,
-        threshold=first.threshold,
-        reason=first.reason,
-        replicates=replicates[0],
+        word=word,
         paper=claim.paper,
-        evidence=claim.shown(setting),
-        checks=checks,
+        evidence=claim.figure(setting),
+        parts=tuple(parts),
+        gates=tuple(gate for gate in gates if gate.closed is not None or gate.measure),
+        shown=tuple(_shown(one, tables) for one in claim.shown),
     )
 
 
-def _measured(condition: Condition, section: str, stored: _Tables) -> tuple[Check, str | None]:
-    """A condition's check, and what its interval draws from."""
-    sources = [f"{section}/{name}" for name in condition.tables]
-    name = title(condition.measure, sources, condition.arguments)
-    texts = (name, condition.effect, condition.unit, condition.threshold, condition.reason)
-    tables = [table for name in condition.tables if (table := stored(name)) is not None]
-    if len(tables) < len(sources):
-        return Check(*texts), None
-    with np.errstate(all="ignore"):
-        sample = MEASURES[condition.measure](*tables, **condition.arguments)
-    value = sample.effect
-    if math.isnan(value):
-        return Check(*texts), sample.replicates if len(sample.values) else None
-    interval, holds = sample.interval(), condition.holds(value)
-    clear = interval is not None and all(condition.holds(end) == holds for end in interval)
-    return Check(*texts, value, interval, holds, clear), sample.replicates
+def _measured(part: claims.Part, tables: _Tables) -> tuple[Part, Judged | None]:
+    """A part's numbers, and where its deciding number is; None where results are too few."""
+    made = replace(_shown(part, tables), ideal=part.ideal, paper=part.paper or None)
+    sample = tables.sample(part)
+    if isinstance(part.control, Measured):
+        control = tables.sample(part.control)
+        made = replace(made, control=_number(control), control_effect=part.control.effect)
+    else:
+        control = part.control
+        made = replace(made, control=Number(part.control))
+    if sample is None or control is None:
+        return made, None
+    judged = judge(sample, control, part.ideal, part.paper_number)
+    if math.isnan(judged.estimate.value):
+        return made, None
+    made = replace(made, units=judged.estimate.units)
+    if part.ideal is not None or part.paper_number is not None:
+        place, reach = judged.estimate.value, judged.estimate.interval()
+        made = replace(made, position=place, position_interval=reach)
+    return made, judged
+
+
+def _shown(one: claims.Shown, tables: _Tables) -> Part:
+    return Part(tables.name(one), one.effect, one.unit, one.reason, _number(tables.sample(one)))
+
+
+def _number(sample: Sample | None) -> Number:
+    return Number() if sample is None else Number(sample.effect, sample.interval())
+
+
+def _gate(gate: claims.Gate, tables: _Tables) -> Gate:
+    number = _number(tables.sample(gate))
+    closed = None if number.value is None else not gate.is_open(number.value)
+    return Gate(gate.says, tables.name(gate), number, gate.threshold, closed)
+
+
+def _ideal_control(part: Part) -> Gate:
+    """Whether a measured control leaves nothing to tell."""
+    number = part.control or Number()
+    if part.control_effect is None or part.ideal is None or number.value is None:
+        return Gate(IDEAL_CONTROL, "", number, "", None)
+    apart = abs(number.value - part.ideal)
+    says = f"{IDEAL_CONTROL}: {part.control_effect}"
+    return Gate(says, part.measure, number, f"at least {SPAN:g} from the ideal", apart < SPAN)
 
 
 def _plain(value: object) -> Any:

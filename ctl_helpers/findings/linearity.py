@@ -1,0 +1,126 @@
+"""The linearity error ε and lengths, beside the controls of every section that measures linearity.
+
+A control table holds the same comparisons under each label of
+:class:`~ctl_helpers.results.labels.Control`, at one point of the grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from ctl_helpers.findings.finding import measure
+from ctl_helpers.findings.replicates import Replicates, Sample, Values, cube
+from ctl_helpers.results.labels import Control, Metric
+
+HALF = 0.5
+"""The ε at which a mix is half way to being no nearer than one of its parts."""
+
+
+@measure("{:.2f}")
+def epsilon(controls: pd.DataFrame, *, control: str = Control.TASK_VECTORS, at: str) -> Sample:
+    """ε of a control or of task vectors, mean over pairs.
+
+    Args:
+        controls: a control table.
+        control: which of its labels.
+        at: ``"worst"`` for the layer where ε of task vectors is largest, ``"last"`` for the last
+            layer, or ``"mean"`` over layers.
+    """
+    return _beside(controls, Metric.EPSILON, control, at)
+
+
+@measure("{:.2f}")
+def length_spread(
+    controls: pd.DataFrame, *, control: str = Control.TASK_VECTORS, at: str
+) -> Sample:
+    """Root mean square over samples of ``coef − 1``, mean over pairs; arguments of :func:`epsilon`.
+
+    From a table's mean m and standard deviation s of n samples: ``√((m − 1)² + s²(n − 1)/n)``.
+    """
+    rows = controls[controls["metric"] == Metric.COEF]
+    spread = rows["std"].fillna(0) ** 2 * (rows["n"] - 1) / rows["n"]
+    squared = (rows["mean"] - 1) ** 2 + spread
+    return _beside(rows.assign(mean=np.sqrt(squared)), Metric.COEF, control, at)
+
+
+@measure("{:.2f}")
+def special_ratio(controls: pd.DataFrame) -> Sample:
+    """ε of task vectors over ε of random vectors of equal effect, means over pairs and layers."""
+    values, rows = _values(controls, Metric.EPSILON, [Control.TASK_VECTORS, Control.RANDOM])
+
+    def ratio(pairs: Values) -> float:
+        own, random = np.nanmean(pairs, axis=(0, 2))
+        return float(own / random)
+
+    return Sample(values, rows, _unit(controls)[1], ratio)
+
+
+@measure("{:.2f}")
+def half_linear(table: pd.DataFrame) -> Sample:
+    """The λ at which ε reaches ½ at the worst block, on a line through log λ and log ε.
+
+    The largest λ of the grid where ε stays under ½ up to it.
+    """
+    rows = table[table["metric"] == Metric.EPSILON]
+    keys, unit = _unit(table)
+    values, replicates = cube(rows, keys, layer=None, lam=None)
+    grid = np.log(sorted(rows["lam"].unique()))
+
+    def crossing(pairs: Values) -> float:
+        worst = np.log(np.nanmean(pairs, axis=0).max(axis=0))
+        over = np.flatnonzero(worst >= np.log(HALF))
+        if not len(over) or over[0] == 0:
+            return float(np.exp(grid[0 if len(over) else -1]))
+        before, after = over[0] - 1, over[0]
+        part = (np.log(HALF) - worst[before]) / (worst[after] - worst[before])
+        return float(np.exp(grid[before] + part * (grid[after] - grid[before])))
+
+    return Sample(values, replicates, unit, crossing)
+
+
+@measure("{:.2f}")
+def displaced(displacement: pd.DataFrame) -> Sample:
+    """How far random vectors move features, task vectors being 1, where it is farthest from 1."""
+    values, rows = cube(displacement, ["i"], "moved", layer=None)
+
+    def farthest(vectors: Values) -> float:
+        means = np.nanmean(vectors, axis=0)
+        return float(means[np.nanargmax(abs(means - 1))])
+
+    return Sample(values, rows, "networks", farthest)
+
+
+def _beside(table: pd.DataFrame, metric: Metric, control: str, at: str) -> Sample:
+    values, rows = _values(table, metric, [Control.TASK_VECTORS, Control(control)])
+    place: dict[str, Callable[[Values], int]] = {
+        "worst": lambda own: int(np.nanargmax(own)),
+        "last": lambda own: len(own) - 1,
+    }
+
+    def number(pairs: Values) -> float:
+        own, asked = np.nanmean(pairs, axis=0)
+        if np.isnan(own).all():
+            return float("nan")
+        return float(np.nanmean(asked) if at == "mean" else asked[place[at](own)])
+
+    return Sample(values, rows, _unit(table)[1], number)
+
+
+def _values(
+    table: pd.DataFrame, metric: Metric, controls: list[Control]
+) -> tuple[Values, Replicates]:
+    """Shape (pairs, controls, layers), layers in the table's order."""
+    rows = table[table["metric"] == metric]
+    layers = list(dict.fromkeys(rows["layer"]))
+    return cube(rows, _unit(table)[0], control=controls, layer=layers)
+
+
+def _unit(table: pd.DataFrame) -> tuple[list[str], str]:
+    """The columns that name a comparison's networks, and what these are."""
+    names = [name for name in ("i", "j") if name in table]
+    if names:
+        return names, "networks"
+    return (["models"], "networks") if table["models"].nunique() > 1 else ([], "seeds")
