@@ -55,8 +55,8 @@ def test_measures_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_cube_averages_what_is_no_axis_and_marks_what_is_missing(table: pd.DataFrame) -> None:
-    values, seeds = cube(table, ["setting"], "y", x=[1.0, 0.0])
-    assert seeds == [0, 0, 1]
+    values, rows = cube(table, ["setting"], "y", x=[1.0, 0.0])
+    assert (rows.seeds, rows.members) == ([0, 0, 1], [("a",), ("b",), ("a",)])
     np.testing.assert_equal(values, [[np.nan, 1], [8, 4], [np.nan, 2]])
     assert rank(np.array([1.0, 2, 2, np.nan]), np.array([3.0, 1, 1, 5])) == -1
 
@@ -83,4 +83,4 @@ def test_a_table_may_repeat_its_index(table: pd.DataFrame) -> None:
 
     joined = pd.concat([table, table.assign(setting="c")])
     found = Measure(doubled, "{:g}".format).by_setting(joined)
-    assert {name: one.value for name, one in found.items()} == {"a": 3, "b": 8, "c": 14 / 3}
+    assert {name: one.value for name, one in found.items()} == {"a": 3, "b": 8, "c": 4.5}

@@ -50,7 +50,7 @@ def test_needed_draws_are_those_whose_interval_ends_at_the_border() -> None:
 
 
 def pairs(generator: np.random.Generator, seeds: int, networks: int, spreads) -> Sample:
-    """Pairs of networks of several seeds: a seed's effect, its networks', and noise of each pair."""
+    """Pairs of networks: a seed's effect, two networks', and noise of the pair."""
     of_seed, of_network, of_pair = spreads
     values, replicates, members = [], [], []
     for seed in range(seeds):
