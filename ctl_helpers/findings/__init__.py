@@ -1,5 +1,6 @@
 """Each number of the book once, with what it is drawn from.
 
+- ``gates``: whether a claim can be tested at all.
 - ``linearity``: ε and lengths beside the controls of every section.
 - ``spawning``: Section 3.
 - ``cross_task``, ``transitivity``: Section 4.1.

@@ -17,6 +17,7 @@ from ctl_helpers.findings import (  # noqa: F401
     curvature,
     editing,
     factors,
+    gates,
     linearity,
     paradigms,
     spawning,
@@ -139,6 +140,7 @@ class Claim(Checked):
     Attributes:
         name: what a person calls it.
         section: whose results it is judged by, or several with tables of the same names.
+        tables_of: section → table → what that section calls it.
         statement: the claim, in a sentence of ours.
         paper: what the paper says or shows of it.
         evidence: page and anchor of the figure.
@@ -150,6 +152,7 @@ class Claim(Checked):
 
     name: Text
     section: Text | Names
+    tables_of: dict[str, dict[str, str]] = Field(default_factory=dict)
     statement: Text
     paper: Text
     evidence: Link

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from ctl_helpers.findings.finding import measure
-from ctl_helpers.findings.replicates import Replicates, Sample, Values, cube
-from ctl_helpers.results.labels import Control, Metric
+from ctl_helpers.findings.replicates import Replicates, Sample, Values, cube, largest_mean
+from ctl_helpers.results.labels import Control, Metric, Weights
 
 HALF = 0.5
 """The ε at which a mix is half way to being no nearer than one of its parts."""
@@ -82,15 +82,24 @@ def half_linear(table: pd.DataFrame) -> Sample:
 
 
 @measure("{:.2f}")
-def displaced(displacement: pd.DataFrame) -> Sample:
-    """How far random vectors move features, task vectors being 1, where it is farthest from 1."""
+def epsilon_growth(many: pd.DataFrame) -> Sample:
+    """Doublings of ε from mixes of fewest networks to the mix of most, equal weights.
+
+    Means over draws and layers before the ratio. There is one mix of most, so seeds are drawn.
+    """
+    rows = many[(many["metric"] == Metric.EPSILON) & (many["weights"] == Weights.EQUAL)]
+    values, replicates = cube(rows, [], k=[rows["k"].min(), rows["k"].max()])
+    return Sample(values, replicates, "seeds", lambda k: float(np.log2(k[0, 1] / k[0, 0])))
+
+
+@measure("{:.2f}")
+def displacement_off(displacement: pd.DataFrame) -> Sample:
+    """How far random vectors are from moving features as far as task vectors do, 1 being as far.
+
+    The mean over vectors of ``|moved − 1|`` at the layer where it is largest.
+    """
     values, rows = cube(displacement, ["i"], "moved", layer=None)
-
-    def farthest(vectors: Values) -> float:
-        means = np.nanmean(vectors, axis=0)
-        return float(means[np.nanargmax(abs(means - 1))])
-
-    return Sample(values, rows, "networks", farthest)
+    return Sample(abs(values - 1), rows, "networks", largest_mean)
 
 
 def _beside(table: pd.DataFrame, metric: Metric, control: str, at: str) -> Sample:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -164,7 +165,10 @@ def _of_setting(
 
     def build(folder: Path) -> None:
         tables = _Tables(section, runs)
-        made = [_verdict(key, claim, setting, tables) for key, claim in judged.items()]
+        made = [
+            _verdict(key, claim, setting, tables.of(claim.tables_of.get(section, {})))
+            for key, claim in judged.items()
+        ]
         (folder / _STORED).write_text(json.dumps([asdict(verdict) for verdict in made]))
 
     files = sorted(path for run in runs for path in run.folder.glob("*.parquet"))
@@ -186,10 +190,17 @@ class _Tables:
         self.section = section
         self._runs = runs
         self._read: dict[str, pd.DataFrame | None] = {}
+        self._names: Mapping[str, str] = {}
+
+    def of(self, names: Mapping[str, str]) -> _Tables:
+        """The same for a claim that calls some of the tables otherwise."""
+        other = copy(self)
+        other._names = names
+        return other
 
     def name(self, one: Measured) -> str:
         """A number's name, the same as that of the finding on other pages."""
-        sources = [f"{self.section}/{name}" for name in one.tables]
+        sources = [f"{self.section}/{self._names.get(name, name)}" for name in one.tables]
         return title(one.measure, sources, one.arguments)
 
     def sample(self, one: Measured) -> Sample | None:
@@ -203,6 +214,7 @@ class _Tables:
 
     def _table(self, name: str) -> pd.DataFrame | None:
         """All runs' rows; None where no run has such a table."""
+        name = self._names.get(name, name)
         if name not in self._read:
             self._read[name] = results.joined(self._runs, name)
         return self._read[name]
