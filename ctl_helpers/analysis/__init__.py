@@ -7,6 +7,8 @@
 - ``batchnorm``: running statistics, recomputed on data.
 - ``editing``: what networks with added and subtracted task vectors can do; the choice of λ.
 - ``stitching``: what the features of such networks know.
-- ``task_arithmetic``: scores of edited networks by role, the λ they allow, shuffled vectors.
+- ``task_arithmetic``: scores of edited networks by role, and the λ they allow.
+- ``controls``: comparisons of random vectors, of networks pretrained apart, of other samples.
+- ``displacement``: how far features move with weights, and which weights they hang on.
 - ``regression``: least squares with intervals.
 """
