@@ -199,11 +199,19 @@ def test_bad_input_gets_one_sentence(call, sentence) -> None:
 def test_averages_grow_one_model_at_a_time_in_each_draw() -> None:
     found = ctl.growing("abcd", draws=2, seed=0)
     seen = [(each.params["draw"], each.params["k"], each.params["weights"]) for each in found]
-    kinds = ("equal", "unequal")
-    assert seen == [(draw, k, kind) for draw in (0, 1) for k in (2, 3, 4) for kind in kinds]
+    sizes, kinds = ((0, 2), (0, 3), (0, 4), (1, 2), (1, 3)), ("equal", "unequal")
+    assert seen == [(draw, k, kind) for draw, k in sizes for kind in kinds]
     for first, second in zip(found[0:4:2], found[2:6:2], strict=True):
         assert set(first.left) < set(second.left)
     assert all(each.tasks is None for each in found)
     again, other = ctl.growing("abcd", 2, 0), ctl.growing("abcd", 2, 1)
     assert [each.left for each in again] == [each.left for each in found]
     assert [each.left for each in other] != [each.left for each in found]
+
+
+def test_no_set_of_models_is_drawn_twice() -> None:
+    found = ctl.growing("abcd", draws=9, seed=2)
+    drawn = [(each.params["weights"], frozenset(each.left)) for each in found]
+    assert len(drawn) == len(set(drawn)) == 2 * (6 + 4 + 1)  # all that there are
+    triples = [each for each in ctl.growing("abcde", draws=5, seed=0) if each.params["k"] == 4]
+    assert len(triples) == 2 * 5

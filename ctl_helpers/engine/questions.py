@@ -7,13 +7,16 @@ Each function gives :class:`~ctl_helpers.Comparison` objects for
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 
 from ctl_helpers.engine.linearity import Comparison
 from ctl_helpers.engine.mix import Mix, distinct, mix_key
+
+_ORDERS = 50
+"""Of so many drawn orders the one is taken that has the fewest sets a second time."""
 
 
 def edit(pretrained: str, coefficients: Mapping[str, float]) -> dict[str, float]:
@@ -81,17 +84,28 @@ def growing(names: Sequence[str], draws: int, seed: int) -> list[Comparison]:
         seed: of orders and weights.
 
     Returns:
-        :func:`averaging` of 2, 3, … models, each twice per draw, with ``draw`` among the params.
+        :func:`averaging` of 2, 3, … models, each twice per draw, with ``draw`` among the params. No
+        set of models comes twice: that of all is the first draw's alone.
     """
     generator = np.random.default_rng(seed)
     comparisons: list[Comparison] = []
+    taken: set[frozenset[str]] = set()
     for draw in range(draws):
-        order = generator.permutation(list(names)).tolist()
-        for k in range(2, len(names) + 1):
+        orders = [generator.permutation(list(names)).tolist() for _ in range(_ORDERS)]
+        sets = max((_distinct_sets(order, taken) for order in orders), key=len)
+        taken.update(map(frozenset, sets))
+        for members in sets:
+            k = len(members)
             for alphas in (np.full(k, 1 / k), generator.dirichlet(np.ones(k))):
-                mix = dict(zip(order[:k], map(float, alphas), strict=True))
+                mix = dict(zip(members, map(float, alphas), strict=True))
                 comparisons += averaging(names, [mix], params={"draw": draw})
     return comparisons
+
+
+def _distinct_sets(order: Sequence[str], taken: Collection[frozenset[str]]) -> list[Sequence[str]]:
+    """The first 2, 3, … of some models, but for sets that are taken."""
+    sets = (order[:k] for k in range(2, len(order) + 1))
+    return [members for members in sets if frozenset(members) not in taken]
 
 
 def _average(members: Sequence[str] | Mix, names: Sequence[str]) -> dict[str, float]:

@@ -49,20 +49,12 @@ class Role(Label):
     SECOND = "D_j"
 
 
-class PairControl(Label):
-    """Section 4.1: what two networks have in common; the first is what the paper has."""
+class Control(Label):
+    """What is compared; the first is what the paper has, the others are null controls."""
 
-    SHARED = "shared pretraining"
+    TASK_VECTORS = "task vectors"
     APART = "pretrained apart"
-    OTHER_SAMPLES = "other samples"
-
-
-class VectorControl(Label):
-    """Section 4.3: what is added; the first is what the paper has."""
-
-    VECTORS = "task vectors"
-    SHUFFLED = "shuffled vectors"
-    STRETCHED = "shuffled vectors, stretched"
+    RANDOM = "random vectors"
     OTHER_SAMPLES = "other samples"
 
 

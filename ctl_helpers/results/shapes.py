@@ -62,8 +62,14 @@ BY_LAMBDA = [*PAIR, LAM, *COMPARED]
 TERMS = _numbers("", "curvature", "squared_distance", "product")
 TERMS += [Column(f"{term.name}_parameters") for term in TERMS]
 MANY = [K, MODELS, *DRAW, *COMPARED]
+CONTROL = _of("control", labels.Control)
+DISPLACEMENT = [*_labels("i", "layer"), Column("moved", unit="times")]
+"""How far random vectors move features, over how far the task vectors do."""
 
 _ADDED = [*SCORE, SPLIT, SHARE, CHOSEN]
+_THEOREM = [K, Column("models", "label"), ALPHA, _of("scheme", labels.Scheme), *COMPARED]
+_WITH_STATISTICS = [*ALONG, _of("statistics", labels.Statistics)]
+_AVERAGING = [K, MODELS, _of("weights", labels.Weights), *COMPARED]
 _EDITS = {
     "addition": [*_ADDED, LAM],
     "negation": [SPLIT, FIRST, LAM, ROLE, ACCURACY, CHOSEN],
@@ -71,8 +77,11 @@ _EDITS = {
     "eq2_length": [*PAIR, LAM, *BIN],
     "eq3": [FIRST, LAM, *COMPARED],
     "eq3_length": [FIRST, LAM, *BIN],
-    "controls": [*BY_LAMBDA, _of("control", labels.VectorControl), Column("stretch", unit="times")],
-    "theorem": [K, Column("models", "label"), ALPHA, _of("scheme", labels.Scheme), *COMPARED],
+    "eq2_controls": [*BY_LAMBDA, CONTROL],
+    "eq3_controls": [FIRST, LAM, *COMPARED, CONTROL],
+    "theorem": _THEOREM,
+    "theorem_controls": [*_THEOREM, CONTROL],
+    "displacement": DISPLACEMENT,
 }
 
 TABLES: dict[str, dict[str, list[Column]]] = {
@@ -90,7 +99,8 @@ TABLES: dict[str, dict[str, list[Column]]] = {
         "barriers": BARRIER,
         "direction": ALONG,
         "length": [*PAIR, ALPHA, *BIN],
-        "controls": [*ALONG, _of("control", labels.PairControl)],
+        "controls": [*ALONG, CONTROL],
+        "displacement": DISPLACEMENT,
         "common": [*_labels("network", "task"), SHARE],
         "triples": [
             *PAIR,
@@ -105,17 +115,23 @@ TABLES: dict[str, dict[str, list[Column]]] = {
         ],
     },
     "4.1.batchnorm": {
-        "features": [*ALONG, _of("statistics", labels.Statistics)],
+        "features": _WITH_STATISTICS,
+        "controls": [*_WITH_STATISTICS, CONTROL],
+        "displacement": DISPLACEMENT,
         "accuracy": [_of("statistics", labels.Statistics), *SCORE, *GAPPED_PAIR],
     },
     "4.2": {
         "accuracy": NETWORK_SCORE,
         "ensembles": [Column("models", "label"), *_numbers("share", "averaged", "ensemble")],
-        "averaging": [K, MODELS, _of("weights", labels.Weights), *COMPARED],
+        "averaging": _AVERAGING,
+        "controls": [*_AVERAGING, CONTROL],
+        "displacement": DISPLACEMENT,
     },
     "4.2.many": {
         "accuracy": NETWORK_SCORE,
         "many": MANY,
+        "controls": [*MANY, CONTROL],
+        "displacement": DISPLACEMENT,
         "spread": [K, *DRAW, *MEANS, Column("spread", unit="squared length")],
     },
     "4.3": {
@@ -174,6 +190,8 @@ TABLES: dict[str, dict[str, list[Column]]] = {
         "addition": [_of("model", labels.Expansion), SPLIT, LAM, *SCORE, CHOSEN],
         "taylor": [*_labels("i", "layer"), *STATISTICS],
         "ctl": ALONG,
+        "controls": [*ALONG, CONTROL],
+        "displacement": DISPLACEMENT,
     },
     "linear": {
         "search": [PARADIGM, Column("rate"), *NETWORK_SCORE, CHOSEN],
@@ -194,6 +212,8 @@ TABLES: dict[str, dict[str, list[Column]]] = {
             Column("moved", unit="length of embeddings"),
         ],
         "linear": [PARADIGM, *BY_LAMBDA],
+        "controls": [PARADIGM, *BY_LAMBDA, CONTROL],
+        "displacement": DISPLACEMENT,
         "cost": [
             PARADIGM,
             Column("repetition", "integer"),
