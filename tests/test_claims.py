@@ -67,17 +67,16 @@ def controls(apart: float, other: float, coef: float) -> pd.DataFrame:
 
     A quarter of the pairs are four times as far; when pretrained apart, coef is smaller by 0.1.
     """
-    distances = {"shared pretraining": 0.01, "pretrained apart": apart, "other samples": other}
-    labels = [
-        {"i": i, "j": j + ("′" if kind == "pretrained apart" else ""), "control": kind}
-        for kind in distances
-        for i, j in PAIRS
-    ]
+    distances = {
+        "task vectors": 0.01, "pretrained apart": apart, "random vectors": 0.01,
+        "other samples": other,
+    }  # fmt: skip
+    labels = [{"i": i, "j": j, "control": kind} for kind in distances for i, j in PAIRS]
     return linearity(
         labels,
         distance=lambda row: distances[row.control] * far(row),
-        coef=lambda row: {"shared pretraining": 1.0, "other samples": coef}.get(
-            row.control, coef - 0.1
+        coef=lambda row: {"pretrained apart": coef - 0.1, "other samples": coef}.get(
+            row.control, 1.0
         ),
     )
 

@@ -23,7 +23,7 @@ from ctl_helpers.figures import (
 from ctl_helpers.figures.drawing import Figure
 from ctl_helpers.figures.frame import PANEL
 from ctl_helpers.findings import words
-from ctl_helpers.results.labels import PairControl
+from ctl_helpers.results.labels import Control
 
 PANELS = {"one": "Setting one", "two": "Setting two"}
 ONE = {"one": "Setting one"}
@@ -128,7 +128,7 @@ def test_paths_controls_and_triples_are_drawn(net, around, inputs, measured) -> 
     barriers = everywhere(ctl.barriers(curves))
     curves = everywhere(curves.assign(role="D_i"))
     table = measured.table()
-    kinds = pd.concat([table.assign(control=kind) for kind in PairControl])
+    kinds = pd.concat([table.assign(control=kind) for kind in Control])
     triples = ctl.triples(table).assign(group="near")
     drawn = [
         paths.paths(curves, barriers, PANELS),
@@ -136,7 +136,7 @@ def test_paths_controls_and_triples_are_drawn(net, around, inputs, measured) -> 
         linearity.transitivity(everywhere(triples), PANELS),
     ]
     points = [sum(len(trace.y) for trace in figure.data) for figure in drawn]
-    assert points == [2 * 2 * 3, 2 * 3 * 2 * 2, 2 * (2 + 2 * 3)]
+    assert points == [2 * 2 * 3, 2 * 4 * 2 * 2, 2 * (2 + 2 * 3)]
     assert all(map(title, drawn))
 
 

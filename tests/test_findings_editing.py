@@ -102,12 +102,12 @@ NETWORKS = scored(
     majority=[0.2, 0.5, 0.5],
 )  # fmt: skip
 CONTROLS = pd.concat(
-    edits(PAIRS, distance, 0.3, 1).assign(control=kind, stretch=stretch)
-    for kind, distance, stretch in (
-        ("task vectors", 0.01, 1.0),
-        ("shuffled vectors", 0.002, 1.0),
-        ("shuffled vectors, stretched", 0.03, 7.0),
-        ("other samples", 0.2, 1.0),
+    edits(PAIRS, distance, 0.3, 1).replace({"metric": {"distance": "epsilon"}}).assign(control=kind)
+    for kind, distance in (
+        ("task vectors", 0.01),
+        ("pretrained apart", 0.1),
+        ("random vectors", 0.03),
+        ("other samples", 0.2),
     )
 )
 NEAREST = scored(
@@ -133,10 +133,9 @@ KNOWN: list[tuple[Measure, dict[str, object], pd.DataFrame, float]] = [
     (editing.edit_drawn_length, {"last": None, "lam": 0.4}, HISTOGRAM, 1.1),
     (editing.edit_mean, {"metric": "distance"}, EVEN, 0.02),
     (editing.edit_mean, {"metric": "distance", "lam": 0.8, "layer": "last"}, EVEN, 0.27),
-    (editing.edit_mean_length, {"control": "shuffled vectors"}, CONTROLS, 1.05),
+    (editing.edit_mean_length, {"control": "random vectors"}, CONTROLS, 1.05),
     (editing.edit_growth, {"step": -1}, EVEN, 9),
     (editing.edit_excess, {}, EVEN, np.sqrt(0.01 / 0.09 * 0.27 / 2.7**2)),
-    (editing.control_stretch, {}, CONTROLS, 7),
     (editing.control_ratio, {}, CONTROLS, 3),
     (stitching.network_accuracy, {"of": "start"}, NETWORKS, 0.4),
     (stitching.network_accuracy, {"of": "own"}, NETWORKS, 0.9),

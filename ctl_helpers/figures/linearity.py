@@ -111,7 +111,7 @@ def controls(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """Distance and length by layer beside those of null controls, which should be far off.
 
     Args:
-        table: :func:`ctl_helpers.compare` with ``control``, the real comparison first.
+        table: :func:`ctl_helpers.compare` with ``control``, task vectors first.
     """
     farther = times_farther.by_setting(table)
     return contrast(
@@ -122,7 +122,7 @@ def controls(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         f"{by_panel(panels, farther)} as far from linear as networks with shared pretraining, in "
         "the median over pairs",
         "By layer, one minus cosine above on a log scale and the length coefficient below: for "
-        "networks with shared pretraining, networks pretrained apart, and permuted samples.",
+        "task vectors, networks pretrained apart, random vectors, and permuted samples.",
         findings=quoted(farther.values()),
     )
 

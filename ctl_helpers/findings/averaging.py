@@ -20,7 +20,6 @@ from ctl_helpers.findings.replicates import (
     median,
     middle,
     rows_of,
-    whole,
 )
 from ctl_helpers.findings.words import plain, times
 from ctl_helpers.results.labels import Metric, Weights
@@ -141,7 +140,7 @@ def growth(many: pd.DataFrame) -> Sample:
     """Equal weights: the distance at the largest k over that at the smallest, mean over layers."""
     rows = many[(many["weights"] == Weights.EQUAL) & (many["metric"] == Metric.DISTANCE)]
     values, seeds = cube(rows, ["draw"], k=None)
-    return whole(values, seeds, "draws", lambda rows: ends(np.mean(rows, axis=0)))
+    return Sample(values, seeds, "draws", lambda rows: ends(np.nanmean(rows, axis=0)))
 
 
 @measure(plain)
@@ -176,7 +175,7 @@ def mix_length(spread: pd.DataFrame, *, at: str) -> Sample:
 def spread_growth(spread: pd.DataFrame) -> Sample:
     """Equal weights: the weights' spread at the largest k over that at the smallest."""
     values, seeds = cube(spread[spread["weights"] == Weights.EQUAL], ["draw"], "spread", k=None)
-    return whole(values, seeds, "draws", lambda rows: ends(np.mean(rows, axis=0)))
+    return Sample(values, seeds, "draws", lambda rows: ends(np.nanmean(rows, axis=0)))
 
 
 @measure("{:.0%}")

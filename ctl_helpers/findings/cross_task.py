@@ -19,7 +19,7 @@ from ctl_helpers.findings.replicates import (
     middle,
 )
 from ctl_helpers.findings.words import plain, times
-from ctl_helpers.results.labels import Metric, PairControl
+from ctl_helpers.results.labels import Control, Metric
 
 NO_BUMP = 0.05
 """Nats that a loss may get over the chord of its ends without a bump to speak of."""
@@ -193,7 +193,8 @@ def times_farther(
 
     Args:
         controls: comparisons told apart by a column ``control``.
-        control: its label, or ``"nearer"`` for the smaller of all controls' numbers.
+        control: its label, or ``"nearer"`` for the smaller of the numbers of networks pretrained
+            apart and of other samples.
         layer: the output if None.
     """
     values, seeds = _controlled(controls, Metric.DISTANCE, layer)
@@ -203,9 +204,12 @@ def times_farther(
 
 @measure("{:.2f}")
 def length_drop(controls: pd.DataFrame) -> Sample:
-    """At the output: the real coef less a control's, median over pairs; the smaller one."""
+    """At the output: the real coef less a control's, median over pairs; the smaller fall.
+
+    The controls are networks pretrained apart and other samples.
+    """
     values, seeds = _controlled(controls, Metric.COEF)
-    return Sample(values[:, :1] - values[:, 1:], seeds, "pairs", _smallest_median)
+    return Sample(values[:, :1] - values[:, _places("nearer")], seeds, "pairs", _smallest_median)
 
 
 @measure("{:.2f}")
@@ -238,15 +242,14 @@ def _controlled(
     """A metric at a layer, shape (pairs, controls), the real comparison first."""
     rows = controls[controls["layer"] == (layer or controls["layer"].iloc[-1])]
     rows = rows[rows["metric"] == metric]
-    # A network pretrained apart bears its twin's name with a prime.
-    rows = rows.assign(j=rows["j"].str.removesuffix("′"))
-    return cube(rows, ["i", "j"], control=list(PairControl))
+    return cube(rows, ["i", "j"], control=list(Control))
 
 
 def _places(control: str) -> list[int]:
-    """Where :func:`_controlled` has a control, or all of them."""
-    kinds = list(PairControl)
-    return [1, 2] if control == "nearer" else [kinds.index(PairControl(control))]
+    """Where :func:`_controlled` has a control, or those that should be far from linear."""
+    kinds = list(Control)
+    far = [Control.APART, Control.OTHER_SAMPLES]
+    return [kinds.index(kind) for kind in (far if control == "nearer" else [Control(control)])]
 
 
 def _smallest_median(rows: Values) -> float:

@@ -23,7 +23,7 @@ from ctl_helpers.findings.replicates import (
     whole,
 )
 from ctl_helpers.findings.words import FLOOR, plain
-from ctl_helpers.results.labels import PAPER_LAMBDA, Metric, Scheme, VectorControl
+from ctl_helpers.results.labels import PAPER_LAMBDA, Control, Metric, Scheme
 
 _METRICS = [Metric.BASELINE, Metric.DISTANCE]
 
@@ -137,19 +137,11 @@ def edit_excess(table: pd.DataFrame) -> Sample:
     return _edits(table, values, seeds, excess)
 
 
-@measure("{:.0f} times")
-def control_stretch(controls: pd.DataFrame) -> Sample:
-    """How long shuffled task vectors have to be to move the features as far."""
-    rows = controls[controls["control"] == VectorControl.STRETCHED]
-    seeds = rows.groupby("seed")["stretch"].mean()
-    return Sample(seeds.to_numpy(float), seeds.index.tolist(), "seeds", np.mean)
-
-
 @measure("{:.1f} times")
 def control_ratio(controls: pd.DataFrame) -> Sample:
-    """Mean distance of stretched shuffled vectors over that of task vectors."""
-    rows = controls[controls["metric"] == Metric.DISTANCE]
-    kinds = [VectorControl.STRETCHED, VectorControl.VECTORS]
+    """Mean ε of random vectors that move the features as far over that of task vectors."""
+    rows = controls[controls["metric"] == Metric.EPSILON]
+    kinds = [Control.RANDOM, Control.TASK_VECTORS]
     values, seeds = cube(rows, _unit(rows), control=kinds)
     return whole(values, seeds, "pairs", lambda rows: float(np.divide(*rows.mean(axis=0))))
 

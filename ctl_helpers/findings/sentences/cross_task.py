@@ -31,7 +31,7 @@ from ctl_helpers.findings.transitivity import (
     worst_ratio,
 )
 from ctl_helpers.findings.words import by_panel, plain, quote, said
-from ctl_helpers.results.labels import PairControl
+from ctl_helpers.results.labels import Control
 
 Panels = Mapping[str, str]
 
@@ -132,7 +132,7 @@ def lengths(direction: pd.DataFrame, panels: Panels, *, blocks: bool = False) ->
 
 def what_controls_show(direction: pd.DataFrame, controls: pd.DataFrame, panels: Panels) -> str:
     """That networks pretrained apart are under their baseline, too, and what gives them away."""
-    apart = said(panels, times_nearer, controls, control=PairControl.APART)
+    apart = said(panels, times_nearer, controls, control=Control.APART)
     return (
         "They do break it, and they show which evidence to trust. **Being far under the baseline "
         "is not enough**: networks pretrained apart, too, have distances under their baseline, by "
@@ -145,26 +145,26 @@ def what_controls_show(direction: pd.DataFrame, controls: pd.DataFrame, panels: 
 
 
 def at_the_output(controls: pd.DataFrame, panels: Panels) -> str:
-    """How far both controls are from linear at the output, and how long."""
+    """How far controls are from linear at the output, and how long."""
     apart, other = (
         said(panels, times_farther, controls, control=control)
-        for control in (PairControl.APART, PairControl.OTHER_SAMPLES)
+        for control in (Control.APART, Control.OTHER_SAMPLES)
     )
-    long, short, other_length = (
-        said(panels, control_length, controls, control=control) for control in PairControl
+    long, short, random_length, other_length = (
+        said(panels, control_length, controls, control=control) for control in Control
     )
     return (
         f"At the output, networks pretrained apart are {apart} as far from linear as those with "
         f"shared pretraining, and the features of other samples {other} (medians over pairs); the "
-        f"lengths are {long} with shared pretraining, {short} when pretrained apart and "
-        f"{other_length} for other samples. The claim [null](claims.md) is judged there, as was "
-        "fixed beforehand."
+        f"lengths are {long} with shared pretraining, {short} when pretrained apart, "
+        f"{random_length} for random vectors and {other_length} for other samples. The claim "
+        "[null](claims.md) is judged there, as was fixed beforehand."
     )
 
 
 def common_part(common: pd.DataFrame, controls: pd.DataFrame, panels: Panels) -> str:
     """How much of the logits is common to all samples, and what the last block tells apart."""
-    kind = {"control": PairControl.OTHER_SAMPLES, "layer": _LAST_BLOCK}
+    kind = {"control": Control.OTHER_SAMPLES, "layer": _LAST_BLOCK}
     return (
         f"The mean over a task's images makes {said(panels, common_logits, common)} of the logits' "
         "squared length. Looked at afterwards, the last block tells the control apart where the "
@@ -219,7 +219,7 @@ def summary(
     panels: Panels,
 ) -> str:
     """What was seen of loss, features and transitivity, an item each."""
-    apart = said(panels, control_length, controls, control=PairControl.APART)
+    apart = said(panels, control_length, controls, control=Control.APART)
     return (
         f"- Loss: {said(panels, lines_without_bump, barriers)} of all lines stay within "
         f"{NO_BUMP:g} nats of the chord between their ends or below it. Over its better end the "

@@ -8,7 +8,6 @@ import pandas as pd
 
 from ctl_helpers.findings.editing import (
     control_ratio,
-    control_stretch,
     edit_extreme_length,
     edit_mean,
     edit_mean_length,
@@ -38,12 +37,12 @@ from ctl_helpers.findings.words import by_panel, mark, plain, said
 from ctl_helpers.results.labels import (
     PAPER_LAMBDA,
     AddedModel,
+    Control,
     Metric,
     Pooling,
     Role,
     Scheme,
     Split,
-    VectorControl,
 )
 
 Panels = Mapping[str, str]
@@ -124,24 +123,15 @@ def reached(eq2: pd.DataFrame, panels: Panels) -> str:
 
 
 def control(controls: pd.DataFrame, panels: Panels, *, samples: str = "images") -> str:
-    """Shuffled task vectors and other samples, beside task vectors."""
-    distance = {
-        kind: said(panels, edit_mean, controls, metric=Metric.DISTANCE, control=kind)
-        for kind in VectorControl
-    }
-    real, short = (
-        said(panels, edit_mean, controls, metric=Metric.BASELINE, control=kind)
-        for kind in (VectorControl.VECTORS, VectorControl.SHUFFLED)
+    """The linearity error of task vectors beside those of null controls."""
+    own, apart, random, other = (
+        said(panels, edit_mean, controls, metric=Metric.EPSILON, control=kind) for kind in Control
     )
     return (
-        f"At λ = {PAPER_LAMBDA:g} the distance of Equation 2 is "
-        f"{distance[VectorControl.VECTORS]} for task vectors (mean over pairs and blocks), with a "
-        f"baseline of {real}. Shuffled vectors of the same length have a baseline of {short} "
-        "only. They need "
-        f"{said(panels, control_stretch, controls)} the length to move the features as far, and "
-        f"then the distance is {distance[VectorControl.STRETCHED]}: "
-        f"{said(panels, control_ratio, controls)} that of task vectors. Features of other "
-        f"{samples} are {distance[VectorControl.OTHER_SAMPLES]} apart."
+        f"At λ = {PAPER_LAMBDA:g} the error ε of Equation 2 is {own} for task vectors (mean over "
+        "pairs and blocks). For random vectors that move the features as far it is "
+        f"{random}, {said(panels, control_ratio, controls)} that; for task vectors of networks "
+        f"pretrained apart {apart}, and for features of other {samples} {other}."
     )
 
 
