@@ -33,6 +33,29 @@ def test_without_any_share_the_loss_decides() -> None:
     assert both.loc[both["chosen"], "lam"].unique().tolist() == [0.4]
 
 
+def test_shares_divide_by_accuracies_of_their_own_split() -> None:
+    """Networks are right on all test examples and on half of the held-out ones."""
+    right = {"held-out": 0.5, "test": 1.0}
+
+    def score(asked: Sequence[ctl.Evaluation], streams: dict[str, float]) -> pd.DataFrame:
+        return pd.DataFrame(
+            {**one.params, "task": task, "loss": 0.0, "accuracy": weight * streams["right"]}
+            for one in asked
+            for task in one.tasks
+            for weight in [one.mix.get(task, 0.0)]
+        )
+
+    streams = {split: {"right": accuracy} for split, accuracy in right.items()}
+    table = editing.addition(score, "PT", "ab", [0.25, 0.5], streams, column="alpha")
+    assert table["share"].tolist() == table["alpha"].tolist()
+    assert table.groupby("split")["accuracy"].max().to_dict() == {"held-out": 0.25, "test": 0.5}
+    assert set(table.loc[table["chosen"], "alpha"]) == {0.5}
+    few = editing.addition(score, "PT", "ab", [0.25, 0.5], streams, everywhere=False)
+    assert few.loc[few["split"] == "test", "lam"].tolist() == [0.5, 0.5]
+    streams["held-out"]["right"] = 0
+    assert editing.addition(score, "PT", "ab", [0.5], streams)["share"].isna().sum() == 4
+
+
 def test_outcomes_stand_beside_what_they_were_before() -> None:
     table = pd.DataFrame(
         {"split": "test", "i": i, "lam": lam, "role": role, "accuracy": 0.8 - lam / by}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -55,14 +56,17 @@ def naive(net, states, plane: Plane, a: float, b: float, streams, heads) -> dict
 
     found: dict[str, list[float]] = {measure: [] for measure in MEASURES}
     for task, alpha in ((plane.i, a), (plane.j, b)):
-        divergences, errors = [], []
+        divergences, errors, others, own = [], [], 0.0, 0.0
         for x in torch.cat(streams[task]):
             alone, both = f({task: alpha}, x), f({plane.i: a, plane.j: b}, x)
             u, v = (np.exp(y[0].numpy()) / np.exp(y[0].numpy()).sum() for y in (alone, both))
             divergences.append((u * np.log(u / v)).sum() / 2 + (v * np.log(v / u)).sum() / 2)
             errors.append(float(heads[task](alone).argmax() != heads[task](both).argmax()))
+            others += float(((both - alone) ** 2).sum())
+            own += float(((alone - f({}, x)) ** 2).sum())
         found["representation"].append(np.mean(divergences))
         found["classification"].append(np.mean(errors))
+        found["scale-free"].append(np.sqrt(others / own) if own else np.nan)
     return found
 
 
@@ -72,18 +76,38 @@ def test_agrees_with_a_plain_loop(net, states, streams, heads) -> None:
     assert list(table.columns) == [
         *("i", "j", "alpha_i", "alpha_j", "measure", "error_i", "error_j", "error")
     ]
-    assert len(table) == 2 * len(ALPHAS) ** 2
+    assert len(table) == 3 * len(ALPHAS) ** 2
     for row in table.itertuples():
         expected = naive(net, states, chosen[0], row.alpha_i, row.alpha_j, streams, heads)
         on_i, on_j = expected[row.measure]
-        assert row.error_i == pytest.approx(on_i, rel=1e-9, abs=1e-12)
-        assert row.error_j == pytest.approx(on_j, rel=1e-9, abs=1e-12)
-        assert row.error == pytest.approx(on_i + on_j, rel=1e-9, abs=1e-12)
+        close = partial(pytest.approx, rel=1e-9, abs=1e-12, nan_ok=True)
+        assert row.error_i == close(on_i)
+        assert row.error_j == close(on_j)
+        assert row.error == close(on_i + on_j)
+    scale_free = table.measure == "scale-free"
+    assert (table[scale_free].error_i.isna() == (table.alpha_i == 0)[scale_free]).all()
+    table = table[~scale_free]
     one_vector = table[(table.alpha_i == 0) | (table.alpha_j == 0)]
     assert (one_vector[one_vector.alpha_j == 0].error_i == 0).all()
     assert (one_vector[one_vector.alpha_i == 0].error_j == 0).all()
     assert (table[(table.alpha_i == 0) & (table.alpha_j == 0)].error == 0).all()
     assert table[table.measure == "classification"].error.max() > 0.5
+
+
+def test_longer_outputs_have_the_same_scale_free_error(streams) -> None:
+    network = nn.Linear(streams["a"][0].shape[1], 3, bias=False).double()
+    errors = []
+    for length in (1.0, 10.0):
+        torch.manual_seed(0)
+        longer = {
+            name: {"weight": length * torch.randn(3, network.in_features).double()}
+            for name in "pab"
+        }
+        table = ctl.disentanglement(network, longer, ctl.planes("p", "ab", ALPHAS), streams)
+        errors.append(table.set_index("measure").error)
+    same, far = (one.loc["scale-free"].to_numpy() for one in errors)
+    assert same == pytest.approx(far, rel=1e-12, nan_ok=True)
+    assert errors[1].loc["representation"].max() > 2 * errors[0].loc["representation"].max()
 
 
 def test_means_are_over_samples_however_they_are_batched(net, states, streams, heads) -> None:
@@ -111,8 +135,9 @@ def test_the_order_of_tasks_swaps_the_axes(net, states, streams, heads) -> None:
     keys = ["measure", "alpha_i", "alpha_j"]
     back = back.rename(columns={"alpha_i": "alpha_j", "alpha_j": "alpha_i"})
     there, back = (table.set_index(keys).sort_index() for table in (there, back))
-    assert there["error"].to_numpy() == pytest.approx(back["error"].to_numpy(), rel=1e-12)
-    assert there["error_i"].to_numpy() == pytest.approx(back["error_j"].to_numpy(), rel=1e-12)
+    for one, other in (("error", "error"), ("error_i", "error_j")):
+        same = pytest.approx(back[other].to_numpy(), rel=1e-12, nan_ok=True)
+        assert there[one].to_numpy() == same
 
 
 def test_each_model_runs_once_a_plane_and_task(net, states, inputs) -> None:
@@ -122,18 +147,18 @@ def test_each_model_runs_once_a_plane_and_task(net, states, inputs) -> None:
     table = ctl.disentanglement(net, states, ctl.planes("p", "ab"), one)
     assert len(GRID) == 15
     assert (min(GRID), max(GRID)) == (-2, 2)
-    assert len(table) == 2 * 225
+    assert len(table) == 3 * 225
     assert len(calls) == 2 * 225
     calls.clear()
     ctl.disentanglement(net, states, ctl.planes("p", "abc"), one)
-    # Two planes of a task share the 15 models with its vector alone.
+    # Two planes of a task share θ_PT and the other 14 models with its vector alone.
     assert len(calls) == 3 * (2 * 225 - 15)
     calls.clear()
     ctl.disentanglement(net, states, [Plane("p", "a", "b", (0.5, 1.0))], one)
-    assert len(calls) == 2 * (4 + 2)  # those with one vector are not on this grid
+    assert len(calls) == 2 * (4 + 2 + 1)  # those with one vector and θ_PT are not on this grid
 
 
-def test_two_outputs_are_held_at_most(net, states, inputs) -> None:
+def test_three_outputs_are_held_at_most(net, states, inputs) -> None:
     alive: set[int] = set()
     most = 0
 
@@ -151,7 +176,7 @@ def test_two_outputs_are_held_at_most(net, states, inputs) -> None:
     net.register_forward_hook(hook)
     one = {task: [inputs(3, number)] for number, task in enumerate("abc")}
     ctl.disentanglement(net, states, ctl.planes("p", "abc", ALPHAS), one)
-    assert most == 3, most  # the one that is made, the one it is compared with, and the last
+    assert most == 4, most  # θ_PT, the one that is made, the one beside it, and the last
 
 
 def test_an_exactly_disentangled_network_has_no_error(streams) -> None:
@@ -168,7 +193,8 @@ def test_an_exactly_disentangled_network_has_no_error(streams) -> None:
             x[:, [n for n in range(6) if not columns.start <= n < columns.stop]] = 0
     table = ctl.disentanglement(network, states, ctl.planes("p", "abc", ALPHAS), streams)
     assert (table[table.measure == "classification"].error == 0).all()
-    assert table.error.abs().max() < 1e-25
+    assert table[table.measure == "representation"].error.abs().max() < 1e-25
+    assert table[table.measure == "scale-free"].error.max() < 1e-12
     # The error is there as soon as the tasks' inputs overlap.
     mixed = {task: [x + 0.5 for x in parts] for task, parts in streams.items()}
     table = ctl.disentanglement(network, states, ctl.planes("p", "abc", ALPHAS), mixed)

@@ -54,36 +54,46 @@ def addition(
     pretrained: str,
     tasks: Sequence[str],
     scalings: Sequence[float],
-    accuracy: pd.DataFrame,
     streams: Mapping[str, Streams],
+    *,
+    column: str = "lam",
+    everywhere: bool = True,
 ) -> pd.DataFrame:
     """Accuracy of ``θ_PT + λ Σ τ_i`` on each task, and the λ that held-out examples choose.
+
+    Shares on a split are of what the tasks' own networks reach on that split, so that test examples
+    have no say in the choice.
 
     Args:
         score, streams: see the module.
         pretrained: the name of θ_PT.
         tasks: the names of the fine-tuned networks, which are their tasks'.
         scalings: the λ to try beside 0.
-        accuracy: columns ``network``, ``task`` and ``accuracy`` of the networks themselves. A task
-            whose own network is never right has no ``share``.
+        column: what λ is called in the table.
+        everywhere: as for :func:`search`.
 
     Returns:
         A row per split × λ × task: ``split``, ``lam``, scores, ``share`` of the accuracy of the
-        task's own network, ``chosen``.
+        task's own network (none where that is never right), ``chosen``.
     """
-    own = accuracy[accuracy["network"] == accuracy["task"]].set_index("task")["accuracy"]
 
     def added(split: str, points: Sequence[float]) -> pd.DataFrame:
         asked = [
             Evaluation(
-                edit(pretrained, dict.fromkeys(tasks, lam)), tasks, {"split": split, "lam": lam}
+                edit(pretrained, dict.fromkeys(tasks, lam)), tasks, {"split": split, column: lam}
             )
             for lam in points
         ]
         table = score(asked, streams[split])
+        own = score(own_networks(tasks), streams[split]).set_index("task")["accuracy"]
         return table.assign(share=table["accuracy"] / table["task"].map(own[own > 0]))
 
-    return search(added, [0.0, *scalings], everywhere=True)
+    return search(added, [0.0, *scalings], column, everywhere)
+
+
+def own_networks(tasks: Sequence[str], **known: object) -> list[Evaluation]:
+    """Each network on its own task, labelled by ``network`` and what else is known."""
+    return [Evaluation({task: 1.0}, [task], {**known, "network": task}) for task in tasks]
 
 
 def negation(

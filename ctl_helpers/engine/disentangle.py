@@ -22,7 +22,7 @@ from ctl_helpers.engine.questions import edit
 GRID = tuple(np.linspace(-2, 2, 15).tolist())
 """The papers' coefficients, 0 among them, so that the grid holds the models of one task vector."""
 
-MEASURES = ("representation", "classification")
+MEASURES = ("representation", "classification", "scale-free")
 
 
 @dataclass(frozen=True)
@@ -70,17 +70,20 @@ def disentanglement(
     """The disentanglement error ξ on planes of two task vectors (Ortiz-Jimenez et al. 2023).
 
     ``ξ(α_i, α_j) = Σ_{t ∈ {i, j}} mean_{x ∈ D_t} dist[f(x; θ_PT + α_t τ_t),
-    f(x; θ_PT + α_i τ_i + α_j τ_j)]``, as two measures (Jin et al. 2024, Section 4, Figures 4, 7):
+    f(x; θ_PT + α_i τ_i + α_j τ_j)]``, as two measures (Jin et al. 2024, Section 4, Figures 4, 7),
+    and as a third that does not hang on how long outputs are:
 
     - ``"classification"``: dist is 1 where the two models predict different classes, else 0.
     - ``"representation"``: with p and q the softmax of the two models' outputs over their
       coordinates, such as those of an embedding as it leaves the image tower, dist is
       ``½ KL(p ‖ q) + ½ KL(q ‖ p)`` in nats. The paper says KL divergence alone; softmax and the
       mean of both directions are its published code's.
+    - ``"scale-free"``: how far the other vector moves the output over how far the task's own does,
+      ``√(Σ_x ‖f(x; both) − f(x; own)‖² / Σ_x ‖f(x; own) − f(x; θ_PT)‖²)``; none where α_t is 0.
 
     A mean is over all samples of a task's stream. Each distinct model runs once on a batch: 225
-    per plane and task on :data:`GRID`, and planes of one task share the models that have only its
-    vector.
+    per plane and task on :data:`GRID`, and planes of one task share θ_PT and the models that have
+    only its vector.
 
     Args:
         model: an architecture whose output is (samples, width); its weights are not used.
@@ -90,7 +93,8 @@ def disentanglement(
 
     Returns:
         One row per plane, point and measure: ``i``, ``j``, ``alpha_i``, ``alpha_j``, ``measure``,
-        the means on the two tasks ``error_i`` and ``error_j``, and their sum ``error``, which is ξ.
+        the errors on the two tasks ``error_i`` and ``error_j``, and their sum ``error``, which is ξ
+        of the first two measures.
 
     Raises:
         ValueError: an output of another shape, or one that is not finite; and as
@@ -123,7 +127,7 @@ def _rows(plane: Plane, means: Mapping[Task, _Means]) -> Iterator[dict[str, obje
 
 
 class _Fold(Fold):
-    """Summed distances between models with a task's vector alone and with another one beside it."""
+    """Summed distances of θ_PT, of models with a task's vector alone, and with another beside it."""
 
     needs_output = True
 
@@ -133,34 +137,42 @@ class _Fold(Fold):
         self._task, self._head = task, head
         # Sorted, so that all that is compared with one model comes in a row, and its output is
         # held for no longer than that.
-        self._pairs = sorted(
+        self._points = sorted(
             {
-                (plane.alone(task, a, b), plane.mix(a, b))
+                (plane.alone(task, a, b), plane.mix(a, b), plane.mix(0.0, 0.0))
                 for plane in planes
                 for a, b in product(plane.alphas, repeat=2)
             }
         )
-        self.steps = [tuple(dict.fromkeys(pair)) for pair in self._pairs]
+        self.steps = [tuple(dict.fromkeys(mixes)) for mixes in self._points]
         self._sums = torch.zeros(())
         self._samples = 0
 
     def reduce(
         self, step: int, targets: Tensor | None, passes: Mapping[MixKey, Pass]
     ) -> tuple[int, Tensor]:
-        alone, both = (self._checked(passes[mix].output, mix) for mix in self._pairs[step])
-        log_p, log_q = (F.log_softmax(output.double(), -1) for output in (alone, both))
+        outputs = [self._checked(passes[mix].output, mix) for mix in self._points[step]]
+        disagree = self._head(outputs[0]).argmax(-1) != self._head(outputs[1]).argmax(-1)
+        alone, both, start = (output.double() for output in outputs)
+        log_p, log_q = (F.log_softmax(output, -1) for output in (alone, both))
         divergence = ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum() / 2
-        disagree = self._head(alone).argmax(-1) != self._head(both).argmax(-1)
-        return len(alone), torch.stack([divergence, disagree.sum().double()])
+        other, own = ((one - alone).square().sum() for one in (both, start))
+        return len(alone), torch.stack([divergence, disagree.sum().double(), other, own])
 
     def keep(self, results: Sequence[tuple[int, Tensor]]) -> None:
         self._samples += results[0][0]
         self._sums = self._sums + torch.stack([sums for _, sums in results])
 
     def means(self) -> _Means:
-        """(model, model with the task's vector alone) → the mean of each measure."""
-        means = (self._sums / self._samples).tolist()
-        return {(both, alone): mean for (alone, both), mean in zip(self._pairs, means, strict=True)}
+        """(model, model with the task's vector alone) → each measure."""
+        divergence, disagree, other, own = self._sums.unbind(-1)
+        by_sample = [divergence / self._samples, disagree / self._samples]
+        # Without a vector of its own there is nothing to compare with.
+        scale_free = (other / own).sqrt().where(own > 0, torch.nan)
+        found = torch.stack([*by_sample, scale_free], -1).tolist()
+        return {
+            (both, alone): row for (alone, both, _), row in zip(self._points, found, strict=True)
+        }
 
     def _checked(self, output: object, mix: MixKey) -> Tensor:
         if not isinstance(output, Tensor) or output.dim() != 2:

@@ -151,3 +151,4 @@ class Output(Label):
 
     CLASSIFICATION = "classification"
     REPRESENTATION = "representation"
+    SCALE_FREE = "scale-free"
