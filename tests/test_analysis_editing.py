@@ -86,6 +86,33 @@ def test_what_is_stitched_adds_up_to_the_weights() -> None:
     assert sums["feature subtracted"] == sums["weights subtracted"] == [1.5, -0.5, 0]
 
 
+def test_held_out_examples_choose_how_much_is_subtracted() -> None:
+    """Features lose a tenth of D_PT by λ; on test examples everything is lost at once."""
+    control = ["b", "c"]
+
+    def stitch(asked: Sequence[ctl.Stitch], streams: dict[str, list]) -> pd.DataFrame:
+        return pd.DataFrame(
+            {
+                **one.params,
+                "task": task,
+                "accuracy": max(0.0, 1 - one.params["lam"] / (10 if "held" in streams else 1)),
+            }
+            for one in asked
+            for task in "abc"
+        )
+
+    labels = [(None, torch.tensor([0, 1, 1])), (None, torch.tensor([1]))]
+    test = {task: labels if task == "a" else [(None, torch.tensor([0, 1]))] for task in "abc"}
+    streams = {"held-out": {**test, "held": labels}, "test": test}
+    table = stitching.stitched_negation(
+        stitch, "PT", ["a"], control, [0.25, 0.5, 1.0], "layer", 3, streams
+    )
+    assert set(table.loc[table["chosen"], "lam"]) == {0.5}
+    assert set(table.loc[table["split"] == "held-out", "model"]) == {"feature subtracted"}
+    assert table.groupby("role")["chance"].first().to_dict() == {"D_PT": 0.5, "D_i": 0.75}
+    assert len(table) == 2 * 4 + 2 * 2 * 4
+
+
 def test_nearest_samples_are_counted_by_kind_and_class() -> None:
     samples = {"kind": ["a", "a", "b", "b"], "label": [0, 0, 1, 0], "moved": [3.0, 2.0, 1.0, -1.0]}
     moved = pd.DataFrame({"i": "a", **samples})

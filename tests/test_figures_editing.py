@@ -147,10 +147,14 @@ def test_stitched_models_are_curves_from_the_pretrained_network_on() -> None:
 
 def test_negation_says_where_both_accuracies_go() -> None:
     table = pd.DataFrame(
-        {"i": i, "lam": lam, "role": role, "model": model, "accuracy": 0.8 - lam * fall}
+        {
+            "i": i, "lam": lam, "role": role, "model": model, "accuracy": 0.8 - lam * fall,
+            "split": "test", "chance": 0.1, "chosen": lam == 1,
+        }
         for i, model in product("ab", ("feature subtracted", "weights subtracted"))
         for (role, fall), lam in product((("D_i", 0.3), ("D_PT", 0.05)), (0.0, 1.0, 2.0))
-    )
+    )  # fmt: skip
+    table = pd.concat([table, table.assign(split="held-out", accuracy=0.5)])
     figure = stitched.negation(everywhere(table), PANELS)
     alt = figure.layout.meta["alt"]
     assert "from 80% to 50% on D_i and from 80% to 75% on D_PT (Setting one)" in alt

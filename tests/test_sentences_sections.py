@@ -34,8 +34,16 @@ EDITS: list[tuple[Callable[..., str], list[str], list[str]]] = [
     (editing.nearer, ["eq2"], ["10 times nearer", "at block 2: 0.03", "1.00 and 1.10"]),
     (editing.reached, ["eq2"], ["λ = 0.4 to λ = 0.8", "from 0.3 to 2.7"]),
     (editing.control, ["eq2_controls"], ["3.0 times that", "for features of other images 0.53"]),
-    (editing.averaged, ["stitched_addition"], ["At λ = 0.5", "right on 75% of both", "by 0.0%"]),
-    (editing.forgotten, ["stitched_negation"], ["from 80% to 20%", "at λ = 2 they are 10%"]),
+    (
+        editing.averaged,
+        ["stitched_addition"],
+        ["At λ = 0.5", "right on 75% of both", "by 0% of what"],
+    ),
+    (
+        editing.forgotten,
+        ["stitched_negation"],
+        ["from 83% to 23%, and 14% of", "accuracies are 13%"],
+    ),
     (editing.many, ["theorem"], ["With 3 task vectors", "0.12 for a factor that shrinks"]),
     (editing.neighbours, ["nearest"], ["| a | 80% | 20% | one | 50% | 4 |"]),
     (editing.common, ["nearest"], ["70% are of the task vector's own kind", "5 classes"]),

@@ -10,14 +10,19 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ctl_helpers.analysis.task_arithmetic import roles
+from ctl_helpers.analysis.task_arithmetic import roles, strongest
+from ctl_helpers.engine.batches import Streams
 from ctl_helpers.engine.hooks import evaluating
 from ctl_helpers.engine.mix import Mix, StateDict, combine
 from ctl_helpers.engine.questions import edit
 from ctl_helpers.engine.stitch import Stitch
 
+Score = Callable[[Sequence[Stitch], Streams], pd.DataFrame]
+"""Stitches and streams → scores, such as ``partial(ctl.stitch, model, checkpoints)``."""
+
 Front = Sequence[tuple[float, Mix]]
 Labelled = tuple[Tensor, Tensor]
+LabelledStreams = Mapping[str, Sequence[Labelled]]
 
 
 def added_fronts(pretrained: str, i: str, j: str, lam: float) -> dict[str, Front]:
@@ -41,22 +46,23 @@ def negated_fronts(pretrained: str, i: str, lam: float) -> dict[str, Front]:
 
 
 def stitched_addition(
-    stitch: Callable[[Sequence[Stitch]], pd.DataFrame],
+    stitch: Score,
     pretrained: str,
     tasks: Sequence[str],
     lambdas: Sequence[float],
     layer: str,
     block: int,
+    streams: Streams,
 ) -> pd.DataFrame:
     """Accuracy on both tasks of each pair of :func:`added_fronts`, under the pretrained tail.
 
     Args:
-        stitch: stitches → scores, such as
-            ``partial(ctl.stitch, model, checkpoints, batches=streams)``.
+        stitch: see :data:`Score`.
         pretrained: the name of θ_PT.
         tasks: the networks to pair.
         lambdas: the λ beside 0.
         layer, block: the layer to stitch after, and its number, which is a label.
+        streams: test examples by task.
 
     Returns:
         A row per pair × λ × model: ``i, j, lam, model, block``, and accuracies ``D_i``, ``D_j``.
@@ -73,7 +79,7 @@ def stitched_addition(
         for lam in [0.0, *lambdas]
         for model, front in added_fronts(pretrained, i, j, lam).items()
     ]
-    scores = stitch(asked)
+    scores = stitch(asked, streams)
     scores["role"] = np.where(scores["task"] == scores["i"], "D_i", "D_j")
     keys = ["i", "j", "lam", "model", "block"]
     wide = scores.pivot(index=keys, columns="role", values="accuracy")
@@ -81,31 +87,59 @@ def stitched_addition(
 
 
 def stitched_negation(
-    stitch: Callable[[Sequence[Stitch]], pd.DataFrame],
+    stitch: Score,
     pretrained: str,
     tasks: Sequence[str],
     control: Sequence[str],
     lambdas: Sequence[float],
     layer: str,
     block: int,
+    streams: Mapping[str, LabelledStreams],
 ) -> pd.DataFrame:
     """Accuracy by role of :func:`negated_fronts`, under the pretrained tail.
 
-    Arguments are those of :func:`stitched_addition` and
+    Other arguments are those of :func:`stitched_addition` and
     :func:`ctl_helpers.analysis.editing.negation`.
+
+    Args:
+        streams: ``{"held-out": …, "test": …}``, of batches of ``(inputs, labels)`` by task.
+
+    Returns:
+        A row per split × task vector × λ × model × role: ``split``, ``i``, ``lam``, ``model``,
+        ``block``, ``role``, ``accuracy``, ``chance`` (see :func:`commonest`) and ``chosen``, which
+        marks the λ that :func:`~ctl_helpers.analysis.task_arithmetic.strongest` chooses for the
+        first model, the only one that held-out examples are used for.
     """
-    asked = [
-        Stitch(
-            front,
-            {pretrained: 1.0},
-            layer,
-            params={"i": i, "lam": lam, "model": model, "block": block},
-        )
-        for i in tasks
-        for lam in [0.0, *lambdas]
-        for model, front in negated_fronts(pretrained, i, lam).items()
-    ]
-    return roles(stitch(asked), control)
+
+    def scored(split: str, models: Sequence[str]) -> pd.DataFrame:
+        asked = [
+            Stitch(
+                fronts[model],
+                {pretrained: 1.0},
+                layer,
+                params={"split": split, "i": i, "lam": lam, "model": model, "block": block},
+            )
+            for i in tasks
+            for lam in [0.0, *lambdas]
+            for fronts in [negated_fronts(pretrained, i, lam)]
+            for model in models
+        ]
+        scores = stitch(asked, streams[split])
+        return roles(scores.assign(chance=scores["task"].map(commonest(streams[split]))), control)
+
+    models = list(negated_fronts(pretrained, "", 0.0))
+    held_out = scored("held-out", models[:1])
+    both = pd.concat([held_out, scored("test", models)])
+    return both.assign(chosen=both["lam"] == both["i"].map(strongest(held_out)))
+
+
+def commonest(streams: LabelledStreams) -> dict[str, float]:
+    """Task → the share of its commonest label, which one answer to everything would reach."""
+    shares = {}
+    for task, batches in streams.items():
+        counts = torch.cat([labels for _, labels in batches]).unique(return_counts=True)[1]
+        shares[task] = counts.max().item() / counts.sum().item()
+    return shares
 
 
 def directions(
@@ -115,7 +149,7 @@ def directions(
     tasks: Sequence[str],
     lam: float,
     layer: str,
-    streams: Mapping[str, Mapping[str, Sequence[Labelled]]],
+    streams: Mapping[str, LabelledStreams],
 ) -> pd.DataFrame:
     """How far every test sample moves along each task vector's mean direction.
 

@@ -16,17 +16,19 @@ def roles(scores: pd.DataFrame, control: Collection[str]) -> pd.DataFrame:
 
     Args:
         scores: one row per edit and task, with columns ``i`` (whose vector is subtracted),
-            ``task``, ``accuracy``, and any of ``split``, ``block``, ``model`` and ``lam``.
+            ``task``, ``accuracy``, and any of ``chance``, ``split``, ``block``, ``model``, ``lam``.
         control: the tasks that stand for the pretraining task, but for ``i`` itself.
 
     Returns:
-        One row per edit and ``role``, which is ``"D_i"`` or ``"D_PT"``, with its ``accuracy``.
+        One row per edit and ``role``, which is ``"D_i"`` or ``"D_PT"``, with its ``accuracy``, and
+        ``chance`` where it is known.
     """
     is_own = scores["i"] == scores["task"]
     scores = scores.assign(role=np.where(is_own, "D_i", "D_PT"))
     scores = scores[is_own | scores["task"].isin(list(control))]
     keys = [key for key in ("split", "block", "model", "i", "lam", "role") if key in scores]
-    return scores.groupby(keys, sort=False)["accuracy"].mean().reset_index()
+    values = [value for value in ("accuracy", "chance") if value in scores]
+    return scores.groupby(keys, sort=False)[values].mean().reset_index()
 
 
 def strongest(scores: pd.DataFrame, share: float = KEPT) -> dict[str, float]:

@@ -127,7 +127,7 @@ def _rows(plane: Plane, means: Mapping[Task, _Means]) -> Iterator[dict[str, obje
 
 
 class _Fold(Fold):
-    """Summed distances of θ_PT, of models with a task's vector alone, and with another beside it."""
+    """Summed distances of models with a task's vector alone from θ_PT, and with another beside."""
 
     needs_output = True
 

@@ -26,7 +26,6 @@ from ctl_helpers.findings.editing import nearest_to
 from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.stitching import (
     TUNED,
-    WHOLE,
     added_accuracy,
     negation_accuracy,
     stitch_accuracy,
@@ -146,12 +145,11 @@ def negation(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """Accuracy on ``D_i`` and ``D_PT`` after subtracting Δ, and after subtracting τ (Figure 10).
 
     Args:
-        table: rows of ``setting``, ``seed``, ``i``, ``lam``, ``model``, ``role`` and ``accuracy``.
+        table: :func:`ctl_helpers.analysis.stitching.stitched_negation`.
     """
     table = table[table["setting"].isin(list(panels))]
-    lam = nearest_to(table["lam"].unique(), WHOLE)
     ends = {
-        role: [negation_accuracy.by_setting(table, role=role, lam=end) for end in (0.0, lam)]
+        role: [negation_accuracy.by_setting(table, role=role, at=at) for at in ("start", "chosen")]
         for role in (Role.FIRST, Role.PRETRAINING)
     }
     phrases = {
@@ -161,19 +159,22 @@ def negation(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         )
         for name in panels
     }
+    test = table[table["split"] == Split.TEST]
     figure = draw(
-        _negation_lines(by_edit(table, ["model", "role", "lam"], panels), panels),
-        f"With Δ(λτ) subtracted at λ = {lam:g}, the accuracy goes {by_panel(panels, phrases)}",
-        "Accuracy against lambda on the task whose vector is subtracted and on the pretraining "
-        "task. Circles with solid lines: the pretrained network's feature less the task's; "
-        "squares with dotted lines: the feature of the negated weights.",
+        _negation_lines(by_edit(test, ["model", "role", "lam"], panels), panels),
+        "With Δ(λτ) subtracted at the λ that keeps 95% of D_PT, the accuracy goes "
+        f"{by_panel(panels, phrases)}",
+        "Test accuracy against lambda on the task whose vector is subtracted and on the "
+        "pretraining task; held-out data choose the lambda of the title. Circles with solid "
+        "lines: the pretrained network's feature less the task's; squares with dotted lines: the "
+        "feature of the negated weights.",
         rows=["accuracy"],
         columns=list(panels.values()),
         menu="task",
         height=460,
         findings=quoted(*(one.values() for pair in ends.values() for one in pair)),
     )
-    number_axes(figure, table, "lam", panels, "λ")
+    number_axes(figure, test, "lam", panels, "λ")
     return figure.update_yaxes(tickformat=".0%")
 
 

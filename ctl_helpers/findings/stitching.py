@@ -13,14 +13,14 @@ import pandas as pd
 
 from ctl_helpers.findings.editing import nearest_to
 from ctl_helpers.findings.finding import measure
-from ctl_helpers.findings.replicates import Sample, Values, column, cube, whole
+from ctl_helpers.findings.replicates import Replicates, Sample, Values, column, cube, whole
 from ctl_helpers.results.labels import AddedModel, NegatedModel, Role, Split
 
 TUNED = 0.5
 """Where Figure 9 is judged: single networks at 2λ = 1 are the fine-tuned ones."""
 
 WHOLE = 1.0
-"""Where Figure 10 is judged: the whole task vector, the end of the paper's range."""
+"""The whole task vector, the end of the paper's range in Figure 10."""
 
 _PAIR = [Role.FIRST, Role.SECOND]
 
@@ -81,34 +81,38 @@ def stitch_kept(stitched: pd.DataFrame, *, at: str = "tuned") -> Sample:
     return _stitched(stitched, stitched["lam"].max() if at == "last" else _tuned(stitched), _kept)
 
 
-@measure("{:.1%}")
+@measure("{:.0%}")
 def stitch_single(stitched: pd.DataFrame) -> Sample:
-    """Accuracy of one network's features on the other's task, less that of θ_PT; at 2λ = 1."""
+    """The share of that gain that the other network's features bring, all pairs; at 2λ = 1."""
 
-    def gain(rows: Values) -> float:
-        other = np.stack([rows[:, 3, 0], rows[:, 2, 1]], axis=1)
-        return float(np.nanmean(other - rows[:, 0]))
+    def share(rows: Values) -> float:
+        other, own = (_alone(rows, own) - rows[:, 0] for own in (False, True))
+        return _ratio(other.sum(), own.sum())
 
-    return _stitched(stitched, _tuned(stitched), gain)
+    return _stitched(stitched, _tuned(stitched), share)
 
 
-@measure("{:.1%}")
+@measure("{:.0%}")
+def stitch_gain(stitched: pd.DataFrame) -> Sample:
+    """Accuracy of one network's features on its own task, less that of θ_PT's; at 2λ = 1."""
+    tuned = _tuned(stitched)
+    return _stitched(stitched, tuned, lambda rows: _average(_alone(rows) - rows[:, 0]))
+
+
+@measure("{:.0%}")
 def stitch_agreement(stitched: pd.DataFrame, *, beyond: bool = False) -> Sample:
-    """How far accuracies of averaged features and of merged weights are apart, up to 2λ = 1.
+    """Accuracy between averaged features and merged weights over what averaged features gain.
+
+    Absolute differences, summed over pairs, both tasks and all λ up to 2λ = 1: 0 where the two
+    agree, 1 for merged weights that would still be θ_PT.
 
     Args:
         beyond: over larger λ, instead.
     """
     near = stitched["lam"] <= _tuned(stitched)
-    rows = _by_role(stitched[(stitched["lam"] > 0) & (near != beyond)])
+    rows = _by_role(stitched[(stitched["lam"] == 0) | (near != beyond)])
     models = [AddedModel.FEATURES, AddedModel.WEIGHTS]
-    values, seeds = cube(rows, ["i", "j"], model=models, lam=None, role=None)
-
-    def mean(apart: Values) -> float:
-        # A grid may have no λ on that side.
-        return float(np.nanmean(apart)) if apart.size else float("nan")
-
-    return Sample(abs(values[:, 0] - values[:, 1]), seeds, "pairs", mean)
+    return _between(rows, ["i", "j"], "pairs", models)
 
 
 @measure("{:.0%}")
@@ -126,49 +130,65 @@ def stitch_accuracy(stitched: pd.DataFrame, *, model: str, lam: float = TUNED) -
 @measure("{:.0%}")
 def stitch_alone(stitched: pd.DataFrame, *, own: bool) -> Sample:
     """Mean accuracy at 2λ = 1 of one network's features, on its own task or on the other's."""
-    places = [(2, 0), (3, 1)] if own else [(2, 1), (3, 0)]
-
-    def mean(rows: Values) -> float:
-        return _average(np.array([rows[:, model, task] for model, task in places]))
-
-    return _stitched(stitched, _tuned(stitched), mean)
+    return _stitched(stitched, _tuned(stitched), lambda rows: _average(_alone(rows, own)))
 
 
 @measure("{:.0%}")
-def negation_left(stitched: pd.DataFrame, *, role: str, at: str = "whole") -> Sample:
-    """Accuracy on D_i or D_PT with Δ(λτ_i) subtracted, as a share of θ_PT's.
+def negation_left(stitched: pd.DataFrame, *, role: str, at: str = "chosen") -> Sample:
+    """Accuracy over chance with Δ(λτ_i) subtracted, as a share of θ_PT's over chance.
+
+    Chance is the share of the commonest label. Sums over task vectors before the ratio.
 
     Args:
-        at: ``"whole"`` for λ = 1, or ``"last"`` for the largest λ.
+        role: on D_i or D_PT.
+        at: ``"chosen"`` for the λ that keeps 95% of D_PT on held-out examples, or ``"last"`` for
+            the largest λ.
     """
-    lams = stitched["lam"].unique()
-    end = lams.max() if at == "last" else nearest_to(lams, WHOLE)
-    rows = stitched[(stitched["model"] == NegatedModel.FEATURE) & (stitched["role"] == role)]
-    values, seeds = cube(rows, ["i"], "accuracy", lam=[0.0, end])
+    values, rows = _negated(stitched, role, ["start", at], "over_chance")
 
     def share(rows: Values) -> float:
-        first, last = np.mean(rows, axis=0)
-        return float(last / first)
+        first, last = rows.sum(axis=0)
+        return _ratio(last, first)
 
-    return whole(values, seeds, "task vectors", share)
-
-
-@measure("{:.1%}")
-def negation_agreement(stitched: pd.DataFrame) -> Sample:
-    """How far accuracies are apart with Δ and with τ subtracted, mean over λ up to 1, D_i, D_PT."""
-    rows = stitched[(stitched["lam"] > 0) & (stitched["lam"] <= WHOLE)]
-    models = [NegatedModel.FEATURE, NegatedModel.WEIGHTS]
-    values, seeds = cube(rows, ["i"], "accuracy", model=models, lam=None, role=None)
-    apart = abs(values[:, 0] - values[:, 1])
-    return Sample(apart, seeds, "task vectors", np.nanmean)
+    return whole(values, rows, "task vectors", share)
 
 
 @measure("{:.0%}")
-def negation_accuracy(stitched: pd.DataFrame, *, role: str, lam: float) -> Sample:
-    """Mean accuracy on D_i or D_PT with Δ(λτ_i) subtracted, at the λ nearest to a given one."""
-    at = stitched["lam"] == nearest_to(stitched["lam"].unique(), lam)
-    rows = stitched[at & (stitched["model"] == NegatedModel.FEATURE) & (stitched["role"] == role)]
-    return column(rows, "accuracy", "task vectors", _average)
+def negation_start(stitched: pd.DataFrame) -> Sample:
+    """θ_PT's accuracy on D_i over chance: what there is to forget, mean over task vectors."""
+    values, rows = _negated(stitched, Role.FIRST, ["start"], "over_chance")
+    return Sample(values, rows, "task vectors", _average)
+
+
+@measure("{:.2g}")
+def negation_lambda(stitched: pd.DataFrame) -> Sample:
+    """The λ that held-out examples choose, mean over task vectors."""
+    values, rows = _negated(stitched, Role.FIRST, ["chosen"], "lam")
+    return Sample(values, rows, "task vectors", _average)
+
+
+@measure("{:.0%}")
+def negation_agreement(stitched: pd.DataFrame) -> Sample:
+    """Accuracy on D_i between Δ and τ subtracted over what it falls with Δ subtracted (Equation 4).
+
+    Absolute differences, summed over task vectors and λ up to 1: 0 where both curves agree, 1 for
+    one that would stay where it starts.
+    """
+    test = stitched[stitched["split"] == Split.TEST]
+    rows = test[(test["role"] == Role.FIRST) & (test["lam"] <= WHOLE)]
+    models = [NegatedModel.FEATURE, NegatedModel.WEIGHTS]
+    return _between(rows.assign(mean=rows["accuracy"]), ["i"], "task vectors", models)
+
+
+@measure("{:.0%}")
+def negation_accuracy(stitched: pd.DataFrame, *, role: str, at: str) -> Sample:
+    """Mean test accuracy on D_i or D_PT with Δ(λτ_i) subtracted.
+
+    Args:
+        at: ``"start"`` for λ = 0, ``"chosen"`` or ``"last"``, as for :func:`negation_left`.
+    """
+    values, rows = _negated(stitched, role, [at], "accuracy")
+    return Sample(values, rows, "task vectors", _average)
 
 
 @measure("{:.0%}")
@@ -213,14 +233,52 @@ def _stitched(stitched: pd.DataFrame, lam: float, statistic: Callable[[Values], 
         stitched[(stitched["model"] == model) & (stitched["lam"] == at)].assign(model=name)
         for name, (model, at) in models.items()
     )
-    values, seeds = cube(_by_role(rows), ["i", "j"], model=list(models), role=_PAIR)
-    return Sample(values, seeds, "pairs", statistic)
+    values, replicates = cube(_by_role(rows), ["i", "j"], model=list(models), role=_PAIR)
+    return whole(values, replicates, "pairs", statistic)
+
+
+def _alone(rows: Values, own: bool = True) -> Values:
+    """:func:`_stitched`'s accuracies on both tasks of the network of each, or of the other."""
+    one, other = (2, 3) if own else (3, 2)
+    return np.stack([rows[:, one, 0], rows[:, other, 1]], axis=1)
 
 
 def _kept(rows: Values) -> float:
     """The share of gains that averaged features keep, from :func:`_stitched`'s accuracies."""
-    start, averaged = rows[:, 0], rows[:, 1]
-    own = np.stack([rows[:, 2, 0], rows[:, 3, 1]], axis=1)
+    start, averaged, own = rows[:, 0], rows[:, 1], _alone(rows)
     loser = np.argmin(averaged - own, axis=1)[:, None]
     kept, full = (np.take_along_axis(part - start, loser, 1).sum() for part in (averaged, own))
-    return float(kept / full) if full > 0 else float("nan")
+    return _ratio(kept, full)
+
+
+def _between(rows: pd.DataFrame, unit: list[str], name: str, models: list[str]) -> Sample:
+    """|Second model − first| over |first − what it is at λ = 0|, sums over all that is compared."""
+    values, replicates = cube(rows, unit, model=models, lam=None, role=None)
+    start, first, second = values[:, 0, :1], values[:, 0, 1:], values[:, 1, 1:]
+    moved = np.stack([abs(second - first), abs(first - start)], axis=1)
+
+    def over(parts: Values) -> float:
+        apart, far = parts.sum(axis=(0, 2, 3))
+        return _ratio(apart, far)
+
+    return whole(moved, replicates, name, over)
+
+
+def _negated(
+    stitched: pd.DataFrame, role: str, places: list[str], value: str
+) -> tuple[Values, Replicates]:
+    """A number of test examples with Δ subtracted, at places along λ: (task vectors, places)."""
+    test = stitched[(stitched["split"] == Split.TEST) & (stitched["role"] == role)]
+    test = test[test["model"] == NegatedModel.FEATURE]
+    test = test.assign(over_chance=test["accuracy"] - test["chance"])
+    of = {
+        "start": test[test["lam"] == 0],
+        "chosen": test[test["chosen"]],
+        "last": test[test["lam"] == test["lam"].max()],
+    }
+    rows = pd.concat(of[place].assign(place=place) for place in dict.fromkeys(places))
+    return cube(rows, ["i"], value, place=places)
+
+
+def _ratio(part: float, full: float) -> float:
+    return float(part / full) if full > 0 else float("nan")

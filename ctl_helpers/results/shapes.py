@@ -144,7 +144,17 @@ TABLES: dict[str, dict[str, list[Column]]] = {
             BLOCK,
             *_numbers("share", "D_i", "D_j"),
         ],
-        "stitched_negation": [BLOCK, _of("model", labels.NegatedModel), FIRST, LAM, ROLE, ACCURACY],
+        "stitched_negation": [
+            SPLIT,
+            BLOCK,
+            _of("model", labels.NegatedModel),
+            FIRST,
+            LAM,
+            ROLE,
+            ACCURACY,
+            Column("chance", unit="share"),
+            CHOSEN,
+        ],
         "nearest": [
             *_labels("i", "commonest"),
             Column("classes", "integer"),

@@ -28,10 +28,14 @@ from ctl_helpers.findings.stitching import (
     negated_accuracy,
     negation_accuracy,
     negation_agreement,
+    negation_lambda,
+    negation_left,
     network_accuracy,
     stitch_accuracy,
     stitch_agreement,
     stitch_alone,
+    stitch_kept,
+    stitch_single,
 )
 from ctl_helpers.findings.words import by_panel, mark, plain, said
 from ctl_helpers.results.labels import (
@@ -150,28 +154,35 @@ def averaged(stitched: pd.DataFrame, panels: Panels) -> str:
         f"At λ = {half:g}, the averaged features are right on {both} of both tasks' images (mean "
         f"over pairs), the merged weights' on {merged}. One network's features are right on {own} "
         f"of its own task's images and on {other} of the other's; the pretrained network on "
-        f"{start}. Averaged features and merged weights differ by "
-        f"{said(panels, stitch_agreement, stitched)} of the images up to there, and by "
-        f"{said(panels, stitch_agreement, stitched, beyond=True)} beyond (mean difference of "
-        f"accuracies). At λ = {most:g}, where the average has about all that either task vector "
-        f"adds to a feature, it is right on {last}."
+        f"{start}. That is {said(panels, stitch_kept, stitched)} of what either network gains, on "
+        "the task where a pair loses more; the other network's features would bring "
+        f"{said(panels, stitch_single, stitched)}. Averaged features and merged weights differ by "
+        f"{said(panels, stitch_agreement, stitched)} of what the averages gain up to there, and "
+        f"by {said(panels, stitch_agreement, stitched, beyond=True)} beyond. At λ = {most:g}, "
+        "where the average has about all that either task vector adds to a feature, it is right "
+        f"on {last}."
     )
 
 
 def forgotten(stitched: pd.DataFrame, panels: Panels) -> str:
     """What a network forgets whose feature has a task vector's part subtracted."""
-    lams = stitched["lam"].unique()
-    end, top = nearest_to(lams, WHOLE), float(lams.max())
     own, kept = (
-        [said(panels, negation_accuracy, stitched, role=role, lam=lam) for lam in (0.0, end, top)]
+        [
+            said(panels, negation_accuracy, stitched, role=role, at=at)
+            for at in ("start", "chosen", "last")
+        ]
         for role in (Role.FIRST, Role.PRETRAINING)
     )
+    left = said(panels, negation_left, stitched, role=Role.FIRST)
     return (
-        f"With Δ subtracted at λ = {end:g}, the accuracy on $\\mathcal D_i$ goes from {own[0]} to "
-        f"{own[1]}, on $\\mathcal D_{{\\text{{PT}}}}$ from {kept[0]} to {kept[1]}; at λ = {top:g} "
-        f"they are {own[2]} and {kept[2]}. The two sides of Equation 4 differ by "
-        f"{said(panels, negation_agreement, stitched)} of the images (mean over $\\mathcal D_i$ "
-        f"and $\\mathcal D_{{\\text{{PT}}}}$, task vectors, and λ up to {end:g})."
+        "Held-out images choose the largest λ that keeps 95% of the accuracy on "
+        "$\\mathcal D_{\\text{PT}}$ with Δ subtracted: "
+        f"{said(panels, negation_lambda, stitched)} (means over task vectors). There the accuracy "
+        f"on $\\mathcal D_i$ goes from {own[0]} to {own[1]}, and {left} of what it is over chance "
+        f"are left; on $\\mathcal D_{{\\text{{PT}}}}$ it goes from {kept[0]} to {kept[1]}. At the "
+        f"largest λ the accuracies are {own[2]} and {kept[2]}. The two sides of Equation 4 differ "
+        f"on $\\mathcal D_i$ by {said(panels, negation_agreement, stitched)} of what the accuracy "
+        f"falls, over λ up to {WHOLE:g}."
     )
 
 
