@@ -51,6 +51,17 @@ def test_seeds_are_drawn_where_there_are_several() -> None:
     assert estimate.error == pytest.approx(0.01)
 
 
+def test_the_ensembles_gain_is_the_unit_of_the_gap() -> None:
+    """Single networks reach 0.5, but one 0.65, which is in six of ten triples."""
+    names = pd.Series(list("abcde"))
+    single = pd.DataFrame({"network": names, "accuracy": 0.5 + 0.15 * (names == "a"), "seed": 0})
+    both = triples([0.59] * 10, [0.63] * 10)
+    sample = averaging.ensemble_behind(both, single)
+    assert sample.effect == pytest.approx(0.04 / 0.1)
+    assert averaging.ensemble_gain(both, single).effect == pytest.approx(0.1)
+    assert np.isnan(averaging.ensemble_behind(both.assign(ensemble=0.5), single).effect)
+
+
 def test_blocks_are_judged_where_they_are_worst() -> None:
     values = {
         "a, b": {"distance": [0.01, 0.02], "baseline": [0.1, 0.1], "coef": [1.0, 0.8]},

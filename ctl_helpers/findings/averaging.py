@@ -47,6 +47,33 @@ def ensemble_gap(ensembles: pd.DataFrame) -> Sample:
     return _by_network(ensembles, lambda both: float(np.mean(abs(both[:, 0] - both[:, 1]))))
 
 
+@measure("{:.2f}")
+def ensemble_behind(ensembles: pd.DataFrame, accuracy: pd.DataFrame) -> Sample:
+    """How far averaged weights are behind the ensemble, over what it gains on a single network.
+
+    ``Σ (ensemble − averaged) / Σ (ensemble − mean of its networks)``, sums over triples: 0 where
+    both are as accurate, 1 where averaging the weights gains nothing, less than 0 where averaged
+    weights are ahead; NaN where the ensemble gains nothing.
+    """
+
+    def share(triples: Values) -> float:
+        averaged, ensemble, single = triples.sum(axis=0)
+        gain = ensemble - single
+        return float((ensemble - averaged) / gain) if gain > 0 else float("nan")
+
+    return _by_network(_with_single(ensembles, accuracy), share, "single")
+
+
+@measure(_points)
+def ensemble_gain(ensembles: pd.DataFrame, accuracy: pd.DataFrame) -> Sample:
+    """What the ensemble gains on a single one of its networks, mean over triples."""
+
+    def gain(triples: Values) -> float:
+        return float(np.mean(triples[:, 1] - triples[:, 2]))
+
+    return _by_network(_with_single(ensembles, accuracy), gain, "single")
+
+
 @measure(_points)
 def ensemble_lead(ensembles: pd.DataFrame, *, of: str = "all") -> Sample:
     """Mean over triples of the accuracy of averaged weights less that of the ensemble.
@@ -227,15 +254,29 @@ def _largest(many: pd.DataFrame, metric: Metric) -> tuple[Values, Replicates]:
     return cube(rows, ["draw"], weights=None, layer=None)
 
 
-def _by_network(ensembles: pd.DataFrame, statistic: Callable[[Values], float]) -> Sample:
+def _with_single(ensembles: pd.DataFrame, accuracy: pd.DataFrame) -> pd.DataFrame:
+    """The mean accuracy of each triple's networks beside those of the triple."""
+    alone = accuracy.groupby(["seed", "network"])["accuracy"].mean()
+    names = ensembles["models"].str.split("; ")
+    means = [
+        float(np.mean([alone[seed, name] for name in few]))
+        for seed, few in zip(ensembles["seed"], names, strict=True)
+    ]
+    return ensembles.assign(single=means)
+
+
+def _by_network(
+    ensembles: pd.DataFrame, statistic: Callable[[Values], float], *beside: str
+) -> Sample:
     """Shape (triples, (averaged, ensemble)); networks are drawn again, which triples share.
 
     Args:
         ensembles: columns ``seed``, ``models`` (names joined by ``"; "``), ``averaged``,
             ``ensemble``.
         statistic: of three triples or more.
+        beside: further columns that it takes.
     """
-    both = ensembles[["averaged", "ensemble"]].to_numpy(float)
+    both = ensembles[["averaged", "ensemble", *beside]].to_numpy(float)
 
     def of_enough(rows: Values) -> float:
         return statistic(rows) if len(rows) >= 3 else float("nan")
