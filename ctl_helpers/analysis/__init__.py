@@ -6,6 +6,7 @@
 - ``loss_chord``: what features have to do with loss (Theorem 3.3).
 - ``batchnorm``: running statistics, recomputed on data.
 - ``editing``: what networks with added and subtracted task vectors can do; the choice of λ.
+- ``paradigms``: ways to fine-tune side by side: their learning rates, and what they can do.
 - ``stitching``: what the features of such networks know.
 - ``task_arithmetic``: scores of edited networks by role, and the λ they allow.
 - ``controls``: comparisons of random vectors, of networks pretrained apart, of other samples.

@@ -26,9 +26,7 @@ def search(
     column: str = "lam",
     everywhere: bool = False,
 ) -> pd.DataFrame:
-    """Score a grid on held-out examples, and the point that is best there on test examples.
-
-    The best has the largest mean ``share``, or the smallest mean ``loss`` where no share is known.
+    """Score a grid on held-out examples, and the point that is :func:`best` there on test examples.
 
     Args:
         score: split (``"held-out"`` or ``"test"``) and points → a table with ``column``, ``share``
@@ -41,12 +39,17 @@ def search(
         Both splits' rows with ``chosen``, whether they are of the best point.
     """
     held_out = score("held-out", points)
-    means = held_out.groupby(column)[["share", "loss"]].mean()
-    quality = means["share"] if means["share"].notna().any() else -means["loss"]
-    best = quality.index.tolist()[int(quality.argmax())]
-    test = score("test", points if everywhere else [best])
+    chosen = best(held_out, column)
+    test = score("test", points if everywhere else [chosen])
     both = pd.concat([held_out, test])
-    return both.assign(chosen=both[column] == best)
+    return both.assign(chosen=both[column] == chosen)
+
+
+def best(scores: pd.DataFrame, column: str = "lam") -> float:
+    """The point with the largest mean ``share``, or smallest mean ``loss`` if no share is known."""
+    means = scores.groupby(column)[["share", "loss"]].mean()
+    quality = means["share"] if means["share"].notna().any() else -means["loss"]
+    return float(quality.index.tolist()[int(quality.argmax())])
 
 
 def addition(
@@ -78,17 +81,36 @@ def addition(
     """
 
     def added(split: str, points: Sequence[float]) -> pd.DataFrame:
-        asked = [
-            Evaluation(
-                edit(pretrained, dict.fromkeys(tasks, lam)), tasks, {"split": split, column: lam}
-            )
-            for lam in points
-        ]
-        table = score(asked, streams[split])
-        own = score(own_networks(tasks), streams[split]).set_index("task")["accuracy"]
-        return table.assign(share=table["accuracy"] / table["task"].map(own[own > 0]))
+        return sums(score, pretrained, tasks, points, streams[split], column).assign(split=split)
 
     return search(added, [0.0, *scalings], column, everywhere)
+
+
+def sums(
+    score: Score,
+    pretrained: str,
+    tasks: Sequence[str],
+    scalings: Sequence[float],
+    streams: Streams,
+    column: str = "lam",
+) -> pd.DataFrame:
+    """Accuracy of ``θ_PT + λ Σ τ_i`` on each task, and its share of that of the task's own network.
+
+    Args:
+        score, pretrained, tasks, column: as for :func:`addition`.
+        scalings: the λ.
+        streams: examples of one split by task.
+
+    Returns:
+        A row per λ × task: ``lam``, scores, ``share``.
+    """
+    asked = [
+        Evaluation(edit(pretrained, dict.fromkeys(tasks, lam)), tasks, {column: lam})
+        for lam in scalings
+    ]
+    table = score(asked, streams)
+    own = score(own_networks(tasks), streams).set_index("task")["accuracy"]
+    return table.assign(share=table["accuracy"] / table["task"].map(own[own > 0]))
 
 
 def own_networks(tasks: Sequence[str], **known: object) -> list[Evaluation]:
@@ -130,10 +152,10 @@ def negation(
         return roles(score(asked, streams[split]), control)
 
     held_out = subtracted("held-out", [(i, lam) for i in tasks for lam in [0.0, *lambdas]])
-    best = strongest(held_out)
-    ends = [(i, lam) for i in tasks for lam in dict.fromkeys([0.0, best[i]])]
+    chosen = strongest(held_out)
+    ends = [(i, lam) for i in tasks for lam in dict.fromkeys([0.0, chosen[i]])]
     both = pd.concat([held_out, subtracted("test", ends)])
-    return both.assign(chosen=both["lam"] == both["i"].map(best))
+    return both.assign(chosen=both["lam"] == both["i"].map(chosen))
 
 
 def outcomes(negation: pd.DataFrame) -> pd.DataFrame:
