@@ -112,11 +112,11 @@ def equation_two(errors: dict[str, float]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "paradigm": name, "i": "a", "j": "b", "lam": lam, "layer": layer, "metric": metric,
-            "mean": lam * error * (1 + (layer == "4")) if metric == "distance" else 0.1,
+            "mean": lam * error * (1 + (layer == "4")) if metric == "epsilon" else 0.1,
         }
         for name, error in errors.items()
         for lam, layer in product((0.2, 0.4), ("1", "4"))
-        for metric in ("distance", "baseline", "coef")
+        for metric in ("distance", "epsilon", "coef")
     )  # fmt: skip
 
 
@@ -133,7 +133,6 @@ def test_linearity_of_the_tangent_space_is_exact() -> None:
     assert [list(trace.x) for trace in points] == [[0.7, 0.7]] * 2
     assert list(points[0].y) == pytest.approx([0.06, 0.06])
     assert len(means.x) == 2
-    assert len(named(figure, "baseline, all parameters")) == 2
     text = title(figure)
     assert "0 (Setting one) and 0 (Setting two) in the tangent space, 0.006 (Setting one)" in text
     assert text.endswith("with linear layers only (Setting two)")

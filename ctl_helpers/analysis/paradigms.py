@@ -229,7 +229,8 @@ def moved(
     )
 
 
-def started(model: nn.Module, weights: StateDict) -> nn.Module:
+def started(build: Callable[[], nn.Module], weights: StateDict) -> nn.Module:
     """A network with given weights, to be trained."""
+    model = build()
     model.load_state_dict(weights)
     return model

@@ -53,7 +53,7 @@ def maps(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     Args:
         table: :func:`ctl_helpers.disentanglement` with ``paradigm``.
     """
-    table = of_three(table, panels)
+    table = of_three(table[table["measure"].isin(_OUTPUTS)], panels)
     scales = {name: _scale(table.loc[table["measure"] == name, "error"], name) for name in _OUTPUTS}
     choices = {name: _planes(rows, scales) for name, rows in _choices(table, panels).items()}
     figure = _grid(["α<sub>j</sub>"] * 2, spacing=0.1)

@@ -6,7 +6,6 @@ Tables say in a column ``paradigm`` which it was.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -33,13 +32,13 @@ from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.paradigms import (
     ByParadigm,
     by_paradigm,
-    equation_2_error,
     in_order,
+    paradigm_epsilon,
     single_behind,
     sum_reached,
 )
 from ctl_helpers.findings.words import FLOOR, by_panel, plain, power_of_ten
-from ctl_helpers.results.labels import PAPER_LAMBDA, PARADIGM_NAMES, Paradigm, Split
+from ctl_helpers.results.labels import PAPER_LAMBDA, PARADIGM_NAMES, Metric, Paradigm, Split
 
 LOOKS = {
     Paradigm.FULL: (BLUE, "circle"),
@@ -181,9 +180,9 @@ def linearity(linear: pd.DataFrame, addition: pd.DataFrame, panels: Mapping[str,
     """
     rows = of_three(blocks(linear), panels)
     lam = nearest_to(rows["lam"].unique(), PAPER_LAMBDA)
-    rows = rows[np.isclose(rows["lam"], lam)]
+    rows = rows[np.isclose(rows["lam"], lam) & (rows["metric"] == Metric.EPSILON)]
     reached = _at_chosen(of_three(addition, panels))
-    error = by_paradigm(equation_2_error, linear)
+    error = by_paradigm(paradigm_epsilon, linear)
     best = by_paradigm(sum_reached, addition)
     winner = {setting: _HOW[_best(best, setting)] for setting in panels}
     lines = [
@@ -193,13 +192,14 @@ def linearity(linear: pd.DataFrame, addition: pd.DataFrame, panels: Mapping[str,
     ]
     figure = draw(
         lines,
-        f"At λ = {lam:g} Equation 2 is off by {ranked(panels, error)} (1 − cosine, mean "
-        f"over blocks); task addition reaches most {by_panel(panels, winner)}",
-        "Left, by block on a log scale, mean of one minus cosine of both sides of Equation 2 "
-        "(solid) for each paradigm, and its baseline (dotted); what cannot be told from zero "
-        "stands at the lower end, as exact. Right, the mean over blocks against the normalized "
-        "accuracy of all task vectors added, a point a seed.",
-        rows=["E[1 − cosine]"] * len(panels),
+        f"At λ = {lam:g} the linearity error ε of Equation 2 is {ranked(panels, error)} (mean over "
+        f"blocks); task addition reaches most {by_panel(panels, winner)}",
+        "Left, by block on a log scale, the linearity error of Equation 2 for each paradigm, zero "
+        "where features are linear and one where the network with both vectors is no nearer to the "
+        "mean of both features than one of the two is; what cannot be told from zero stands at the "
+        "lower end, as exact. Right, the mean over blocks against the normalized accuracy of all "
+        "task vectors added, a point a seed.",
+        rows=["ε"] * len(panels),
         cells=[text for title in panels.values() for text in (title, "against task addition")],
         columns=["", ""],
         height=180 + 260 * len(panels),
@@ -218,29 +218,23 @@ def _best(reached: ByParadigm, setting: str) -> Paradigm:
 
 def _row(rows: pd.DataFrame, reached: pd.DataFrame, row: int) -> Iterator[Line]:
     """One setting's errors by block, and their means against what sums reach."""
-    for metric, (name, (colour, symbol)) in product(("distance", "baseline"), LOOKS.items()):
-        label = "baseline, " * (metric == "baseline") + PARADIGM_NAMES[name]
-        own = rows[(rows["paradigm"] == name) & (rows["metric"] == metric)]
+    for name, (colour, symbol) in LOOKS.items():
+        label = PARADIGM_NAMES[name]
+        own = rows[rows["paradigm"] == name]
         means = own.groupby("layer", sort=False)["mean"].mean()
         places = [layer.removeprefix("block ") for layer in means.index]
-        look = _error_look(symbol, metric, f"block %{{x}}: %{{text}}<extra>{label}</extra>")
+        hover = f"block %{{x}}: %{{text}}<extra>{label}</extra>"
+        look = marks(hover, symbol, line_width=1.5, line_dash="solid")
         yield Line(label, colour, {"": {"x": places, **_floored(means)}}, row, 1, look=look)
     for name, (colour, symbol) in LOOKS.items():
         share = reached[reached["paradigm"] == name].set_index("seed")["share"]
-        errors = rows[(rows["paradigm"] == name) & (rows["metric"] == "distance")]
-        errors = errors.groupby("seed")["mean"].mean()
+        errors = rows[rows["paradigm"] == name].groupby("seed")["mean"].mean()
         both = share.index.intersection(errors.index)
         label = PARADIGM_NAMES[name]
-        hover = f"%{{x:.1%}} after addition, error %{{text}}<extra>{label}</extra>"
+        hover = f"%{{x:.1%}} after addition, ε %{{text}}<extra>{label}</extra>"
         look = marks(hover, symbol, size=12, mode="markers")
         data = {"x": significant(share[both]), **_floored(errors[both])}
         yield Line(label, colour, {"": data}, row, 2, look=look)
-
-
-def _error_look(symbol: str, metric: str, hover: str) -> dict[str, object]:
-    if metric == "baseline":
-        return marks(hover, f"{symbol}-open", size=6, line_width=1, line_dash="dot")
-    return marks(hover, symbol, line_width=1.5, line_dash="solid")
 
 
 def _floored(means: pd.Series) -> dict[str, list]:
@@ -251,8 +245,7 @@ def _floored(means: pd.Series) -> dict[str, list]:
 
 def _exact_axis(rows: pd.DataFrame) -> dict[str, object]:
     """A logarithmic axis; its lower end is "exact" where something drawn is under the floor."""
-    drawn = rows[rows["metric"] != "coef"]
-    means = drawn.groupby(["setting", "paradigm", "metric", "layer"])["mean"].mean()
+    means = rows.groupby(["setting", "paradigm", "layer"])["mean"].mean()
     if means.min() >= FLOOR:
         return LOG_AXIS
     low, high = (round(np.log10(FLOOR)), int(np.ceil(np.log10(max(means.max(), 10 * FLOOR)))))

@@ -8,13 +8,9 @@ import numpy as np
 import pandas as pd
 
 from ctl_helpers.findings.finding import Finding, Measure, measure
-from ctl_helpers.findings.replicates import Replicates, Sample, Values, cube, median, whole
+from ctl_helpers.findings.replicates import Replicates, Sample, Values, cube, rows_of, whole
 from ctl_helpers.findings.words import plain
-from ctl_helpers.results.labels import MAIN_PARADIGMS, PAPER_LAMBDA, Output, Paradigm
-from ctl_helpers.training.trainable import VARIANTS
-
-LOW = 0.1
-"""Disentangled: at most so large an error ξ, a twentieth of the images of each task."""
+from ctl_helpers.results.labels import MAIN_PARADIGMS, PAPER_LAMBDA, Metric, Output, Paradigm
 
 ByParadigm = dict[Paradigm, dict[str, Finding]]
 """Paradigm → setting → finding."""
@@ -66,7 +62,15 @@ def single_nearer(single: pd.DataFrame) -> Sample:
 @measure(_behind)
 def single_behind(single: pd.DataFrame, *, paradigm: str, over: str = "full") -> Sample:
     """How far a paradigm's accuracy on single tasks is behind another's, mean over tasks."""
-    return _compared(_own(single), "accuracy", _TASKS, lambda mean: mean[over] - mean[paradigm])
+    return _less(_own(single), "accuracy", _TASKS, over, paradigm)
+
+
+@measure("{:.3g}")
+def own_over_pretrained(single: pd.DataFrame, *, paradigm: str) -> Sample:
+    """Accuracy of tasks' own networks less that of θ_PT, mean over tasks: is anything learned?"""
+    own = _own(single)
+    rows = [own[own["paradigm"] == paradigm], _start(single)]
+    return _less(pd.concat(rows), "accuracy", _TASKS, paradigm, "PT")
 
 
 @measure("{:.0%}")
@@ -90,31 +94,25 @@ def sum_alpha(addition: pd.DataFrame, *, paradigm: str) -> Sample:
 @measure("{:.3g}")
 def sum_over(addition: pd.DataFrame, *, paradigm: str, over: str, value: str) -> Sample:
     """:func:`sum_reached` of a paradigm less that of another."""
-    return _compared(_at_chosen(addition), value, _TASKS, lambda mean: mean[paradigm] - mean[over])
+    return _less(_at_chosen(addition), value, _TASKS, paradigm, over)
 
 
 @measure("{:.3g}")
-def ablation_over_tangent(addition: pd.DataFrame, *, value: str) -> Sample:
-    """:func:`sum_reached`, the least of Table 2's four rows, less that of the tangent space."""
-    paradigms = (Paradigm.TANGENT, *VARIANTS)
-
-    def least(mean: Mapping[str, float]) -> float:
-        return min(mean[row] for row in VARIANTS) - mean[Paradigm.TANGENT]
-
-    return _compared(_at_chosen(addition), value, _TASKS, least, paradigms)
-
-
-@measure("{:.0%}")
-def disentangled(maps: pd.DataFrame, *, paradigm: str) -> Sample:
-    """Share of the plane where classification is disentangled: ξ ≤ :data:`LOW`."""
-    rows = _region(maps)
-    return _mean(rows[rows["paradigm"] == paradigm], "low", *_PAIRS)
+def sum_over_pretrained(addition: pd.DataFrame, single: pd.DataFrame, *, paradigm: str) -> Sample:
+    """Accuracy of the sum at the chosen α less that of θ_PT, mean over tasks."""
+    reached = _at_chosen(addition)
+    rows = [reached[reached["paradigm"] == paradigm], _start(single)]
+    return _less(pd.concat(rows), "accuracy", _TASKS, paradigm, "PT")
 
 
 @measure("{:.3g}")
-def disentangled_over(maps: pd.DataFrame, *, paradigm: str, over: str) -> Sample:
-    """The same, a paradigm less another."""
-    return _compared(_region(maps), "low", _PAIRS, lambda mean: mean[paradigm] - mean[over])
+def mean_xi(maps: pd.DataFrame, *, paradigm: str, over: str, measure: str) -> Sample:
+    """Mean disentanglement error for 0 ≤ α ≤ 1 of another paradigm less that of this one.
+
+    Args:
+        measure: of ``"classification"`` or ``"representation"``.
+    """
+    return _less(_square(maps, measure), "error", _PAIRS, over, paradigm)
 
 
 @measure(lambda nats: f"{plain(nats)} nats")
@@ -129,34 +127,28 @@ def classification_inside(maps: pd.DataFrame, *, paradigm: str) -> Sample:
     return _inside(maps, Output.CLASSIFICATION, paradigm)
 
 
-@measure("{:.2g} nats")
-def representation_beyond(maps: pd.DataFrame) -> Sample:
-    """Error of the representation (nats) where both α are over 1, linear layers only."""
-    values, seeds = _beyond(maps)
-    return Sample(values, seeds, "pairs", lambda rows: float(np.nanmean(rows[:, 0])))
+@measure("{:.2f}")
+def scale_free_beyond(maps: pd.DataFrame, *, paradigm: str = _OURS) -> Sample:
+    """How far the other vector moves embeddings over how far the own one does, both α over 1.
+
+    Mean over points, pairs and both tasks: 1 where the other task's vector moves them as far.
+    """
+    values, rows = _beyond(maps, paradigm)
+    return Sample(values, rows, "pairs", lambda rows: float(np.mean(rows[:, 0])))
+
+
+@measure("{:.0%}")
+def classification_beyond(maps: pd.DataFrame, *, paradigm: str = _OURS) -> Sample:
+    """Share of predictions that the other vector changes, there."""
+    values, rows = _beyond(maps, paradigm)
+    return Sample(values, rows, "pairs", lambda rows: float(np.mean(rows[:, 1])))
 
 
 @measure("{:.2f}")
-def classification_beyond(maps: pd.DataFrame) -> Sample:
-    """Error of classification there."""
-    values, seeds = _beyond(maps)
-    return Sample(values, seeds, "pairs", lambda rows: float(np.nanmean(rows[:, 1])))
-
-
-@measure("{:.3g}")
-def heads_degrade(maps: pd.DataFrame) -> Sample:
-    """Error of classification less Pinsker's bound on the representation's, there.
-
-    On a task's images ``√(ξ_t/2)`` with ξ_t in nats bounds the mean total variation of the two
-    softmaxes, a probability as the share of changed classes is. Summed over both tasks, as both
-    errors are, the bound is at most ``√ξ``.
-    """
-    values, seeds = _beyond(maps)
-
-    def over(rows: Values) -> float:
-        return float(np.nanmean(rows[:, 1] - np.sqrt(rows[:, 0])))
-
-    return Sample(values, seeds, "pairs", over)
+def heads_degrade(maps: pd.DataFrame, *, paradigm: str = _OURS) -> Sample:
+    """:func:`classification_beyond` less :func:`scale_free_beyond`: what heads add to the error."""
+    values, rows = _beyond(maps, paradigm)
+    return Sample(values, rows, "pairs", lambda rows: float(np.mean(rows[:, 1] - rows[:, 0])))
 
 
 @measure(plain)
@@ -169,7 +161,8 @@ def mean_cosine(cosines: pd.DataFrame, *, paradigm: str) -> Sample:
 @measure("{:.3g}")
 def nearer_orthogonal(cosines: pd.DataFrame, *, over: str) -> Sample:
     """The same, a paradigm over linear layers only."""
-    return _compared(_angles(cosines), "size", _PAIRS, lambda mean: mean[over] / mean[_OURS])
+    both = (over, _OURS)
+    return _compared(_angles(cosines), "size", _PAIRS, lambda mean: mean[over] / mean[_OURS], both)
 
 
 @measure("{:.2f}")
@@ -189,30 +182,28 @@ def interference(moved: pd.DataFrame, *, paradigm: str, over: str | None = None)
 
 
 @measure(plain)
-def equation_2_error(linear: pd.DataFrame, *, paradigm: str) -> Sample:
-    """1 − cosine of both sides of Equation 2, mean over blocks and pairs, at the paper's λ."""
+def paradigm_epsilon(linear: pd.DataFrame, *, paradigm: str) -> Sample:
+    """The linearity error ε of Equation 2, mean over blocks and pairs, at the paper's λ."""
     off = (linear["lam"] - PAPER_LAMBDA).abs()
-    rows = linear[np.isclose(off, off.min()) & (linear["metric"] == "distance")]
+    rows = linear[np.isclose(off, off.min()) & (linear["metric"] == Metric.EPSILON)]
     return _mean(rows[rows["paradigm"] == paradigm], "mean", *_PAIRS)
 
 
 @measure("{:.2f}")
 def step_cost(cost: pd.DataFrame, *, paradigm: str, value: str, over: str = "full") -> Sample:
-    """A training step's ``seconds`` or peak ``bytes`` over another paradigm's, each a median."""
-    values, seeds = cube(cost, ["repetition"], value, paradigm=[paradigm, over])
+    """A training step's ``seconds`` or peak ``bytes`` over another paradigm's in the same round.
 
-    def times(rows: Values) -> float:
-        one, other = median(rows, axis=0)
-        return float(one / other)
-
-    return Sample(values, seeds, "repetitions", times)
+    The geometric mean over rounds, in which paradigms take turns.
+    """
+    values, rows = cube(cost, ["repetition"], value, paradigm=[paradigm, over])
+    ratios = np.log(values[:, 0] / values[:, 1])
+    return Sample(ratios, rows, "repetitions", lambda logs: float(np.exp(np.mean(logs))))
 
 
 def _mean(rows: pd.DataFrame, value: str, *unit: str) -> Sample:
     """The mean of a column; ``unit`` tells a seed's replicates apart."""
-    means = rows.groupby(["seed", *unit], sort=False)[value].mean()
-    seeds = means.index.get_level_values("seed").tolist()
-    return Sample(means.to_numpy(float), seeds, _UNITS[unit], np.mean)
+    means = rows.groupby(["seed", *unit], sort=False)[value].mean().reset_index()
+    return Sample(means[value].to_numpy(float), rows_of(means, unit), _UNITS[unit], np.mean)
 
 
 def _compared(
@@ -223,12 +214,20 @@ def _compared(
     paradigms: Sequence[str] = MAIN_PARADIGMS,
 ) -> Sample:
     """A number of each paradigm's mean over the replicates that every paradigm has."""
-    values, seeds = cube(table, unit, value, paradigm=paradigms)
+    values, rows = cube(table, unit, value, paradigm=paradigms)
 
     def number(rows: Values) -> float:
         return float(compare(dict(zip(paradigms, np.mean(rows, axis=0), strict=True))))
 
-    return whole(values, seeds, _UNITS[unit], number)
+    return whole(values, rows, _UNITS[unit], number)
+
+
+def _less(
+    table: pd.DataFrame, value: str, unit: tuple[str, ...], paradigm: str, other: str
+) -> Sample:
+    """A paradigm's mean less another one's, over the replicates that both have."""
+    both = (paradigm, other)
+    return _compared(table, value, unit, lambda mean: mean[paradigm] - mean[other], both)
 
 
 def _own(single: pd.DataFrame) -> pd.DataFrame:
@@ -236,27 +235,32 @@ def _own(single: pd.DataFrame) -> pd.DataFrame:
     return single[single["network"] == single["task"]]
 
 
+def _start(single: pd.DataFrame) -> pd.DataFrame:
+    """θ_PT as if it were a paradigm."""
+    return single[single["network"] == "PT"].assign(paradigm="PT")
+
+
 def _at_chosen(addition: pd.DataFrame) -> pd.DataFrame:
     """Test rows at the factor that held-out data chose."""
     return addition[addition["chosen"] & (addition["split"] == "test")]
 
 
-def _region(maps: pd.DataFrame) -> pd.DataFrame:
-    rows = maps[maps["measure"] == Output.CLASSIFICATION]
-    return rows.assign(low=1.0 * (rows["error"] <= LOW))
+def _square(maps: pd.DataFrame, output: str) -> pd.DataFrame:
+    """Where addition's α is searched."""
+    inside = maps["alpha_i"].between(0, 1) & maps["alpha_j"].between(0, 1)
+    return maps[inside & (maps["measure"] == output)]
 
 
 def _inside(maps: pd.DataFrame, output: str, paradigm: str) -> Sample:
-    inside = maps["alpha_i"].between(0, 1) & maps["alpha_j"].between(0, 1)
-    rows = maps[inside & (maps["measure"] == output) & (maps["paradigm"] == paradigm)]
-    return _mean(rows, "error", *_PAIRS)
+    rows = _square(maps, output)
+    return _mean(rows[rows["paradigm"] == paradigm], "error", *_PAIRS)
 
 
-def _beyond(maps: pd.DataFrame) -> tuple[Values, Replicates]:
-    """Errors of linear layers only where both α are over 1, (pairs, both outputs, points)."""
-    rows = maps[(maps["paradigm"] == _OURS) & (maps[list(_ALPHAS)] > 1).all(axis=1)]
-    outputs = [Output.REPRESENTATION, Output.CLASSIFICATION]
-    return cube(rows, ["i", "j"], "error", measure=outputs, **dict.fromkeys(_ALPHAS))
+def _beyond(maps: pd.DataFrame, paradigm: str) -> tuple[Values, Replicates]:
+    """Errors where both α are over 1, mean over both tasks: (pairs, (scale-free, classified))."""
+    rows = maps[(maps["paradigm"] == paradigm) & (maps[list(_ALPHAS)] > 1).all(axis=1)]
+    outputs = [Output.SCALE_FREE, Output.CLASSIFICATION]
+    return cube(rows.assign(error=rows["error"] / 2), ["i", "j"], "error", measure=outputs)
 
 
 def _angles(cosines: pd.DataFrame) -> pd.DataFrame:

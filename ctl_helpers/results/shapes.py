@@ -66,6 +66,9 @@ CONTROL = _of("control", labels.Control)
 DISPLACEMENT = [*_labels("i", "layer"), Column("moved", unit="times")]
 """How far random vectors move features, over how far the task vectors do."""
 
+_TRIED = [Column("rate"), Column("widening", "integer")]
+"""A learning rate, and how many were added on its side of the grid until it was."""
+
 _ADDED = [*SCORE, SPLIT, SHARE, CHOSEN]
 _THEOREM = [K, Column("models", "label"), ALPHA, _of("scheme", labels.Scheme), *COMPARED]
 _WITH_STATISTICS = [*ALONG, _of("statistics", labels.Statistics)]
@@ -204,8 +207,10 @@ TABLES: dict[str, dict[str, list[Column]]] = {
         "displacement": DISPLACEMENT,
     },
     "linear": {
-        "search": [PARADIGM, Column("rate"), *NETWORK_SCORE, CHOSEN],
+        "search": [PARADIGM, *_TRIED, *NETWORK_SCORE, CHOSEN],
+        "common_search": [PARADIGM, *_TRIED, ALPHA, *SCORE, SHARE, CHOSEN],
         "single": [PARADIGM, *NETWORK_SCORE],
+        "common_single": [PARADIGM, *NETWORK_SCORE],
         "addition": [PARADIGM, ALPHA, *_ADDED],
         "common": [PARADIGM, ALPHA, *_ADDED],
         "maps": [
@@ -213,7 +218,9 @@ TABLES: dict[str, dict[str, list[Column]]] = {
             *PAIR,
             *_numbers("", "alpha_i", "alpha_j"),
             _of("measure", labels.Output),
-            *_numbers("share, or nats of representations", "error_i", "error_j", "error"),
+            *_numbers(
+                "share, nats of representations, or ratio of lengths", "error_i", "error_j", "error"
+            ),
         ],
         "cosines": [PARADIGM, *PAIR, Column("cosine")],
         "interference": [

@@ -11,41 +11,55 @@ from numpy.typing import NDArray
 from ctl_helpers.findings import published
 from ctl_helpers.findings.finding import Finding
 from ctl_helpers.findings.paradigms import (
-    LOW,
     by_paradigm,
     classification_beyond,
-    disentangled,
-    equation_2_error,
+    classification_inside,
     in_order,
     interference,
     mean_cosine,
     paradigm_accuracy,
-    representation_beyond,
+    paradigm_epsilon,
+    scale_free_beyond,
     step_cost,
     sum_alpha,
     sum_reached,
 )
-from ctl_helpers.findings.words import mark, markdown_table, plain, quote
+from ctl_helpers.findings.words import by_panel, mark, markdown_table, plain, quote
 from ctl_helpers.results.labels import MAIN_PARADIGMS, PARADIGM_NAMES, Paradigm
 
 Vector = NDArray[np.float64]
 
 
 def rates(search: pd.DataFrame, panels: Mapping[str, str]) -> str:
-    """The learning rates that held-out data chose, and whether one is at an end of those tried."""
+    """The learning rates that held-out data chose, and what became of the range of those tried."""
     lines = []
     for setting, title in _titles(panels):
         own = search[search["setting"] == setting]
-        tried = sorted(own["rate"].unique())
         tasks = " and ".join(own["task"].unique())
         for paradigm in MAIN_PARADIGMS:
-            chosen = own.loc[own["chosen"] & (own["paradigm"] == paradigm), "rate"]
-            ends = dict.fromkeys(plain(rate) for rate in (chosen.min(), chosen.max()))
-            edge = "the smallest, " if chosen.min() == tried[0] else ""
-            edge = "the largest, " if chosen.max() == tried[-1] else edge
-            note = f"{edge}of {len(tried)} that were tried on {tasks}"
-            lines.append([title, PARADIGM_NAMES[paradigm], " and ".join(ends), note])
+            found = own[own["paradigm"] == paradigm]
+            lines.append([title, PARADIGM_NAMES[paradigm], *_search(found, f"tried on {tasks}")])
     return markdown_table(["setting", "paradigm", "learning rate", ""], lines, texts=2)
+
+
+def one_rate(search: pd.DataFrame, panels: Mapping[str, str]) -> str:
+    """The one learning rate for all paradigms that held-out data chose by their sums."""
+    by_setting = {
+        setting: ", ".join(_search(search[search["setting"] == setting], "tried"))
+        for setting in panels
+    }
+    return f"Sums of all task vectors choose one learning rate: {by_panel(panels, by_setting)}."
+
+
+def _search(found: pd.DataFrame, how: str) -> tuple[str, str]:
+    """The chosen rates, and where they are among those that were tried."""
+    chosen = found.loc[found["chosen"], "rate"]
+    ends = dict.fromkeys(plain(rate) for rate in (chosen.min(), chosen.max()))
+    edge = "the smallest " * bool(chosen.min() == found["rate"].min())
+    edge = "the largest " if chosen.max() == found["rate"].max() else edge
+    added = found.loc[found["widening"] > 0, "rate"].nunique()
+    tried = f"{edge}of {found['rate'].nunique()} that were {how}"
+    return " and ".join(ends), f"{tried}, {added} of them added" if added else tried
 
 
 def sums(addition: pd.DataFrame, single: pd.DataFrame, panels: Mapping[str, str]) -> str:
@@ -109,16 +123,17 @@ def ablation(addition: pd.DataFrame, single: pd.DataFrame, panels: Mapping[str, 
 
 
 def regions(maps: pd.DataFrame, panels: Mapping[str, str]) -> str:
-    """On how much of the plane weights are disentangled, and the errors where both α are over 1."""
-    shares = ", ".join(
-        f"{quote(panels, findings)} of the plane for {PARADIGM_NAMES[paradigm]}"
-        for paradigm, findings in by_paradigm(disentangled, maps).items()
+    """How disentangled weights are for 0 ≤ α ≤ 1, and the errors where both α are over 1."""
+    errors = ", ".join(
+        f"{quote(panels, findings)} for {PARADIGM_NAMES[paradigm]}"
+        for paradigm, findings in by_paradigm(classification_inside, maps).items()
     )
     return (
-        f"For classification, ξ is at most {LOW} on {shares} (mean over pairs). Where both α are "
-        "over 1, linear layers only have an error of "
-        f"{quote(panels, representation_beyond.by_setting(maps))} in the representation, and of "
-        f"{quote(panels, classification_beyond.by_setting(maps))} in classification."
+        f"For 0 ≤ α ≤ 1 the mean error of classification is {errors} (mean over pairs, sum over "
+        "both tasks). Where both α are over 1 and linear layers only train, the other vector moves "
+        f"an embedding {quote(panels, scale_free_beyond.by_setting(maps))} times as far as the "
+        "task's own does, and changes "
+        f"{quote(panels, classification_beyond.by_setting(maps))} of the predictions."
     )
 
 
@@ -183,7 +198,7 @@ def orders(
         "Alone, from best to worst": (by_paradigm(paradigm_accuracy, single), "highest"),
         "Added": (by_paradigm(sum_reached, addition, value="accuracy"), "highest"),
         "Added, normalized": (by_paradigm(sum_reached, addition), "highest"),
-        "From most to least linear (1 − cosine)": (by_paradigm(equation_2_error, linear), "lowest"),
+        "From most to least linear (ε)": (by_paradigm(paradigm_epsilon, linear), "lowest"),
     }
     lines = []
     for what, (findings, best) in groups.items():
