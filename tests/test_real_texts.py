@@ -226,7 +226,7 @@ def test_a_missing_or_changed_file_is_said(made: Path) -> None:
 
 def test_a_short_run_gives_a_network_a_task(made: Path, monkeypatch) -> None:
     monkeypatch.setattr(real_texts, "_VOCABULARY", 600)
-    setting = settings.load("real-t5").shortened(0.001)
+    setting = settings.load("small-t5").shortened(0.001)
     assert setting.missing() is None
     found = setting.checkpoints(0, ["SQuAD"])
     assert list(found) == ["PT", "SQuAD"]
@@ -240,7 +240,7 @@ def test_a_short_run_gives_a_network_a_task(made: Path, monkeypatch) -> None:
 
 def test_what_is_missing_is_said(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forget(monkeypatch)
-    sentence = settings.load("real-t5").missing()
+    sentence = settings.load("small-t5").missing()
     assert sentence.startswith(f"A set of real texts is not in {data}: set CTL_DATA_DIR to a f")
 
 

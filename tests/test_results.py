@@ -62,7 +62,7 @@ def test_local_runs_come_before_published_ones_of_the_same_setting(published: Pa
     found = set(table[["setting", "seed", "value"]].itertuples(index=False, name=None))
     assert found == {("digits-mlp", 7, 3.0), ("mnist-mlp", 0, 2.0)}
     assert list(pages.panels("9.9")) == ["mnist-mlp", "digits-mlp"]
-    assert pages.panels("9.9")["digits-mlp"] == "Digits MLP (stand-in)"
+    assert pages.panels("9.9")["digits-mlp"] == "Digits MLP (D)"
 
 
 def mean(table: pd.DataFrame) -> Sample:

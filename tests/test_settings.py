@@ -21,6 +21,7 @@ from ctl_helpers.data.dataset import DataSet, data_set
 from ctl_helpers.data.tasks import is_task
 from ctl_helpers.project import MissingDataError, SettingError
 from ctl_helpers.settings import scratch
+from ctl_helpers.settings.schema import GRADES
 from ctl_helpers.settings.scratch import Scratch
 from ctl_helpers.training.loop import Recipe, epochs, initial_weights
 
@@ -43,7 +44,17 @@ def test_every_setting_loads_and_builds(name: str) -> None:
     assert ctl.feature_layers(setting.build())
     assert setting.sections
     described = settings.describe(name)
-    for field in ("title", "kind", "about", "data", "finetune", "sections", "architecture"):
+    for field in (
+        "title",
+        "kind",
+        "grade",
+        "badge",
+        "about",
+        "data",
+        "finetune",
+        "sections",
+        "architecture",
+    ):
         assert getattr(described, field) == getattr(setting, field)
     if not isinstance(setting, Scratch):
         module = setting.data.module
@@ -113,6 +124,32 @@ def test_settings_are_listed_embedded_first() -> None:
     assert kinds == sorted(kinds, reverse=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "grade", "badge"),
+    [
+        ("mnist-mlp", "A", "paper's own"),
+        ("cifar10-resnet20", "B", "real pretrained, in part"),
+        ("tinyimagenet-resnet18", "C", "trained here on real images"),
+        ("small-clip", "C", "trained here on real images"),
+        ("small-t5", "C", "trained here on real texts"),
+        ("digits-mlp", "D", "small real digits"),
+        ("text-llama", "D", "generated"),
+    ],
+)
+def test_a_badge_says_what_was_run(name: str, grade: str, badge: str) -> None:
+    setting = settings.describe(name)
+    assert (setting.grade, setting.badge) == (grade, badge)
+
+
+def test_grades_follow_from_where_data_and_weights_come_from() -> None:
+    """No stand-in passes for the paper's own, and what is trained here for nothing else."""
+    graded = {name: settings.describe(name) for name in settings.names()}
+    assert {one.grade for one in graded.values()} == set(GRADES)
+    for name, setting in graded.items():
+        assert (setting.grade == "D") == (setting.kind == "embedded"), name
+        assert (setting.grade == "C") <= (setting.kind == "real"), name
+
+
 @pytest.mark.parametrize("name", PROFILES)
 def test_every_profile_loads_and_has_settings(name: str) -> None:
     kinds = settings.profile(name).kinds
@@ -130,6 +167,7 @@ RECIPE = {"epochs": 1, "lr": 0.1, "batch_size": 64}
         ({"title": 3}, "'title'"),
         ({"title": None}, "'title'"),
         ({"kind": "toy"}, "'kind'"),
+        ({"grade": "E"}, "'grade'"),
         ({"data": "cifar"}, "'data'"),
         ({"data": {"set": "cifar"}}, "there is no data set 'cifar'"),
         ({"data": {"set": "os.path"}}, "there is no data set 'os.path'"),

@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 
 PRETRAINED = "PT"
 
+Grade = Literal["A", "B", "C", "D"]
+
+GRADES: dict[Grade, str] = {
+    "A": "the paper's own",
+    "B": "a real pretrained network on real data",
+    "C": "trained here on real data",
+    "D": "generated data",
+}
+"""What a verdict's setting is, from the paper's own down to stand-ins."""
+
+_READERS = ("t5", "llama", "bert")  # in the names of networks that read text
+
 
 class Checked(BaseModel):
     """Fields that are checked when they are read; unknown ones are refused."""
@@ -72,6 +84,8 @@ class Described(BaseModel):
         title: as a reader calls it.
         kind: ``embedded`` (a stand-in that needs no download), ``paper`` (the paper's own) or
             ``real`` (real data where the paper's cannot be had).
+        grade: one of :data:`GRADES`.
+        part: whether a part of the data alone is at hand.
         about: what it is, and what it stands in for, in a sentence or two.
         model: the architecture.
         data: the data set.
@@ -86,6 +100,8 @@ class Described(BaseModel):
     name: str
     title: str
     kind: Literal["embedded", "paper", "real"]
+    grade: Grade
+    part: bool = False
     about: str
     model: Network
     data: Data
@@ -97,6 +113,18 @@ class Described(BaseModel):
     def architecture(self) -> str:
         """The name of the network's architecture."""
         return self.model.architecture
+
+    @property
+    def badge(self) -> str:
+        """Its grade in a few words, as it stands beside a verdict: "real pretrained, in part"."""
+        reads = any(part in self.architecture for part in _READERS)
+        words = {
+            "A": "paper's own",
+            "B": "real pretrained",
+            "C": f"trained here on real {'texts' if reads else 'images'}",
+            "D": "small real digits" if self.data.set == "digits" else "generated",
+        }
+        return words[self.grade] + ", in part" * self.part
 
     def missing(self) -> str | None:
         """What is not on this machine and how to get it, in one sentence; None if all is here."""

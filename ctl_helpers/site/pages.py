@@ -15,12 +15,6 @@ from ctl_helpers.site.claim_pages import NOT_RUN, verdict_lines
 
 Made = TypeVar("Made")
 
-_SORTS = {
-    "embedded": "stand-in, needs no download",
-    "paper": "the paper's own",
-    "real": "real data in place of the paper's",
-}
-
 
 class Page:
     """What a narrative page shows of one section: settings, figures, sentences and verdicts.
@@ -34,7 +28,7 @@ class Page:
         numbered: call tasks D₁, D₂, … where there are several settings, so that they share a menu.
 
     Attributes:
-        panels: setting → panel title, for the settings that have results, stand-ins last.
+        panels: setting → title and grade, for settings that have results, stand-ins last.
     """
 
     def __init__(self, section: str, networks: str = "", *, numbered: bool = False) -> None:
@@ -84,11 +78,11 @@ class Page:
 
 
 def panels(section: str, networks: str = "") -> dict[str, str]:
-    """Setting → panel title where there are results, stand-ins last; arguments as :class:`Page`."""
+    """As :attr:`Page.panels`; arguments as :class:`Page`."""
     stored = {run.facts["setting"] for run in results.runs(section)}
     shown = [settings.describe(name) for name in reversed(settings.names()) if name in stored]
     return {
-        setting.name: f"{setting.title}{' (stand-in)' * (setting.kind == 'embedded')}"
+        setting.name: f"{setting.title} ({setting.grade})"
         for setting in shown
         if networks in setting.architecture
     }
@@ -129,8 +123,9 @@ def state_of_settings(*sections: str, networks: str = "") -> Markdown:
             for section, section_runs in stored.items()
             if section in setting.sections
         }
-        origin, kind = _origin(runs, setting.missing()), _SORTS[setting.kind]
-        line = f"- **{setting.title}** (`{name}`), *{kind}*. {setting.about} {origin}"
+        origin = _origin(runs, setting.missing())
+        grade = f"grade {setting.grade}, *{setting.badge}*"
+        line = f"- **{setting.title}** (`{name}`), {grade}. {setting.about} {origin}"
         if any(runs.values()):
             lines.append(line)
         else:
