@@ -1,0 +1,211 @@
+"""What was found, in five sentences for the front page, each told from the verdicts alone.
+
+What is called ``judged`` is of :func:`ctl_helpers.findings.verdicts.verdicts`, of all sections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ctl_helpers import settings
+from ctl_helpers.findings.verdicts import Verdict, Word
+from ctl_helpers.findings.words import plain
+
+Judged = Sequence[Verdict]
+
+_APART = "pretrained apart"  # in the name of a part's control
+
+_LINEAR = {
+    "ctl-direction": "between two tasks",
+    "avg-direction": "for averages",
+    "add-direction": "for added task vectors",
+    "neg-direction": "for subtracted ones",
+}
+_MERGED = {
+    "avg-ensemble": "averaging weights does what averaging outputs does",
+    "add-stitch": "a sum of task vectors keeps both tasks, as averaged features do,",
+    "neg-stitch": "subtracting a task vector takes away its own task and spares the others",
+}
+_PRETRAINED = {
+    "pretrain-epochs": "more pretraining makes networks more linear",
+    "similar-to-pretrain": "fine-tuning data more like those of pretraining do so too",
+    "curvature-bound": "curvature times squared distance explains what is left (Theorem 5.1)",
+}
+
+
+def found(judged: Judged) -> str:
+    """The five sentences as a list."""
+    parts = (linear, special, merged, pretrained, linear_layers)
+    return "\n".join(f"{place}. {part(judged)}" for place, part in enumerate(parts, 1))
+
+
+def linear(judged: Judged) -> str:
+    """Whether networks of one pretraining are linear, and ε against networks pretrained apart."""
+    ran = _ran(judged, _LINEAR)
+    text = f"**Is a mixed network linear where pretraining is shared?** {_answer(ran)}."
+    told = _told(ran)
+    if told:
+        often = [
+            f"{_often(_ran(told, [claim]))} {phrase}"
+            for claim, phrase in _LINEAR.items()
+            if _ran(told, [claim])
+        ]
+        text += f" Directions are linear {_share(told)}: {_joined(often)}."
+        errors = [each.parts[0].number.value for each in told]
+        apart = [
+            each.parts[0].control.value
+            for each in told
+            if each.parts[0].control and _APART in (each.parts[0].control_effect or "").lower()
+        ]
+        text += _range("The error ε is", errors)
+        text += f"; with networks pretrained apart it is {_extent(apart)}" if _known(apart) else ""
+        text += "." if _known(errors) else ""
+    return text + _untestable(ran)
+
+
+def special(judged: Judged) -> str:
+    """Whether task vectors are more linear than random vectors that move features as far."""
+    ran = _ran(judged, ["special"])
+    told = _told(ran)
+    text = (
+        "**Are task vectors more linear than random vectors that move features as far?** "
+        f"{_answer(ran)}."
+    )
+    if told:
+        ratios = [_over_control(verdict) for verdict in told]
+        text += f" They are {_share(told)}."
+        text += _range("Their ε over that of random vectors is", ratios)
+        text += "." if _known(ratios) else ""
+    return text + _untestable(ran)
+
+
+def merged(judged: Judged) -> str:
+    """Whether merged networks do what their features say."""
+    return _claims("Do merged networks do what their features say?", _MERGED, judged)
+
+
+def pretrained(judged: Judged) -> str:
+    """What pretraining does."""
+    return _claims("Does linearity come from pretraining?", _PRETRAINED, judged)
+
+
+def linear_layers(judged: Judged) -> str:
+    """What is left of the second paper: its claims by how far they are reproduced."""
+    keys = dict.fromkeys(each.claim for each in judged if each.claim.startswith("llo-"))
+    ran = _ran(judged, keys)
+    told = _told(ran)
+    text = (
+        "**Are linear layers alone the better place for task vectors (the second paper)?** "
+        f"{_answer(ran)}."
+    )
+    if told:
+        where: dict[str, list[str]] = {}
+        for key in keys:
+            own = _ran(told, [key])
+            if own:
+                where.setdefault(_often(own), []).append(f"*{own[0].name}*")
+        lists = [f"{often}: {_joined(names)}" for often, names in where.items()]
+        text += f" Its claims are reproduced {_share(told)}; {'; '.join(lists)}."
+    return text + _untestable(ran)
+
+
+def _claims(question: str, phrases: Mapping[str, str], judged: Judged) -> str:
+    """An answer over several claims, and for each in how many settings it is reproduced."""
+    ran = _ran(judged, phrases)
+    lines = []
+    for claim, phrase in phrases.items():
+        own = _ran(judged, [claim])
+        told = _told(own)
+        if told:
+            said = f"is reproduced {_share(told)}"
+        else:
+            said = "could not be tested" if own else "was not run"
+        lines.append(f"that {phrase} {said}")
+    text = "; ".join(lines)
+    return f"**{question}** {_answer(ran)}. {text[0].upper()}{text[1:]}.{_untestable(ran)}"
+
+
+def _ran(judged: Judged, claims: Iterable[str]) -> list[Verdict]:
+    wanted = set(claims)
+    return [each for each in judged if each.claim in wanted and each.word != "not run"]
+
+
+def _told(ran: Judged) -> list[Verdict]:
+    return [verdict for verdict in ran if verdict.word != "not testable"]
+
+
+def _answer(ran: Judged) -> str:
+    """The verdicts in a word or two; it never says more than they do."""
+    told = [verdict.word for verdict in _told(ran)]
+    if not told:
+        return "Not testable here" if ran else "Not run yet"
+    words, good = set(told), told.count("reproduced")
+    only: dict[Word, str] = {"reproduced": "Yes", "contradicted": "No", "undecided": "Undecided"}
+    if len(words) == 1:
+        return only.get(told[0], "In part")
+    if good > len(told) / 2:
+        return "Mostly"
+    if good or "partly" in words:
+        return "In part"
+    return "Not shown"  # some contradicted, the others undecided
+
+
+def _often(told: Judged) -> str:
+    """In how many settings a claim is reproduced, in words."""
+    good = sum(verdict.word == "reproduced" for verdict in told)
+    if good in (0, len(told)):
+        return "everywhere" if good else "nowhere"
+    return "in most settings" if good > len(told) / 2 else "in some settings"
+
+
+def _share(told: Judged) -> str:
+    """In how many settings: "in 3 of 5 settings (undecided in the others)"."""
+    good = sum(verdict.word == "reproduced" for verdict in told)
+    alone = len({verdict.setting for verdict in told}) == len(told)
+    unit = f"{'setting' if alone else 'case'}{'s' * (len(told) > 1)}"
+    if good == len(told):
+        return f"in all {good} {unit}" if good > 1 else f"in the one {unit} that could tell"
+    others = dict.fromkeys(verdict.word for verdict in told if verdict.word != "reproduced")
+    rest = " or ".join(others)
+    if good == 0:
+        return f"in none of {len(told)} {unit} ({rest})" if len(told) > 1 else f"in none ({rest})"
+    return f"in {good} of {len(told)} {unit} ({rest} in the other{'s' * (len(told) - good > 1)})"
+
+
+def _over_control(verdict: Verdict) -> float | None:
+    part = verdict.parts[0]
+    if part.number.value is None or part.control is None or not part.control.value:
+        return part.number.value
+    return part.number.value / part.control.value
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _range(lead: str, values: Iterable[float | None]) -> str:
+    known = _known(values)
+    return f" {lead} {_extent(known)}" if known else ""
+
+
+def _extent(values: Iterable[float | None]) -> str:
+    """From where to where: "0.2 to 0.9", or the one number."""
+    known = _known(values)
+    ends = list(dict.fromkeys([plain(min(known)), plain(max(known))]))
+    return " to ".join(ends)
+
+
+def _untestable(ran: Judged) -> str:
+    """What could not be tested, and why."""
+    where: dict[str, dict[str, None]] = {}
+    for verdict in ran:
+        if verdict.word == "not testable":
+            title = settings.describe(verdict.setting).title
+            where.setdefault(verdict.gate or "a gate is closed", {})[title] = None
+    listed = [f"{', '.join(titles)} ({gate})" for gate, titles in where.items()]
+    return f" Not testable: {'; '.join(listed)}." if listed else ""
+
+
+def _joined(texts: Sequence[str]) -> str:
+    *most, last = texts
+    return f"{', '.join(most)} and {last}" if most else last

@@ -1,0 +1,151 @@
+"""The front page's sentences: each answers as its verdicts do, in any constellation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from itertools import product
+
+import pytest
+from made_verdicts import verdict
+
+from ctl_helpers.findings.sentences import found
+from ctl_helpers.findings.verdicts import Verdict, Word
+
+SETTINGS = ("mnist-mlp", "small-clip", "digits-mlp", "scenes-clip")
+SENTENCES: dict[Callable[[Sequence[Verdict]], str], tuple[str, ...]] = {
+    found.linear: ("ctl-direction", "avg-direction", "add-direction", "neg-direction"),
+    found.special: ("special",),
+    found.merged: ("avg-ensemble", "add-stitch", "neg-stitch"),
+    found.pretrained: ("pretrain-epochs", "similar-to-pretrain", "curvature-bound"),
+    found.linear_layers: ("llo-single", "llo-addition", "llo-cost"),
+}
+
+
+def judged(claims: Sequence[str], *words: Word) -> list[Verdict]:
+    """Each claim on as many settings as there are words."""
+    return [
+        verdict(claim, setting, word)
+        for claim in claims
+        for setting, word in zip(SETTINGS, words, strict=False)
+    ]
+
+
+def numbers(sentence: str) -> list[str]:
+    """A sentence's numbers; a share and a range are one each, the numbers of names none."""
+    bare = re.sub(r"\(Theorem 5\.1\)|T5", "", sentence)
+    return re.findall(r"\d+ of \d+|[\d.]*\d to [\d.]*\d|\d[\d.]*", bare)
+
+
+ANSWERS: list[tuple[tuple[Word, ...], str]] = [
+    (("reproduced", "reproduced"), "Yes"),
+    (("reproduced", "reproduced", "not testable"), "Yes"),
+    (("reproduced", "reproduced", "contradicted"), "Mostly"),
+    (("reproduced", "contradicted"), "In part"),
+    (("partly", "partly"), "In part"),
+    (("partly", "contradicted"), "In part"),
+    (("contradicted", "undecided"), "Not shown"),
+    (("contradicted", "contradicted"), "No"),
+    (("undecided", "undecided", "not run"), "Undecided"),
+    (("not testable", "not run"), "Not testable here"),
+    (("not run", "not run"), "Not run yet"),
+]
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+@pytest.mark.parametrize(("words", "answer"), ANSWERS)
+def test_an_answer_says_no_more_than_its_verdicts(sentence, words, answer) -> None:
+    text = sentence(judged(SENTENCES[sentence], *words))
+    question, said = re.match(r"\*\*(.+\?)\*\* (.+?)\.(?: |$)", text).groups()
+    assert said == answer
+    assert question.count("?") == 1
+    assert len(numbers(text)) <= 3, text
+    assert ("Not testable:" in text) == ("not testable" in words)
+    assert "None" not in text
+    assert "nan" not in text
+
+
+def test_no_verdict_at_all_is_not_run() -> None:
+    for sentence in SENTENCES:
+        assert "** Not run yet." in sentence([])
+
+
+def test_linear_counts_settings_and_gives_both_ranges_of_the_error() -> None:
+    made = [
+        verdict("ctl-direction", "mnist-mlp", "reproduced", 0.4, control=1.1),
+        verdict("ctl-direction", "digits-mlp", "contradicted", 1.5, control=1.3),
+        verdict("avg-direction", "small-clip", "reproduced", 0.2, section="4.2", control=None),
+        verdict("neg-direction", "small-clip", "undecided", 0.7, section="4.3", control=0.9),
+        verdict("add-direction", "scenes-clip", "not testable", 0.01, gate="nothing moves"),
+    ]
+    assert found.linear(made) == (
+        "**Is a mixed network linear where pretraining is shared?** In part. Directions are linear "
+        "in 2 of 4 cases (contradicted or undecided in the others): in some settings between two "
+        "tasks, everywhere for averages and nowhere for subtracted ones. The error ε is 0.2 to "
+        "1.5; with networks pretrained apart it is 0.9 to 1.3. Not testable: Scenes CLIP (nothing "
+        "moves)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "share"),
+    [
+        (("reproduced", "reproduced", "reproduced"), "in all 3 settings."),
+        (("reproduced",), "in the one setting that could tell."),
+        (("undecided",), "in none (undecided)."),
+        (("contradicted", "partly"), "in none of 2 settings (contradicted or partly)."),
+        (("reproduced", "partly", "reproduced"), "in 2 of 3 settings (partly in the other)."),
+    ],
+)
+def test_special_says_in_how_many_settings_and_the_ratio(words, share) -> None:
+    text = found.special(judged(["special"], *words))
+    assert f" They are {share}" in text
+    # 0.4 over its control of 1.2, everywhere.
+    assert "Their ε over that of random vectors is 0.33." in text
+
+
+def test_a_setting_judged_in_two_sections_is_two_cases() -> None:
+    made = [verdict("special", "mnist-mlp", "reproduced", section=one) for one in ("4.1", "4.2")]
+    assert "in all 2 cases" in found.special(made)
+
+
+def test_claims_of_one_sentence_are_told_apart() -> None:
+    made = [
+        verdict("avg-ensemble", "small-clip", "contradicted"),
+        verdict("add-stitch", "small-clip", "not testable", gate="a ceiling"),
+        verdict("neg-stitch", "small-clip", "not run"),
+    ]
+    assert found.merged(made) == (
+        "**Do merged networks do what their features say?** No. That averaging weights does what "
+        "averaging outputs does is reproduced in none (contradicted); that a sum of task vectors "
+        "keeps both tasks, as averaged features do, could not be tested; that subtracting a task "
+        "vector takes away its own task and spares the others was not run. Not testable: Small "
+        "CLIP, trained here (a ceiling)."
+    )
+    assert "Theorem 5.1) is reproduced in all 2 settings" in found.pretrained(
+        judged(SENTENCES[found.pretrained], "reproduced", "reproduced")
+    )
+
+
+def test_the_second_paper_s_claims_are_listed_by_how_far_they_go() -> None:
+    made = [
+        *judged(["llo-single", "llo-cost"], "reproduced", "reproduced"),
+        *judged(["llo-addition"], "contradicted", "undecided"),
+        *judged(["llo-ablation"], "not run"),
+    ]
+    assert found.linear_layers(made).endswith(
+        "Its claims are reproduced in 4 of 6 cases (contradicted or undecided in the others); "
+        "everywhere: *The llo-single claim* and *The llo-cost claim*; nowhere: *The llo-addition "
+        "claim*."
+    )
+
+
+def test_the_front_page_numbers_five() -> None:
+    made = [
+        each
+        for claims, word in product(SENTENCES.values(), ("reproduced",))
+        for each in judged(claims, word)
+    ]
+    lines = found.found(made).splitlines()
+    assert [line.partition(".")[0] for line in lines] == list("12345")
+    assert all("** Yes." in line for line in lines)
