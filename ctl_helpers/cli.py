@@ -198,23 +198,26 @@ def claims(
     section: Section = None,
     as_json: Annotated[bool, typer.Option("--json", help="As a list for programs.")] = False,
 ) -> None:
-    """Say which claims of the paper hold, setting by setting, from stored results."""
+    """Say which claims are reproduced, setting by setting, from stored results."""
     from ctl_helpers.findings import verdicts
+    from ctl_helpers.site import claim_marks
 
     judged = verdicts.verdicts(section)
     if as_json:
         print(json.dumps([verdict.to_json() for verdict in judged], indent=1, allow_nan=False))
         return
-    table = Table("claim", "setting", "verdict", "effect", "95% interval", "asked")
+    table = Table("claim", "setting", "grade", "verdict", "number", "control", "over", "why not")
     for verdict in judged:
-        unsure = verdict.verdict != "not run" and not verdict.clear
+        first = verdict.parts[0]
         table.add_row(
             verdict.claim,
             verdict.setting,
-            f"{verdict.verdict}{', not clearly' if unsure else ''}",
-            "" if verdict.effect is None else f"{verdict.effect:.3g}",
-            "{:.3g} to {:.3g}".format(*verdict.interval) if verdict.interval else "",
-            verdict.threshold,
+            verdict.grade,
+            verdict.word,
+            claim_marks.number(first.number),
+            claim_marks.number(first.control),
+            first.units or "–",
+            claim_marks.reason(verdict),
         )
     console.print(table)
 

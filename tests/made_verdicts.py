@@ -60,7 +60,7 @@ def verdict(
     needed = "about 9 seeds" if word == "undecided" else None
     known = None if word == "not run" else value
     first = part(
-        "reproduced" if second and second.word != word else word,
+        "reproduced" if second and word != "not run" else word,
         known,
         control=None if known is None else control,
         position=position,

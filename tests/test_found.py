@@ -80,10 +80,10 @@ def test_linear_counts_settings_and_gives_both_ranges_of_the_error() -> None:
     ]
     assert found.linear(made) == (
         "**Is a mixed network linear where pretraining is shared?** In part. Directions are linear "
-        "in 2 of 4 cases (contradicted or undecided in the others): in some settings between two "
-        "tasks, everywhere for averages and nowhere for subtracted ones. The error ε is 0.2 to "
-        "1.5; with networks pretrained apart it is 0.9 to 1.3. Not testable: Scenes CLIP (nothing "
-        "moves)."
+        "in 2 of 4 cases (undecided or contradicted in the others): in some settings between two "
+        "tasks, everywhere for averages and nowhere for subtracted ones. The error ε goes from "
+        "0.2 to 1.5; with networks pretrained apart it goes from 0.9 to 1.3. Not testable: Scenes "
+        "CLIP (nothing moves)."
     )
 
 
@@ -93,7 +93,7 @@ def test_linear_counts_settings_and_gives_both_ranges_of_the_error() -> None:
         (("reproduced", "reproduced", "reproduced"), "in all 3 settings."),
         (("reproduced",), "in the one setting that could tell."),
         (("undecided",), "in none (undecided)."),
-        (("contradicted", "partly"), "in none of 2 settings (contradicted or partly)."),
+        (("contradicted", "partly"), "in none of 2 settings (partly or contradicted)."),
         (("reproduced", "partly", "reproduced"), "in 2 of 3 settings (partly in the other)."),
     ],
 )
@@ -134,7 +134,7 @@ def test_the_second_paper_s_claims_are_listed_by_how_far_they_go() -> None:
         *judged(["llo-ablation"], "not run"),
     ]
     assert found.linear_layers(made).endswith(
-        "Its claims are reproduced in 4 of 6 cases (contradicted or undecided in the others); "
+        "Its claims are reproduced in 4 of 6 cases (undecided or contradicted in the others); "
         "everywhere: *The llo-single claim* and *The llo-cost claim*; nowhere: *The llo-addition "
         "claim*."
     )

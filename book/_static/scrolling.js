@@ -1,10 +1,10 @@
 // Keyboard users must be able to reach what scrolls; the theme sees to some of it, as it loads.
 addEventListener("DOMContentLoaded", () => {
   const boxes = [
-    ".dashboard details",
     ".figure-pairs",
     ".plotly-scroll",
     ".pst-scrollable-table-container",
+    ".verdict-box",
     "figure.wide-drawing",
     "pre",
   ];

@@ -1,101 +1,55 @@
-"""What pages show of claims: verdicts, each with its numbers, and what was missed.
+"""What pages write of claims: every verdict in full, what was missed, and a line a claim.
 
 What is called ``judged`` is of :func:`ctl_helpers.findings.verdicts.verdicts`, of all sections.
 """
 
 from __future__ import annotations
 
-import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from IPython.display import HTML, Markdown
+from IPython.display import Markdown
 
 from ctl_helpers import settings
 from ctl_helpers.findings.claims import Claim, load
-from ctl_helpers.findings.verdicts import Check, Verdict, verdicts
+from ctl_helpers.findings.verdicts import Part, Verdict, verdicts
 from ctl_helpers.findings.words import by_panel
+from ctl_helpers.site.claim_marks import (
+    claim_link,
+    digits,
+    grade,
+    link,
+    marked,
+    number,
+    position,
+    reason,
+)
 
 NOT_RUN = "*Not run yet.*"
 
-_MARKS = {"holds": "✓ holds", "fails": "✗ fails", "not run": "– not run"}
-
-
-def dashboard(judged: Sequence[Verdict]) -> HTML:
-    """Every claim, how many settings say what of it, and on a click each setting's number.
-
-    Counts and filters are for readers with a script; without one all is there, unfiltered.
-    """
-    titles = {name: settings.describe(name).title for name in settings.names()}
-    words = [word for word in _MARKS if _count(judged, word)]
-    counts = ", ".join(f"{_count(judged, word)} {_MARKS[word]}" for word in words)
-    shown = dict.fromkeys(verdict.setting for verdict in judged)
-    sections = dict.fromkeys(verdict.section for verdict in judged)
-    menus = [
-        ("section", {name: name for name in sections}),
-        ("setting", {name: titles[name] for name in shown}),
-        ("verdict", {word: _MARKS[word] for word in words}),
-    ]
-    rows = [
-        _row(name, claim, [verdict for verdict in judged if verdict.claim == name], titles)
-        for name, claim in load().items()
-    ]
-    return HTML(
-        f'<div class="dashboard"><p><strong>{len(rows)} claims, {len(judged)} verdicts</strong>: '
-        f"{counts}.</p><form>{''.join(_menu(*menu) for menu in menus)}</form>"
-        f'<p class="dashboard-shown" aria-live="polite"></p>{"".join(rows)}</div>'
-    )
-
-
-def _count(judged: Sequence[Verdict], word: str) -> int:
-    return sum(verdict.verdict == word for verdict in judged)
-
-
-def _menu(name: str, choices: Mapping[str, str]) -> str:
-    options = "".join(
-        f'<option value="{value}">{html.escape(text)}</option>' for value, text in choices.items()
-    )
-    every = '<option value="">all</option>'
-    return f'<label>{name} <select name="{name}">{every}{options}</select></label>'
-
-
-def _row(name: str, claim: Claim, judged: Sequence[Verdict], titles: Mapping[str, str]) -> str:
-    marks = " ".join(
-        f'<span class="{word.replace(" ", "-")}">{mark}: {_count(judged, word)}</span>'
-        for word, mark in _MARKS.items()
-        if _count(judged, word)
-    )
-    first = claim.conditions[0]
-    unit = f" ({first.unit})" if first.unit else ""
-    cells = "".join(
-        f'<tr data-section="{verdict.section}" data-setting="{verdict.setting}" '
-        f'data-verdict="{verdict.verdict}"><td>{html.escape(titles[verdict.setting])}</td>'
-        f"<td>{_word(verdict)}</td><td>{_number(verdict.checks[0])}</td>"
-        f"<td>{_link(verdict.evidence, 'figure') if verdict.effect is not None else '–'}</td></tr>"
-        for verdict in judged
-    )
-    return (
-        f'<details id="row-{name}"><summary><strong>{name}</strong> '
-        f"{html.escape(claim.statement)} <span class='marks'>{marks}</span></summary>"
-        f"<p><em>In the paper</em>: {html.escape(claim.paper)}</p>"
-        f"<table><thead><tr><th>setting</th><th>verdict</th>"
-        f"<th>{html.escape(first.effect + unit)}: {first.threshold}</th><th>evidence</th></tr>"
-        f"</thead><tbody>{cells}</tbody></table>"
-        f"<p>{_claim_link(name, 'All conditions and the reasons')}</p></details>"
-    )
+_COLUMNS = (
+    *("setting", "", "verdict", "number", "control", "ideal", "paper", "p", "units", "evidence"),
+)
 
 
 def failures(judged: Sequence[Verdict]) -> Markdown:
-    """A table of the claims that fail somewhere: the first condition missed, and where to look."""
-    lines = ["| claim | setting | what was missed | number | evidence |", "|:--|:--|:--|:--|:--|"]
+    """A table of where claims are contradicted or met in part: what was missed, where to look."""
+    rows = [["claim", "setting", "verdict", "what was missed", "number", "control", "evidence"]]
+    rows.append([":--"] * len(rows[0]))
     for verdict in judged:
-        if verdict.verdict == "fails":
-            missed = next(check for check in verdict.checks if check.holds is False)
-            condition = f"{missed.effect}: {missed.threshold}".replace("|", "\\|")
-            titled = settings.describe(verdict.setting).title
-            cells = [_claim_link(verdict.claim), titled, condition]
-            cells += [_number(missed), _link(verdict.evidence, "figure")]
-            lines.append(f"| {' | '.join(cells)} |")
-    return Markdown("\n".join(lines))
+        if verdict.word in ("contradicted", "partly"):
+            missed = verdict.missed or verdict.parts[0]
+            rows.append(
+                [
+                    claim_link(verdict.claim, verdict.name),
+                    _titled(verdict),
+                    marked(verdict.word),
+                    missed.effect,
+                    number(missed.number),
+                    number(missed.control),
+                    link(verdict.evidence, "figure"),
+                ]
+            )
+    return Markdown("\n".join(map(_table_row, rows)))
 
 
 def verdict_lines(panels: Mapping[str, str], *sections: str) -> Markdown:
@@ -105,87 +59,117 @@ def verdict_lines(panels: Mapping[str, str], *sections: str) -> Markdown:
         panels: setting → panel title.
         sections: whose claims, such as ``"4.1"``.
     """
-    words: dict[str, dict[str, str]] = {}
+    said: dict[tuple[str, str], dict[str, str]] = {}
     for verdict in (verdict for section in sections for verdict in verdicts(section)):
-        if verdict.setting in panels and verdict.verdict != "not run":
-            words.setdefault(verdict.claim, {})[verdict.setting] = _word(verdict)
-    lines = [f"- {_claim_link(name)}: {by_panel(panels, words[name])}." for name in words]
+        if verdict.setting in panels and verdict.word != "not run":
+            why = reason(verdict)
+            text = marked(verdict.word) + (f", {why}" if why else "")
+            said.setdefault((verdict.claim, verdict.name), {})[verdict.setting] = text
+    lines = [f"- {claim_link(*key)}: {by_panel(panels, said[key])}." for key in said]
     return Markdown("\n".join(lines) or NOT_RUN)
 
 
 def tally(judged: Sequence[Verdict]) -> Markdown:
-    """How many claims hold in all settings, in some, and in none."""
-    failing = {verdict.claim for verdict in judged if verdict.verdict == "fails"}
-    holding = {verdict.claim for verdict in judged if verdict.verdict == "holds"}
+    """How many claims are reproduced wherever they could be judged, in some settings, in none."""
+    told = [each for each in judged if each.word not in ("not testable", "not run")]
+    good = {verdict.claim for verdict in told if verdict.word == "reproduced"}
+    other = {verdict.claim for verdict in told if verdict.word != "reproduced"}
     return Markdown(
-        f"Of {len(load())} claims, {len(holding - failing)} hold wherever they were run, "
-        f"{len(holding & failing)} hold in some settings and fail in others, and "
-        f"{len(failing - holding)} fail wherever they were run. A claim that holds everywhere here "
-        "was run on few settings, most of them small."
+        f"Of {len(load())} claims, {len(good - other)} are reproduced wherever they could be "
+        f"judged, {len(good & other)} in some settings but not in all, and {len(other - good)} in "
+        "none; the others could not be judged. A claim that is reproduced everywhere here was run "
+        "on few settings, most of them small."
     )
 
 
 def all_claims(judged: Sequence[Verdict]) -> Markdown:
     """Every claim under a heading, which links reach as ``claims.html#claim-NAME``."""
     parts = [
-        f"(claim-{name})=\n## `{name}`\n\n"
-        + _one_claim(claim, [verdict for verdict in judged if verdict.claim == name])
-        for name, claim in load().items()
+        f"(claim-{key})=\n## {claim.name}\n\n"
+        + _one_claim(key, claim, [verdict for verdict in judged if verdict.claim == key])
+        for key, claim in load().items()
     ]
     return Markdown("\n\n".join(parts))
 
 
-def _one_claim(claim: Claim, judged: Sequence[Verdict]) -> str:
+def _one_claim(key: str, claim: Claim, judged: Sequence[Verdict]) -> str:
     """What is asked, why, what the paper has, and every setting's numbers."""
-    lines = [claim.statement, "", f"*In the paper*: {claim.paper}", ""]
-    for number, condition in enumerate(claim.conditions, 1):
-        limit = f"**{condition.threshold}**" if condition.threshold else "shown, decides nothing"
-        unit = f" ({condition.unit})" if condition.unit else ""
-        lines.append(f"{number}. {condition.effect}{unit}: {limit}. {condition.reason}")
+    sections = ", ".join(claim.sections)
+    lines = [f"{claim.statement} (`{key}`, section {sections})", ""]
+    lines += [f"*In the paper*: {claim.paper}", ""]
     if not judged:
-        return "\n".join([*lines, "", "**– not run**: no setting has this section."])
-    columns = [f"({number})" for number in range(1, len(claim.conditions) + 1)]
-    table = [["setting", "verdict", *columns, "interval over", "evidence"]]
-    table.append([":--"] * len(table[0]))
-    for verdict in judged:
-        seen = any(check.value is not None for check in verdict.checks)
-        table.append(
-            [
-                settings.describe(verdict.setting).title,
-                f"**{_word(verdict)}**",
-                *map(_number, verdict.checks),
-                verdict.replicates or "–",
-                _link(verdict.evidence, "figure") if seen else "–",
-            ]
+        return "\n".join([*lines, f"**{marked('not run')}**: no setting has this section."])
+    lines += _asked(judged[0])
+    ran = [verdict for verdict in judged if verdict.word != "not run"]
+    if ran:
+        rows = [_COLUMNS, [":--"] * len(_COLUMNS), *(row for each in ran for row in _rows(each))]
+        lines += ["", *map(_table_row, rows)]
+    waiting = dict.fromkeys(_titled(each) for each in judged if each.word == "not run")
+    if waiting:
+        lines += ["", f"{marked('not run')}: {', '.join(waiting)}."]
+    return "\n".join(lines)
+
+
+def _asked(verdict: Verdict) -> Iterator[str]:
+    """The parts that decide, those that are shown beside them, and the gates."""
+    for place, part in enumerate((*verdict.parts, *verdict.shown), 1):
+        shown = "" if place <= len(verdict.parts) else " Shown, decides nothing."
+        unit = f" ({part.unit})" if part.unit else ""
+        yield f"{place}. **{part.effect}**{unit}. {part.reason}{shown}"
+    if verdict.gates:
+        yield ""
+    for gate in verdict.gates:
+        yield (
+            f"- *Not testable* where there is {gate.says}: `{gate.measure}` is asked for "
+            f"{gate.threshold}."
         )
-    return "\n".join([*lines, "", *(f"| {' | '.join(cells)} |" for cells in table)])
+
+
+def _rows(verdict: Verdict) -> Iterator[list[str]]:
+    """A setting's rows: a first one with its verdict, and one for each further part."""
+    for place, part in enumerate((*verdict.parts, *verdict.shown), 1):
+        word = "–" if place > len(verdict.parts) else marked(part.word)
+        lead = [_titled(verdict), f"({place})", f"**{_word(verdict)}**"] if place == 1 else []
+        lead = lead or ["", f"({place})", word]
+        if place == 1 and len(verdict.parts) > 1 and part.word != verdict.word:
+            lead[2] += f" ({place}: {word})"
+        yield [*lead, *_numbers(part), link(verdict.evidence, "figure") if place == 1 else ""]
 
 
 def _word(verdict: Verdict) -> str:
-    """A verdict with its mark; a reader need not see colours."""
-    unsure = verdict.verdict != "not run" and not verdict.clear
-    return _MARKS[verdict.verdict] + (", not clearly" if unsure else "")
+    """A verdict's word with the gate that is closed, or with what would decide."""
+    if verdict.word == "not testable":
+        return f"{marked(verdict.word)}: {_gate(verdict)}"
+    needed = next((part.needed for part in verdict.parts if part.needed), None)
+    waits = f"; {needed} would decide" if verdict.word == "undecided" and needed else ""
+    return marked(verdict.word) + waits
 
 
-def _number(check: Check) -> str:
-    """A number with its interval and, where it is asked for something, whether it is met."""
-    if check.value is None:
+def _gate(verdict: Verdict) -> str:
+    closed = next((gate for gate in verdict.gates if gate.closed), None)
+    if closed is None:
         return "–"
-    met = {True: " ✓", False: " ✗", None: ""}[check.holds]
-    ends = ", ".join(map(_digits, check.interval or ()))
-    interval = f" [{ends}]" if ends else ""
-    return f"{_digits(check.value)}{interval}{met}"
+    return f"{closed.says} ({number(closed.number)}, asked for {closed.threshold})"
 
 
-def _digits(value: float) -> str:
-    # What rounding alone leaves of a difference is nothing.
-    return f"{round(value, 12) + 0.0:.3g}".replace("-", "−")
+def _numbers(part: Part) -> list[str]:
+    control = number(part.control)
+    if part.control_effect and part.control is not None:
+        control += f" ({part.control_effect})"
+    ideal = "–" if part.ideal is None else digits(part.ideal)
+    return [
+        number(part.number),
+        control,
+        ideal,
+        part.paper or "–",
+        position(part),
+        part.units or "–",
+    ]
 
 
-def _link(address: str, text: str) -> str:
-    """A link to a page that the book tool need not know."""
-    return f'<a href="{address}">{text}</a>'
+def _titled(verdict: Verdict) -> str:
+    return f"{settings.describe(verdict.setting).title} {grade(verdict)}"
 
 
-def _claim_link(name: str, text: str = "") -> str:
-    return _link(f"claims.html#claim-{name}", text or name)
+def _table_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

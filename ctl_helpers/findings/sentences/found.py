@@ -51,15 +51,15 @@ def linear(judged: Judged) -> str:
             if _ran(told, [claim])
         ]
         text += f" Directions are linear {_share(told)}: {_joined(often)}."
-        errors = [each.parts[0].number.value for each in told]
-        apart = [
-            each.parts[0].control.value
-            for each in told
-            if each.parts[0].control and _APART in (each.parts[0].control_effect or "").lower()
-        ]
-        text += _range("The error ε is", errors)
-        text += f"; with networks pretrained apart it is {_extent(apart)}" if _known(apart) else ""
-        text += "." if _known(errors) else ""
+        firsts = [verdict.parts[0] for verdict in told]
+        apart = _known(
+            part.control.value
+            for part in firsts
+            if part.control and _APART in (part.control_effect or "").lower()
+        )
+        if errors := _known(part.number.value for part in firsts):
+            text += f" The error ε {_extent(errors)}"
+            text += f"; with networks pretrained apart it {_extent(apart)}." if apart else "."
     return text + _untestable(ran)
 
 
@@ -72,10 +72,9 @@ def special(judged: Judged) -> str:
         f"{_answer(ran)}."
     )
     if told:
-        ratios = [_over_control(verdict) for verdict in told]
         text += f" They are {_share(told)}."
-        text += _range("Their ε over that of random vectors is", ratios)
-        text += "." if _known(ratios) else ""
+        if ratios := _known(_over_control(verdict) for verdict in told):
+            text += f" Their ε over that of random vectors {_extent(ratios)}."
     return text + _untestable(ran)
 
 
@@ -143,7 +142,7 @@ def _answer(ran: Judged) -> str:
     only: dict[Word, str] = {"reproduced": "Yes", "contradicted": "No", "undecided": "Undecided"}
     if len(words) == 1:
         return only.get(told[0], "In part")
-    if good > len(told) / 2:
+    if good >= 2 / 3 * len(told):
         return "Mostly"
     if good or "partly" in words:
         return "In part"
@@ -165,8 +164,8 @@ def _share(told: Judged) -> str:
     unit = f"{'setting' if alone else 'case'}{'s' * (len(told) > 1)}"
     if good == len(told):
         return f"in all {good} {unit}" if good > 1 else f"in the one {unit} that could tell"
-    others = dict.fromkeys(verdict.word for verdict in told if verdict.word != "reproduced")
-    rest = " or ".join(others)
+    others = {verdict.word for verdict in told} - {"reproduced"}
+    rest = _joined(sorted(others, reverse=True), "or")
     if good == 0:
         return f"in none of {len(told)} {unit} ({rest})" if len(told) > 1 else f"in none ({rest})"
     return f"in {good} of {len(told)} {unit} ({rest} in the other{'s' * (len(told) - good > 1)})"
@@ -183,16 +182,10 @@ def _known(values: Iterable[float | None]) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def _range(lead: str, values: Iterable[float | None]) -> str:
-    known = _known(values)
-    return f" {lead} {_extent(known)}" if known else ""
-
-
-def _extent(values: Iterable[float | None]) -> str:
-    """From where to where: "0.2 to 0.9", or the one number."""
-    known = _known(values)
-    ends = list(dict.fromkeys([plain(min(known)), plain(max(known))]))
-    return " to ".join(ends)
+def _extent(values: Sequence[float]) -> str:
+    """From where to where: "goes from 0.2 to 0.9", or "is 0.2"."""
+    low, high = plain(min(values)), plain(max(values))
+    return f"is {low}" if low == high else f"goes from {low} to {high}"
 
 
 def _untestable(ran: Judged) -> str:
@@ -206,6 +199,6 @@ def _untestable(ran: Judged) -> str:
     return f" Not testable: {'; '.join(listed)}." if listed else ""
 
 
-def _joined(texts: Sequence[str]) -> str:
+def _joined(texts: Sequence[str], word: str = "and") -> str:
     *most, last = texts
-    return f"{', '.join(most)} and {last}" if most else last
+    return f"{', '.join(most)} {word} {last}" if most else last

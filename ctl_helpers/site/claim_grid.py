@@ -1,0 +1,150 @@
+"""The dashboard: a grid of verdicts, claims by settings, with a dot plot beside each claim.
+
+What is called ``judged`` is of :func:`ctl_helpers.findings.verdicts.verdicts`, of all sections.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from IPython.display import HTML
+
+from ctl_helpers import settings
+from ctl_helpers.findings.claims import Claim, load
+from ctl_helpers.findings.verdicts import Verdict
+from ctl_helpers.settings.schema import GRADES, Described
+from ctl_helpers.site import claim_strips
+from ctl_helpers.site.claim_marks import (
+    MARKS,
+    chip,
+    claim_link,
+    count,
+    css_class,
+    described,
+    marked,
+    words,
+)
+
+_MISSED = ("contradicted", "partly", "undecided")
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A setting, and whether any of its verdicts comes from results."""
+
+    setting: Described
+    run: bool
+
+    @property
+    def folded(self) -> str:
+        """A class attribute for the cells of settings that were not run."""
+        return "" if self.run else ' class="never"'
+
+
+def dashboard(judged: Sequence[Verdict]) -> HTML:
+    """Every verdict's mark in a grid, each a link to its figure, and each claim's dot plot.
+
+    Settings that were not run are folded away by a checkbox, which needs no script.
+    """
+    columns, claims = _columns(judged), load()
+    rows = "".join(
+        _row(name, claim, [verdict for verdict in judged if verdict.claim == name], columns)
+        for name, claim in claims.items()
+    )
+    return HTML(
+        f'<div class="dashboard"><p><strong>{len(claims)} claims, {len(judged)} verdicts</strong>, '
+        "each a link to its figure. Point at a mark for its number.</p>"
+        f"{_legend(judged)}{_grades(columns)}"
+        '<input type="checkbox" id="show-not-run"><label for="show-not-run">Show what was not run'
+        f'</label><div class="verdict-box"><table class="verdict-grid"><thead>{_head(columns)}'
+        f"</thead><tbody>{rows}</tbody></table></div></div>"
+    )
+
+
+def _columns(judged: Sequence[Verdict]) -> list[_Column]:
+    """Settings by grade, within a grade those that were run first."""
+    ran = {verdict.setting for verdict in judged if verdict.word != "not run"}
+    names = dict.fromkeys(verdict.setting for verdict in judged)
+    listed = [_Column(settings.describe(name), name in ran) for name in names]
+    return sorted(listed, key=lambda each: (each.setting.grade, not each.run, each.setting.title))
+
+
+def _legend(judged: Sequence[Verdict]) -> str:
+    counts = "".join(
+        f"<li>{chip(word)} {word}: {count(judged, word)}</li>" for word in words(judged)
+    )
+    return f'<ul class="verdict-legend">{counts}</ul>'
+
+
+def _grades(columns: Sequence[_Column]) -> str:
+    shown = dict.fromkeys(column.setting.grade for column in columns)
+    told = "".join(f'<li><b class="grade">{grade}</b> {GRADES[grade]}</li>' for grade in shown)
+    return f'<ul class="verdict-legend">{told}</ul>'
+
+
+def _head(columns: Sequence[_Column]) -> str:
+    groups: dict[tuple[str, str], int] = {}
+    for column in columns:
+        key = column.setting.grade, column.folded
+        groups[key] = groups.get(key, 0) + 1
+    grades = "".join(
+        f'<th colspan="{number}"{folded} scope="colgroup"><b class="grade">{grade}</b></th>'
+        for (grade, folded), number in groups.items()
+    )
+    names = "".join(
+        f'<th{column.folded} scope="col"><span title="{html.escape(column.setting.badge)}">'
+        f"{html.escape(column.setting.title)}</span></th>"
+        for column in columns
+    )
+    return (
+        f'<tr><th rowspan="2" scope="col">claim</th>{grades}<th rowspan="2" scope="col">'
+        f"between control (0) and ideal (1){claim_strips.axis()}</th></tr><tr>{names}</tr>"
+    )
+
+
+def _row(name: str, claim: Claim, judged: Sequence[Verdict], columns: Sequence[_Column]) -> str:
+    cells = "".join(
+        f"<td{column.folded}>{_cell(judged, column.setting.name)}</td>" for column in columns
+    )
+    sections = ", ".join(claim.sections)
+    return (
+        f'<tr id="row-{name}"><th scope="row">{claim_link(name, html.escape(claim.name))} '
+        f"<small>{sections}</small></th>{cells}<td>{claim_strips.strip(judged)}</td></tr>"
+        f"{_missed(judged, len(columns) + 2)}"
+    )
+
+
+def _cell(judged: Sequence[Verdict], setting: str) -> str:
+    """A link for each section in which a setting has a verdict on the claim."""
+    return "".join(
+        f'<a class="verdict {css_class(verdict.word)}" href="{verdict.evidence}" '
+        f'title="{html.escape(described(verdict))}" aria-label="{html.escape(_label(verdict))}">'
+        f"{MARKS[verdict.word]}</a>"
+        for verdict in judged
+        if verdict.setting == setting
+    )
+
+
+def _label(verdict: Verdict) -> str:
+    title = settings.describe(verdict.setting).title
+    return f"{verdict.name}, {title}: {verdict.word}"
+
+
+def _missed(judged: Sequence[Verdict], width: int) -> str:
+    """What a claim missed, and where: a line for each word and part."""
+    where: dict[tuple[str, str], list[str]] = {}
+    for verdict in judged:
+        if verdict.word in _MISSED and verdict.missed is not None:
+            key = marked(verdict.word), verdict.missed.effect
+            where.setdefault(key, []).append(settings.describe(verdict.setting).title)
+    if not where:
+        return ""
+    lines = "".join(_line(*key, titles) for key, titles in where.items())
+    return f'<tr class="missed"><td colspan="{width}"><ul>{lines}</ul></td></tr>'
+
+
+def _line(word: str, missed: str, titles: Sequence[str]) -> str:
+    where = ", ".join(dict.fromkeys(titles))
+    return f"<li>{word} in {html.escape(where)}: {html.escape(missed)}</li>"
