@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -165,6 +166,13 @@ def nearer_orthogonal(cosines: pd.DataFrame, *, over: str) -> Sample:
     return _compared(_angles(cosines), "size", _PAIRS, lambda mean: mean[over] / mean[_OURS], both)
 
 
+@measure("{:+.2f}")
+def orthogonal_doublings(cosines: pd.DataFrame, *, over: str) -> Sample:
+    """:func:`nearer_orthogonal` in doublings, so that its sign says which is nearer."""
+    ratio = nearer_orthogonal(cosines, over=over)
+    return replace(ratio, statistic=lambda rows: float(np.log2(ratio.statistic(rows))))
+
+
 @measure("{:.2f}")
 def interference(moved: pd.DataFrame, *, paradigm: str, over: str | None = None) -> Sample:
     """What vectors move of other tasks' embeddings over their own's; over another paradigm's."""
@@ -198,6 +206,13 @@ def step_cost(cost: pd.DataFrame, *, paradigm: str, value: str, over: str = "ful
     values, rows = cube(cost, ["repetition"], value, paradigm=[paradigm, over])
     ratios = np.log(values[:, 0] / values[:, 1])
     return Sample(ratios, rows, "repetitions", lambda logs: float(np.exp(np.mean(logs))))
+
+
+@measure("{:.0%}")
+def step_saved(cost: pd.DataFrame, *, paradigm: str, value: str, over: str = "full") -> Sample:
+    """The share of another paradigm's time or memory that a step saves, one less the ratio."""
+    ratio = step_cost(cost, paradigm=paradigm, value=value, over=over)
+    return replace(ratio, statistic=lambda rows: 1 - ratio.statistic(rows))
 
 
 def _mean(rows: pd.DataFrame, value: str, *unit: str) -> Sample:

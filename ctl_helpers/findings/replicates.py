@@ -35,7 +35,7 @@ class Replicates:
 
     def only(self, rows: NDArray[np.bool_]) -> Replicates:
         """Those of a mask."""
-        places = np.flatnonzero(rows)
+        places = np.flatnonzero(rows).tolist()
         return Replicates([self.seeds[n] for n in places], [self.members[n] for n in places])
 
 

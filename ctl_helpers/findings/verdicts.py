@@ -254,12 +254,13 @@ def _measured(part: claims.Part, tables: _Tables) -> tuple[Part, Judged | None]:
     """A part's numbers, and where its deciding number is; None where results are too few."""
     made = replace(_shown(part, tables), ideal=part.ideal, paper=part.paper or None)
     sample = tables.sample(part)
+    control: Sample | float | None
     if isinstance(part.control, Measured):
         control = tables.sample(part.control)
         made = replace(made, control=_number(control), control_effect=part.control.effect)
     else:
-        control = part.control
         made = replace(made, control=Number(part.control))
+        control = part.control
     if sample is None or control is None:
         return made, None
     judged = judge(sample, control, part.ideal, part.paper_number)
