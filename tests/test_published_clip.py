@@ -197,6 +197,10 @@ def test_a_soup_gives_logits_of_its_own_heads(soup: ModelSoup, write) -> None:  
     write("ImageNet")
     assert soup.missing() is None
     found = soup.variants(0, "ImageNet", [], [])
+    start = soup.checkpoints(0, [])["PT"]
+    for key, value in start.items():
+        mean = torch.stack([state[key].double() for state in found.values()]).mean(0)
+        torch.testing.assert_close(value.double(), mean, rtol=1e-6, atol=1e-6)
     assert list(found) == ["model 00", "model 01", "model 02"]
     model, streams = soup.build(), soup.streams(["ImageNet"])
     mixes = [dict.fromkeys(found, 1 / 3), {"model 00": 1.0}]

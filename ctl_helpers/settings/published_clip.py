@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ctl_helpers.data.dataset import PromptedSet
-from ctl_helpers.engine.mix import StateDict
+from ctl_helpers.engine.mix import StateDict, combine
 from ctl_helpers.models.clip import Classifier, ImageTower
 from ctl_helpers.project import SettingError
 from ctl_helpers.settings.clip import AnyClip
@@ -149,6 +149,18 @@ class ModelSoup(OnImages):
             named = {f"head.{part}": value for part, value in head.items()}
             models[f"model {number:02d}"] = tower | named
         return models
+
+    def checkpoints(
+        self, seed: int, tasks: Sequence[str] | None = None
+    ) -> dict[str, Mapping[str, Tensor]]:
+        """The mean of all published models, for θ_PT too: their own start was not published.
+
+        Raises:
+            MissingDataError: a model is not in the data folder.
+        """
+        models = self.variants(seed, "", [], [])
+        mean = combine(models, dict.fromkeys(models, 1 / len(models)))
+        return dict.fromkeys([PRETRAINED, *(self.finetune if tasks is None else tasks)], mean)
 
     def source_checksum(self) -> str:
         """Digest of the code behind this setting's own network and data set."""
