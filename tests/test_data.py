@@ -21,6 +21,7 @@ from torchvision import datasets
 from torchvision.datasets import mnist as torchvision_mnist
 
 from ctl_helpers import settings
+from ctl_helpers.data import tasks
 from ctl_helpers.data.images import Images, floats
 from ctl_helpers.data.sets import cifar10, cifar100, digits, imagenet, mnist, tinyimagenet
 from ctl_helpers.project import MissingDataError
@@ -180,13 +181,43 @@ def pictures(count: int, size: int = 32) -> np.ndarray:
 
 
 def check_split(setting: Scratch, split: str, pixels: np.ndarray, labels: list[int]) -> None:
-    """A task "classes 2–3" holds exactly the images of labels 1 and 2, under those labels."""
-    found = setting.images("classes 2–3", split)
-    wanted = {(pixels[n].tobytes(), label) for n, label in enumerate(labels) if label in (1, 2)}
-    rows = found.inputs.permute(0, 2, 3, 1).numpy()
-    assert {(row.tobytes(), int(y)) for row, y in zip(rows, found.targets, strict=True)} == wanted
-    assert len(found) == len(wanted)
-    assert found.inputs.is_contiguous()
+    """A task of two classes holds exactly the images of their labels, under those labels."""
+    for task, held in (("classes 2–3", (1, 2)), ("classes 4, 1", (3, 0))):
+        found = setting.images(task, split)
+        wanted = {(pixels[n].tobytes(), label) for n, label in enumerate(labels) if label in held}
+        rows = found.inputs.permute(0, 2, 3, 1).numpy()
+        pairs = zip(rows, found.targets, strict=True)
+        assert {(row.tobytes(), int(y)) for row, y in pairs} == wanted
+        assert len(found) == len(wanted)
+        assert found.inputs.is_contiguous()
+
+
+@pytest.mark.parametrize(
+    ("task", "labels"),
+    [
+        ("classes 2–4", [1, 2, 3]),
+        ("classes 4, 1, 3", [3, 0, 2]),
+        ("classes 7", [6]),
+        ("classes 0–4", None),
+        ("classes 4–2", None),
+        ("classes 3, 0", None),
+        ("classes 3,2", None),
+        ("45°", None),
+        ("all", None),
+    ],
+)
+def test_a_part_of_the_classes_names_its_labels(task: str, labels: list[int] | None) -> None:
+    found = tasks.labels_of(task)
+    assert (found if found is None else list(found)) == labels
+    assert tasks.is_task(task) == (labels is not None or task in ("45°", "all"))
+
+
+def test_a_range_of_classes_counts_places_in_another_order() -> None:
+    order = [4, 2, 0, 1, 3]
+    assert tasks.reordered("classes 2–4", order) == "classes 3, 1, 2"
+    assert tasks.reordered("classes 2–4", range(5)) == "classes 2, 3, 4"
+    for task in ("all", "45°", "classes 3, 1"):
+        assert tasks.reordered(task, order) == task
 
 
 def write_cifar(

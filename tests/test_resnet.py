@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 import torchvision
 from conftest import refused
 from torch import Tensor, nn
@@ -75,15 +76,66 @@ def test_option_a_takes_every_second_pixel_and_adds_zeros() -> None:
     assert not found[:, [0, 3]].any()
 
 
-def test_the_published_resnet20_is_as_accurate_as_published(real_data) -> None:
+def naive_norm(x: Tensor, state: dict[str, Tensor], name: str) -> Tensor:
+    mean, var, weight, bias = (
+        state[f"{name}.{kind}"].view(-1, 1, 1)
+        for kind in ("running_mean", "running_var", "weight", "bias")
+    )
+    return (x - mean) / torch.sqrt(var + 1e-5) * weight + bias
+
+
+@pytest.mark.parametrize("place", ["layer1.0", "layer2.0", "layer2.1"])
+def test_a_split_block_has_its_relu_before_its_norm_and_a_bare_shortcut(place: str) -> None:
+    torch.manual_seed(0)
+    model = build("split-resnet18", width=4, classes=2).double()
+    model(torch.rand(8, 3, 8, 8, dtype=torch.float64))  # gives the norms statistics of their own
+    block = model.eval().get_submodule(place)
+    for parameter in block.parameters():
+        parameter.data += 0.3 * torch.randn_like(parameter)
+    state = dict(block.state_dict())
+    stride = 2 if place == "layer2.0" else 1
+    x = torch.randn(3, block.conv1.in_channels, 8, 8, dtype=torch.float64)
+    inner = F.conv2d(x, state["conv1.weight"], stride=stride, padding=1)
+    inner = F.conv2d(naive_norm(inner.clamp(min=0), state, "bn1"), state["conv2.weight"], padding=1)
+    past = x
+    if stride == 2:
+        past = torch.einsum(
+            "oi,nihw->nohw", state["shortcut.0.weight"][:, :, 0, 0], x[..., ::2, ::2]
+        )
+    expected = naive_norm((inner + past).clamp(min=0), state, "bn2")
+    torch.testing.assert_close(block(x), expected)
+    assert (block(x) < 0).any()
+    norms = [name for name, module in block.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    assert norms == ["bn1", "bn2"]
+
+
+def test_a_split_resnet18_has_the_usual_ones_layers() -> None:
+    split, usual = (build(name, width=20, classes=100) for name in ("split-resnet18", "resnet18"))
+    assert split.feature_layers == usual.feature_layers
+    norms = 2 * (40 + 80 + 160)  # weight and bias of three shortcuts
+    sizes = [sum(p.numel() for p in model.parameters()) for model in (usual, split)]
+    assert sizes[0] - sizes[1] == norms
+
+
+# Published are the accuracies on all 10,000 test images; here are 1,017 of them.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("depth", "published"), [(20, 0.917), (32, 0.926), (44, 0.931), (56, 0.934)]
+)
+def test_a_published_resnet_is_as_accurate_as_published(
+    real_data, depth: int, published: float
+) -> None:
     real_data("weights")
-    setting = settings.load("cifar10-resnet20")
-    state = setting.published().weights()
+    setting = settings.load("cifar10-resnet20").of_depth(depth)
+    model, state = setting.build(), setting.published().weights()
+    convolutions = [one for one in model.modules() if isinstance(one, nn.Conv2d)]
+    assert len(convolutions) == depth - 1
     table = ctl.evaluate(
-        setting.build(), {"PT": state}, [ctl.Evaluation({"PT": 1.0})], setting.streams(["all"])
+        model, {"PT": state}, [ctl.Evaluation({"PT": 1.0})], setting.streams(["all"])
     )
     assert table["n"].item() == 1017
-    assert round(table["accuracy"].item(), 3) == 0.916
+    two_standard_errors = 2 * (published * (1 - published) / 1017) ** 0.5
+    assert table["accuracy"].item() == pytest.approx(published, abs=two_standard_errors)
 
 
 class Foreign:

@@ -318,6 +318,80 @@ def test_replaced_samples_are_another_training(quick: Scratch, trained: list[int
     assert trained == [32] * 4
 
 
+@pytest.fixture
+def scenes() -> Scratch:
+    """The embedded setting whose tasks are classes, with a recipe for few samples."""
+    recipe = Recipe(epochs=1, lr=0.05, batch_size=8, masked=True)
+    setting = settings.load("scenes-resnet")
+    return setting.model_copy(update={"pretraining": recipe, "finetuning": recipe})
+
+
+def labels(setting: Scratch, task: str) -> set[int]:
+    return set(setting.images(task, "test").targets.tolist())
+
+
+def test_a_seed_splits_the_classes_otherwise(scenes: Scratch) -> None:
+    tasks = [scenes.pretrain, *scenes.finetune]
+    splits = {seed: [labels(scenes.split_by(seed), task) for task in tasks] for seed in range(4)}
+    assert splits[0] == [labels(scenes, task) for task in tasks]
+    assert splits[0] == [set(range(first, first + 4)) for first in range(0, 20, 4)]
+    for parts in splits.values():
+        assert [len(part) for part in parts] == [4] * 5
+        assert set().union(*parts) == set(range(20))
+    assert len({tuple(map(frozenset, parts)) for parts in splits.values()}) == 4
+    assert labels(scenes.split_by(2), tasks[1]) == splits[2][1]
+
+
+def test_images_keep_their_labels_however_classes_are_split(scenes: Scratch) -> None:
+    whole = scenes.images("all", "test")
+    apart = scenes.split_by(3).images(scenes.finetune[0], "test")
+    for label in apart.targets.unique():
+        ours, theirs = (each.inputs[each.targets == label] for each in (apart, whole))
+        rows = [{row.tobytes() for row in each.flatten(1).numpy()} for each in (ours, theirs)]
+        assert rows[0] == rows[1]
+
+
+def test_a_rotation_has_no_classes_to_split(quick: Scratch, trained: list[int]) -> None:
+    first = quick.checkpoints(0, ["90°"], samples=16)
+    again = quick.split_by(1).checkpoints(0, ["90°"], samples=16)
+    assert same(first["90°"], again["90°"])
+    assert len(trained) == 2
+
+
+def test_networks_of_another_split_are_other_networks(scenes: Scratch, trained) -> None:
+    first, task = scenes.finetuned(0, scenes.finetune[0], samples=16), scenes.finetune[0]
+    assert first.key == scenes.split_by(0).finetuned(0, task, samples=16).key
+    assert first.key != scenes.split_by(1).finetuned(0, task, samples=16).key
+    assert len(trained) == 4
+    # Another initial seed leaves the split as it is.
+    assert labels(scenes.split_by(1), task) != labels(scenes, task)
+    mixed = scenes.split_by(1).finetuned(0, task, samples=16, replaced=(scenes.pretrain, 1.0))
+    assert len(trained) == 5
+    bias = (
+        mixed.weights()["linear.bias"]
+        - scenes.split_by(1).pretrained(0, 16).weights()["linear.bias"]
+    )
+    donor = labels(scenes.split_by(1), scenes.pretrain)
+    assert set(bias.nonzero().flatten().tolist()) <= donor
+
+
+def test_heads_mask_all_but_the_classes_of_their_task(scenes: Scratch, quick: Scratch) -> None:
+    setting, tasks = scenes.split_by(1), [scenes.pretrain, scenes.finetune[2]]
+    heads = setting.heads(1, tasks)
+    assert list(heads) == tasks
+    logits = torch.randn(3, 20)
+    for task, head in heads.items():
+        kept = (head(logits) > -torch.inf).all(0).nonzero().flatten().tolist()
+        assert set(kept) == labels(setting, task)
+        assert torch.equal(head(logits)[:, kept], logits[:, kept])
+    assert quick.heads(0, quick.finetune) is None
+    # An image is then never taken for one of a class that its task has not.
+    weights = {"PT": initial_weights(setting.build, 0)}
+    streams = setting.streams(tasks, 32)
+    answers = ctl.logits(setting.build(), weights, [{"PT": 1.0}], streams, heads=heads)
+    assert all(set(z[0].argmax(1).tolist()) <= labels(setting, task) for task, z in answers.items())
+
+
 def test_published_weights_are_named_where_there_are_some(quick: Scratch, data: Path) -> None:
     with pytest.raises(SettingError, match="digits-mlp: no published weights of mlp"):
         quick.published()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from ctl_helpers.data.images import Images
 from ctl_helpers.models import build
 from ctl_helpers.training import checkpoints, progress
 from ctl_helpers.training.checkpoints import Checkpoint, Run
+from ctl_helpers.training.class_mask import ClassMask
 from ctl_helpers.training.loop import Recipe, Snapshot, epochs, initial_weights
 
 PLAIN = Recipe(epochs=3, lr=0.1, batch_size=4)
@@ -25,6 +27,8 @@ RECIPES = {
     "plain": PLAIN,
     "momentum": MOMENTUM,
     "bfloat16": replace(PLAIN, precision="bfloat16"),
+    "masked": replace(PLAIN, masked=True),
+    "frozen norm": replace(PLAIN, frozen_norm=True),
 }
 
 
@@ -64,6 +68,15 @@ def test_training_stops_and_goes_on_bit_for_bit(recipe: Recipe) -> None:
     assert not same(last(whole), last(list(epochs(resnet(), start(resnet), data, recipe, 6))))
 
 
+def shut_out(logits: Tensor, targets: Tensor, classes: set[int]) -> Tensor:
+    """Mean of ``−log(e^z_y / Σ_c e^z_c)``, c over the classes alone, sample by sample."""
+    losses = [
+        -torch.log(z[y].exp() / torch.stack([z[c].exp() for c in classes]).sum())
+        for z, y in zip(logits, targets.tolist(), strict=True)
+    ]
+    return torch.stack(losses).mean()
+
+
 def by_hand(recipe: Recipe, data: Images) -> nn.Module:
     """The naive way: SGD's formula written out, on the order that the loop draws."""
     model = small().double()
@@ -76,7 +89,11 @@ def by_hand(recipe: Recipe, data: Images) -> nn.Module:
         order = torch.randperm(len(data), generator=generator)
         for first in range(0, len(data) - recipe.batch_size + 1, recipe.batch_size):
             chosen = order[first : first + recipe.batch_size]
-            loss = F.cross_entropy(model(data.inputs[chosen].double()), data.targets[chosen])
+            logits = model(data.inputs[chosen].double())
+            if recipe.masked:
+                loss = shut_out(logits, data.targets[chosen], set(data.targets.tolist()))
+            else:
+                loss = F.cross_entropy(logits, data.targets[chosen])
             gradients = torch.autograd.grad(loss, list(model.parameters()))
             with torch.no_grad():
                 named = model.named_parameters()
@@ -94,6 +111,64 @@ def test_training_is_sgd_and_leaves_an_incomplete_batch_out(recipe: Recipe) -> N
     expected = by_hand(recipe, data).state_dict()
     for name, value in expected.items():
         torch.testing.assert_close(found[name].double(), value, rtol=1e-5, atol=1e-6)
+
+
+def test_a_masked_loss_looks_at_the_classes_of_its_data_alone() -> None:
+    data = images(12)
+    data = Images(data.inputs, data.targets % 2 * 2)  # classes 0 and 2 of 3
+    recipe = replace(PLAIN, masked=True)
+    found = last(list(epochs(small(), start(), data, recipe, 7)))
+    for name, value in by_hand(recipe, data).state_dict().items():
+        torch.testing.assert_close(found[name].double(), value, rtol=1e-5, atol=1e-6)
+    for name in ("1.weight", "1.bias"):
+        assert torch.equal(found[name][1], start().weights[name][1])
+        assert not torch.equal(found[name][0], start().weights[name][0])
+    whole = last(list(epochs(small(), start(), data, PLAIN, 7)))
+    assert not torch.equal(whole["1.bias"][1], start().weights["1.bias"][1])
+
+
+def test_a_mask_leaves_the_logits_of_its_classes_and_shuts_the_others_out() -> None:
+    logits = torch.randn(4, 2, 5)
+    kept = logits.clone()
+    for classes in ([3, 0], range(0, 4, 3), torch.tensor([0, 3])):
+        masked = ClassMask(classes)(logits)
+        assert torch.equal(masked[..., [0, 3]], logits[..., [0, 3]])
+        assert (masked[..., [1, 2, 4]] == -torch.inf).all()
+    assert torch.equal(logits, kept)
+    targets = torch.tensor([0, 3, 3, 0])
+    loss = F.cross_entropy(ClassMask([0, 3])(logits[:, 0].double()), targets)
+    torch.testing.assert_close(loss, shut_out(logits[:, 0].double(), targets, {0, 3}))
+    assert not ClassMask([0]).state_dict()
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_frozen_norm_keeps_its_statistics_and_trains_its_affine_part(frozen: bool) -> None:
+    begin = start(resnet)
+    for name, value in begin.weights.items():
+        if name.endswith("running_var"):
+            value += torch.rand(value.shape, generator=torch.Generator().manual_seed(1))
+    recipe = replace(MOMENTUM, frozen_norm=frozen)
+    found = last(list(epochs(resnet(), begin, images(10, (3, 8, 8)), recipe, 0)))
+    norms = [
+        name for name, module in resnet().named_modules() if isinstance(module, nn.BatchNorm2d)
+    ]
+    for norm, kind in product(norms, ("running_mean", "running_var", "num_batches_tracked")):
+        assert torch.equal(found[f"{norm}.{kind}"], begin.weights[f"{norm}.{kind}"]) == frozen
+    for norm, kind in product(norms, ("weight", "bias")):
+        assert not torch.equal(found[f"{norm}.{kind}"], begin.weights[f"{norm}.{kind}"])
+
+
+def test_a_frozen_norm_takes_the_steps_of_evaluation() -> None:
+    data, recipe = images(4, (3, 8, 8)), replace(PLAIN, epochs=1, frozen_norm=True)
+    model, begin = resnet().double(), start(resnet)
+    model.load_state_dict(begin.weights)
+    model.eval()
+    loss = F.cross_entropy(model(data.inputs.double()), data.targets)
+    gradients = torch.autograd.grad(loss, list(model.parameters()))
+    found = last(list(epochs(resnet(), begin, data, recipe, 0)))
+    for (name, value), gradient in zip(model.named_parameters(), gradients, strict=True):
+        expected = (value - recipe.lr * gradient).detach()
+        torch.testing.assert_close(found[name].double(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_fewer_samples_than_a_batch_are_one_batch() -> None:
