@@ -26,9 +26,10 @@ def regression(delta: Callable[[pd.DataFrame], pd.Series], starts: int = 4) -> p
         for start in range(starts)
         for i, j in PAIRS[: 3 - start % 2]
     )  # fmt: skip
+    apart = table["squared_distance"].copy()
     # Running statistics would add to every distance.
-    for suffix, most in (("_parameters", 0), ("", 20)):
-        distance = table["squared_distance"] + generator.uniform(0, most, len(table))
+    for suffix, most in (("", 0), ("_buffers", 20)):
+        distance = apart + generator.uniform(0, most, len(table))
         table[f"curvature{suffix}"] = table["curvature"]
         table[f"squared_distance{suffix}"] = distance
         table[f"product{suffix}"] = table["curvature"] * distance / 8
@@ -40,21 +41,32 @@ def test_r_squared_of_the_product_has_the_slopes_sign() -> None:
         line = regression(lambda table, slope=slope: slope * table["product"] + 1)
         assert effect("explained", line) == pytest.approx(sign)
     falling = regression(lambda table: 9 - table["curvature"])
-    assert effect("r_squared", falling, regressor="curvature") == pytest.approx(1)
+    assert effect("explained", falling, name="curvature") == pytest.approx(-1)
+    assert MEASURES["explained"].write(-0.5) == "0.50, falling"
+    assert MEASURES["explained"].write(0.5) == "0.50"
 
 
 def test_logarithms_make_powers_lines_and_leave_out_what_is_not_positive() -> None:
     table = regression(lambda table: table["product"] ** 3)
     table.loc[0, "delta"] = 0
-    assert effect("r_squared", table, scale=Scale.LOG) == pytest.approx(1)
-    assert effect("r_squared", table) < 0.99
+    assert effect("explained", table, scale=Scale.LOG) == pytest.approx(1)
+    assert effect("explained", table) < 0.99
 
 
-def test_theta_without_running_statistics_is_another_reading() -> None:
-    table = regression(lambda table: table["product_parameters"])
-    assert effect("explained", table, theta=Buffers.PARAMETERS) == pytest.approx(1)
-    assert effect("explained", table) < 0.9
-    assert effect("explained_more", table, theta=Buffers.PARAMETERS) > 0
+def test_theta_with_running_statistics_is_another_reading() -> None:
+    table = regression(lambda table: table["product"])
+    assert effect("explained", table) == pytest.approx(1)
+    assert effect("explained", table, theta=Buffers.ALL) < 0.9
+    assert effect("explained_more", table) > 0
+
+
+def test_the_span_of_a_predictor_is_its_largest_value_over_its_smallest() -> None:
+    table = regression(lambda table: table["product"])
+    assert effect("predictor_span", table, name="curvature") == pytest.approx(4)
+    largest, smallest = table["product"].max(), table["product"].min()
+    assert effect("predictor_span", table) == pytest.approx(largest / smallest)
+    over_all = table["product_buffers"].max() / table["product_buffers"].min()
+    assert effect("predictor_span", table, theta=Buffers.ALL) == pytest.approx(over_all)
 
 
 def test_the_product_explains_more_than_either_factor() -> None:
@@ -91,7 +103,7 @@ def test_the_page_says_where_the_product_is_best_and_what_is_left_near_the_start
     said = theory.curvature_seen(table, near, panels)
     assert "best in 1 of 1 settings" in said
     assert "in 3 of 3" in said
-    assert "One, parameters alone" in said
+    assert "One, with running statistics" in said
     assert ">25%</span> at t = 0.25" in said
     assert "| t = 0.25 |" in theory.nearer_start(near, panels)
     assert theory.by_starts(table, panels).count("| 1.00 |") == 3

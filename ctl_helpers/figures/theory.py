@@ -24,7 +24,8 @@ from ctl_helpers.figures.drawing import (
     significant,
     xy,
 )
-from ctl_helpers.findings.curvature import r_squared, share_of_bound, under_bound
+from ctl_helpers.findings.curvature import explained as explained_by
+from ctl_helpers.findings.curvature import share_of_bound, under_bound
 from ctl_helpers.findings.finding import Finding, quoted
 from ctl_helpers.findings.words import by_panel
 
@@ -47,7 +48,7 @@ def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """
     table = table[table["setting"].isin(list(panels))]
     starts = list(dict.fromkeys(table["start"]))
-    explained = {name: r_squared.by_setting(table, regressor=name) for name in _REGRESSORS}
+    explained = {name: explained_by.by_setting(table, name=name) for name in _REGRESSORS}
     lines: list[Line] = []
     cells: list[str] = []
     axes: dict[str, pd.Series] = {}

@@ -1,7 +1,7 @@
 """Numbers on Theorem 5.1: what the loss's deviation from linearity has to do with its bound.
 
-``regressor`` is ``product`` (the bound), ``curvature`` or ``squared_distance``; ``theta`` says
-whether θ has the running statistics of BatchNorm, too.
+A regressor is ``product`` (the bound), ``curvature`` or ``squared_distance``. θ is the parameters;
+``theta`` may ask for the reading that has the running statistics of BatchNorm, too.
 """
 
 from __future__ import annotations
@@ -14,36 +14,55 @@ import pandas as pd
 from ctl_helpers.analysis import regression
 from ctl_helpers.findings.finding import measure
 from ctl_helpers.findings.replicates import Sample, Values, cube, long, median
+from ctl_helpers.findings.words import times
 from ctl_helpers.results.labels import Buffers, Scale
 
 REGRESSORS = ("product", "curvature", "squared_distance")
 
 
-@measure("{:.2f}")
-def r_squared(
+def _signed(value: float) -> str:
+    return f"{abs(value):.2f}" + (", falling" if value < 0 else "")
+
+
+@measure(_signed)
+def explained(
     pairs: pd.DataFrame,
     *,
-    regressor: str = "product",
-    theta: str = Buffers.ALL,
+    name: str = "product",
+    theta: str = Buffers.PARAMETERS,
     scale: str = Scale.LINEAR,
 ) -> Sample:
-    """R² of the least-squares line of δ through a regressor, or between their logarithms."""
-    return _regressed(pairs, theta, lambda rows: abs(_explained(rows, regressor, scale)))
+    """R² of the least-squares line of δ through a regressor; negative where the line falls.
+
+    Args:
+        pairs: δ and its regressors, a row a pair of networks.
+        name: the regressor.
+        theta: what θ holds.
+        scale: ``"log"`` for the line between logarithms, without what is not positive.
+    """
+    return _regressed(pairs, theta, lambda rows: _explained(rows, name, scale))
 
 
-@measure("{:.2f}")
-def explained(pairs: pd.DataFrame, *, theta: str = Buffers.ALL) -> Sample:
-    """R² of the product; negative where the line falls."""
-    return _regressed(pairs, theta, lambda rows: _explained(rows, "product"))
-
-
-@measure("{:.2f}")
-def explained_more(pairs: pd.DataFrame, *, theta: str = Buffers.ALL) -> Sample:
+@measure("{:+.2f}")
+def explained_more(pairs: pd.DataFrame, *, theta: str = Buffers.PARAMETERS) -> Sample:
     """R² of the product, as above, less the larger of R² of the curvature and of the distance.
 
     NaN for a single start, whose curvature is one number and makes the product the distance.
     """
     return _regressed(pairs, theta, _more)
+
+
+@measure(times)
+def predictor_span(
+    pairs: pd.DataFrame, *, name: str = "product", theta: str = Buffers.PARAMETERS
+) -> Sample:
+    """A regressor's largest value over its smallest: what does not vary explains nothing."""
+
+    def span(rows: Values) -> float:
+        column = rows[:, 1 + REGRESSORS.index(name)]
+        return float(np.nanmax(column) / np.nanmin(column))
+
+    return _regressed(pairs, theta, span)
 
 
 @measure(lambda share: f"{100 * share:.2g}%")
@@ -87,7 +106,7 @@ def _middle(rows: Values) -> float:
 
 def _regressed(pairs: pd.DataFrame, theta: str, statistic: Callable[[Values], float]) -> Sample:
     """Shape (starts, (δ and regressors), pairs)."""
-    reading = "_parameters" if theta == Buffers.PARAMETERS else ""
+    reading = "" if theta == Buffers.PARAMETERS else "_buffers"
     names = ("delta", *(name + reading for name in REGRESSORS))
     keys = ["seed", "start", "pair"]
     numbered = pairs.assign(pair=pairs.groupby(["seed", "start"]).cumcount())

@@ -112,10 +112,10 @@ class Pooling(Label):
 
 
 class Buffers(Label):
-    """Whether θ has the running statistics of BatchNorm, too."""
+    """What θ holds: the parameters, or also the running statistics of BatchNorm."""
 
-    ALL = "all of θ"
     PARAMETERS = "parameters"
+    ALL = "with running statistics"
 
 
 class Scale(Label):

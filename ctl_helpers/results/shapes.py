@@ -60,7 +60,7 @@ MEANS = [*_numbers("1 − cosine", "distance", "baseline"), Column("coef")]
 ALONG = [*PAIR, ALPHA, *COMPARED]
 BY_LAMBDA = [*PAIR, LAM, *COMPARED]
 TERMS = _numbers("", "curvature", "squared_distance", "product")
-TERMS += [Column(f"{term.name}_parameters") for term in TERMS]
+TERMS += [Column(f"{term.name}_buffers") for term in TERMS]
 MANY = [K, MODELS, *DRAW, *COMPARED]
 CONTROL = _of("control", labels.Control)
 DISPLACEMENT = [*_labels("i", "layer"), Column("moved", unit="times")]

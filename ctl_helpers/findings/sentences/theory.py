@@ -10,12 +10,14 @@ from ctl_helpers.findings import published
 from ctl_helpers.findings.averaging import growth
 from ctl_helpers.findings.curvature import (
     REGRESSORS,
+    explained_more,
     off_second_order,
-    r_squared,
+    predictor_span,
     rest_over_second_order,
     share_of_bound,
     under_bound,
 )
+from ctl_helpers.findings.curvature import explained as explained_by
 from ctl_helpers.findings.editing import theorem_distance, theorem_nearer
 from ctl_helpers.findings.finding import Finding
 from ctl_helpers.findings.spawning import broken_steps
@@ -79,12 +81,12 @@ def task_vectors(theorem: pd.DataFrame, panels: Mapping[str, str]) -> str:
 
 
 def explained(pairs: pd.DataFrame, panels: Mapping[str, str]) -> str:
-    """R² of each regressor with its interval, also without running statistics, and the paper's."""
+    """R² of each regressor with its interval, also with running statistics, and the paper's."""
     lines = []
     for setting, title in panels.items():
         rows = pairs[pairs["setting"] == setting]
-        for theta in Buffers if _has_buffers(rows) else [Buffers.ALL]:
-            name = title if theta == Buffers.ALL else f"{title}, parameters alone"
+        for theta in Buffers if _has_buffers(rows) else [Buffers.PARAMETERS]:
+            name = title if theta == Buffers.PARAMETERS else f"{title}, {theta}"
             for scale in Scale:
                 fits = _fits(rows, theta=theta, scale=scale)
                 cells = [_with_interval(fits[regressor].get(setting)) for regressor in REGRESSORS]
@@ -147,7 +149,10 @@ def curvature_seen(pairs: pd.DataFrame, nearer: pd.DataFrame, panels: Mapping[st
         f"Over all starts the product explains δ best in {best} of {len(panels)} settings (linear "
         f"axes); over the choices of starts in the table above in {cuts.count('product')} of "
         f"{len(cuts)}.",
-        *_parameters_alone(pairs, panels),
+        "The product explains δ better than the better of its factors by "
+        f"{quote(panels, explained_more.by_setting(pairs))} of R²; its largest value is "
+        f"{quote(panels, predictor_span.by_setting(pairs))} its smallest.",
+        *_with_statistics(pairs, panels),
         "The third-order rest is, in the median, "
         f"{quote(panels, rest_over_second_order.by_setting(pairs))} times the second-order term.",
         "At the smallest t the deviation is still off its second-order term by "
@@ -156,22 +161,22 @@ def curvature_seen(pairs: pd.DataFrame, nearer: pd.DataFrame, panels: Mapping[st
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _parameters_alone(pairs: pd.DataFrame, panels: Mapping[str, str]) -> list[str]:
+def _with_statistics(pairs: pd.DataFrame, panels: Mapping[str, str]) -> list[str]:
     """A sentence for each setting whose running statistics count."""
     lines = []
     for setting, title in panels.items():
         rows = pairs[pairs["setting"] == setting]
         if _has_buffers(rows):
-            fits = _fits(rows, theta=Buffers.PARAMETERS)
+            fits = _fits(rows, theta=Buffers.ALL)
             numbers = ", ".join(mark(fits[name][setting]) for name in REGRESSORS)
             names = ", ".join(NAMES.values())
-            lines.append(f"{title}, parameters alone: R² {numbers} for {names}.")
+            lines.append(f"{title}, {Buffers.ALL}: R² {numbers} for {names}.")
     return lines
 
 
 def _fits(pairs: pd.DataFrame, **arguments: str) -> Explained:
     """Regressor → setting → R²."""
-    return {name: r_squared.by_setting(pairs, regressor=name, **arguments) for name in REGRESSORS}
+    return {name: explained_by.by_setting(pairs, name=name, **arguments) for name in REGRESSORS}
 
 
 def _best(fits: Explained, setting: str) -> str:
@@ -202,7 +207,7 @@ def _alike(panels: Mapping[str, str], values: pd.Series) -> str:
 
 
 def _has_buffers(pairs: pd.DataFrame) -> bool:
-    return bool((pairs["squared_distance"] != pairs["squared_distance_parameters"]).any())
+    return bool((pairs["product"] != pairs["product_buffers"]).any())
 
 
 def _with_interval(finding: Finding | None) -> str:
