@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -195,9 +195,15 @@ def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
 
 
 def formulas(
-    left: ArrayLike, right: ArrayLike, base: Iterable[tuple[ArrayLike, ArrayLike]]
+    left: ArrayLike,
+    right: ArrayLike,
+    base: Iterable[tuple[ArrayLike, ArrayLike]],
+    parts: Sequence[tuple[float, ArrayLike]] = (),
 ) -> dict[str, np.ndarray]:
-    """The three metrics as the paper writes them, for each sample; NaN where one has no length."""
+    """The paper's three metrics as it writes them, and ε, which needs the parts of the right side.
+
+    Each for every sample; NaN where a feature has no length, or all parts are one.
+    """
 
     def norm(a: ArrayLike) -> np.ndarray:
         return np.linalg.norm(a, axis=1)
@@ -205,18 +211,43 @@ def formulas(
     def cos(a: ArrayLike, b: ArrayLike) -> np.ndarray:
         return np.einsum("nd,nd->n", a, b) / (norm(a) * norm(b))
 
-    return {
+    found = {
         "distance": 1 - cos(left, right),
         "baseline": 1 - np.mean([cos(a, b) for a, b in base], axis=0),
         "coef": norm(left) * cos(left, right) / norm(right),
     }
+    if parts:
+        above, below = error_parts(left, parts)
+        found["epsilon"] = np.sqrt(np.where(below > 0, above / below, np.nan))
+    return found
 
 
-def statistics(values: np.ndarray) -> dict[str, float]:
-    """A metric's columns in a table, of the samples that have a value."""
+def error_parts(
+    left: ArrayLike, parts: Sequence[tuple[float, ArrayLike]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each sample what is above and below the line in ε²."""
+    right = sum(weight * np.asarray(part) for weight, part in parts)
+    above = ((np.asarray(left) - right) ** 2).sum(1)
+    below = sum(weight * ((np.asarray(part) - right) ** 2).sum(1) for weight, part in parts)
+    return above, np.asarray(below)
+
+
+def epsilon(left: ArrayLike, parts: Sequence[tuple[float, ArrayLike]]) -> float:
+    """ε of all samples together."""
+    above, below = error_parts(left, parts)
+    return float(np.sqrt(above.sum() / below.sum()))
+
+
+def statistics(values: np.ndarray, mean: float | None = None) -> dict[str, float]:
+    """A metric's columns in a table, of the samples that have a value.
+
+    Args:
+        mean: in place of the samples' own.
+    """
     found = pd.Series(values)
     quartiles = dict(zip(("q25", "median", "q75"), found.quantile([0.25, 0.5, 0.75]), strict=True))
-    return {"n": found.count(), "mean": found.mean(), "std": found.std(), **quartiles}
+    own = found.mean() if mean is None else mean
+    return {"n": found.count(), "mean": own, "std": found.std(), **quartiles}
 
 
 def sharded(folder: Path, state: Mapping[str, Tensor], shards: int) -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import formulas, refused, statistics
+from conftest import epsilon, formulas, refused, statistics
 from open_clip.transformer import ResidualAttentionBlock
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -44,18 +44,32 @@ def oracle(model, checkpoints, comparisons, streams, layers) -> pd.DataFrame:
             def f(mix, layer=layer, x=x) -> np.ndarray:
                 return features(model.double(), mixed(mix), x, layer).numpy()
 
-            right = sum(weight * f(mix) for weight, mix in comparison.right)
+            left, parts = f(comparison.left), [(w, f(mix)) for w, mix in comparison.right]
+            right = sum(weight * part for weight, part in parts)
             base = [(f(a), f(b)) for a, b in comparison.baseline]
-            for metric, values in formulas(f(comparison.left), right, base).items():
+            parts = parts if len(parts) > 1 else []
+            for metric, values in formulas(left, right, base, parts).items():
                 row = {"comparison": position, "layer": layer, "metric": metric}
-                rows.append(row | statistics(values))
+                mean = epsilon(left, parts) if metric == "epsilon" else None
+                rows.append(row | statistics(values, mean))
     return pd.DataFrame(rows)
 
 
-def sorted_table(table: pd.DataFrame) -> pd.DataFrame:
+def agree(table: pd.DataFrame, expected: pd.DataFrame) -> None:
+    """Number by number; ε is a root of differences, which keeps half of the digits near 0."""
     keys = ["comparison", "layer", "metric"]
     numbers = ["n", "mean", "std", "q25", "median", "q75"]
-    return table.sort_values(keys)[keys + numbers].reset_index(drop=True)
+    found, wanted = (
+        {
+            is_epsilon: rows.sort_values(keys)[keys + numbers].reset_index(drop=True)
+            for is_epsilon, rows in one.groupby(one["metric"] == "epsilon")
+        }
+        for one in (table, expected)
+    )
+    assert found.keys() == wanted.keys()
+    for is_epsilon, rows in found.items():
+        rough = {"rtol": 1e-6, "atol": 1e-6} if is_epsilon else {"rtol": 1e-9, "atol": 1e-12}
+        pd.testing.assert_frame_equal(rows, wanted[is_epsilon], **rough)
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
@@ -71,9 +85,7 @@ def test_agrees_with_the_oracle(kind, net, around, inputs) -> None:
     }[kind]
     table = ctl.compare(net, checkpoints, comparisons, streams, LAYERS)
     expected = oracle(net, checkpoints, comparisons, streams, LAYERS)
-    pd.testing.assert_frame_equal(
-        sorted_table(table), sorted_table(expected), rtol=1e-9, atol=1e-12
-    )
+    agree(table, expected)
     assert list(table.columns) == [
         "comparison", *comparisons[0].params, "layer", "metric",
         "n", "mean", "std", "q25", "median", "q75",
@@ -299,9 +311,7 @@ def test_what_all_checkpoints_share_is_not_mixed(net, around, inputs, monkeypatc
     table = ctl.compare(net, checkpoints, asked, streams, LAYERS)
     assert sorted(mixed) == [(1.0, 4), (1.0, 4), (1.0, 4), (1.2, 6), (2.0, 6)]
     expected = oracle(net, checkpoints, asked, streams, LAYERS)
-    pd.testing.assert_frame_equal(
-        sorted_table(table), sorted_table(expected), rtol=1e-9, atol=1e-12
-    )
+    agree(table, expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -336,7 +346,7 @@ def test_zero_features_are_left_out_and_counted() -> None:
     other = {"0.weight": torch.tensor([[1.0, 1.0], [0.0, 1.0]], dtype=torch.float64)}
     x = torch.tensor([[1.0, 2.0], [-1.0, -2.0], [3.0, 1.0]], dtype=torch.float64)
     table = ctl.compare(model, {"a": state, "b": other}, ctl.pairs("ab", [0.5]), [x], ["1"])
-    assert table["n"].tolist() == [2, 2, 2]
+    assert table["n"].tolist() == [2, 2, 2, 2]
     assert table["mean"].notna().all()
 
 
@@ -350,6 +360,142 @@ def test_permuted_samples_are_far_and_compared_as_said(net, around, inputs) -> N
     torch.testing.assert_close(found[0, "4", "baseline"], 1 - cosines, rtol=0, atol=1e-4)
     with pytest.raises(ValueError, match="two or more samples"):
         ctl.measure(net, checkpoints, ctl.pairs("ab", [0.5]), [x[:1]], LAYERS, permuted=True)
+
+
+def errors(table: pd.DataFrame, *keys: str) -> pd.Series:
+    """The pooled ε of each row."""
+    return table[table["metric"] == "epsilon"].set_index([*keys, "layer"])["mean"]
+
+
+def test_epsilon_of_a_linear_network_is_zero(around) -> None:
+    torch.manual_seed(0)
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(12, 7)).double()
+    x = torch.randn(40, 3, 4, dtype=torch.float64)
+    asked = [*ctl.pairs("abc", ALPHAS), *ctl.averaging("abc", [{"a": 0.1, "b": 0.2, "c": 0.7}])]
+    table = ctl.compare(linear, around(linear, "abc"), asked, [x], ["1"])
+    found = table[table["metric"] == "epsilon"]
+    assert len(found) == len(asked)
+    assert found[["mean", "q75"]].abs().max().max() < 1e-6
+
+
+class Rounded(nn.Module):
+    """Weights between those of two networks give what one of them gives."""
+
+    def __init__(self, up: bool) -> None:
+        super().__init__()
+        self.weight, self._round = nn.Parameter(torch.zeros(6, 4)), (torch.floor, torch.ceil)[up]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self._round(self.weight)
+
+
+def test_epsilon_is_one_where_the_mixed_network_copies_an_end(inputs) -> None:
+    torch.manual_seed(0)
+    low = torch.randint(-2, 2, (6, 4)).double()
+    ends = {"a": {"weight": low}, "b": {"weight": low + 1}}
+    found = {
+        up: errors(ctl.compare(Rounded(up), ends, ctl.pairs("ab", ALPHAS), [inputs(9)], [""]),
+                   "alpha")
+        for up in (False, True)
+    }  # fmt: skip
+    for copied in found.values():
+        assert copied[0.5].item() == pytest.approx(1, rel=1e-12)
+    # Drawn with its weight, an end is as far off as the parts are: one, for any weights.
+    for alpha in ALPHAS:
+        square = alpha * found[False][alpha].item() ** 2 + (1 - alpha) * found[True][alpha] ** 2
+        assert square.item() == pytest.approx(1, rel=1e-12)
+
+
+class Shifted(nn.Module):
+    """A network whose features are scaled, and share a vector."""
+
+    def __init__(self, net: nn.Module, scale: float, shift: float) -> None:
+        super().__init__()
+        self.net, self.scale, self.shift = net, scale, shift
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * self.net(x) + self.shift
+
+
+def test_a_common_part_and_the_scale_of_features_do_not_change_epsilon(net, around, inputs) -> None:
+    states = {
+        name: {f"net.{key}": value for key, value in state.items()}
+        for name, state in around(net, "abc").items()
+    }
+    asked = [*ctl.pairs("ab", ALPHAS), *ctl.averaging("abc")]
+    plain, moved = (
+        ctl.compare(Shifted(net, *by), states, asked, [inputs(30)], [""])
+        for by in ((1.0, 0.0), (3.0, 50.0))
+    )
+    same = {"check_names": False, "rtol": 1e-6}
+    pd.testing.assert_series_equal(errors(plain), errors(moved), **same)
+    distances = [table.query("metric == 'distance'")["mean"].mean() for table in (plain, moved)]
+    assert distances[1] < distances[0] / 100
+
+
+def test_epsilon_does_not_depend_on_how_many_networks_there_are(net, around, inputs) -> None:
+    """Copies that share a weight are one network."""
+    states = around(net, "ab")
+    states |= {"a2": states["a"], "a3": states["a"], "b2": states["b"]}
+    sets = [{"a": 0.3, "b": 0.7}, {"a": 0.1, "a2": 0.05, "a3": 0.15, "b": 0.3, "b2": 0.4}]
+    table = ctl.compare(net, states, ctl.averaging(list(states), sets), [inputs(30)], LAYERS)
+    two, five = (rows.droplevel("k") for _, rows in errors(table, "k").groupby("k"))
+    assert (two > 0.01).all()
+    pd.testing.assert_series_equal(two, five, rtol=1e-6)
+
+
+def test_there_is_no_epsilon_where_the_right_side_is_no_average(net, around, inputs) -> None:
+    a, b = {"a": 1.0}, {"b": 1.0}
+    sides = [[(1.0, a)], [(1.2, a), (-0.2, b)], [(0.5, a), (0.4, b)], [(0.5, a), (0.5, b)]]
+    asked = [ctl.Comparison({"a": 0.5, "b": 0.5}, side) for side in sides]
+    table = ctl.compare(net, around(net, "ab"), asked, [inputs(9)], LAYERS)
+    assert table.query("metric == 'epsilon'")["comparison"].unique().tolist() == [3]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equal_parts_have_no_epsilon(dtype, net, around, inputs) -> None:
+    net = net.to(dtype)
+    states = around(net, "a")
+    states["b"] = {key: value * (1 + torch.finfo(dtype).eps) for key, value in states["a"].items()}
+    table = ctl.compare(net, states, ctl.pairs("ab", [0.5]), [inputs(9).to(dtype)], LAYERS)
+    found = table[table["metric"] == "epsilon"]
+    assert found["mean"].isna().all()
+    assert (found["n"] == 0).all()
+
+
+def test_epsilon_of_permuted_samples_is_computed_as_said(net, around, inputs) -> None:
+    checkpoints, x = around(net, "ab"), inputs(12)
+    asked = ctl.pairs("ab", [0.25])
+    found = ctl.measure(net, checkpoints, asked, x.split(6), LAYERS, permuted=True)
+    mixed = ctl.combine(checkpoints, asked[0].left)
+    for layer in LAYERS:
+        left, a, b = (
+            features(net, state, x, layer) for state in (mixed, checkpoints["a"], checkpoints["b"])
+        )
+        moved = torch.cat([part.roll(1, 0) for part in left.split(6)]).numpy()
+        parts = [(0.25, a.numpy()), (0.75, b.numpy())]
+        assert found.pooled[0, layer] == pytest.approx(epsilon(moved, parts), rel=1e-9)
+        right = 0.25 * a.numpy() + 0.75 * b.numpy()
+        by_sample = formulas(moved, right, [(moved, right)], parts)["epsilon"]
+        torch.testing.assert_close(
+            found.values[0, layer, "epsilon"], torch.from_numpy(by_sample), rtol=1e-9, atol=0
+        )
+
+
+def test_epsilon_pools_all_samples_before_it_divides(net, around, inputs) -> None:
+    """Whatever parts they come in, and not as the mean over samples or tasks."""
+    checkpoints, x = around(net, "ab"), inputs(40)
+    asked, scaled = ctl.pairs("ab", [0.5]), torch.cat([x[:20], 10 * x[20:]])
+    streams = {"a": [scaled[:20]], "b": scaled[20:].split(7)}
+    whole = ctl.measure(net, checkpoints, asked, [scaled], LAYERS)
+    by_task = ctl.measure(net, checkpoints, asked, streams, LAYERS)
+    with pytest.warns(UserWarning, match="memory ran out"):
+        halved = ctl.measure(net, checkpoints, asked, [scaled], LAYERS, max_memory=12_000)
+    for layer in LAYERS:
+        pooled = whole.pooled[0, layer]
+        assert by_task.pooled[0, layer] == pytest.approx(pooled, rel=1e-12)
+        assert halved.pooled[0, layer] == pytest.approx(pooled, rel=1e-12)
+        assert abs(whole.values[0, layer, "epsilon"].nanmean().item() / pooled - 1) > 0.01
 
 
 def test_histogram_shares_add_up(net, around, inputs) -> None:

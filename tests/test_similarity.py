@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 import torch
 
-from ctl_helpers.engine.similarity import coef, cosine, inner_products, summarize
+from ctl_helpers.engine.similarity import (
+    coef,
+    cosine,
+    inner_products,
+    linearity_error,
+    summarize,
+)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +70,24 @@ def test_cosine_is_clipped_and_coef_is_not() -> None:
     over = torch.tensor([1 + 1e-9, -1 - 1e-9], dtype=torch.float64)
     assert cosine(over, one, one).tolist() == [1, -1]
     assert coef(over, one, one).tolist() == over.tolist()
+
+
+@pytest.mark.parametrize(
+    ("left_off", "parts_off", "right", "expected"),
+    [
+        (0, 4, 100, 0),
+        (4, 4, 100, 1),
+        (9, 4, 100, 1.5),
+        (-1e-18, 4, 100, 0),  # rounding
+        (0, 0, 100, np.nan),
+        (1, 0, 0, np.nan),
+        (1, 1e-12, 100, np.nan),  # equal but for a float32's rounding
+        (1, 1e-10, 100, 1e5),
+    ],
+)
+def test_the_linearity_error_is_a_ratio_of_lengths(left_off, parts_off, right, expected) -> None:
+    squares = (torch.tensor([v], dtype=torch.float64) for v in (left_off, parts_off, right))
+    np.testing.assert_allclose(linearity_error(*squares), [expected], rtol=1e-12)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 4, 101])

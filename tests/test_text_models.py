@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import formulas
+from conftest import epsilon, formulas
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM, T5Config, T5ForConditionalGeneration
 
@@ -288,9 +288,14 @@ def oracle(model, checkpoints, comparisons, layers) -> pd.DataFrame:
         ((a, b),) = ((features(a), features(b)) for a, b in one.baseline)
         for layer in layers:
             right = sum(weight * part[layer] for weight, part in parts)
-            for metric, values in formulas(left[layer], right, [(a[layer], b[layer])]).items():
+            at = [(weight, part[layer]) for weight, part in parts]
+            means = {
+                metric: values.mean()
+                for metric, values in formulas(left[layer], right, [(a[layer], b[layer])]).items()
+            }
+            for metric, mean in (means | {"epsilon": epsilon(left[layer], at)}).items():
                 row = {"comparison": position, "layer": layer, "metric": metric}
-                rows.append(row | {"mean": values.mean()})
+                rows.append(row | {"mean": mean})
     return pd.DataFrame(rows)
 
 

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from ctl_helpers.engine.batches import ByTask, Inputs, Streams, by_task, named_streams
 from ctl_helpers.engine.folds import checked
 from ctl_helpers.engine.hooks import evaluating, layers_to_tap, taps
-from ctl_helpers.engine.linearity import METRICS
 from ctl_helpers.engine.linearized import Linearized
 from ctl_helpers.engine.mix import MixKey, StateDict, distinct, mix_key
 from ctl_helpers.engine.passes import Engine, device_for
 from ctl_helpers.engine.similarity import coef, cosine, inner_products, summarize
+
+_METRICS = ("distance", "baseline", "coef")
 
 # The name of a checkpoint and a batch → layer → feature (samples, width).
 _Features = Callable[[str, Inputs], dict[str, Tensor]]
@@ -61,7 +62,7 @@ def taylor_errors(
         {"i": name, "layer": layer, "metric": metric} | summarize(samples)
         for name in names
         for layer, by_metric in zip(layers, values[name], strict=True)
-        for metric, samples in zip(METRICS, by_metric, strict=True)
+        for metric, samples in zip(_METRICS, by_metric, strict=True)
     )
 
 
@@ -74,7 +75,7 @@ def _values(
     layers: Sequence[str],
     device: torch.device | str | None,
 ) -> dict[str, Tensor]:
-    """Name → :data:`METRICS` of every sample, shape (layers, metrics, samples)."""
+    """Name → :data:`_METRICS` of every sample, shape (layers, metrics, samples)."""
     positions = by_task(((name,) for name in names), streams)
     on_task = {task: [names[n] for n in numbers] for task, numbers in positions.items()}
     tuned = {task: [_single(name) for name in group] for task, group in on_task.items()}
@@ -116,7 +117,7 @@ def _tapped(model: nn.Module, engine: Engine, layers: Sequence[str]) -> Iterator
 def _errors(
     features: _Features, expanded: _Features, pretrained: str, names: Sequence[str], batch: Inputs
 ) -> Tensor:
-    """:data:`METRICS` of each sample of a batch: shape (names, layers, metrics, samples)."""
+    """:data:`_METRICS` of each sample of a batch: shape (names, layers, metrics, samples)."""
     before, rows = features(pretrained, batch), []
     for name in names:
         after, linear = features(name, batch), expanded(name, batch)
@@ -126,7 +127,7 @@ def _errors(
 
 
 def _metrics(before: Tensor, after: Tensor, linear: Tensor, name: str, layer: str) -> Tensor:
-    """:data:`METRICS` of each sample: shape (metrics, samples), float64.
+    """:data:`_METRICS` of each sample: shape (metrics, samples), float64.
 
     Args:
         before, after, linear: the feature at θ_PT, at θ_i, and linearized; (samples, width).
