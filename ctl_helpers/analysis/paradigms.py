@@ -5,7 +5,7 @@ How networks are made is the caller's: it gives checkpoints by paradigm and rate
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -82,9 +82,10 @@ def widened(
         side), and ``chosen``, whether the rate is the best.
     """
     tables = {rate: score(rate).assign(widening=0) for rate in sorted(rates)}
-    left = dict.fromkeys((min, max), widenings if len(tables) > 1 else 0)
+    left = dict.fromkeys(("low", "high"), widenings if len(tables) > 1 else 0)
     while left.get(side := _edge(tables)):
-        further = float(f"{max(tables) * STEP if side is max else min(tables) / STEP:.2g}")
+        rate = max(tables) * STEP if side == "high" else min(tables) / STEP
+        further = float(f"{rate:.2g}")
         tables[further] = score(further).assign(widening=1 + widenings - left[side])
         left[side] -= 1
     chosen = _best(tables)
@@ -97,9 +98,10 @@ def _best(tables: Mapping[float, pd.DataFrame]) -> float:
     return max(sorted(tables), key=lambda rate: tables[rate]["accuracy"].mean())
 
 
-def _edge(tables: Mapping[float, pd.DataFrame]) -> Callable[[Iterable[float]], float] | None:
-    """At which end of the rates the best one is: ``min``, ``max`` or neither."""
-    return next((side for side in (max, min) if side(tables) == _best(tables)), None)
+def _edge(tables: Mapping[float, pd.DataFrame]) -> str:
+    """At which end of the rates the best one is: ``"high"``, ``"low"`` or neither."""
+    chosen = _best(tables)
+    return "high" if chosen == max(tables) else "low" if chosen == min(tables) else ""
 
 
 def own_rates(

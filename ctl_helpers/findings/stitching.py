@@ -6,7 +6,7 @@ A measure takes stored tables of one setting and gives a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -251,7 +251,7 @@ def _kept(rows: Values) -> float:
     return _ratio(kept, full)
 
 
-def _between(rows: pd.DataFrame, unit: list[str], name: str, models: list[str]) -> Sample:
+def _between(rows: pd.DataFrame, unit: Sequence[str], name: str, models: Sequence[str]) -> Sample:
     """|Second model − first| over |first − what it is at λ = 0|, sums over all that is compared."""
     values, replicates = cube(rows, unit, model=models, lam=None, role=None)
     start, first, second = values[:, 0, :1], values[:, 0, 1:], values[:, 1, 1:]
@@ -265,7 +265,7 @@ def _between(rows: pd.DataFrame, unit: list[str], name: str, models: list[str]) 
 
 
 def _negated(
-    stitched: pd.DataFrame, role: str, places: list[str], value: str
+    stitched: pd.DataFrame, role: str, places: Sequence[str], value: str
 ) -> tuple[Values, Replicates]:
     """A number of test examples with Δ subtracted, at places along λ: (task vectors, places)."""
     test = stitched[(stitched["split"] == Split.TEST) & (stitched["role"] == role)]
