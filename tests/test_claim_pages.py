@@ -16,6 +16,7 @@ from made_verdicts import claim_rows, part, verdict
 
 from ctl_helpers import cli, settings
 from ctl_helpers.findings import verdicts
+from ctl_helpers.findings.sentences import found
 from ctl_helpers.findings.verdicts import Verdict, Word
 from ctl_helpers.site import claim_grid, claim_marks, claim_pages, claim_strips
 
@@ -194,6 +195,10 @@ def test_the_legend_counts_every_word_and_grade(rows) -> None:
     assert '<b class="grade">B</b>' not in text
 
 
+def test_the_front_page_s_answers_are_those_of_the_sentences() -> None:
+    assert claim_grid.answers(MADE).data == found.found(MADE)
+
+
 # Dot plots.
 
 
@@ -256,7 +261,8 @@ def test_the_page_of_claims_has_every_number_of_every_part(rows) -> None:
     assert "1. **Error ε of the worst layer**. A worst layer decides for *every layer*." in text
     assert (
         '| MNIST MLP <abbr class="grade" title="paper&#x27;s own">A</abbr> | (1) | '
-        "**✓ reproduced** | 0.4 [0.3, 0.5] | 1.2 [1.1, 1.3] (Networks pretrained apart) | 0 | under its baseline | "
+        "**✓ reproduced** | 0.4 [0.3, 0.5] | 1.2 [1.1, 1.3] (Networks pretrained apart) | 0 | "
+        "under its baseline | "
         '0.667 [0.617, 0.717] | 5 seeds | <a href="4_1.html#fig-4-1-direction">figure</a> |'
     ) in text
     assert "**? undecided; about 9 seeds would decide**" in text

@@ -2,7 +2,10 @@
 
 - ``build``: lays out stored runs as pages and calls the book tool.
 - ``pages``: what narrative pages show of a section.
-- ``claim_pages``: what pages show of claims.
+- ``claim_grid``: the dashboard, claims by settings.
+- ``claim_strips``: its dot plots.
+- ``claim_pages``: every verdict in full, what was missed, and a line a claim.
+- ``claim_marks``: how verdicts are written.
 - ``execute_pages``: runs narrative pages side by side.
 - ``sphinx_figures``: Plotly figures in pages.
 - ``under_figures``: a figure's code and tables under it.

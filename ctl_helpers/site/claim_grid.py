@@ -9,10 +9,11 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from IPython.display import HTML
+from IPython.display import HTML, Markdown
 
 from ctl_helpers import settings
 from ctl_helpers.findings.claims import Claim, load
+from ctl_helpers.findings.sentences import found
 from ctl_helpers.findings.verdicts import Verdict
 from ctl_helpers.settings.schema import GRADES, Described
 from ctl_helpers.site import claim_strips
@@ -41,6 +42,11 @@ class _Column:
     def folded(self) -> str:
         """A class attribute for the cells of settings that were not run."""
         return "" if self.run else ' class="never"'
+
+
+def answers(judged: Sequence[Verdict]) -> Markdown:
+    """See :func:`ctl_helpers.findings.sentences.found.found`."""
+    return Markdown(found.found(judged))
 
 
 def dashboard(judged: Sequence[Verdict]) -> HTML:

@@ -19,9 +19,7 @@ _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-sta
 _WIDTH = 640  # px, a little less than between the margins of a page of A4
 _READY = """async () => {
     await window.MathJax?.startup?.promise;
-    // What the dashboard folds up is printed on the page of claims.
-    const folded = document.querySelectorAll("details:not(.dashboard details)");
-    folded.forEach((each) => { each.open = true; });
+    document.querySelectorAll("details").forEach((each) => { each.open = true; });
     for (const formula of document.querySelectorAll("mjx-container[display]")) {
         const share = (0.97 * formula.clientWidth) / formula.scrollWidth;
         const size = getComputedStyle(formula).fontSize;
