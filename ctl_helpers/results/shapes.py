@@ -135,7 +135,7 @@ TABLES: dict[str, dict[str, list[Column]]] = {
         "many": MANY,
         "controls": [*MANY, CONTROL],
         "displacement": DISPLACEMENT,
-        "spread": [K, *DRAW, *MEANS, Column("spread", unit="squared length")],
+        "spread": [K, *DRAW, *MEANS, Column("epsilon"), Column("spread", unit="squared length")],
     },
     "4.3": {
         "accuracy": NETWORK_SCORE,
