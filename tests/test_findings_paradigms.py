@@ -275,6 +275,8 @@ def test_a_rate_at_an_end_of_the_search_is_told(chosen: float, text: str) -> Non
     rows = cells(paradigms.rates(of(search), PANELS))
     assert all(row[3].startswith(text) for row in rows)
     assert text.split(" that")[0] in paradigms.one_rate(of(search), PANELS)
+    alone = search[search["rate"] == chosen]
+    assert "0.001, given" in paradigms.one_rate(of(alone.assign(rate=1e-3)), PANELS)
 
 
 def test_sentences_quote_their_findings() -> None:

@@ -57,6 +57,8 @@ def _search(found: pd.DataFrame, how: str) -> tuple[str, str]:
     ends = dict.fromkeys(plain(rate) for rate in (chosen.min(), chosen.max()))
     edge = "the smallest " * bool(chosen.min() == found["rate"].min())
     edge = "the largest " if chosen.max() == found["rate"].max() else edge
+    if found["rate"].nunique() == 1:
+        return plain(found["rate"].iloc[0]), "given, not searched for"
     added = found.loc[found["widening"] > 0, "rate"].nunique()
     tried = f"{edge}of {found['rate'].nunique()} that were {how}"
     return " and ".join(ends), f"{tried}, {added} of them added" if added else tried
