@@ -224,7 +224,7 @@ def test_what_lies_outside_is_drawn_at_the_edge_with_an_arrow() -> None:
     text = claim_strips.strip(at(-3.0, 7.0))
     assert ">‹</text>" in text
     assert ">›</text>" in text
-    for x in map(float, re.findall(r'(?:x|cx|x1|x2)="([^"]*)"', text)):
+    for x in map(float, re.findall(r' (?:x|cx|x1|x2)="([^"]*)"', text)):
         assert 0 <= x <= claim_strips.WIDTH
 
 
@@ -257,29 +257,38 @@ def test_a_strip_has_borders_letters_whiskers_and_words() -> None:
 
 def test_the_page_of_claims_has_every_number_of_every_part(rows) -> None:
     text = claim_pages.all_claims(MADE).data
+    figure = '<a href="4_1.html#fig-4-1-direction"><b>{}</b></a>'
     assert "(claim-ctl)=\n## The ctl claim\n" in text
-    assert "1. **Error ε of the worst layer**. A worst layer decides for *every layer*." in text
     assert (
-        '| MNIST MLP <abbr class="grade" title="paper&#x27;s own">A</abbr> | (1) | '
-        "**✓ reproduced** | 0.4 [0.3, 0.5] | 1.2 [1.1, 1.3] (Networks pretrained apart) | 0 | "
-        "under its baseline | "
-        '0.667 [0.617, 0.717] | 5 seeds | <a href="4_1.html#fig-4-1-direction">figure</a> |'
+        "1. **Error ε of the worst layer**. A worst layer decides for *every layer*. *Control*: "
+        "Networks pretrained apart; *ideal*: 0; *paper*: under its baseline."
     ) in text
-    assert "**? undecided; about 9 seeds would decide**" in text
-    assert "**∅ not testable: no barrier to begin with (0.02, asked for at least 0.1)**" in text
-    waiting = (
+    assert (
+        '| MNIST MLP <abbr class="grade" title="paper&#x27;s own">A</abbr> | '
+        f"{figure.format('✓ reproduced')} | (1) ✓ | 0.4 [0.3, 0.5] | 1.2 [1.1, 1.3] | "
+        "0.667 [0.617, 0.717] | 5 seeds |"
+    ) in text
+    assert f"{figure.format('? undecided')}; about 9 seeds would decide |" in text
+    closed = ": no barrier to begin with (0.02, asked for at least 0.1) |"
+    assert figure.format("∅ not testable") + closed in text
+    waits = (
         '– not run: Llama 2 of 13 billion <abbr class="grade" title="paper&#x27;s own">A</abbr>.'
     )
-    assert waiting in text
-    cost = text.partition("(claim-cost)=")[2].partition("(claim-")[0]
-    assert "| (1) | **◐ partly** (1: ✓ reproduced) |" in cost
-    assert "|  | (2) | ◐ partly | 0.7 [0.6, 0.8] |" in cost
+    assert waits in text
+    ctl, special, cost, lonely = (
+        text.partition(f"(claim-{name})=")[2].partition("(claim-")[0]
+        for name in ("ctl", "special", "cost", "lonely")
+    )
+    assert re.findall(r'">([A-D])</abbr> \| ', ctl) == ["A", "C", "C", "D", "D"]
+    assert re.findall(r"</abbr>( [\d.]+) \|", special) == [" 4.1", " 4.2"]
+    assert f"| {figure.format('◐ partly')} | (1) ✓ |" in cost
+    assert "|  |  | (2) ◐ | 0.7 [0.6, 0.8] |" in cost
     assert "2. **Peak memory**" in cost
-    assert "no setting has this section" in text.partition("(claim-lonely)=")[2]
+    assert "no setting has this section" in lonely
     assert "None" not in text
     for line in text.splitlines():
         if line.startswith("|"):
-            assert line.count(" |") == 10
+            assert line.count(" |") == 7
 
 
 def test_numbers_that_are_shown_beside_are_said_to_decide_nothing(rows) -> None:
@@ -287,9 +296,9 @@ def test_numbers_that_are_shown_beside_are_said_to_decide_nothing(rows) -> None:
     made = [dataclasses.replace(MADE[0], shown=(beside,))]
     rows(made)
     text = claim_pages.all_claims(made).data
-    assert "2. **The paper's own distance**. A worst layer decides" in text
+    assert re.search(r"2\. \*\*The paper's own distance\*\*\. .* Shown, decides nothing\.", text)
     assert text.count("Shown, decides nothing.") == 1
-    assert "|  | (2) | – | 0.01 [−0.09, 0.11] | – |" in text
+    assert "|  |  | (2) | 0.01 [−0.09, 0.11] | – |" in text
 
 
 def test_failures_are_those_contradicted_or_met_in_part(rows) -> None:

@@ -14,6 +14,7 @@ from ctl_helpers.findings.claims import Claim, load
 from ctl_helpers.findings.verdicts import Part, Verdict, verdicts
 from ctl_helpers.findings.words import by_panel
 from ctl_helpers.site.claim_marks import (
+    MARKS,
     claim_link,
     digits,
     grade,
@@ -26,9 +27,7 @@ from ctl_helpers.site.claim_marks import (
 
 NOT_RUN = "*Not run yet.*"
 
-_COLUMNS = (
-    *("setting", "", "verdict", "number", "control", "ideal", "paper", "p", "units", "evidence"),
-)
+_COLUMNS = ["setting", "verdict", "part", "number", "control", "p", "over"]
 
 
 def failures(judged: Sequence[Verdict]) -> Markdown:
@@ -99,11 +98,12 @@ def _one_claim(key: str, claim: Claim, judged: Sequence[Verdict]) -> str:
     lines += [f"*In the paper*: {claim.paper}", ""]
     if not judged:
         return "\n".join([*lines, f"**{marked('not run')}**: no setting has this section."])
-    lines += _asked(judged[0])
     ran = [verdict for verdict in judged if verdict.word != "not run"]
+    lines += _asked((ran or judged)[0])
     if ran:
-        rows = [_COLUMNS, [":--"] * len(_COLUMNS), *(row for each in ran for row in _rows(each))]
-        lines += ["", *map(_table_row, rows)]
+        graded = sorted(ran, key=lambda verdict: verdict.grade)
+        body = [row for each in graded for row in _rows(each, len(claim.sections) > 1)]
+        lines += ["", *map(_table_row, [_COLUMNS, [":--"] * len(_COLUMNS), *body])]
     waiting = dict.fromkeys(_titled(each) for each in judged if each.word == "not run")
     if waiting:
         lines += ["", f"{marked('not run')}: {', '.join(waiting)}."]
@@ -115,7 +115,7 @@ def _asked(verdict: Verdict) -> Iterator[str]:
     for place, part in enumerate((*verdict.parts, *verdict.shown), 1):
         shown = "" if place <= len(verdict.parts) else " Shown, decides nothing."
         unit = f" ({part.unit})" if part.unit else ""
-        yield f"{place}. **{part.effect}**{unit}. {part.reason}{shown}"
+        yield f"{place}. **{part.effect}**{unit}. {part.reason}{_between(part)}{shown}"
     if verdict.gates:
         yield ""
     for gate in verdict.gates:
@@ -125,46 +125,44 @@ def _asked(verdict: Verdict) -> Iterator[str]:
         )
 
 
-def _rows(verdict: Verdict) -> Iterator[list[str]]:
-    """A setting's rows: a first one with its verdict, and one for each further part."""
-    for place, part in enumerate((*verdict.parts, *verdict.shown), 1):
-        word = "–" if place > len(verdict.parts) else marked(part.word)
-        lead = [_titled(verdict), f"({place})", f"**{_word(verdict)}**"] if place == 1 else []
-        lead = lead or ["", f"({place})", word]
-        if place == 1 and len(verdict.parts) > 1 and part.word != verdict.word:
-            lead[2] += f" ({place}: {word})"
-        yield [*lead, *_numbers(part), link(verdict.evidence, "figure") if place == 1 else ""]
+def _between(part: Part) -> str:
+    """What a part is held against: its control, the ideal, the paper."""
+    held = {
+        "control": part.control_effect,
+        "ideal": None if part.ideal is None else digits(part.ideal),
+        "paper": part.paper,
+    }
+    listed = "; ".join(f"*{name}*: {text}" for name, text in held.items() if text)
+    return f" {listed[0]}{listed[1].upper()}{listed[2:]}." if listed else ""
 
 
-def _word(verdict: Verdict) -> str:
-    """A verdict's word with the gate that is closed, or with what would decide."""
-    if verdict.word == "not testable":
-        return f"{marked(verdict.word)}: {_gate(verdict)}"
-    needed = next((part.needed for part in verdict.parts if part.needed), None)
-    waits = f"; {needed} would decide" if verdict.word == "undecided" and needed else ""
-    return marked(verdict.word) + waits
-
-
-def _gate(verdict: Verdict) -> str:
-    closed = next((gate for gate in verdict.gates if gate.closed), None)
-    if closed is None:
-        return "–"
-    return f"{closed.says} ({number(closed.number)}, asked for {closed.threshold})"
-
-
-def _numbers(part: Part) -> list[str]:
-    control = number(part.control)
-    if part.control_effect and part.control is not None:
-        control += f" ({part.control_effect})"
-    ideal = "–" if part.ideal is None else digits(part.ideal)
-    return [
-        number(part.number),
-        control,
-        ideal,
-        part.paper or "–",
-        position(part),
-        part.units or "–",
+def _rows(verdict: Verdict, several: bool) -> Iterator[list[str]]:
+    """A setting's rows, one for each part; the first has the verdict (and its section)."""
+    section = f" {verdict.section}" if several else ""
+    lead = [
+        f"{_titled(verdict)}{section}",
+        link(verdict.evidence, f"<b>{marked(verdict.word)}</b>"),
     ]
+    lead[1] += _why(verdict)
+    for place, part in enumerate((*verdict.parts, *verdict.shown), 1):
+        mark = f" {MARKS[part.word]}" if place <= len(verdict.parts) else ""
+        yield [
+            *(lead if place == 1 else ["", ""]),
+            f"({place}){mark}",
+            number(part.number),
+            number(part.control),
+            position(part),
+            part.units or "–",
+        ]
+
+
+def _why(verdict: Verdict) -> str:
+    """The gate that is closed, or what would decide."""
+    closed = next((gate for gate in verdict.gates if gate.closed), None)
+    if verdict.word == "not testable" and closed is not None:
+        return f": {closed.says} ({number(closed.number)}, asked for {closed.threshold})"
+    needed = next((part.needed for part in verdict.parts if part.needed), None)
+    return f"; {needed} would decide" if verdict.word == "undecided" and needed else ""
 
 
 def _titled(verdict: Verdict) -> str:

@@ -60,7 +60,10 @@ def axis() -> str:
     texts = "".join(
         f'<text x="{place(at):g}" y="10">{text}</text>' for at, text in _BORDERS.items()
     )
-    return f'<svg class="strip" width="{WIDTH:g}" height="14" aria-hidden="true">{texts}</svg>'
+    return (
+        f'<svg class="strip" viewBox="0 0 {WIDTH:g} 14" width="{WIDTH:g}" aria-hidden="true">'
+        f"{texts}</svg>"
+    )
 
 
 def strip(judged: Sequence[Verdict]) -> str:
@@ -76,7 +79,7 @@ def strip(judged: Sequence[Verdict]) -> str:
     )
     told = "; ".join(_told(dot.verdict) for dot in placed)
     return (
-        f'<svg class="strip" width="{WIDTH:g}" height="{height:g}" role="img" '
+        f'<svg class="strip" viewBox="0 0 {WIDTH:g} {height:g}" width="{WIDTH:g}" role="img" '
         f'aria-label="Between control, 0, and ideal, 1: {html.escape(told)}.">'
         f"{borders}{''.join(map(_drawn, placed))}</svg>"
     )
