@@ -282,6 +282,8 @@ def test_the_page_of_claims_has_every_number_of_every_part(rows) -> None:
     assert re.findall(r'">([A-D])</abbr> \| ', ctl) == ["A", "C", "C", "D", "D"]
     assert re.findall(r"</abbr>( [\d.]+) \|", special) == [" 4.1", " 4.2"]
     assert f"| {figure.format('◐ partly')} | (1) ✓ |" in cost
+    gate = "(no barrier to begin with) unless `loss_barrier(3/spawning)` is at least 0.1."
+    assert f"- *Not testable* {gate}" in cost.splitlines()
     assert "|  |  | (2) ◐ | 0.7 [0.6, 0.8] |" in cost
     assert "2. **Peak memory**" in cost
     assert "no setting has this section" in lonely

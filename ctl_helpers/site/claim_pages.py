@@ -119,10 +119,7 @@ def _asked(verdict: Verdict) -> Iterator[str]:
     if verdict.gates:
         yield ""
     for gate in verdict.gates:
-        yield (
-            f"- *Not testable* where there is {gate.says}: `{gate.measure}` is asked for "
-            f"{gate.threshold}."
-        )
+        yield (f"- *Not testable* ({gate.says}) unless `{gate.measure}` is {gate.threshold}.")
 
 
 def _between(part: Part) -> str:
