@@ -98,11 +98,11 @@ def _one_claim(key: str, claim: Claim, judged: Sequence[Verdict]) -> str:
     lines += [f"*In the paper*: {claim.paper}", ""]
     if not judged:
         return "\n".join([*lines, f"**{marked('not run')}**: no setting has this section."])
+    judged = sorted(judged, key=lambda verdict: verdict.grade)
     ran = [verdict for verdict in judged if verdict.word != "not run"]
     lines += _asked((ran or judged)[0])
     if ran:
-        graded = sorted(ran, key=lambda verdict: verdict.grade)
-        body = [row for each in graded for row in _rows(each, len(claim.sections) > 1)]
+        body = [row for each in ran for row in _rows(each, len(claim.sections) > 1)]
         lines += ["", *map(_table_row, [_COLUMNS, [":--"] * len(_COLUMNS), *body])]
     waiting = dict.fromkeys(_titled(each) for each in judged if each.word == "not run")
     if waiting:

@@ -111,6 +111,9 @@ def linear_layers(judged: Judged) -> str:
 def _claims(question: str, phrases: Mapping[str, str], judged: Judged) -> str:
     """An answer over several claims, and for each in how many settings it is reproduced."""
     ran = _ran(judged, phrases)
+    answer = f"**{question}** {_answer(ran)}."
+    if not _told(ran):
+        return answer + _untestable(ran)
     lines = []
     for claim, phrase in phrases.items():
         own = _ran(judged, [claim])
@@ -121,7 +124,7 @@ def _claims(question: str, phrases: Mapping[str, str], judged: Judged) -> str:
             said = "could not be tested" if own else "was not run"
         lines.append(f"that {phrase} {said}")
     text = "; ".join(lines)
-    return f"**{question}** {_answer(ran)}. {text[0].upper()}{text[1:]}.{_untestable(ran)}"
+    return f"{answer} {text[0].upper()}{text[1:]}.{_untestable(ran)}"
 
 
 def _ran(judged: Judged, claims: Iterable[str]) -> list[Verdict]:
