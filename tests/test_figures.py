@@ -11,6 +11,7 @@ import pytest
 import ctl_helpers as ctl
 from ctl_helpers.figures import (
     axes,
+    choices,
     drawing,
     factors,
     linearity,
@@ -23,7 +24,8 @@ from ctl_helpers.figures import (
 from ctl_helpers.figures.drawing import Figure
 from ctl_helpers.figures.frame import PANEL
 from ctl_helpers.findings import words
-from ctl_helpers.results.labels import Control
+from ctl_helpers.findings.linearity import epsilon
+from ctl_helpers.results.labels import Control, Metric
 
 PANELS = {"one": "Setting one", "two": "Setting two"}
 ONE = {"one": "Setting one"}
@@ -61,42 +63,124 @@ def labels(figure: Figure, menu: int = 0) -> list[str]:
     return [button.label for button in figure.layout.updatemenus[menu].buttons]
 
 
+# What a figure's lines of one view are called, by metric.
+OF_VIEW = {"epsilon": "epsilon", "distance": "distance", "baseline": "distance", "coef": "coef"}
+
+
+def lines_of(figure: Figure, metric: str) -> list:
+    """A figure's traces of one metric, once its menu shows it; references and bands are none."""
+    measures = next(m for m in figure.layout.updatemenus if m.buttons[0].label in MEASURES)
+    place = [button.label for button in measures.buttons].index(MEASURES[OF_VIEW[metric]])
+    visible = measures.buttons[place].args[0]["visible"]
+    return [
+        trace
+        for trace, shown in zip(figure.data, visible, strict=True)
+        if shown and trace.error_y.array is not None
+        and trace.name.startswith("baseline") == (metric == "baseline")
+    ]  # fmt: skip
+
+
+MEASURES = {"epsilon": "linearity error ε", "distance": "1 − cosine", "coef": "length (coef)"} | {
+    label: label for label in ("linearity error ε", "1 − cosine", "length (coef)")
+}
+
+
 def test_direction_shows_the_chosen_pair_and_first_the_mean(measured) -> None:
     table = measured.table()
     figure = linearity.direction(everywhere(table), PANELS)
-    pairs, alphas = figure.layout.updatemenus
+    pairs, alphas, _ = figure.layout.updatemenus
     assert labels(figure) == ["mean over pairs", "a – b", "a – c", "b – c"]
     assert labels(figure, 1) == ["every α", "α = 0.25", "α = 0.5"]
-    (change,) = pairs.buttons[2].args
-    for trace, y, above in zip(figure.data, change["y"], change["error_y.array"], strict=True):
-        metric, alpha = ("baseline", 0.25) if trace.name == "baseline" else ("distance", None)
-        wanted = (metric, alpha or float(trace.name.removeprefix("α = ")), "a", "c")
-        rows = table.set_index(["metric", "alpha", "i", "j"]).sort_index().loc[wanted]
-        assert list(trace.x) == rows["layer"].tolist()
-        assert y == pytest.approx(rows["mean"].tolist(), rel=1e-3)
-        assert above == pytest.approx((rows["q75"] - rows["mean"]).clip(0).tolist(), rel=1e-2)
-    visible = alphas.buttons[2].args[0]["visible"]
-    assert visible == [trace.name in ("α = 0.5", "baseline") for trace in figure.data]
-    rows = table.query("metric == 'distance' and alpha == 0.25")
+    assert labels(figure, 2) == ["linearity error ε", "1 − cosine", "length (coef)"]
+    change, moved = pairs.buttons[2].args
+    known = table.set_index(["metric", "alpha", "i", "j"]).sort_index()
+    for metric in Metric:
+        traces = lines_of(figure, metric)
+        assert len(traces) == (2 if metric == "baseline" else 4)
+        for trace in traces:
+            place = moved.index(next(n for n, one in enumerate(figure.data) if one is trace))
+            alpha = 0.25 if metric == "baseline" else float(trace.name.removeprefix("α = "))
+            rows = known.loc[metric, alpha, "a", "c"]
+            assert list(trace.x) == rows["layer"].tolist()
+            assert change["y"][place] == pytest.approx(rows["mean"].tolist(), rel=1e-3)
+            above = (rows["q75"] - rows["mean"]).clip(0).tolist()
+            assert change["error_y.array"][place] == pytest.approx(above, rel=1e-2)
+    look, traces = alphas.buttons[2].args
+    shown = [figure.data[place].name == "α = 0.5" for place in traces]
+    assert look["opacity"] == [int(one) for one in shown]
+    assert look["hoveron"] == ["points" if one else "fills" for one in shown]
+    assert not any(legend for legend, one in zip(look["showlegend"], shown, strict=True) if not one)
+    assert not {"baseline", "ε = 1: no nearer than a part"} & {figure.data[n].name for n in traces}
+    rows = table.query("metric == 'epsilon' and alpha == 0.25")
     mean = rows.groupby("layer", sort=False)["mean"].mean().tolist()
-    assert list(figure.data[0].y) == pytest.approx(mean, rel=1e-3)
+    first = next(trace for trace in figure.data if trace.visible is None and "α" in trace.name)
+    assert list(first.y) == pytest.approx(mean, rel=1e-3)
+
+
+def test_a_measure_brings_its_axis_along(measured) -> None:
+    figure = linearity.direction(everywhere(measured.table()), PANELS)
+    epsilon, distance, coef = (button.args[1] for button in figure.layout.updatemenus[2].buttons)
+    assert (figure.layout.yaxis.title.text, figure.layout.yaxis.rangemode) == (
+        "linearity error ε", "tozero",
+    )  # fmt: skip
+    for axis in ("yaxis", "yaxis2"):
+        assert [look[f"{axis}.type"] for look in (epsilon, distance, coef)] == [
+            "linear", "log", "linear",
+        ]  # fmt: skip
+        assert epsilon[f"{axis}.rangemode"] == "tozero" != distance[f"{axis}.rangemode"]
+        assert epsilon[f"{axis}.dtick"] is None
+    assert distance["yaxis.title"] == {"text": "E[1 − cosine]"}
+    assert "yaxis2.title" not in distance
+    levels = {t.name: set(t.y) for t in figure.data if t.name.startswith(("ε", "coef"))}
+    assert levels == {
+        "ε = 0: linear": {0.0}, "ε = 1: no nearer than a part": {1.0},
+        "coef = 1: equal length": {1.0},
+    }  # fmt: skip
+
+
+def controlled(table: pd.DataFrame) -> pd.DataFrame:
+    """A comparison's rows as every control has them: ε of random vectors is 1 more, and so on."""
+    more = {control: number for number, control in enumerate(Control)}
+    return pd.concat(table.assign(control=str(c), mean=table["mean"] + n) for c, n in more.items())
+
+
+def test_controls_are_bands_between_quartiles_over_pairs(measured) -> None:
+    table = everywhere(measured.table())
+    middle = table[table["alpha"] == 0.5]
+    figure = linearity.direction(table, PANELS, controls=controlled(middle))
+    wanted = middle.query("metric == 'epsilon' and setting == 'one'").groupby("layer", sort=False)
+    low, mid, high = (wanted["mean"].quantile(share).tolist() for share in (0.25, 0.5, 0.75))
+    for number, control in enumerate(list(Control)[1:], 1):
+        band, line = [t for t in figure.data if t.name == control and t.visible is None][:2]
+        assert (list(band.x), band.fill) == (["1", "4", "4", "1"], "toself")
+        upper = [value + number for value in reversed(high)]
+        assert list(band.y) == pytest.approx([value + number for value in low] + upper, rel=1e-3)
+        assert list(line.y) == pytest.approx([value + number for value in mid], rel=1e-3)
+    # Told apart without their colours.
+    controls = [t for t in figure.data if t.name in list(Control) and t.fill is None]
+    assert {t.line.dash for t in controls} == {"dash", "dashdot", "longdash"}
+    assert {t.name for t in controls} == set(map(str, list(Control)[1:]))
+    assert "pretrained apart (Setting one)" in title(figure)
+    without = linearity.direction(table, PANELS)
+    assert not {str(control) for control in Control} & {trace.name for trace in without.data}
 
 
 def test_a_figure_of_pairs_offers_them_with_their_mean(measured) -> None:
     table = measured.table()
     figure = linearity.direction(everywhere(table), PANELS)
-    pairs, slider = figure.layout.meta["controls"]
+    pairs, slider, measures = figure.layout.meta["controls"]
     assert slider == {"kind": "slider", "label": "α"}
+    assert measures == {"kind": "menu", "label": "measure"}
     assert (pairs["kind"], pairs["label"], pairs["names"]) == ("pairs", "pair", ["a", "b", "c"])
-    rows = table[(table.metric == "distance") & (table.alpha == 0.5)]
+    rows = table[(table.metric == "epsilon") & (table.alpha == 0.5)]
     means = rows.groupby(["i", "j"])["mean"].mean()
     buttons = figure.layout.updatemenus[0].buttons
     shown = {buttons[cell["option"]].label: cell["mean"] for row in pairs["cells"] for cell in row}
     assert shown == {f"{i} – {j}": pytest.approx(mean, rel=0.05) for (i, j), mean in means.items()}
     assert list(shown) == ["a – b", "a – c", "b – c"]
-    # Two menus do not widen a figure of one panel.
+    # Several menus do not widen a figure of one panel.
     alone = linearity.direction(table.assign(setting="one", seed=0), ONE)
-    assert len(alone.layout.updatemenus) == 2
+    assert len(alone.layout.updatemenus) == 3
     assert alone.layout.meta["min_width"] == PANEL
 
 
@@ -121,23 +205,34 @@ def test_length_leaves_out_what_lies_outside_its_axis() -> None:
     assert len(trace.x) < 8
 
 
-def test_paths_controls_and_triples_are_drawn(net, around, inputs, measured) -> None:
+def test_paths_and_triples_are_drawn(net, around, inputs, measured) -> None:
     targets = inputs(30)[:, :3].argmax(1)
     lines = [p for i, j in ("ab", "bc") for p in ctl.path(i, j, [0.0, 0.5, 1.0])]
     curves = ctl.evaluate(net, around(net, "abc"), lines, [(inputs(30), targets)])
     barriers = everywhere(ctl.barriers(curves))
     curves = everywhere(curves.assign(role="D_i"))
     table = measured.table()
-    kinds = pd.concat([table.assign(control=kind) for kind in Control])
     triples = ctl.triples(table).assign(group="near")
     drawn = [
         paths.paths(curves, barriers, PANELS),
-        linearity.controls(everywhere(kinds), PANELS),
         linearity.transitivity(everywhere(triples), PANELS),
     ]
     points = [sum(len(trace.y) for trace in figure.data) for figure in drawn]
-    assert points == [2 * 2 * 3, 2 * 4 * 2 * 2, 2 * (2 + 2 * 3)]
+    assert points == [2 * 2 * 3, 2 * (2 + 2 * 3)]
     assert all(map(title, drawn))
+
+
+def test_controls_are_told_beside_task_vectors(measured) -> None:
+    table = controlled(everywhere(measured.table().query("alpha == 0.5")))
+    figure = linearity.controls(table, PANELS)
+    for metric in ("epsilon", "distance", "coef"):
+        assert [trace.name for trace in lines_of(figure, metric)] == 2 * list(map(str, Control))
+    one = table[table["setting"] == "one"]
+    numbers = [epsilon(one, control=control, at="worst").effect for control in Control]
+    assert (
+        f"it is {numbers[0]:.2f} for task vectors, {numbers[1]:.2f} pretrained apart, "
+        f"{numbers[2]:.2f} for random vectors, {numbers[3]:.2f} for other samples (Setting one)"
+    ) in title(figure)
 
 
 def test_statistics_states_the_output_of_each_setting(measured) -> None:
@@ -147,10 +242,9 @@ def test_statistics_states_the_output_of_each_setting(measured) -> None:
     figure = statistics.statistics(everywhere(pd.concat(both)), PANELS)
     last = table[(table["layer"] == "4") & (table["metric"] == "coef")]["mean"].mean()
     assert f"the length from {last:.2f} to 0.88" in figure.layout.meta["alt"]
-    names = [trace.name for trace in figure.data[:4]]
-    assert names == ["mixed", "mixed", "recomputed", "recomputed"]
-    lower = [trace for trace in figure.data if trace.name == "recomputed"][1]
-    assert list(lower.y) == [0.875, 0.875]
+    traces = lines_of(figure, "coef")
+    assert [trace.name for trace in traces] == 2 * ["mixed", "recomputed"]
+    assert list(traces[1].y) == [0.875, 0.875]
 
 
 # Against a number: epochs, or a share of samples.
@@ -162,8 +256,9 @@ def grid(**columns: list) -> pd.DataFrame:
 
 
 def with_baseline(table: pd.DataFrame, distance: pd.Series) -> pd.DataFrame:
-    """Baselines of twice the distance, and coef 1."""
+    """Baselines of twice the distance, ε of three times it, and coef 1."""
     value = distance.where(table["metric"] != "baseline", 2 * distance)
+    value = value.where(table["metric"] != "epsilon", 3 * distance)
     value = value.where(table["metric"] != "coef", 1.0)
     return table.assign(mean=value, q25=value / 2, median=value, q75=value * 2, n=10)
 
@@ -172,7 +267,7 @@ def factor_table(layers=("first", "last"), settings=("one",), seeds=(0, 1)) -> p
     """Distances of 0 at epoch 0, else 0.1 · epochs, half of it in layers but the last."""
     table = grid(
         setting=list(settings), seed=list(seeds), pretrain_epochs=[0, 1, 4], i=["a"], j=["b", "c"],
-        alpha=[0.25, 0.5], layer=list(layers), metric=["distance", "baseline", "coef"],
+        alpha=[0.25, 0.5], layer=list(layers), metric=list(Metric),
     )  # fmt: skip
     value = 0.1 * table["pretrain_epochs"] * np.where(table["layer"] == layers[-1], 1, 0.5)
     value = value * np.where(table["seed"] == 0, 0.9, 1.1)
@@ -192,26 +287,41 @@ def named(figure, name: str, filled: bool = False) -> list[int]:
 def test_a_factor_is_shown_by_layer() -> None:
     table = factor_table(settings=["one", "two"])
     figure = factors.factor(table, PANELS)
-    (menu,) = figure.layout.updatemenus
+    menu, _ = figure.layout.updatemenus
     assert labels(figure) == ["mean over layers", "first", "last"]
-    one, two = named(figure, "1 − cosine at α = 0.5")
-    (change,) = menu.buttons[2].args
+    one, two = lines_of(figure, "distance")
+    change, moved = menu.buttons[2].args
+    places = {id(trace): place for place, trace in enumerate(figure.data)}
+    second = moved.index(places[id(two)])
     # At epoch 0 there is nothing to see on a log scale.
-    assert list(figure.data[one].x) == list(change["x"][two]) == [1, 4]
-    assert list(figure.data[one].y) == pytest.approx([0.075, 0.3])
-    assert list(change["y"][two]) == pytest.approx([0.1, 0.4])
-    assert list(change["error_y.array"][two]) == pytest.approx([0.1, 0.4])
-    assert list(change["error_y.arrayminus"][two]) == pytest.approx([0.05, 0.2])
-    band, _ = named(figure, "1 − cosine at α = 0.5", filled=True)
-    assert list(change["x"][band]) == [1, 4, 4, 1]
-    assert list(change["y"][band]) == pytest.approx([0.09, 0.36, 0.44, 0.11])
-    assert list(figure.data[named(figure, "baseline")[0]].y) == pytest.approx([0.15, 0.6])
-    coef = figure.data[named(figure, "coef at α = 0.5")[0]]
+    assert list(one.x) == list(change["x"][second]) == [1, 4]
+    assert list(one.y) == pytest.approx([0.075, 0.3])
+    assert list(change["y"][second]) == pytest.approx([0.1, 0.4])
+    assert list(change["error_y.array"][second]) == pytest.approx([0.1, 0.4])
+    assert list(change["error_y.arrayminus"][second]) == pytest.approx([0.05, 0.2])
+    area = figure.data[places[id(one)] - 1]
+    assert (area.fill, area.name) == ("toself", one.name)
+    last = moved.index(places[id(area)])
+    assert list(change["x"][last]) == [1, 4, 4, 1]
+    assert list(change["y"][last]) == pytest.approx([0.09, 0.36, 0.44, 0.11])
+    assert list(lines_of(figure, "baseline")[0].y) == pytest.approx([0.15, 0.6])
+    epsilon, coef = lines_of(figure, "epsilon")[0], lines_of(figure, "coef")[0]
+    assert list(epsilon.y) == pytest.approx([0, 0.225, 0.9])
     assert (list(coef.x), list(coef.y)) == ([0, 1, 4], [1, 1, 1])
-    assert figure.layout.yaxis.type == "log"
-    assert figure.layout.yaxis3.type is None
-    assert [note.text for note in figure.layout.annotations].count("≈ 0") == 2
-    assert figure.layout.meta["alt"].endswith("under one millionth: epochs of pretraining 0.")
+    end = "is under one millionth and not drawn at epochs of pretraining 0."
+    assert figure.layout.meta["alt"].endswith(end)
+
+
+def test_controls_are_level_beside_a_number_and_follow_the_layer() -> None:
+    table = factor_table()
+    controls = table.query("pretrain_epochs == 4 and alpha == 0.5").drop(columns="pretrain_epochs")
+    figure = factors.factor(table, ONE, controls=controls.assign(control="random vectors"))
+    line = next(t for t in figure.data if t.name == "random vectors" and t.fill is None)
+    assert list(line.x) == [0, 4]
+    assert list(line.y) == pytest.approx([0.9] * 2)
+    change, moved = figure.layout.updatemenus[0].buttons[1].args
+    place = next(n for n, trace in enumerate(figure.data) if trace is line)
+    assert change["y"][moved.index(place)] == pytest.approx([0.6] * 2)
 
 
 def test_a_factors_title_says_how_the_distance_goes() -> None:
@@ -220,17 +330,17 @@ def test_a_factors_title_says_how_the_distance_goes() -> None:
 
     table = factor_table()
     panel = {"one": "Setting one (stand-in)"}
-    start = "Epochs of pretraining from 0 to 4: the distance "
-    assert said(table, panel) == f"{start}rises from 0 to 0.3, mean over layers"
+    start = "Epochs of pretraining from 0 to 4: the linearity error ε "
+    assert said(table, panel) == f"{start}rises from 0 to 0.9, mean over layers"
     later = table[table["pretrain_epochs"] > 0].assign(setting="two")
     mirrored = later.assign(pretrain_epochs=5 - later["pretrain_epochs"])
     both = pd.concat([later.assign(setting="one"), mirrored])
     assert said(both, panel | {"two": "Other"}) == (
-        "Epochs of pretraining from 1 to 4: the distance rises from 0.075 to 0.3 (Setting one) and "
-        "falls from 0.3 to 0.075 (Other), mean over layers"
+        "Epochs of pretraining from 1 to 4: the linearity error ε rises from 0.23 to 0.9 (Setting "
+        "one) and falls from 0.9 to 0.23 (Other), mean over layers"
     )
     # Settings that are not shown have no say in it.
-    assert said(both, panel).endswith("rises from 0.075 to 0.3, mean over layers")
+    assert said(both, panel).endswith("rises from 0.23 to 0.9, mean over layers")
 
 
 def test_networks_of_other_layers_are_compared_by_depth() -> None:
@@ -246,7 +356,7 @@ def test_networks_of_other_layers_are_compared_by_depth() -> None:
 def test_one_seed_has_no_band() -> None:
     figure = factors.factor(factor_table(seeds=[3]), ONE)
     assert [trace.name for trace in figure.data if trace.fill] == []
-    assert len(figure.data) == 3
+    assert [len(lines_of(figure, metric)) for metric in Metric] == [1] * 4
 
 
 SPAWNED = {0: 1.0, 2: 0.5, 8: 0.001}
@@ -255,25 +365,29 @@ SPAWNED = {0: 1.0, 2: 0.5, 8: 0.001}
 def spawned() -> pd.DataFrame:
     table = grid(setting=list(PANELS), seed=[0, 1], k=list(SPAWNED))
     barrier = table["k"].map(SPAWNED) * np.where(table["seed"] == 0, 0.5, 1.5)
-    return table.assign(barrier=barrier, distance=barrier / 10, baseline=0.5)
+    return table.assign(barrier=barrier, distance=barrier / 10, baseline=0.5, epsilon=barrier / 2)
 
 
 def test_spawning_shows_the_barrier_and_the_distance() -> None:
     figure = spawning.spawning(spawned(), PANELS)
-    lines = [named(figure, name) for name in ("loss barrier", "1 − cosine at α = 0.5", "baseline")]
-    for (place, _), scale in zip(lines, (1, 0.1), strict=False):
+    (place, _) = named(figure, "loss barrier")
+    assert figure.data[place].visible is None
+    assert list(figure.data[place].y) == pytest.approx(list(SPAWNED.values()))
+    (menu,) = figure.layout.updatemenus
+    assert [button.label for button in menu.buttons] == ["linearity error ε", "1 − cosine"]
+    epsilon, distance = named(figure, "at α = 0.5")[:2]
+    for place, scale in ((epsilon, 0.5), (distance, 0.1)):
         assert list(figure.data[place].x) == [0, 2, 8]
         assert list(figure.data[place].y) == pytest.approx([scale * v for v in SPAWNED.values()])
     (band, _) = named(figure, "loss barrier", filled=True)
     assert list(figure.data[band].y) == [0.5, 0.25, 0.0005, 0.0015, 0.75, 1.5]
     assert title(figure) == (
         "Epochs before spawning from 0 to 8: the loss barrier falls from 1 to 0.001 nats (Setting "
-        "one) and falls from 1 to 0.001 nats (Setting two); the distance of the features falls by "
-        "1000 times"
+        "one) and falls from 1 to 0.001 nats (Setting two); the linearity error ε of the features "
+        "falls from 0.5 to 0.0005 (Setting one) and falls from 0.5 to 0.0005 (Setting two)"
     )
-    # Where the distance does not fall, nothing is said of it.
-    rising = spawning.spawning(spawned().assign(distance=0.1), PANELS)
-    assert "distance" not in title(rising)
+    rising = spawning.spawning(spawned().assign(epsilon=0.1), PANELS)
+    assert "ε of the features stays at about 0.1 (Setting one)" in title(rising)
 
 
 def test_curves_are_chosen_by_epoch() -> None:
@@ -284,7 +398,7 @@ def test_curves_are_chosen_by_epoch() -> None:
     assert list(figure.data[1].y) == pytest.approx([0.1, 0.6, 0.1])
     (menu,) = figure.layout.updatemenus
     assert labels(figure) == ["every k", "k = 0", "k = 2", "k = 8"]
-    assert menu.buttons[2].args[0]["visible"] == [False, True, False]
+    assert menu.buttons[2].args[0]["opacity"] == [0, 1, 0]
     assert "falls from 1 to 0.001 nats" in title(figure)
     assert len({trace.line.color for trace in figure.data}) == 3
 
@@ -307,7 +421,7 @@ def mixed_by_many() -> pd.DataFrame:
     """Distances of 0.1 · k, half of it for unequal weights, and more in the last layer."""
     table = grid(
         setting=list(PANELS), seed=[0, 1], k=[2, 4], weights=["equal", "unequal"], draw=[0, 1],
-        layer=["first", "last"], metric=["distance", "baseline", "coef"],
+        layer=["first", "last"], metric=list(Metric),
     )  # fmt: skip
     value = 0.1 * table["k"] * np.where(table["weights"] == "equal", 1, 0.5)
     value = value * np.where(table["layer"] == "last", 1.5, 0.5)
@@ -316,24 +430,32 @@ def mixed_by_many() -> pd.DataFrame:
 
 def test_many_networks_are_shown_by_weights_and_layer() -> None:
     figure = many.many(mixed_by_many(), PANELS)
-    (menu,) = figure.layout.updatemenus
+    menu, _ = figure.layout.updatemenus
     assert labels(figure) == ["mean over layers", "first", "last"]
-    equal, coef, *_ = named(figure, "equal weights")
-    unequal, *_ = named(figure, "unequal weights")
-    baseline, _ = named(figure, "baseline, unequal weights")
-    assert list(figure.data[equal].x) == [2, 4]
-    assert list(figure.data[equal].y) == pytest.approx([0.2, 0.4])
-    assert list(figure.data[unequal].y) == pytest.approx([0.1, 0.2])
-    assert list(figure.data[baseline].y) == pytest.approx([0.2, 0.4])
-    assert list(figure.data[coef].y) == [1, 1]
-    (change,) = menu.buttons[2].args
-    assert list(change["y"][unequal]) == pytest.approx([0.15, 0.3])
-    assert list(change["error_y.array"][unequal]) == pytest.approx([0.15, 0.3])
+    equal, unequal, *_ = lines_of(figure, "distance")
+    assert [equal.name, unequal.name] == ["equal weights", "unequal weights"]
+    assert list(equal.x) == [2, 4]
+    assert list(equal.y) == pytest.approx([0.2, 0.4])
+    assert list(unequal.y) == pytest.approx([0.1, 0.2])
+    assert list(lines_of(figure, "baseline")[1].y) == pytest.approx([0.2, 0.4])
+    assert list(lines_of(figure, "coef")[0].y) == [1, 1]
+    assert list(lines_of(figure, "epsilon")[0].y) == pytest.approx([0.6, 1.2])
+    change, moved = menu.buttons[2].args
+    place = moved.index(next(n for n, trace in enumerate(figure.data) if trace is unequal))
+    assert list(change["y"][place]) == pytest.approx([0.15, 0.3])
+    assert list(change["error_y.array"][place]) == pytest.approx([0.15, 0.3])
     assert title(figure) == (
-        "Networks in the mix from 2 to 4: the distance rises from 0.2 to 0.4 (Setting one) and "
-        "rises from 0.2 to 0.4 (Setting two), equal weights, mean over layers"
+        "Networks in the mix from 2 to 4: the linearity error ε rises from 0.6 to 1.2 (Setting "
+        "one) and rises from 0.6 to 1.2 (Setting two), equal weights, mean over layers"
     )
-    assert figure.layout.yaxis.type == "log"
+
+
+def test_controls_of_several_k_are_drawn_where_they_were_taken() -> None:
+    table = mixed_by_many()
+    equal = table[table["weights"] == "equal"].assign(control="pretrained apart")
+    figure = many.many(table, PANELS, controls=equal)
+    line = next(t for t in figure.data if t.name == "pretrained apart" and t.fill is None)
+    assert (list(line.x), list(line.y)) == ([2, 4], pytest.approx([0.6, 1.2]))
 
 
 def pairs_of_starts() -> pd.DataFrame:
@@ -452,7 +574,7 @@ def test_a_sequence_of_colours_starts_and_ends_in_the_palette() -> None:
 
 def test_ticks_stand_at_the_values_where_they_fit() -> None:
     def ticks(values: list[float]) -> tuple | None:
-        figure = drawing.draw([drawing.Line("a", drawing.BLUE, {"": {"x": [], "y": []}})], "", "")
+        figure = drawing.draw([choices.Line("a", drawing.BLUE, {"": {"x": [], "y": []}})], "", "")
         axes.number_axis(figure, values, "epochs", row=1, col=1)
         return figure.layout.xaxis.tickvals
 

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from test_figures import labels, title
+from test_figures import labels, lines_of, title
 from test_findings_averaging import triples as made
 
 from ctl_helpers.figures import averaging
@@ -24,7 +24,7 @@ def triples() -> pd.DataFrame:
 
 @pytest.fixture
 def averages() -> pd.DataFrame:
-    means = {"distance": 0.01, "baseline": 0.2, "coef": 1.02}
+    means = {"epsilon": 0.1, "distance": 0.01, "baseline": 0.2, "coef": 1.02}
     return pd.DataFrame(
         {
             "setting": setting, "seed": seed, "k": k, "models": f"the first {k}",
@@ -45,27 +45,32 @@ def test_a_point_a_triple_and_the_line_of_equal_accuracy(triples: pd.DataFrame) 
     bent = triples[triples.setting == "two"]
     found = bent["averaged"].corr(bent["ensemble"])
     assert f"1.00 (One CLIP) and {found:.2f} (Another CLIP)" in title(figure)
+    share = (bent["averaged"] < bent["ensemble"]).mean()
+    assert f"in 0% of triples, +0.0 points in the mean (One CLIP) and {share:.0%}" in title(figure)
 
 
 def test_blocks_are_drawn_for_each_number_of_networks(averages: pd.DataFrame) -> None:
     figure = averaging.blocks(averages, PANELS)
-    assert [trace.name for trace in figure.data[:3]] == ["baseline", *["averaged network"] * 2]
-    baseline, distance, coef = figure.data[:3]
+    baseline, distance, coef, epsilon = (
+        lines_of(figure, metric)[0] for metric in ("baseline", "distance", "coef", "epsilon")
+    )
+    assert (baseline.name, distance.name) == ("baseline", "averaged network")
     assert list(distance.x) == [1, 2, 3]
     # The most networks come first.
     assert list(distance.y) == pytest.approx([0.02] * 3)
     assert list(baseline.y) == pytest.approx([0.4] * 3)
     assert list(coef.y) == pytest.approx([2.04] * 3)
-    (menu,) = figure.layout.updatemenus
+    assert list(epsilon.y) == pytest.approx([0.2] * 3)
+    menu, _ = figure.layout.updatemenus
     assert labels(figure) == ["all networks", "2 networks"]
-    two = menu.buttons[1].args[0]["y"]
-    assert two[1] == pytest.approx([0.01] * 3)
-    assert "by 20 times (One CLIP)" in title(figure)
+    change, moved = menu.buttons[1].args
+    place = moved.index(next(n for n, trace in enumerate(figure.data) if trace is distance))
+    assert change["y"][place] == pytest.approx([0.01] * 3)
+    assert "are perhaps nearly linear, ε = 0.20 at the worst layer (One CLIP)" in title(figure)
 
 
 def test_settings_with_other_numbers_of_networks_share_a_menu(averages: pd.DataFrame) -> None:
     more = (averages["setting"] == "two") & (averages["k"] == 4)
     figure = averaging.blocks(averages.assign(k=averages["k"].mask(more, 8)), PANELS)
-    assert len(figure.layout.updatemenus) == 1
     assert labels(figure) == ["all networks", "2 networks"]
-    assert all(len(trace.y) == 3 for trace in figure.data)
+    assert all(len(trace.y) == 3 for trace in lines_of(figure, "epsilon"))

@@ -8,11 +8,12 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from test_figures import PANELS, everywhere, labels, title
+from test_figures import PANELS, everywhere, labels, lines_of, title
 
 import ctl_helpers as ctl
 from ctl_helpers.figures import disentangled, editing, second_order, stitched
-from ctl_helpers.findings.editing import blocks, edit_times_nearer
+from ctl_helpers.findings.editing import blocks
+from ctl_helpers.results.labels import Metric
 
 LAMBDAS = [0.2, 0.4, 0.8]
 
@@ -42,23 +43,42 @@ def eq3(measure) -> ctl.Linearity:
 def test_direction_starts_at_the_papers_lambda_and_shows_the_chosen_pair(eq2) -> None:
     table = eq2.table()
     figure = editing.direction(everywhere(table), PANELS)
-    pairs, scalings = figure.layout.updatemenus
+    pairs, scalings, _ = figure.layout.updatemenus
     assert labels(figure) == ["mean over pairs", "a + b", "a + c", "b + c"]
     assert scalings.buttons[scalings.active].label == "λ = 0.4"
-    shown = [trace.visible in (None, True) for trace in figure.data]
-    assert shown == [trace.name.endswith("λ = 0.4") for trace in figure.data]
-    (change,) = pairs.buttons[2].args
+    grouped = [trace for trace in figure.data if "λ = " in trace.name]
+    assert [t.opacity for t in grouped] == [int(t.name.endswith("= 0.4")) for t in grouped]
+    change, moved = pairs.buttons[2].args
     known = table.set_index(["metric", "lam", "i", "j"]).sort_index()
-    for trace, y in zip(figure.data, change["y"], strict=True):
-        metric = "baseline" if trace.name.startswith("baseline") else "distance"
-        rows = known.loc[metric, float(trace.name.split("= ")[1]), "a", "c"]
-        assert list(trace.x) == ["1", "2"]
-        assert y == pytest.approx(rows["mean"].tolist(), rel=1e-3)
-    nearer = edit_times_nearer(table.assign(seed=0)).effect
-    assert f"{nearer:.0f} times (Setting one)" in figure.layout.meta["alt"]
+    places = {id(trace): place for place, trace in enumerate(figure.data)}
+    for metric in Metric:
+        traces = lines_of(figure, metric)
+        assert len(traces) == 2 * len(LAMBDAS)
+        for trace in traces:
+            rows = known.loc[metric, float(trace.name.split("= ")[1]), "a", "c"]
+            assert list(trace.x) == ["1", "2"]
+            y = change["y"][moved.index(places[id(trace)])]
+            assert y == pytest.approx(rows["mean"].tolist(), rel=1e-3)
+    rows = table.query("metric == 'epsilon' and lam == 0.4")
+    worst = rows.groupby("layer")["mean"].mean().max()
+    assert f"ε = {worst:.2f} at the worst layer (Setting one)" in figure.layout.meta["alt"]
     alone = editing.direction(everywhere(table), PANELS, lam=0.8)
-    assert {trace.name for trace in alone.data} == {"λ = 0.8", "baseline, λ = 0.8"}
+    shown = {t.name for metric in Metric for t in lines_of(alone, metric)}
+    assert shown == {"λ = 0.8", "baseline, λ = 0.8"}
     assert "At λ = 0.8" in alone.layout.meta["alt"]
+
+
+@pytest.mark.parametrize("equation", ["eq2", "eq3"])
+def test_controls_stand_behind_the_edits(equation: str, request: pytest.FixtureRequest) -> None:
+    table = everywhere(request.getfixturevalue(equation).table())
+    apart = table[table["lam"] == 0.4].assign(control="pretrained apart")
+    figure = editing.direction(table, PANELS, controls=apart)
+    names = [trace.name for trace in figure.data if trace.visible is None]
+    assert names.index("pretrained apart") < names.index("λ = 0.2")
+    line = next(t for t in figure.data if t.name == "pretrained apart" and t.fill is None)
+    wanted = apart.query("setting == 'one' and metric == 'epsilon'").groupby("layer", sort=False)
+    assert list(line.x) == ["1", "2"]
+    assert list(line.y) == pytest.approx(wanted["mean"].median().tolist(), rel=1e-3)
 
 
 def test_direction_and_length_of_single_task_vectors(eq3) -> None:
@@ -87,8 +107,8 @@ def test_a_menu_offers_the_edits_that_all_panels_have(eq3) -> None:
 def test_distance_against_lambda_has_a_row_an_equation(eq2, eq3) -> None:
     figure = second_order.against_lambda(everywhere(eq2.table()), everywhere(eq3.table()), PANELS)
     rows = eq3.table().query("metric == 'distance'").groupby("lam")["mean"].mean()
-    last = figure.data[-1]
-    assert (list(last.x), last.name) == (LAMBDAS, "1 − cosine of both sides")
+    last = lines_of(figure, "distance")[-1]
+    assert (list(last.x), last.name) == (LAMBDAS, "both sides")
     assert list(last.y) == pytest.approx(rows.tolist(), rel=1e-3)
     assert labels(figure) == ["mean over layers", "block 1", "block 2"]
 
@@ -105,7 +125,7 @@ def test_theorem_has_a_line_for_each_scheme(measure) -> None:
     ]
     table = measure(asked).table()
     figure = disentangled.theorem(everywhere(table), PANELS)
-    (trace,) = [t for t in figure.data if t.name == "α = 0.1" and (t.xaxis, t.yaxis) == ("x", "y")]
+    trace = next(t for t in lines_of(figure, "distance") if t.name == "α = 0.1")
     rows = table[(table["scheme"] == "α = 0.1") & (table["metric"] == "distance")]
     assert list(trace.y) == pytest.approx(rows.groupby("k")["mean"].mean().tolist(), rel=1e-3)
 
@@ -119,9 +139,13 @@ def test_added_marks_the_chosen_lambda() -> None:
         for split, lam, task in product(("held-out", "test"), (0.0, 0.4, 0.8), "ab")
     )  # fmt: skip
     figure = stitched.added(everywhere(table), PANELS)
-    assert "50% (Setting one)" in figure.layout.meta["alt"]
+    assert "has 50% at λ = 0.4 (Setting one)" in figure.layout.meta["alt"]
     assert [shape.x0 for shape in figure.layout.shapes] == [0.4, 0.4]
     assert list(figure.data[2].y) == [0.0, 0.4, 0.8]
+    nothing = table.assign(chosen=table["lam"] == 0)
+    assert "at λ = 0, which adds nothing, (Setting one)" in title(
+        stitched.added(everywhere(nothing), PANELS)
+    )
 
 
 def test_stitched_models_are_curves_from_the_pretrained_network_on() -> None:
@@ -176,7 +200,7 @@ def test_distance_against_baseline_has_a_point_a_block_and_lambda(eq2) -> None:
             assert x == pytest.approx(means[("baseline", *key)], rel=5e-3)
             assert y == pytest.approx(means[("distance", *key)], rel=5e-3)
     excess = np.exp(np.log(means["distance"] / means["baseline"] ** 2).median())
-    assert f"is {excess:.2g} (Setting one) and {excess:.2g} (Setting two) times" in title(figure)
+    assert f"is {excess:.2g} (Setting one) and {excess:.2g} (Setting two), in" in title(figure)
 
 
 def test_last_blocks_of_networks_of_unequal_depth_share_their_rows() -> None:

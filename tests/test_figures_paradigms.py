@@ -13,7 +13,7 @@ from test_figures import ONE, PANELS, everywhere, labels, title
 from ctl_helpers.engine.disentangle import GRID
 from ctl_helpers.figures import heatmaps, paradigms, taylor
 from ctl_helpers.figures.drawing import Figure
-from ctl_helpers.results.labels import PARADIGM_NAMES
+from ctl_helpers.results.labels import PARADIGM_NAMES, Metric
 
 WAYS = {"full": 0.0, "tangent": -0.1, "attention-weights": 0.02}
 
@@ -108,33 +108,45 @@ def test_additions_title_begins_with_the_best() -> None:
     assert [trace.fill for trace in figure.data] == [None] * len(figure.data)
 
 
+def test_additions_title_says_where_nothing_was_added() -> None:
+    table = added(WAYS).assign(setting="one", seed=0)
+    full = table["paradigm"] == "full"
+    table["chosen"] = np.where(full, table["alpha"] == 0, table["chosen"])
+    end = "; with all parameters the chosen α is 0, which adds nothing"
+    assert title(paradigms.addition(table, ONE)).endswith(end)
+
+
 def equation_two(errors: dict[str, float]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "paradigm": name, "i": "a", "j": "b", "lam": lam, "layer": layer, "metric": metric,
-            "mean": lam * error * (1 + (layer == "4")) if metric == "epsilon" else 0.1,
+            "mean": lam * error * (1 + (layer == "4")) * (1 + 2 * (metric == "epsilon"))
+            if metric in ("distance", "epsilon") else 0.1,
         }
         for name, error in errors.items()
         for lam, layer in product((0.2, 0.4), ("1", "4"))
-        for metric in ("distance", "epsilon", "coef")
+        for metric in Metric
     )  # fmt: skip
 
 
 def test_linearity_of_the_tangent_space_is_exact() -> None:
     errors = {"full": 0.1, "tangent": 1e-15, "attention-weights": 0.01}
     figure = paradigms.linearity(everywhere(equation_two(errors)), everywhere(added(WAYS)), PANELS)
-    blocks, means = named(figure, "tangent space")[:2]
-    assert (list(blocks.x), list(blocks.y)) == (["1", "2"], [1e-6, 1e-6])
-    assert list(blocks.text) == ["exact", "exact"]
-    assert list(figure.layout.yaxis.ticktext) == ["exact", "10⁻⁵", "10⁻⁴", "10⁻³", "10⁻²", "10⁻¹"]
+    tangent = [trace for trace in named(figure, "tangent space") if trace.text is not None]
+    epsilon, _, distance, _ = tangent[:4]
+    assert (list(epsilon.x), list(epsilon.text)) == (["1", "2"], ["exact", "exact"])
+    assert list(distance.y) == [1e-6, 1e-6]
+    ticks = figure.layout.updatemenus[0].buttons[1].args[1]["yaxis.ticktext"]
+    assert list(ticks) == ["exact", "10⁻⁵", "10⁻⁴", "10⁻³", "10⁻²", "10⁻¹"]
+    assert figure.layout.yaxis.ticktext is None
     full = named(figure, "all parameters")
-    assert list(full[0].y) == pytest.approx([0.04, 0.08])
+    assert list(full[0].y) == pytest.approx([0.12, 0.24])
     points = [trace for trace in full if trace.mode == "markers"]
-    assert [list(trace.x) for trace in points] == [[0.7, 0.7]] * 2
-    assert list(points[0].y) == pytest.approx([0.06, 0.06])
-    assert len(means.x) == 2
+    assert [list(trace.x) for trace in points] == [[0.7, 0.7]] * 6
+    assert list(points[0].y) == pytest.approx([0.18, 0.18])
+    assert len(named(figure, "baseline, all parameters")) == 2
     text = title(figure)
-    assert "0 (Setting one) and 0 (Setting two) in the tangent space, 0.006 (Setting one)" in text
+    assert "0 (Setting one) and 0 (Setting two) in the tangent space, 0.018" in text
     assert text.endswith("with linear layers only (Setting two)")
 
 
@@ -142,9 +154,10 @@ def test_without_exact_errors_the_axis_is_plain() -> None:
     errors = {"full": 0.1, "tangent": 0.2, "attention-weights": 0.01}
     tables = (equation_two(errors), added({**WAYS, "full": 0.3}))
     figure = paradigms.linearity(*(t.assign(setting="one", seed=0) for t in tables), ONE)
-    assert figure.layout.yaxis.ticktext is None
+    distance = figure.layout.updatemenus[0].buttons[1]
+    assert (distance.label, distance.args[1]["yaxis.ticktext"]) == ("1 − cosine", None)
     text = title(figure)
-    assert "0.006 with linear layers only, 0.06 with all parameters and 0.12 in the" in text
+    assert "0.018 with linear layers only, 0.18 with all parameters and 0.36 in the" in text
     assert text.endswith("task addition reaches most with all parameters")
 
 

@@ -15,6 +15,7 @@ import pytest
 from conftest import ROOT
 
 from ctl_helpers.figures import drawing
+from ctl_helpers.figures.choices import Line
 from ctl_helpers.findings.verdicts import verdicts
 from ctl_helpers.project import repository
 from ctl_helpers.site import sphinx_figures, theme
@@ -28,8 +29,8 @@ COLAB = "https://colab.research.google.com/github/owner/name/blob/main/notebooks
 
 def drawn(title: str = "T", **options: Any) -> dict[str, Any]:
     """A figure with a menu of two and a slider of three."""
-    choices = {"mean": {"x": [1], "y": [2]}, "other": {"x": [1], "y": [3]}}
-    lines = [drawing.Line(name, drawing.BLUE, choices, group=name) for name in ("α = 1", "α = 2")]
+    data = {"mean": {"x": [1], "y": [2]}, "other": {"x": [1], "y": [3]}}
+    lines = [Line(name, drawing.BLUE, data, group=name) for name in ("α = 1", "α = 2")]
     return json.loads(drawing.draw(lines, title, "A.", menu="pair", **options).to_json())
 
 

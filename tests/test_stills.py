@@ -18,7 +18,8 @@ from nbformat import v4
 from sphinx.application import Sphinx
 
 from ctl_helpers.figures import axes, drawing, heatmaps, static
-from ctl_helpers.figures.drawing import BLUE, GREEN, Line
+from ctl_helpers.figures.choices import Line
+from ctl_helpers.figures.drawing import BLUE, GREEN
 from ctl_helpers.results.labels import MAIN_PARADIGMS
 from ctl_helpers.site import gallery, sphinx_figures, stills
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from ctl_helpers.figures.axes import log_axis
+from ctl_helpers.figures.choices import Line, View
 from ctl_helpers.figures.drawing import (
     BLUE,
     DOTTED,
     GREY,
     Figure,
-    Line,
     draw,
     in_panels,
     marks,
@@ -20,16 +19,19 @@ from ctl_helpers.figures.drawing import (
     points,
     xy,
 )
-from ctl_helpers.findings.averaging import average_nearer, ensemble_correlation, length_of_all
+from ctl_helpers.figures.views import BANDS, READ_AGAINST, Controls, references, series, views
+from ctl_helpers.findings.averaging import (
+    ensemble_correlation,
+    ensemble_lead,
+    ensemble_order,
+    length_of_all,
+)
 from ctl_helpers.findings.finding import quoted
-from ctl_helpers.findings.words import FLOOR, by_panel
+from ctl_helpers.findings.how_linear import how_linear
+from ctl_helpers.findings.words import by_panel
 from ctl_helpers.results.labels import Metric
 
-_SERIES = (
-    (Metric.BASELINE, 1, GREY, "diamond"),
-    (Metric.DISTANCE, 1, BLUE, "circle"),
-    (Metric.COEF, 2, BLUE, "circle"),
-)
+_LOOKS = (("averaged network", BLUE, "circle"), ("baseline", GREY, "diamond"))
 
 
 def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -39,6 +41,11 @@ def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         table: rows of ``models``, ``averaged`` and ``ensemble`` (accuracies).
     """
     correlations = ensemble_correlation.by_setting(table)
+    leads, behind = (
+        ensemble_lead.by_setting(table),
+        ensemble_order.by_setting(table, averaged="behind"),
+    )
+    beside = {name: f"{behind[name]} of triples, {leads[name]} in the mean" for name in leads}
     lines = []
     for column, _, rows in in_panels(table, panels):
         both = rows[["averaged", "ensemble"]].to_numpy()
@@ -52,8 +59,9 @@ def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         lines.append(Line("a triple of networks", BLUE, {"": data}, 1, column, look=look))
     figure = draw(
         lines,
-        "One network with averaged weights is about as accurate as the ensemble of the three: "
-        f"correlation {by_panel(panels, correlations)}",
+        "One network with averaged weights is behind the ensemble of the three in "
+        f"{by_panel(panels, beside)}; their accuracies correlate at "
+        f"{by_panel(panels, correlations)}",
         "Scatter plot. Each point is a triple of fine-tuned networks: across, the accuracy of "
         "their averaged logits; up, that of the network with their averaged weights. A dotted "
         "line marks equal accuracy.",
@@ -62,57 +70,63 @@ def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         height=460,
         shared_y=False,
         gap=0.12,
-        findings=quoted(correlations.values()),
+        findings=quoted(behind.values(), leads.values(), correlations.values()),
     )
     figure.update_xaxes(title_text="accuracy, ensemble", tickformat=".0%")
     return figure.update_yaxes(tickformat=".0%")
 
 
-def blocks(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+def blocks(
+    table: pd.DataFrame, panels: Mapping[str, str], *, controls: pd.DataFrame | None = None
+) -> Figure:
     """``f(mean θ_i)`` against ``mean f(θ_i)`` by block (Eq. 1; Figures 5, 6, 17 and 18).
 
-    The menu chooses how many networks are averaged.
+    The menus choose how many networks are averaged, and the measure.
 
     Args:
         table: :func:`ctl_helpers.compare` with ``k``; averages of as many networks are averaged.
+        controls: :func:`ctl_helpers.compare` with ``control``; drawn as bands.
     """
-    nearer, lengths = average_nearer.by_setting(table), length_of_all.by_setting(table)
+    lengths, told = length_of_all.by_setting(table), how_linear(table, controls)
+    shown = views(table)
     figure = draw(
-        _block_lines(table, panels),
-        "Features of averaged weights are nearer to the averaged features than to those of one "
-        f"of the networks, by {by_panel(panels, nearer)} in the median, and "
-        f"{by_panel(panels, lengths)} as long",
-        "By block of the transformer: above on a log scale, mean of one minus cosine between the "
-        "averaged network's features and the averaged features (circles), with quartiles over "
-        "samples, and the baseline between the averaged network and its parts (diamonds); below, "
-        "the length coefficient, with a dotted line at one, equal length.",
-        rows=["E[1 − cosine]", "coef"],
+        _block_lines(table, panels, shown, Controls(controls)),
+        f"Features of the average of all networks are {told.phrase(panels)}, and "
+        f"{by_panel(panels, lengths)} as long as the averaged features",
+        "By block of the transformer: how far the averaged network's features are from the "
+        f"averaged features, with quartiles over samples. {READ_AGAINST}"
+        f"{BANDS if controls is not None else ''}",
+        rows=[""],
         columns=list(panels.values()),
-        height=560,
-        findings=quoted(nearer.values(), lengths.values()),
+        height=460,
+        views=shown,
+        findings=[*told.quoted(), *quoted(lengths.values())],
     )
-    figure.add_hline(y=1, line_dash="dot", line_color=GREY, row=2, col="all")
-    figure.update_xaxes(title_text="block", dtick=1, row=2)
-    drawn = table.loc[(table["metric"] != "coef") & (table["mean"] >= FLOOR), "mean"]
-    return figure.update_yaxes(**log_axis(drawn), row=1)
+    return figure.update_xaxes(title_text="block", dtick=1)
 
 
-def _block_lines(table: pd.DataFrame, panels: Mapping[str, str]) -> list[Line]:
-    """Baseline, distance and length, for as many networks as the menu offers."""
+def _block_lines(
+    table: pd.DataFrame, panels: Mapping[str, str], shown: Sequence[View], controls: Controls
+) -> list[Line]:
+    """What each view shows, for as many networks as the menu offers."""
     counts = [set(table.loc[table["setting"] == setting, "k"]) for setting in panels]
     common = set.intersection(*counts) - {max(numbers) for numbers in counts}
     lines = []
-    for column, _, part in in_panels(table, panels):
+    for column, setting, part in in_panels(table, panels):
         choices = {"all networks": part["k"].max()}
         choices |= {f"{k} networks": k for k in sorted(common, reverse=True)}
-        for metric, row, colour, symbol in _SERIES:
-            data = {}
-            for choice, k in choices.items():
-                rows = part[(part["metric"] == metric) & (part["k"] == k)]
-                means = rows.groupby("layer", sort=False)[["mean", "q25", "q75"]].mean()
-                data[choice] = points(means.reset_index())
-            name = "baseline" if metric == Metric.BASELINE else "averaged network"
-            x = list(range(1, part["layer"].nunique() + 1))
-            look = {"x": x, **point_look(symbol, name, "block %{x}")}
-            lines.append(Line(name, colour, data, row, column, look=look))
+        places = {layer: n for n, layer in enumerate(dict.fromkeys(part["layer"]), 1)}
+        x = list(places.values())
+        for view in shown:
+            lines += references(view, x, 1, column)
+            lines += controls.by_layer(setting, view, places, 1, column)
+            for metric in series(view):
+                data = {}
+                for choice, k in choices.items():
+                    rows = part[(part["metric"] == metric) & (part["k"] == k)]
+                    means = rows.groupby("layer", sort=False)[["mean", "q25", "q75"]].mean()
+                    data[choice] = points(means.reset_index())
+                name, colour, symbol = _LOOKS[metric == Metric.BASELINE]
+                look = {"x": x, **point_look(symbol, name, "block %{x}")}
+                lines.append(Line(name, colour, data, 1, column, look=look, view=view.key))
     return lines

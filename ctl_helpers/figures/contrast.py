@@ -6,19 +6,17 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from ctl_helpers.figures.axes import LOG_AXIS
+from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import (
-    ALL,
     COLOURS,
     SYMBOLS,
     Figure,
-    Line,
-    by_pair,
     draw,
     in_panels,
     point_look,
     points,
 )
+from ctl_helpers.figures.views import LOOKS, READ_AGAINST, references, views
 
 
 def contrast(
@@ -29,31 +27,35 @@ def contrast(
     alt: str,
     findings: Sequence[Mapping[str, str]] = (),
 ) -> Figure:
-    """Distance above and length below, by layer, a line for each value of a column.
+    """ε, 1 − cosine or coef by layer, a line for each value of a column.
 
     Args:
-        table: :func:`ctl_helpers.compare` with ``column``; pairs are averaged.
+        table: :func:`ctl_helpers.compare` with ``column``; all that else tells rows apart is
+            averaged.
         column: what is told apart.
-        title, alt, findings: as :func:`ctl_helpers.figures.drawing.draw` takes them.
+        title, alt, findings: as :func:`ctl_helpers.figures.drawing.draw` takes them; to the text
+            alternative is added what the menu chooses.
     """
-    kinds = list(dict.fromkeys(table[column]))
-    measures = {"distance": "E[1 − cosine]", "coef": "coef"}
+    kinds, shown = list(dict.fromkeys(table[column])), views(table)
     lines = []
     for place, _, part in in_panels(table, panels):
-        for n, kind in enumerate(kinds):
-            for row, metric in enumerate(measures, 1):
-                rows = part[(part[column] == kind) & (part["metric"] == metric)]
-                data = {ALL: points(by_pair(rows, ["layer"])[ALL])}
-                symbol = SYMBOLS[n % len(SYMBOLS)]
-                look = {"x": list(dict.fromkeys(rows["layer"])), **point_look(symbol, kind)}
-                lines.append(Line(kind, COLOURS[n], data, row, place, look=look))
-    figure = draw(
+        layers = list(dict.fromkeys(part["layer"]))
+        for view in shown:
+            lines += references(view, layers, 1, place)
+            for n, kind in enumerate(kinds):
+                rows = part[(part[column] == kind) & (part["metric"] == view.key)]
+                means = rows.groupby("layer", sort=False)[["mean", "q25", "q75"]].mean()
+                look = {"x": layers, **point_look(SYMBOLS[n % len(SYMBOLS)], kind)}
+                data = {"": points(means.reindex(layers).reset_index())}
+                colour = LOOKS[kind][0] if kind in LOOKS else COLOURS[n]
+                lines.append(Line(kind, colour, data, 1, place, look=look, view=view.key))
+    return draw(
         lines,
         title,
-        alt,
-        rows=list(measures.values()),
+        f"{alt} {READ_AGAINST}",
+        rows=[""],
         columns=list(panels.values()),
-        height=600,
+        height=460,
+        views=shown,
         findings=findings,
     )
-    return figure.update_yaxes(**LOG_AXIS, row=1)

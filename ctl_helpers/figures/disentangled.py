@@ -9,33 +9,36 @@ import pandas as pd
 from ctl_helpers.figures import many
 from ctl_helpers.figures.drawing import Figure
 from ctl_helpers.findings.editing import blocks
-from ctl_helpers.findings.words import by_panel, extent
+from ctl_helpers.findings.words import extent
 from ctl_helpers.results.labels import Scheme
 
 
-def theorem(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
-    """Distance and length of both sides of Theorem 4.3 against the number of task vectors.
+def theorem(
+    table: pd.DataFrame, panels: Mapping[str, str], *, controls: pd.DataFrame | None = None
+) -> Figure:
+    """ε, distance or length of both sides of Theorem 4.3 against the number of task vectors.
 
     Args:
         table: :func:`ctl_helpers.compare` of :func:`ctl_helpers.disentangled` with ``scheme``.
+        controls: the same with ``control``; drawn as bands.
     """
-    last = many.trends(table[table["scheme"] == Scheme.FALLING], panels)
+    metric, trends = many.trend_of(table[table["scheme"] == Scheme.FALLING], panels)
     return many.growing(
         blocks(table).assign(kind=table["scheme"]),
         panels,
         [str(scheme) for scheme in Scheme],
-        "task vectors",
         f"Task vectors {extent(table, 'k', panels)}: with (k+1)α = 0.8, as the theorem has it, "
-        f"the distance {by_panel(panels, last)}, mean over blocks",
-        "Against the number of task vectors: above on a log scale, mean of one minus cosine "
-        "between the edited network's features and the sum of the single ones (circles for a "
-        "fixed factor, squares for one that shrinks), with quartiles over samples, and the mean "
-        "baseline between the edited network and the parts (diamonds); below, the length "
-        "coefficient, with a dotted line at one.",
+        f"the {metric} {trends}, mean over blocks",
+        "Against the number of task vectors, for a fixed factor (circles) and one that shrinks "
+        "(squares), with quartiles over samples: how far the edited network's features are from "
+        "the sum of the single ones.",
         "task vectors",
+        None if controls is None else blocks(controls),
     )
 
 
-def averages(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+def averages(
+    table: pd.DataFrame, panels: Mapping[str, str], *, controls: pd.DataFrame | None = None
+) -> Figure:
     """:func:`ctl_helpers.figures.many.many` of transformers, whose layers are their blocks."""
-    return many.many(blocks(table), panels)
+    return many.many(blocks(table), panels, controls=None if controls is None else blocks(controls))

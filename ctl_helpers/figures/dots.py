@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ctl_helpers.figures.drawing import Figure, Line, draw, marks, over_seeds, significant
+from ctl_helpers.figures.choices import Line
+from ctl_helpers.figures.drawing import Figure, draw, marks, over_seeds, significant
 
 MEAN = "mean over tasks"
 

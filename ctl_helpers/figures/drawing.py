@@ -8,42 +8,25 @@ menus, and reads exact values by hovering.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
-from ctl_helpers.figures.frame import PANEL, Menu, button, framed
+from ctl_helpers.figures.choices import Line, View, listed_once, menus, view_axes
+from ctl_helpers.figures.frame import PANEL, framed
 from ctl_helpers.findings.words import FLOOR
 
 # Okabe and Ito's palette: told apart by colour-blind readers, in light and dark.
 BLUE, GREEN, VERMILION, PURPLE, ORANGE = "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00"
 COLOURS = (BLUE, GREEN, VERMILION, PURPLE, ORANGE)
 GREY = "#8a8a8a"
+SKY = "#56B4E9"
 SYMBOLS = ("circle", "square", "diamond", "x")
 ALL = "mean over pairs"
 DOTTED = {"mode": "lines", "line_dash": "dot", "hoverinfo": "skip"}
 _BAND = {"mode": "lines", "line_width": 0, "fill": "toself", "hoverinfo": "skip"}
-
-
-@dataclass(frozen=True)
-class Line:
-    """One trace: where it stands, how it looks, and its data for each choice of the first menu.
-
-    A line with a single choice stays as it is. Lines of one ``group`` are shown together by the
-    second menu, lines without a group always. One that is not ``listed`` is left out of the legend.
-    """
-
-    name: str
-    colour: str
-    data: Mapping[str, Mapping[str, Any]]
-    row: int = 1
-    column: int = 1
-    group: str = ""
-    look: Mapping[str, object] = field(default_factory=dict)
-    listed: bool = True
 
 
 def draw(
@@ -62,9 +45,11 @@ def draw(
     menu: str = "show",
     slider: str = "α",
     switches: Mapping[str, Mapping[str, object]] | None = None,
+    views: Sequence[View] = (),
+    viewed: Sequence[int] = (1,),
     findings: Sequence[Mapping[str, str]] = (),
 ) -> Figure:
-    """Traces in a grid of panels, under menus of their data's keys, their groups and switches.
+    """Traces in a grid of panels, under menus of their data's keys, groups, views and switches.
 
     Args:
         lines: the traces, those in front last.
@@ -78,10 +63,16 @@ def draw(
         slider: what the groups are values of; the slider's first stop shows all.
         switches: a further menu, label → change to the layout, the first one being the figure as
             it is.
+        views: what a further menu chooses; the first one is the figure as it is.
+        viewed: the rows whose vertical axes show views; their label in ``rows`` stands before that
+            of the view.
     """
     shared = {"shared_xaxes": len(rows) > 1 and shared_x, "shared_yaxes": shared_y}
     spaces = {"horizontal_spacing": gap, "vertical_spacing": spacing}
     figure = empty_panels(rows, columns, cells, **shared, **spaces)
+    axes = view_axes(views, rows, len(columns), viewed)
+    for name, form in (axes[0] if axes else {}).items():
+        figure.layout[name].update({key: value for key, value in form.items() if value is not None})
     return framed(
         figure,
         title,
@@ -89,7 +80,7 @@ def draw(
         height=height,
         min_width=PANEL * len(columns),
         names=_add(figure, lines),
-        menus=_menus(lines, menu, slider, switches or {}),
+        menus=menus(lines, menu, slider, switches or {}, views, axes),
         findings=findings,
     )
 
@@ -110,13 +101,14 @@ def empty_panels(
 
 def _add(figure: Figure, lines: Sequence[Line]) -> list[str]:
     """Put lines into their panels; what the legend lists, once each."""
-    names: list[str] = []
-    for line in lines:
-        listed = line.listed and line.name not in names
+    listed = listed_once(lines)
+    first = next((line.view for line in lines if line.view), "")
+    for line, is_listed in zip(lines, listed, strict=True):
         trace = Scatter(
             name=line.name,
             legendgroup=line.name,
-            showlegend=listed,
+            showlegend=is_listed,
+            visible=None if line.view in ("", first) else False,
             marker_color=line.colour,
             line_color=line.colour,
         )
@@ -124,50 +116,8 @@ def _add(figure: Figure, lines: Sequence[Line]) -> list[str]:
         # Attribute paths as plotly.py writes them: error_y.array → error_y_array.
         trace.update(**line.look, **{key.replace(".", "_"): data[key] for key in data})
         figure.add_trace(trace, line.row, line.column)
-        names += [line.name] * listed
-    return names
-
-
-def _menus(
-    lines: Sequence[Line], menu: str, slider: str, switches: Mapping[str, Mapping[str, object]]
-) -> list[Menu]:
-    menus = [
-        Menu(menu, _choices(lines)),
-        Menu(slider, _groups(lines, f"every {slider}"), "slider"),
-        Menu("show", [button(*switch, "relayout") for switch in switches.items()]),
-    ]
-    return [choice for choice in menus if choice.buttons]
-
-
-def _choices(lines: Sequence[Line]) -> list[dict[str, object]]:
-    """Buttons that put other data into the lines that have more than one choice of it."""
-    places = [place for place, line in enumerate(lines) if len(line.data) > 1]
-    if not places:
-        return []
-    moving = [lines[place] for place in places]
-    keys = list(dict.fromkeys(key for line in moving for key in next(iter(line.data.values()))))
-    # Where every line moves, plotly needs no list of them.
-    traces = [] if len(places) == len(lines) else [places]
-    return [
-        button(
-            choice,
-            {key: [line.data[choice].get(key) for line in moving] for key in keys},
-            "restyle",
-            *traces,
-        )
-        for choice in moving[0].data
-    ]
-
-
-def _groups(lines: Sequence[Line], every: str) -> list[dict[str, object]]:
-    """Buttons that show one group of lines, or every one."""
-    groups = [group for group in dict.fromkeys(line.group for line in lines) if group]
-    if len(groups) < 2:
-        return []
-    shown = {every: [True] * len(lines)} | {
-        group: [line.group in ("", group) for line in lines] for group in groups
-    }
-    return [button(name, {"visible": visible}) for name, visible in shown.items()]
+    named = zip(lines, listed, strict=True)
+    return list(dict.fromkeys(line.name for line, is_listed in named if is_listed))
 
 
 # What lines are made of.
@@ -260,6 +210,7 @@ def band(
     frames: Mapping[str, pd.DataFrame],
     column: str,
     place: tuple[int, int],
+    view: str = "",
 ) -> Line:
     """The area between ``low`` and ``high`` behind a line of the same name and colour.
 
@@ -267,14 +218,16 @@ def band(
         frames: choice → :func:`over_seeds`.
         column: what stands on the horizontal axis.
         place: row and column of the panel.
+        view: as a line's.
     """
     data = {}
     for choice, frame in frames.items():
-        x, low, high = (significant(frame[name]) for name in (column, "low", "high"))
+        x = frame[column].tolist()
+        low, high = (significant(frame[name]) for name in ("low", "high"))
         data[choice] = {"x": [*x, *reversed(x)], "y": [*low, *reversed(high)]}
     # Faint: it lets the page shine through.
     look = {**_BAND, "fillcolor": "rgba({},{},{},0.18)".format(*_channels(colour))}
-    return Line(name, colour, data, *place, look=look, listed=False)
+    return Line(name, colour, data, *place, look=look, listed=False, view=view)
 
 
 def sequence(count: int) -> list[str]:

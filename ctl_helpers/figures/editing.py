@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ctl_helpers.figures.axes import LOG_AXIS
-from ctl_helpers.figures.drawing import COLOURS, GREY, Figure, Line, draw, point_look, points
+from ctl_helpers.figures.choices import Line, View
+from ctl_helpers.figures.drawing import COLOURS, GREY, Figure, draw, point_look, points
 from ctl_helpers.figures.frame import offer_pairs
 from ctl_helpers.figures.lengths import in_view, length_axes, step_line
-from ctl_helpers.findings.editing import blocks, edit_drawn_length, edit_times_nearer, nearest_to
+from ctl_helpers.figures.views import BANDS, READ_AGAINST, Controls, references, series, views
+from ctl_helpers.findings.editing import blocks, edit_drawn_length, nearest_to
 from ctl_helpers.findings.finding import quoted
+from ctl_helpers.findings.how_linear import how_linear
 from ctl_helpers.findings.words import by_panel
 from ctl_helpers.results.labels import PAPER_LAMBDA, Metric
 
@@ -50,70 +52,79 @@ def start_at(figure: Figure, label: str) -> Figure:
         for place, button in enumerate(menu.buttons):
             if button.label == label:
                 figure.layout.updatemenus[number].active = place
-                for trace, visible in zip(figure.data, button.args[0]["visible"], strict=True):
-                    trace.visible = visible
+                change, traces = button.args
+                for key, values in change.items():
+                    for trace, value in zip(traces, values, strict=True):
+                        figure.data[trace][key] = value
     return figure
 
 
 def direction(
-    table: pd.DataFrame, panels: Mapping[str, str], *, lam: float | None = None
+    table: pd.DataFrame,
+    panels: Mapping[str, str],
+    *,
+    lam: float | None = None,
+    controls: pd.DataFrame | None = None,
 ) -> Figure:
-    """``1 − cosine`` of both sides of Eq. 2 or 3 by block (Figures 7, 19, 22 and 23).
+    """ε, ``1 − cosine`` or coef of both sides of Eq. 2 or 3 by block (Figures 7, 19, 22 and 23).
 
     Args:
         table: :func:`ctl_helpers.compare` of :func:`ctl_helpers.addition`, or of
             :func:`ctl_helpers.negation`.
         lam: the only λ to show; all under a slider when None.
+        controls: the same at one λ with ``control``; drawn as bands.
     """
     table = table[table["setting"].isin(list(panels))]
     if lam is not None:
         table = table[np.isclose(table["lam"], lam)]
-    scalings = sorted(table["lam"].unique())
-    start = nearest_to(scalings, PAPER_LAMBDA)
-    # A claim's number goes by its plain name.
-    other = {} if np.isclose(start, PAPER_LAMBDA) else {"lam": start}
-    nearer = edit_times_nearer.by_setting(table, **other)
+    start = nearest_to(table["lam"].unique(), PAPER_LAMBDA)
     left, right = _sides(table)
+    told, shown = how_linear(table, controls), views(table)
     figure = draw(
-        _direction_lines(table, panels, scalings),
-        f"At λ = {start:g} the {left} are nearer to {right} than those two are to each other, by "
-        f"{by_panel(panels, nearer)} in the median",
-        "Mean of one minus cosine by block on a log scale. Circles compare the two sides of the "
-        "equation, grey diamonds are the baseline between the two edited networks of its right "
-        "side.",
-        rows=["E[1 − cosine]"],
+        _direction_lines(table, panels, shown, None if controls is None else blocks(controls)),
+        f"At λ = {start:g} the {left}, against {right}, are {told.phrase(panels)}",
+        f"By block: how far both sides of the equation are apart. {READ_AGAINST}"
+        f"{BANDS if controls is not None else ''}",
+        rows=[""],
         columns=list(panels.values()),
         menu=_menu(table),
         height=460,
         slider="λ",
-        findings=quoted(nearer.values()),
+        views=shown,
+        findings=told.quoted(),
     )
     figure.update_xaxes(title_text="block", type="category")
     if "j" in table:
-        at = np.isclose(table["lam"], start) & (table["metric"] == Metric.DISTANCE)
+        at = np.isclose(table["lam"], start) & (table["metric"] == shown[0].key)
         offer_pairs(figure, table[at], " + ")
-    return start_at(figure.update_yaxes(**LOG_AXIS), f"λ = {start:g}")
+    return start_at(figure, f"λ = {start:g}")
 
 
 def _direction_lines(
-    table: pd.DataFrame, panels: Mapping[str, str], scalings: Sequence[float]
+    table: pd.DataFrame,
+    panels: Mapping[str, str],
+    shown: Sequence[View],
+    controls: pd.DataFrame | None,
 ) -> list[Line]:
     edits = by_edit(table, ["lam", "metric", "layer"], panels)
-    lines = []
+    lines, bands = [], Controls(controls)
     for column, setting in enumerate(panels, 1):
         rows = blocks(table[table["setting"] == setting])
-        places = [name.removeprefix("block ") for name in dict.fromkeys(rows["layer"])]
-        for n, lam in enumerate(scalings):
-            for metric, colour, symbol in (
-                (Metric.BASELINE, GREY, "diamond"),
-                (Metric.DISTANCE, COLOURS[n % len(COLOURS)], "circle"),
-            ):
-                where = {"setting": setting, "lam": lam, "metric": metric}
-                data = {edit: points(with_values(rows, where)) for edit, rows in edits.items()}
-                group = f"λ = {lam:g}"
-                name = group if metric == Metric.DISTANCE else f"baseline, {group}"
-                look = {"x": places, **point_look(symbol, name, "block %{x}")}
-                lines.append(Line(name, colour, data, 1, column, group, look))
+        names = {name: name.removeprefix("block ") for name in dict.fromkeys(rows["layer"])}
+        places = list(names.values())
+        for view in shown:
+            lines += references(view, places, 1, column)
+            lines += bands.by_layer(setting, view, names, 1, column)
+            for n, lam in enumerate(sorted(table["lam"].unique())):
+                for metric in series(view):
+                    where = {"setting": setting, "lam": lam, "metric": metric}
+                    data = {edit: points(with_values(rows, where)) for edit, rows in edits.items()}
+                    group = f"λ = {lam:g}"
+                    name, colour, symbol = group, COLOURS[n % len(COLOURS)], "circle"
+                    if metric == Metric.BASELINE:
+                        name, colour, symbol = f"baseline, {group}", GREY, "diamond"
+                    look = {"x": places, **point_look(symbol, name, "block %{x}")}
+                    lines.append(Line(name, colour, data, 1, column, group, look, view=view.key))
     return lines
 
 

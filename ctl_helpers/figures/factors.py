@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
-from ctl_helpers.figures.axes import log_axis, number_axes
+from ctl_helpers.figures.axes import number_axes
+from ctl_helpers.figures.choices import Line, View
 from ctl_helpers.figures.drawing import (
     BLUE,
-    GREEN,
     GREY,
     Figure,
-    Line,
     band,
     draw,
     drawable,
@@ -23,109 +24,163 @@ from ctl_helpers.figures.drawing import (
     points,
     significant,
 )
+from ctl_helpers.figures.views import (
+    BANDS,
+    BY_LOG,
+    READ_AGAINST,
+    Controls,
+    references,
+    series,
+    views,
+)
 from ctl_helpers.findings.factors import FACTORS, factor_of
 from ctl_helpers.findings.words import FLOOR, by_panel, extent, plain, trend
 from ctl_helpers.results.labels import Metric
 
 _MEAN = "mean over layers"
-_SERIES = (
-    (Metric.BASELINE, "baseline", GREY, "diamond", 1),
-    (Metric.DISTANCE, "1 − cosine at α = 0.5", BLUE, "circle", 1),
-    (Metric.COEF, "coef at α = 0.5", GREEN, "circle", 2),
-)
+CALLED = {
+    Metric.EPSILON: "linearity error ε",
+    Metric.DISTANCE: "distance",
+    Metric.COEF: "length",
+}
+"""What a measure is called in a takeaway."""
 
 
-def factor(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
-    """Distance and length at α = 0.5 against a number, a panel a setting (Figures 11 and 12).
+@dataclass(frozen=True)
+class Series:
+    """One of a panel's series.
+
+    Attributes:
+        kind: its rows' value of the column ``kind``; all rows if empty.
+    """
+
+    name: str
+    colour: str = BLUE
+    symbol: str = "circle"
+    kind: str = ""
+
+    def of(self, metric: Metric) -> tuple[str, str, str]:
+        """Name, colour and symbol: a baseline's are grey, and of the same form as its series'."""
+        if metric != Metric.BASELINE:
+            return self.name, self.colour, self.symbol
+        name = f"baseline, {self.name}" if self.kind else "baseline"
+        return name, GREY, "diamond" if self.symbol == "circle" else "diamond-open"
+
+    def rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Its rows of a table."""
+        return table[table["kind"] == self.kind] if self.kind else table
+
+
+def factor(
+    table: pd.DataFrame, panels: Mapping[str, str], *, controls: pd.DataFrame | None = None
+) -> Figure:
+    """ε, distance or length at α = 0.5 against a number, a panel a setting (Figures 11 and 12).
 
     The menu chooses the layer. Where the panels' settings differ in their layers, it offers the
-    first, middle and last third of each network's layers instead. Means under ``FLOOR`` are not
-    drawn on the log scale: a "≈ 0" stands there at the bottom, and the alternative text says so.
+    first, middle and last third of each network's layers instead. Distances under ``FLOOR`` are not
+    drawn on the log scale, and the alternative text says so.
 
     Args:
         table: :func:`ctl_helpers.compare` with a factor, one of
             :data:`ctl_helpers.findings.factors.FACTORS`; other rows than those of α = 0.5 are left
             out. Pairs are averaged; a band spans the seeds, where there are several.
+        controls: :func:`ctl_helpers.compare` with ``control``; drawn as bands.
     """
     table = table[table["setting"].isin(list(panels)) & np.isclose(table["alpha"], 0.5)]
     column = factor_of(table)
-    label, layers = FACTORS[column], layer_choices(table, panels)
-    curves = distances(table, panels, column)
-    zeros = {setting: curve[curve < FLOOR].index.tolist() for setting, curve in curves.items()}
-    trends = {setting: trend(curve, small=FLOOR) for setting, curve in curves.items()}
-    dropped = sorted({value for values in zeros.values() for value in values})
+    label, layers, shown = FACTORS[column], layer_choices(table, panels), views(table)
+    metric = Metric(shown[0].key)
+    trends = goes(table, panels, column, metric)
+    distances = means(table, panels, column, Metric.DISTANCE)
+    dropped = sorted({at for curve in distances.values() for at in curve[curve < FLOOR].index})
     note = (
-        f" Not drawn, since the distance is under one millionth: {label} "
+        f" One minus cosine is under one millionth and not drawn at {label} "
         f"{', '.join(map(plain, dropped))}."
         if dropped
         else ""
     )
     figure = draw(
-        layer_lines(table, panels, column, _SERIES, f"{label} %{{x}}", layers, bands=True),
-        f"{label[:1].upper()}{label[1:]} {extent(table, column, panels)}: the distance "
+        layer_lines(
+            table, panels, column, [Series("at α = 0.5")], f"{label} %{{x}}", layers, shown,
+            controls=Controls(controls),
+        ),
+        f"{label[:1].upper()}{label[1:]} {extent(table, column, panels)}: the {CALLED[metric]} "
         f"{by_panel(panels, trends)}, {_MEAN}",
-        f"Against {label}: above on a log scale, mean of one minus cosine at alpha one half "
-        "(circles) with quartiles over samples, and the baseline between two fine-tuned networks "
-        "(diamonds); below, the length coefficient, with a dotted line at one, equal length. "
-        f"Bands span the seeds.{note}",
-        rows=["E[1 − cosine]", "coef"],
+        f"Against {label}, at alpha one half, with quartiles over samples; pale areas around lines "
+        f"span the seeds. {READ_AGAINST}{BANDS if controls is not None else ''}{note}",
+        rows=[""],
         columns=list(panels.values()),
         menu="layer",
-        height=600,
-    )
-    number_axes(figure, table, column, panels, label, row=2)
-    for place, setting in enumerate(panels, 1):
-        for value in zeros[setting]:
-            note_at = {"x": value, "y": 0, "yref": "y domain", "yanchor": "bottom"}
-            figure.add_annotation(**note_at, text="≈ 0", showarrow=False, row=1, col=place)
-    figure.add_hline(y=1, line_dash="dot", line_color=GREY, row=2, col="all")
-    means = table[table["metric"] != Metric.COEF].groupby(["setting", column, "metric"])["mean"]
-    drawn = means.mean()
-    return figure.update_yaxes(**log_axis(drawn[drawn >= FLOOR]), row=1)
+        height=460,
+        views=shown,
+    )  # fmt: skip
+    number_axes(figure, table, column, panels, label)
+    return figure
 
 
-def distances(table: pd.DataFrame, panels: Mapping[str, str], column: str) -> dict[str, pd.Series]:
-    """Setting → mean distance over layers, pairs and seeds by a column."""
-    parts = in_panels(table[table["metric"] == Metric.DISTANCE], panels)
+def means(
+    table: pd.DataFrame, panels: Mapping[str, str], column: str, metric: Metric
+) -> dict[str, pd.Series]:
+    """Setting → mean of a metric over layers, pairs and seeds by a column."""
+    parts = in_panels(table[table["metric"] == metric], panels)
     return {name: over_seeds(rows, column).set_index(column)["mean"] for _, name, rows in parts}
+
+
+def goes(
+    table: pd.DataFrame, panels: Mapping[str, str], column: str, metric: Metric
+) -> dict[str, str]:
+    """Setting → how that mean goes with the column, in words."""
+    curves = means(table, panels, column, metric)
+    return {setting: trend(curve, small=FLOOR) for setting, curve in curves.items()}
 
 
 def layer_lines(
     table: pd.DataFrame,
     panels: Mapping[str, str],
     column: str,
-    series: Sequence[tuple[str, str, str, str, int]],
+    kinds: Sequence[Series],
     place: str,
     choices: Mapping[str, Mapping[str, Sequence[str]]],
+    shown: Sequence[View],
     *,
-    bands: bool = False,
+    controls: Controls,
+    row: int = 1,
 ) -> list[Line]:
-    """Means against a column, a line for each of a series, for each choice of layers.
+    """What each view shows against a column, for each choice of layers, over its range of seeds.
 
     Args:
-        series: metric, name, colour, symbol and row of each.
+        kinds: what is told apart.
         place: what is told of a place, such as ``"λ = %{x}"``.
         choices: :func:`layer_choices`.
-        bands: mark the range of seeds, and leave out of the first row what a log axis cannot show.
+        shown: :func:`ctl_helpers.figures.views.views`.
+        controls: drawn as bands.
+        row: of the panels.
     """
     lines = []
     for number, setting, part in in_panels(table, panels):
-        for metric, name, colour, symbol, row in series:
-            rows = part[part["metric"] == metric]
-            frames = {
-                choice: over_seeds(rows[rows["layer"].isin(layers[setting])], column)
-                for choice, layers in choices.items()
-            }
-            if bands and row == 1:
-                frames = {choice: drawable(frame) for choice, frame in frames.items()}
-            if bands and part["seed"].nunique() > 1:
-                lines.append(band(name, colour, frames, column, (row, number)))
-            data = {
-                choice: {"x": significant(frame[column]), **points(frame)}
-                for choice, frame in frames.items()
-            }
-            look = point_look(symbol, name, place)
-            lines.append(Line(name, colour, data, row, number, look=look))
+        ends = [float(part[column].min()), float(part[column].max())]
+        own = {choice: layers[setting] for choice, layers in choices.items()}
+        for view in shown:
+            lines += references(view, ends, row, number)
+            lines += controls.levels(setting, view, own, ends, column, row, number)
+            for metric, kind in product(series(view), kinds):
+                rows = kind.rows(part[part["metric"] == metric])
+                frames = {
+                    choice: over_seeds(rows[rows["layer"].isin(layers)], column)
+                    for choice, layers in own.items()
+                }
+                if metric in BY_LOG:
+                    frames = {choice: drawable(frame) for choice, frame in frames.items()}
+                name, colour, symbol = kind.of(metric)
+                if part["seed"].nunique() > 1:
+                    at = (row, number)
+                    lines.append(band(name, colour, frames, column, at, view=view.key))
+                data = {
+                    choice: {"x": significant(frame[column]), **points(frame)}
+                    for choice, frame in frames.items()
+                }
+                look = point_look(symbol, name, place)
+                lines.append(Line(name, colour, data, row, number, look=look, view=view.key))
     return lines
 
 

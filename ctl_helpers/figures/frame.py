@@ -39,10 +39,17 @@ class Menu:
 
 
 def button(
-    label: str, change: Mapping[str, object], method: str = "restyle", *traces: list[int]
+    label: str, change: Mapping[str, object], method: str = "restyle", *more: object
 ) -> dict[str, object]:
-    """An entry of a menu, and what it changes (of some traces, or of all)."""
-    return {"label": label, "method": method, "args": [dict(change), *traces]}
+    """An entry of a menu, and what it changes.
+
+    Args:
+        label: what the entry is called.
+        change: what plotly's method takes first.
+        method: plotly's.
+        more: what it takes beside: traces, if not all, or a change to the layout for ``update``.
+    """
+    return {"label": label, "method": method, "args": [dict(change), *more]}
 
 
 def framed(

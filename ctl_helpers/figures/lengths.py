@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ctl_helpers.figures.drawing import GREY, Figure, Line, significant
+from ctl_helpers.figures.choices import Line
+from ctl_helpers.figures.drawing import GREY, Figure, significant
 
 
 def in_view(histograms: pd.DataFrame) -> tuple[pd.DataFrame, tuple[float, float]]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ctl_helpers.figures.axes import LOG_AXIS
+from ctl_helpers.figures.choices import Line, View
 from ctl_helpers.figures.contrast import contrast
 from ctl_helpers.figures.drawing import (
     COLOURS,
@@ -15,7 +16,6 @@ from ctl_helpers.figures.drawing import (
     GREY,
     SYMBOLS,
     Figure,
-    Line,
     by_pair,
     draw,
     in_panels,
@@ -26,47 +26,78 @@ from ctl_helpers.figures.drawing import (
 )
 from ctl_helpers.figures.frame import offer_pairs
 from ctl_helpers.figures.lengths import in_view, length_axes, step_line
-from ctl_helpers.findings.cross_task import drawn_length, times_farther, times_nearer
+from ctl_helpers.figures.views import BANDS, READ_AGAINST, Controls, references, series, views
+from ctl_helpers.findings.cross_task import drawn_length
+from ctl_helpers.findings.editing import nearest_to
 from ctl_helpers.findings.finding import quoted
+from ctl_helpers.findings.how_linear import beside_controls, how_linear
 from ctl_helpers.findings.transitivity import worst_ratio
 from ctl_helpers.findings.words import by_panel
+from ctl_helpers.results.labels import Control, Metric
+
+_OF = {
+    Control.TASK_VECTORS: "for task vectors",
+    Control.APART: "pretrained apart",
+    Control.RANDOM: "for random vectors",
+    Control.OTHER_SAMPLES: "for other samples",
+}
 
 
-def direction(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
-    """``E[1 − cosine_α]`` by layer with its baseline, a panel a setting (Figures 2, 13, 15).
+def direction(
+    table: pd.DataFrame, panels: Mapping[str, str], *, controls: pd.DataFrame | None = None
+) -> Figure:
+    """ε, ``E[1 − cosine_α]`` or coef by layer, a panel a setting (Figures 2, 13, 15).
 
     Args:
         table: :func:`ctl_helpers.compare` over pairs.
+        controls: the same at one α with ``control``; drawn as bands.
     """
-    lines = []
-    for column, _, chosen in in_panels(table, panels):
-        alphas = sorted(chosen["alpha"].unique())
-        series = [("distance", a, f"α = {a:g}", COLOURS[n], "circle") for n, a in enumerate(alphas)]
-        series.append(("baseline", alphas[0], "baseline", GREY, "diamond"))
-        for metric, alpha, name, colour, symbol in series:
-            rows = chosen[(chosen["metric"] == metric) & (chosen["alpha"] == alpha)]
-            data = {pair: points(part) for pair, part in by_pair(rows, ["layer"]).items()}
-            group = name if metric == "distance" else ""
-            look = {"x": list(dict.fromkeys(rows["layer"])), **point_look(symbol, name)}
-            lines.append(Line(name, colour, data, 1, column, group, look))
-    off = (table["alpha"] - 0.5).abs()
-    middle = table[np.isclose(off, off.min())]
-    nearer = times_nearer.by_setting(table)
+    shown, against = views(table), Controls(controls)
+    lines = [
+        line
+        for column, setting, chosen in in_panels(table, panels)
+        for view in shown
+        for line in _direction_lines(chosen, view, setting, against, column)
+    ]
+    middle = table[np.isclose(table["alpha"], nearest_to(table["alpha"].unique(), 0.5))]
+    told = how_linear(table, controls)
     figure = draw(
         lines,
-        "At α = 0.5 the mixed network's features are nearer to the mixed features than the two "
-        f"networks' features are to each other, by {by_panel(panels, nearer)} in the median",
-        "Mean of one minus cosine by layer on a log scale. Coloured circles, one series for each "
-        "alpha, compare the interpolated network with the interpolated features; grey diamonds "
-        "are the baseline between the two fine-tuned networks.",
-        rows=["E[1 − cosine]"],
+        f"At α = 0.5 the mixed networks' features are {told.phrase(panels)}",
+        "By layer, a line for each alpha: how far the interpolated network's features are from the "
+        f"interpolated features. {READ_AGAINST}{BANDS if controls is not None else ''}",
+        rows=[""],
         columns=list(panels.values()),
         menu="pair",
         height=460,
-        findings=quoted(nearer.values()),
+        views=shown,
+        findings=told.quoted(),
     )
-    offer_pairs(figure, middle[middle["metric"] == "distance"], " – ")
-    return figure.update_yaxes(**LOG_AXIS)
+    return offer_pairs(figure, middle[middle["metric"] == shown[0].key], " – ")
+
+
+def _direction_lines(
+    rows: pd.DataFrame, view: View, setting: str, controls: Controls, column: int
+) -> list[Line]:
+    """One panel's lines of one view, those in front last."""
+    layers = list(dict.fromkeys(rows["layer"]))
+    lines = references(view, layers, 1, column)
+    lines += controls.by_layer(setting, view, dict(zip(layers, layers, strict=True)), 1, column)
+    alphas = sorted(rows["alpha"].unique())
+    for metric in series(view):
+        for n, alpha in enumerate(alphas):
+            group = f"α = {alpha:g}"
+            look = (group, COLOURS[n], "circle")
+            if metric == Metric.BASELINE:
+                if n:  # it has no α
+                    continue
+                look, group = ("baseline", GREY, "diamond"), ""
+            name, colour, symbol = look
+            part = rows[(rows["metric"] == metric) & (rows["alpha"] == alpha)]
+            data = {pair: points(each) for pair, each in by_pair(part, ["layer"]).items()}
+            drawn = {"x": layers, **point_look(symbol, name)}
+            lines.append(Line(name, colour, data, 1, column, group, drawn, view=view.key))
+    return lines
 
 
 def length(
@@ -108,22 +139,24 @@ def length(
 
 
 def controls(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
-    """Distance and length by layer beside those of null controls, which should be far off.
+    """ε, distance or coef by layer of task vectors and of the controls, which should be far off.
 
     Args:
-        table: :func:`ctl_helpers.compare` with ``control``, task vectors first.
+        table: :func:`ctl_helpers.compare` with ``control``.
     """
-    farther = times_farther.by_setting(table)
+    told = beside_controls(table)
+    phrases = {
+        name: ", ".join(f"{of[name]} {_OF[control]}" for control, of in told.items() if name in of)
+        for name in panels
+    }
     return contrast(
         table,
         "control",
         panels,
-        "Can the measures fail? At the output, the nearer of both controls is "
-        f"{by_panel(panels, farther)} as far from linear as networks with shared pretraining, in "
-        "the median over pairs",
-        "By layer, one minus cosine above on a log scale and the length coefficient below: for "
-        "task vectors, networks pretrained apart, random vectors, and permuted samples.",
-        findings=quoted(farther.values()),
+        f"Can ε fail? At the worst layer it is {by_panel(panels, phrases)}",
+        "By layer: for task vectors as in the paper, for networks pretrained apart, for random "
+        "vectors that move features as far, and for permuted samples.",
+        findings=quoted(*(of.values() for of in told.values())),
     )
 
 

@@ -6,11 +6,14 @@ Tables say in a column ``paradigm`` which it was.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
-from ctl_helpers.figures.axes import LOG_AXIS, number_axes
+from ctl_helpers.figures.axes import number_axes
+from ctl_helpers.figures.choices import Line, View
 from ctl_helpers.figures.dots import Kind, dots
 from ctl_helpers.figures.drawing import (
     BLUE,
@@ -18,7 +21,6 @@ from ctl_helpers.figures.drawing import (
     GREY,
     VERMILION,
     Figure,
-    Line,
     band,
     draw,
     in_panels,
@@ -26,6 +28,15 @@ from ctl_helpers.figures.drawing import (
     over_seeds,
     significant,
     xy,
+)
+from ctl_helpers.figures.views import (
+    BANDS,
+    BY_LOG,
+    READ_AGAINST,
+    Controls,
+    references,
+    series,
+    views,
 )
 from ctl_helpers.findings.editing import blocks, nearest_to
 from ctl_helpers.findings.finding import quoted
@@ -35,6 +46,7 @@ from ctl_helpers.findings.paradigms import (
     in_order,
     paradigm_epsilon,
     single_behind,
+    sum_alpha,
     sum_reached,
 )
 from ctl_helpers.findings.words import FLOOR, by_panel, plain, power_of_ten
@@ -113,14 +125,18 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     table = of_three(table, panels)
     nothing = {"": {"x": [None], "y": [None]}}
     look = {**_look(Paradigm.FULL, Split.TEST), "hoverinfo": "skip"}
-    best = by_paradigm(sum_reached, table)
+    best, alphas = (by_paradigm(one, table) for one in (sum_reached, sum_alpha))
+    nothing_added = [
+        _HOW[name] for name, of in alphas.items() if any(float(one) == 0 for one in of.values())
+    ]
+    but = f"; {' and '.join(nothing_added)} the chosen α is 0, which adds nothing"
     figure = draw(
         [
             *(line for panel in enumerate(panels, 1) for line in _searched(table, *panel)),
             Line("test, at the α chosen on held-out data", GREY, nothing, look=look),
         ],
         "One network with all task vectors added reaches, of the accuracy of the tasks' own "
-        f"networks, {ranked(panels, best, 'highest')}",
+        f"networks, {ranked(panels, best, 'highest')}{but if nothing_added else ''}",
         "Accuracy, mean over tasks, against the factor of the task vectors: a curve on held-out "
         "data for each paradigm, and a star a seed for test data at the chosen factor. The menu "
         "chooses between normalized accuracy, a share of that of the task's own network, and "
@@ -128,7 +144,7 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         rows=["mean over tasks"],
         columns=list(panels.values()),
         height=460,
-        findings=quotes(best),
+        findings=quotes(best, alphas if nothing_added else {}),
     )
     number_axes(figure, table, "alpha", panels, "α")
     return figure.update_yaxes(tickformat=".0%")
@@ -168,73 +184,94 @@ def _look(paradigm: Paradigm, split: Split) -> dict[str, object]:
     return marks(hover, LOOKS[paradigm][1], size=6)
 
 
-def linearity(linear: pd.DataFrame, addition: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+def linearity(
+    linear: pd.DataFrame,
+    addition: pd.DataFrame,
+    panels: Mapping[str, str],
+    *,
+    controls: pd.DataFrame | None = None,
+) -> Figure:
     """Equation 2 by block, and its mean against what task addition reaches; no paper has it.
 
     Args:
         linear: :func:`ctl_helpers.compare` of :func:`ctl_helpers.addition` with columns
             ``setting``, ``seed`` and ``paradigm``; the λ nearest to :data:`PAPER_LAMBDA` is shown.
-            Errors under :data:`FLOOR` are drawn there, as exact.
+            Distances under :data:`FLOOR` are drawn there, as exact.
         addition: as :func:`addition`'s table; the points are of seeds that both tables have.
         panels: setting → what it is called, in order; each has a row of its own.
+        controls: as ``linear``, with ``control``; drawn as bands.
     """
     rows = of_three(blocks(linear), panels)
     lam = nearest_to(rows["lam"].unique(), PAPER_LAMBDA)
-    rows = rows[np.isclose(rows["lam"], lam) & (rows["metric"] == Metric.EPSILON)]
+    rows = rows[np.isclose(rows["lam"], lam)]
     reached = _at_chosen(of_three(addition, panels))
-    error = by_paradigm(paradigm_epsilon, linear)
+    errors = by_paradigm(paradigm_epsilon, linear)
     best = by_paradigm(sum_reached, addition)
     winner = {setting: _HOW[_best(best, setting)] for setting in panels}
+    shown = [_exact(view, rows) for view in views(rows)]
+    bands = Controls(None if controls is None else blocks(controls))
     lines = [
         line
         for row, setting, own in in_panels(rows, panels)
-        for line in _row(own, reached[reached["setting"] == setting], row)
+        for view in shown
+        for line in _row(own, reached[reached["setting"] == setting], row, view, bands)
     ]
     figure = draw(
         lines,
-        f"At λ = {lam:g} the linearity error ε of Equation 2 is {ranked(panels, error)} (mean over "
+        f"At λ = {lam:g} the linearity error ε of Equation 2 is {ranked(panels, errors)} (mean over "
         f"blocks); task addition reaches most {by_panel(panels, winner)}",
-        "Left, by block on a log scale, the linearity error of Equation 2 for each paradigm, zero "
-        "where features are linear and one where the network with both vectors is no nearer to the "
-        "mean of both features than one of the two is; what cannot be told from zero stands at the "
-        "lower end, as exact. Right, the mean over blocks against the normalized accuracy of all "
-        "task vectors added, a point a seed.",
-        rows=["ε"] * len(panels),
+        "Left, by block, how far both sides of Equation 2 are apart for each paradigm; right, the "
+        f"mean over blocks against the normalized accuracy of all task vectors added, a point a "
+        f"seed. {READ_AGAINST} On the log scale, what cannot be told from zero stands at the lower "
+        f"end, as exact.{BANDS if controls is not None else ''}",
+        rows=[""] * len(panels),
         cells=[text for title in panels.values() for text in (title, "against task addition")],
         columns=["", ""],
         height=180 + 260 * len(panels),
         shared_x=False,
         spacing=0.3 / len(panels),
-        findings=quotes(error),
+        views=shown,
+        viewed=range(1, len(panels) + 1),
+        findings=quotes(errors),
     )
     figure.update_xaxes(title_text="block", type="category", col=1)
-    figure.update_xaxes(title_text="normalized accuracy", tickformat=".0%", col=2)
-    return figure.update_yaxes(**_exact_axis(rows))
+    return figure.update_xaxes(title_text="normalized accuracy", tickformat=".0%", col=2)
 
 
 def _best(reached: ByParadigm, setting: str) -> Paradigm:
     return max(LOOKS, key=lambda name: float(reached[name][setting]))
 
 
-def _row(rows: pd.DataFrame, reached: pd.DataFrame, row: int) -> Iterator[Line]:
+def _row(
+    rows: pd.DataFrame, reached: pd.DataFrame, row: int, view: View, controls: Controls
+) -> Iterator[Line]:
     """One setting's errors by block, and their means against what sums reach."""
-    for name, (colour, symbol) in LOOKS.items():
-        label = PARADIGM_NAMES[name]
-        own = rows[rows["paradigm"] == name]
+    names = {name: name.removeprefix("block ") for name in dict.fromkeys(rows["layer"])}
+    yield from references(view, list(names.values()), row, 1)
+    yield from controls.by_layer(rows["setting"].iloc[0], view, names, row, 1)
+    for metric, (name, (colour, symbol)) in product(series(view), LOOKS.items()):
+        label = "baseline, " * (metric == Metric.BASELINE) + PARADIGM_NAMES[name]
+        own = rows[(rows["paradigm"] == name) & (rows["metric"] == metric)]
         means = own.groupby("layer", sort=False)["mean"].mean()
-        places = [layer.removeprefix("block ") for layer in means.index]
-        hover = f"block %{{x}}: %{{text}}<extra>{label}</extra>"
-        look = marks(hover, symbol, line_width=1.5, line_dash="solid")
-        yield Line(label, colour, {"": {"x": places, **_floored(means)}}, row, 1, look=look)
+        look = _error_look(symbol, metric, f"block %{{x}}: %{{text}}<extra>{label}</extra>")
+        data = {"": {"x": [names[layer] for layer in means.index], **_floored(means)}}
+        yield Line(label, colour, data, row, 1, look=look, view=view.key)
     for name, (colour, symbol) in LOOKS.items():
         share = reached[reached["paradigm"] == name].set_index("seed")["share"]
-        errors = rows[rows["paradigm"] == name].groupby("seed")["mean"].mean()
+        errors = rows[(rows["paradigm"] == name) & (rows["metric"] == view.key)]
+        errors = errors.groupby("seed")["mean"].mean()
         both = share.index.intersection(errors.index)
         label = PARADIGM_NAMES[name]
-        hover = f"%{{x:.1%}} after addition, ε %{{text}}<extra>{label}</extra>"
+        hover = f"%{{x:.1%}} after addition, %{{text}}<extra>{label}</extra>"
         look = marks(hover, symbol, size=12, mode="markers")
-        data = {"x": significant(share[both]), **_floored(errors[both])}
-        yield Line(label, colour, {"": data}, row, 2, look=look)
+        data = {"": {"x": significant(share[both]), **_floored(errors[both])}}
+        yield Line(label, colour, data, row, 2, look=look, view=view.key)
+
+
+def _error_look(symbol: str, metric: Metric, hover: str) -> dict[str, object]:
+    if metric == Metric.BASELINE:
+        return marks(hover, f"{symbol}-open", size=6, line_width=1, line_dash="dot")
+    return marks(hover, symbol, line_width=1.5, line_dash="solid")
 
 
 def _floored(means: pd.Series) -> dict[str, list]:
@@ -243,15 +280,18 @@ def _floored(means: pd.Series) -> dict[str, list]:
     return {"y": significant(means.clip(lower=FLOOR)), "text": texts}
 
 
-def _exact_axis(rows: pd.DataFrame) -> dict[str, object]:
-    """A logarithmic axis; its lower end is "exact" where something drawn is under the floor."""
-    means = rows.groupby(["setting", "paradigm", "layer"])["mean"].mean()
-    if means.min() >= FLOOR:
-        return LOG_AXIS
+def _exact(view: View, rows: pd.DataFrame) -> View:
+    """A view whose log axis ends in "exact" where something drawn is under the floor."""
+    drawn = rows[rows["metric"].isin(BY_LOG)]
+    means = drawn.groupby(["setting", "paradigm", "metric", "layer"])["mean"].mean()
+    plain_ticks = {**view.form, "tickvals": None, "ticktext": None}
+    if view.key != Metric.DISTANCE or means.min() >= FLOOR:
+        return replace(view, form=plain_ticks)
     low, high = (round(np.log10(FLOOR)), int(np.ceil(np.log10(max(means.max(), 10 * FLOOR)))))
     exponents = range(low, high + 1)
-    return {
-        "type": "log",
+    ticks = {
+        "tickmode": "array",
         "tickvals": [10.0**each for each in exponents],
         "ticktext": ["exact", *(power_of_ten(each) for each in exponents[1:])],
     }
+    return replace(view, form={**view.form, **ticks})

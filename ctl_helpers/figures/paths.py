@@ -6,16 +6,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ctl_helpers.figures.drawing import (
-    ALL,
-    COLOURS,
-    Figure,
-    Line,
-    by_pair,
-    draw,
-    in_panels,
-    significant,
-)
+from ctl_helpers.figures.choices import Line
+from ctl_helpers.figures.drawing import ALL, COLOURS, Figure, by_pair, draw, in_panels, significant
 from ctl_helpers.findings.cross_task import loss_rise
 from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.words import by_panel

@@ -7,63 +7,61 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ctl_helpers.figures.axes import LOG_AXIS
-from ctl_helpers.figures.drawing import (
-    BLUE,
-    COLOURS,
-    GREY,
-    SYMBOLS,
-    Figure,
-    Line,
-    draw,
-    xy,
-)
-from ctl_helpers.figures.factors import layer_choices, layer_lines
+from ctl_helpers.figures.choices import Line
+from ctl_helpers.figures.drawing import COLOURS, SYMBOLS, Figure, draw, xy
+from ctl_helpers.figures.factors import Series, layer_choices, layer_lines
+from ctl_helpers.figures.views import READ_AGAINST, Controls, views
 from ctl_helpers.findings.editing import blocks, edit_excess, edit_growth
 from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.words import FLOOR, by_panel
 from ctl_helpers.results.labels import Metric
 
 
-def against_lambda(eq2: pd.DataFrame, eq3: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
-    """Distance and baseline of Equations 2 and 3 against λ, a row per equation.
+def against_lambda(
+    eq2: pd.DataFrame,
+    eq3: pd.DataFrame,
+    panels: Mapping[str, str],
+    *,
+    eq2_controls: pd.DataFrame | None = None,
+    eq3_controls: pd.DataFrame | None = None,
+) -> Figure:
+    """ε, distance or length of Equations 2 and 3 against λ, a row per equation.
 
     The menu chooses the block.
 
     Args:
         eq2, eq3: as :func:`ctl_helpers.figures.editing.direction` takes them; edits are averaged.
+        eq2_controls, eq3_controls: the same with ``control``; drawn as bands.
     """
     first, last = (edit_growth.by_setting(eq2, step=step) for step in (0, -1))
     growth = {name: f"{first[name]} at first and {last[name]} at last" for name in first}
-    choices = layer_choices(blocks(eq2), panels)
+    choices, shown = layer_choices(blocks(eq2), panels), views(eq2, eq3)
     unknown = dict.fromkeys(panels, "by what a second λ would tell")
     figure = draw(
         [
             line
-            for row, table in enumerate((eq2, eq3), 1)
-            for line in layer_lines(blocks(table), panels, "lam", _series(row), "λ = %{x}", choices)
+            for row, (table, bands) in enumerate(((eq2, eq2_controls), (eq3, eq3_controls)), 1)
+            for line in layer_lines(
+                blocks(table), panels, "lam", [Series("both sides")], "λ = %{x}", choices, shown,
+                controls=Controls(None if bands is None else blocks(bands)), row=row,
+            )
         ],
-        f"As λ doubles, the distance of Equation 2 grows {by_panel(panels, unknown | growth)}; of "
+        f"As λ doubles, 1 − cosine of Equation 2 grows {by_panel(panels, unknown | growth)}; of "
         "second order are 16 times",
-        "Mean of one minus cosine against lambda, both on log scales, for Equation 2 above and "
-        "Equation 3 below: both sides of the equation (circles), with quartiles over samples, and "
-        "the baseline (diamonds). Second order would be a slope of four against two.",
-        rows=["Eq. 2: E[1 − cos]", "Eq. 3: E[1 − cos]"],
+        "Against lambda on a log scale, for Equation 2 above and Equation 3 below, with quartiles "
+        f"over samples: how far both sides of the equation are apart. {READ_AGAINST} Second order "
+        "would be a slope of four for one minus cosine against two for its baseline.",
+        rows=["Eq. 2: ", "Eq. 3: "],
         columns=list(panels.values()),
         menu="layer",
         height=620,
+        views=shown,
+        viewed=(1, 2),
         findings=quoted(first.values(), last.values()),
-    )
+    )  # fmt: skip
     figure.update_xaxes(type="log", tickvals=sorted(set(eq2["lam"]) | set(eq3["lam"])))
     figure.update_xaxes(title_text="λ", row=2)
-    return figure.update_yaxes(**LOG_AXIS)
-
-
-def _series(row: int) -> list[tuple[str, str, str, str, int]]:
-    """Baseline and distance of the equation that stands in a row."""
-    return [
-        (Metric.BASELINE, "baseline", GREY, "diamond", row),
-        (Metric.DISTANCE, "1 − cosine of both sides", BLUE, "circle", row),
-    ]
+    return figure
 
 
 def against_baseline(
@@ -102,8 +100,8 @@ def against_baseline(
         lines.append(Line(title, COLOURS[number % len(COLOURS)], {"": data}, look=look))
     figure = draw(
         lines,
-        "At an equal baseline networks are not equally linear: the distance is "
-        f"{by_panel(panels, excess)} times the baseline's square, in the median",
+        "Over the square of the baseline, which second order would make it go with, the distance "
+        f"is {by_panel(panels, excess)}, in the median over blocks and λ",
         "Mean distance of Equation 2 against its mean baseline, both on log scales, a point for "
         "each block and lambda, a colour for each network. Second order would be slope two.",
         rows=["E[1 − cosine] of both sides"],

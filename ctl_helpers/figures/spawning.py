@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
 from ctl_helpers.figures.axes import log_axis, number_axes
+from ctl_helpers.figures.choices import Line, View
 from ctl_helpers.figures.drawing import (
     BLUE,
     COLOURS,
     DOTTED,
     GREY,
     Figure,
-    Line,
     band,
     draw,
     drawable,
@@ -25,70 +25,90 @@ from ctl_helpers.figures.drawing import (
     significant,
     xy,
 )
+from ctl_helpers.figures.factors import CALLED, Series, goes
+from ctl_helpers.figures.views import BY_LOG, READ_AGAINST, references, series, views
 from ctl_helpers.findings.finding import Finding, quoted
-from ctl_helpers.findings.spawning import bound_used, inner, spawned, spawned_fall
-from ctl_helpers.findings.words import FLOOR, by_panel, extent, trend
+from ctl_helpers.findings.spawning import bound_used, inner, spawned
+from ctl_helpers.findings.words import by_panel, extent, trend
 from ctl_helpers.results.labels import Metric
-
-_SERIES = (
-    ("barrier", "loss barrier", BLUE, "circle", 1),
-    (Metric.BASELINE, "baseline", GREY, "diamond", 2),
-    (Metric.DISTANCE, "1 − cosine at α = 0.5", COLOURS[2], "circle", 2),
-)
 
 
 def spawning(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
-    """Loss barrier and features' distance against the epochs before two copies part (Section 3).
+    """Loss barrier and features' linearity against the epochs before two copies part (Section 3).
 
     Args:
         table: rows of ``setting``, ``seed``, ``k`` (epochs trained before spawning), ``barrier``
-            (of the loss on test data, nats), ``distance`` and ``baseline`` (means over samples and
-            layers of one minus cosine at α = 0.5). Rows of one seed and ``k`` are averaged; a band
-            spans the seeds. Distances under ``FLOOR`` are not drawn.
+            (of the loss on test data, nats) and, at α = 0.5 and mean over layers, ``distance``,
+            ``baseline``, ``coef`` and ``epsilon``, as far as there are such columns. Rows of one
+            seed and ``k`` are averaged; a band spans the seeds. Distances under ``FLOOR`` are not
+            drawn.
     """
-    falls = sorted(spawned_fall.by_setting(table, name=Metric.DISTANCE).values(), key=float)
-    times = " to ".join(dict.fromkeys((str(falls[0]), str(falls[-1]))))
-    falling = falls[0].value > 1.1
-    nearer = f"; the distance of the features falls by {times} times" if falling else ""
+    measured = table.melt(
+        ["setting", "seed", "k"],
+        [metric for metric in Metric if metric in table],
+        var_name="metric",
+        value_name="mean",
+    )
+    shown = views(measured)
+    metric = Metric(shown[0].key)
+    trends = goes(measured, panels, "k", metric)
     figure = draw(
-        _spawned_lines(table, panels),
+        [*_barrier_lines(table, panels), *_spawned_lines(measured, panels, shown)],
         f"Epochs before spawning {extent(table, 'k', panels)}: the loss barrier "
-        f"{_barriers(table, panels)}{nearer}",
+        f"{_barriers(table, panels)}; the {CALLED[metric]} of the features "
+        f"{by_panel(panels, trends)}",
         "Against the number of epochs that two copies of a network share before they are trained "
-        "apart: above, the loss barrier between them in nats; below on a log scale, mean over "
-        "layers of one minus cosine at alpha one half (circles) and the baseline between the two "
-        "networks (diamonds). Bands span the seeds.",
-        rows=["loss barrier (nats)", "E[1 − cosine]"],
+        "apart: above, the loss barrier between them in nats; below, mean over layers, how linear "
+        f"their features are. {READ_AGAINST} Pale areas around lines span the seeds.",
+        rows=["loss barrier (nats)", ""],
         columns=list(panels.values()),
         height=560,
-        findings=quoted((falls[0], falls[-1]) if falling else (), *_ends(table)),
+        views=shown,
+        viewed=(2,),
+        findings=quoted(*_ends(table)),
     )
     number_axes(figure, table, "k", panels, "epochs before spawning", row=2)
     # Barriers of next to nothing look so.
     flat = table["barrier"].max() < 0.1
     figure.update_yaxes(**{"range": [-0.005, 0.1]} if flat else {"rangemode": "tozero"}, row=1)
-    drawn = table[[Metric.DISTANCE, Metric.BASELINE]].to_numpy().ravel()
-    return figure.update_yaxes(**log_axis(drawn[drawn >= FLOOR]), row=2)
+    return figure
 
 
-def _spawned_lines(table: pd.DataFrame, panels: Mapping[str, str]) -> list[Line]:
-    lines = []
+def _barrier_lines(table: pd.DataFrame, panels: Mapping[str, str]) -> Iterator[Line]:
     for column, _, part in in_panels(table, panels):
-        for measured, name, colour, symbol, row in _SERIES:
-            rows = over_seeds(part, "k", measured)
-            if row == 2:
-                rows = drawable(rows)
-            ends = zip(significant(rows["low"]), significant(rows["high"]), strict=True)
-            data = {**xy(rows, "k", "mean"), "customdata": [list(pair) for pair in ends]}
-            hover = (
-                "spawned after %{x} epochs: %{y}<br>seeds %{customdata[0]} to "
-                f"%{{customdata[1]}}<extra>{name}</extra>"
-            )
-            look = marks(hover, symbol, line_dash="solid" if symbol == "circle" else "dot")
-            if part["seed"].nunique() > 1:
-                lines.append(band(name, colour, {"": rows}, "k", (row, column)))
-            lines.append(Line(name, colour, {"": data}, row, column, "", look))
-    return lines
+        frame = over_seeds(part, "k", "barrier")
+        yield from _ranged(frame, ("loss barrier", BLUE, "circle"), (1, column))
+
+
+def _spawned_lines(
+    table: pd.DataFrame, panels: Mapping[str, str], shown: Sequence[View]
+) -> Iterator[Line]:
+    for column, _, part in in_panels(table, panels):
+        for view in shown:
+            yield from references(view, [part["k"].min(), part["k"].max()], 2, column)
+            for metric in series(view):
+                frame = over_seeds(part[part["metric"] == metric], "k")
+                if metric in BY_LOG:
+                    frame = drawable(frame)
+                look = Series("at α = 0.5", COLOURS[2]).of(metric)
+                yield from _ranged(frame, look, (2, column), view.key)
+
+
+def _ranged(
+    frame: pd.DataFrame, look: tuple[str, str, str], place: tuple[int, int], view: str = ""
+) -> Iterator[Line]:
+    """A line over its range of seeds, of :func:`over_seeds`; ``look`` as in :class:`Series`."""
+    name, colour, symbol = look
+    ends = zip(significant(frame["low"]), significant(frame["high"]), strict=True)
+    data = {**xy(frame, "k", "mean"), "customdata": [list(pair) for pair in ends]}
+    hover = (
+        "spawned after %{x} epochs: %{y}<br>seeds %{customdata[0]} to "
+        f"%{{customdata[1]}}<extra>{name}</extra>"
+    )
+    drawn = marks(hover, symbol, line_dash="solid" if symbol == "circle" else "dot")
+    if not frame["low"].equals(frame["high"]):
+        yield band(name, colour, {"": frame}, "k", place, view=view)
+    yield Line(name, colour, {"": data}, *place, look=drawn, view=view)
 
 
 def _barriers(table: pd.DataFrame, panels: Mapping[str, str]) -> str:

@@ -64,7 +64,7 @@ def svg(figure: Json) -> str:
         # The plot fills the canvas, so that paper's coordinates are the canvas's; what stands
         # around it makes the saved image larger.
         canvas = Figure(figsize=(_WIDTH, height * _PX), dpi=200)
-        traces = [trace for trace in figure["data"] if trace.get("visible", True) is True]
+        traces = [trace for trace in figure["data"] if _is_seen(trace)]
         grid = panels(canvas, traces, layout)
         entries = _draw(grid, traces, layout)
         everywhere = list(grid.values())
@@ -83,6 +83,10 @@ def svg(figure: Json) -> str:
         nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
         canvas.savefig(file, format="svg", bbox_inches="tight", pad_inches=0.04, metadata=nothing)
     return _shortened(file.getvalue().decode())
+
+
+def _is_seen(trace: Json) -> bool:
+    return trace.get("visible", True) is True and trace.get("opacity") != 0
 
 
 def _draw(

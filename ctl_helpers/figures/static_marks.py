@@ -18,7 +18,13 @@ from ctl_helpers.figures.static_axes import Json, Panel, mathtext
 
 INK, LINE = "#1a1a1a", "#6b7480"
 _POINT = 0.7  # printed points of a pixel of a line or marker
-_DASHES = {"solid": "-", "dot": ":", "dash": "--"}
+_DASHES: dict[str, Any] = {
+    "solid": "-",
+    "dot": ":",
+    "dash": "--",
+    "dashdot": "-.",
+    "longdash": (0, (8, 3)),
+}
 _MARKERS = {
     "circle": "o",
     "square": "s",

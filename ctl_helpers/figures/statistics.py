@@ -17,7 +17,7 @@ _KINDS = (Statistics.MIXED, Statistics.RECOMPUTED)
 
 
 def statistics(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
-    """Distance and length by layer with mixed and with recomputed statistics.
+    """ε, distance and length by layer with mixed and with recomputed statistics.
 
     Args:
         table: :func:`ctl_helpers.compare` with ``statistics`` (``"mixed"`` or ``"recomputed"``).
@@ -36,7 +36,7 @@ def statistics(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         panels,
         f"At the output, recomputing BatchNorm's statistics takes the length {moved} and the "
         f"distance {nearer}",
-        "By layer, one minus cosine above on a log scale and the length coefficient below: for "
-        "BatchNorm statistics mixed like weights and recomputed on data of both tasks.",
+        "By layer, for BatchNorm statistics mixed like weights and recomputed on data of both "
+        "tasks.",
         quoted(*(findings.values() for findings in lengths + distances)),
     )

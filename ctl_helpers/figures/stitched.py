@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ctl_helpers.figures.axes import number_axes, number_axis
+from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import (
     BLUE,
     GREEN,
@@ -14,7 +15,6 @@ from ctl_helpers.figures.drawing import (
     PURPLE,
     VERMILION,
     Figure,
-    Line,
     draw,
     in_panels,
     marks,
@@ -27,6 +27,7 @@ from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.stitching import (
     TUNED,
     added_accuracy,
+    added_lambda,
     negation_accuracy,
     stitch_accuracy,
     stitch_alone,
@@ -52,7 +53,9 @@ def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             network reaches) and ``chosen`` (whether λ is the one chosen on held-out data).
     """
     test = table[table["split"] == Split.TEST]
-    best = added_accuracy.by_setting(table, share=True)
+    best, chosen = added_accuracy.by_setting(table, share=True), added_lambda.by_setting(table)
+    at = {name: f"{best[name]} at λ = {chosen[name]}" for name in best}
+    at |= {name: f"{at[name]}, which adds nothing," for name in at if float(chosen[name]) == 0}
     lines = []
     for column, _, rows in in_panels(test, panels):
         for task, part in rows.groupby("task", sort=False):
@@ -60,14 +63,14 @@ def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         lines.append(_accuracy("mean over tasks", BLUE, rows, column, "mean over tasks", width=3))
     figure = draw(
         lines,
-        "One network with all task vectors added has, at the λ chosen on held-out data, "
-        f"{by_panel(panels, best)} of the accuracy of the tasks' own networks",
+        "One network with all task vectors added, as far as held-out data choose, has "
+        f"{by_panel(panels, at)} of the accuracy of the tasks' own networks",
         "Test accuracy against lambda: a thin grey line for each task and a thick one for their "
         "mean, from the pretrained network at zero. A dotted line marks the chosen lambda.",
         rows=["accuracy"],
         columns=list(panels.values()),
         height=440,
-        findings=quoted(best.values()),
+        findings=quoted(best.values(), chosen.values()),
     )
     for column, _, rows in in_panels(test[test["chosen"]], panels):
         for place in sorted(rows["lam"].unique()):

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ctl_helpers.figures.axes import log_axis
+from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.dots import Kind, dots
-from ctl_helpers.figures.drawing import BLUE, GREY, VERMILION, Figure, Line, band, draw, marks, xy
+from ctl_helpers.figures.drawing import BLUE, GREY, VERMILION, Figure, band, draw, marks, xy
 from ctl_helpers.findings.editing import blocks
 from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.taylor import taylor_gained, taylor_times_farther

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ctl_helpers.figures.axes import log_axis, scales
+from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import (
     BLUE,
     COLOURS,
@@ -17,7 +18,6 @@ from ctl_helpers.figures.drawing import (
     ORANGE,
     SYMBOLS,
     Figure,
-    Line,
     draw,
     in_panels,
     marks,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
@@ -65,6 +66,23 @@ def extent(table: pd.DataFrame, column: str, panels: Mapping[str, str]) -> str:
         return "from lowest to highest"
     low, high = ends.pop()
     return f"from {plain(low)} to {plain(high)}"
+
+
+def linear_words(epsilon: float, control: float | None = None) -> str:
+    """What a linearity error ε amounts to: "nearly linear", "partly linear" or "not linear".
+
+    Of the way from the ideal (ε = 0) to the control, the first quarter is nearly linear and the
+    last not. No control can be worse than ε = 1, where a mixed network's feature is no nearer to
+    the mix than one of its parts is: a control beyond is put there.
+
+    Args:
+        epsilon: ε of the networks that are judged.
+        control: ε of what must not be linear, such as networks pretrained apart; 1 if None.
+    """
+    limit = 1.0 if control is None or math.isnan(control) else min(control, 1.0)
+    if epsilon < limit / 4:
+        return "nearly linear"
+    return "partly linear" if epsilon < 3 * limit / 4 else "not linear"
 
 
 def mark(finding: Finding) -> str:

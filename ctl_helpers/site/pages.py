@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,8 +43,20 @@ class Page:
         table = table[table["setting"].isin(list(self.panels))]
         return numbered(table) if self._numbered else table
 
-    def figure(self, draw: Callable[..., Figure], *names: str, **options: Any) -> Figure | Markdown:
-        """A figure of stored tables: ``draw(*tables, panels, **options)``."""
+    def figure(
+        self, draw: Callable[..., Figure], *names: str, controls: str = "", **options: Any
+    ) -> Figure | Markdown:
+        """A figure of stored tables: ``draw(*tables, panels, **options)``.
+
+        Args:
+            draw: a function of :mod:`ctl_helpers.figures`.
+            names: of stored tables.
+            controls: that of a stored table of controls, which the figure draws where there is one.
+            options: the function's own.
+        """
+        if controls:
+            with suppress(FileNotFoundError):
+                options["controls"] = self.table(controls)
         return self._made(draw, names, options)
 
     def say(self, write: Callable[..., str], *names: str, **options: Any) -> Markdown:
