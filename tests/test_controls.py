@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator
 
 NARROW = {"width": 380, "height": 900}
-VALUES = """(figure) => figure.data.filter((trace) => trace.visible !== false && trace.opacity !== 0)
+VALUES = """(figure) => figure.data
+    .filter((trace) => trace.visible !== false && trace.opacity !== 0)
     .map((trace) => JSON.stringify([trace.y, trace.z ?? null]))"""
 
 

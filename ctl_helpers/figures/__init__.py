@@ -3,6 +3,8 @@
 What all are drawn with:
 
 - ``drawing``: lines in panels, under menus.
+- ``choices``: what a reader can choose: other data, one group of lines, a view.
+- ``views``: the views of linearity (ε, 1 − cosine, coef), what they are read against, and controls.
 - ``frame``: title, menus, legend and text alternative, and the layout as data for pages.
 - ``axes``: axes of numbers.
 - ``static``, ``static_axes``, ``static_marks``: the same figures as still images.
@@ -10,7 +12,7 @@ What all are drawn with:
 Pictures by subject:
 
 - ``paths``: loss along the line between two networks.
-- ``linearity``: distance and length by layer, and transitivity.
+- ``linearity``: linearity and length by layer, and transitivity.
 - ``contrast``: kinds of one thing told apart by layer, such as null controls.
 - ``statistics``: BatchNorm's statistics, mixed or recomputed.
 - ``spawning``: two copies of one network, trained apart.

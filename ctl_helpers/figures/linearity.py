@@ -149,11 +149,12 @@ def controls(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         name: ", ".join(f"{of[name]} {_OF[control]}" for control, of in told.items() if name in of)
         for name in panels
     }
+    stored = {name: phrase for name, phrase in phrases.items() if phrase}
     return contrast(
         table,
         "control",
         panels,
-        f"Can ε fail? At the worst layer it is {by_panel(panels, phrases)}",
+        f"Can ε fail? At the worst layer it is {by_panel(panels, stored)}",
         "By layer: for task vectors as in the paper, for networks pretrained apart, for random "
         "vectors that move features as far, and for permuted samples.",
         findings=quoted(*(of.values() for of in told.values())),

@@ -218,8 +218,8 @@ def linearity(
     ]
     figure = draw(
         lines,
-        f"At λ = {lam:g} the linearity error ε of Equation 2 is {ranked(panels, errors)} (mean over "
-        f"blocks); task addition reaches most {by_panel(panels, winner)}",
+        f"At λ = {lam:g} the linearity error ε of Equation 2 is {ranked(panels, errors)} (mean "
+        f"over blocks); task addition reaches most {by_panel(panels, winner)}",
         "Left, by block, how far both sides of Equation 2 are apart for each paradigm; right, the "
         f"mean over blocks against the normalized accuracy of all task vectors added, a point a "
         f"seed. {READ_AGAINST} On the log scale, what cannot be told from zero stands at the lower "

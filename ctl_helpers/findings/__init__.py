@@ -20,6 +20,7 @@
 - ``claims``: what is claimed: numbers, controls, ideals and gates.
 - ``judging``: from a number, its control and its ideal to a word.
 - ``verdicts``: what stored results say of each claim.
+- ``how_linear``: what linearity amounts to, in words that a verdict would not contradict.
 - ``words``: numbers in sentences.
 - ``sentences``: the paragraphs that pages and notebooks compute.
 """
