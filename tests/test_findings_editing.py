@@ -219,6 +219,13 @@ def test_without_larger_lambdas_there_is_no_agreement_beyond() -> None:
     assert np.isnan(stitching.stitch_agreement(table, beyond=True).effect)
 
 
+@pytest.mark.filterwarnings("error")
+def test_without_any_share_there_is_no_mean() -> None:
+    table = ADDED.assign(share=np.nan)
+    assert np.isnan(stitching.added_accuracy(table, share=True).effect)
+    assert stitching.added_accuracy(table).effect == pytest.approx(0.65)
+
+
 def test_no_gain_gives_no_share() -> None:
     flat = stitched((0.8, 0.7), 0.0).assign(D_i=0.5, D_j=0.5)
     assert np.isnan(stitch_kept(flat).effect)

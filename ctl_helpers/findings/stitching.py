@@ -205,7 +205,8 @@ def nearest_classes(nearest: pd.DataFrame) -> Sample:
 
 def _average(values: Values) -> float:
     """The mean, NaN left out, without the last digits: 74.5% is rounded alike on every page."""
-    return round(float(np.nanmean(values)), 12)
+    known = values[~np.isnan(values)]
+    return round(float(known.mean()), 12) if known.size else float("nan")
 
 
 def _chosen(addition: pd.DataFrame) -> pd.DataFrame:
