@@ -7,13 +7,16 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from test_findings_paradigms import effect
 
 from ctl_helpers.findings.finding import MEASURES
 from ctl_helpers.findings.sentences import theory
 from ctl_helpers.results.labels import Buffers, Scale
 
 PAIRS = [("a", "b"), ("a", "c"), ("b", "c")]
+
+
+def effect(measure: str, *tables: pd.DataFrame, **arguments: object) -> float:
+    return MEASURES[measure](*tables, **arguments).effect
 
 
 def regression(delta: Callable[[pd.DataFrame], pd.Series], starts: int = 4) -> pd.DataFrame:
@@ -95,7 +98,7 @@ def test_the_page_says_where_the_product_is_best_and_what_is_left_near_the_start
     table = regression(lambda table: table["product"]).assign(setting="one")
     table["second_order"], table["third_order"] = table["delta"], 0.0
     near = pd.DataFrame(
-        {"setting": "one", "seed": 0, "scale": scale, "ratio": 1 + scale}
+        {"setting": "one", "seed": 0, "start": "PT", "scale": scale, "ratio": 1 + scale}
         for scale in (1.0, 0.25)
         for _ in PAIRS
     )

@@ -60,8 +60,13 @@ class Start:
         return {"": plain, "_buffers": plain if alike else self._largest(tolerance, True)}
 
     def _largest(self, tolerance: float, with_buffers: bool) -> float:
-        options = {"tolerance": tolerance, "with_buffers": with_buffers}
-        return curvature.largest_eigenvalue(self.model, self.weights, self.batches, **options)
+        return curvature.largest_eigenvalue(
+            self.model,
+            self.weights,
+            self.batches,
+            tolerance=tolerance,
+            with_buffers=with_buffers,
+        )
 
 
 def deviations(start: Start, eigenvalues: Mapping[str, float], alpha: float = 0.5) -> pd.DataFrame:

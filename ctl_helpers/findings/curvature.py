@@ -13,7 +13,7 @@ import pandas as pd
 
 from ctl_helpers.analysis import regression
 from ctl_helpers.findings.finding import measure
-from ctl_helpers.findings.replicates import Sample, Values, cube, long, median
+from ctl_helpers.findings.replicates import Sample, Values, cube, long, median, rows_of
 from ctl_helpers.findings.words import times
 from ctl_helpers.results.labels import Buffers, Scale
 
@@ -75,7 +75,7 @@ def share_of_bound(pairs: pd.DataFrame, *, term: str = "delta") -> Sample:
 def under_bound(pairs: pd.DataFrame) -> Sample:
     """Share of the pairs whose δ is under the bound of second order."""
     under = (pairs["delta"] <= pairs["product"]).to_numpy(float)
-    return Sample(under, pairs["seed"].tolist(), "pairs", np.mean)
+    return Sample(under, rows_of(pairs, ["start"]), "starts", np.mean)
 
 
 @measure("{:.2f}")
@@ -97,7 +97,7 @@ def off_second_order(nearer: pd.DataFrame, *, scale: float) -> Sample:
 
 
 def _median(values: pd.Series, rows: pd.DataFrame) -> Sample:
-    return Sample(values.to_numpy(float), rows["seed"].tolist(), "pairs", _middle)
+    return Sample(values.to_numpy(float), rows_of(rows, ["start"]), "starts", _middle)
 
 
 def _middle(rows: Values) -> float:
