@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
@@ -46,6 +47,15 @@ def test_the_excess_is_a_bounded_part_and_one_that_is_never_positive(
     assert table.loc[[0, 5], ["gap", "error", "jensen", "excess"]].to_numpy() == pytest.approx(
         np.zeros((2, 4)), abs=1e-12
     )
+
+
+def test_masked_classes_do_not_count(net, around, inputs) -> None:
+    outputs, y = line(net, around, inputs(40), 0.3), labels(40)
+    kept = [1, 4, 6]  # of seven classes
+    masked = torch.full((*outputs.shape[:2], 7), -torch.inf, dtype=outputs.dtype)
+    masked[..., kept] = outputs
+    found = loss_chord.over_chord(masked, ALPHAS, torch.tensor(kept)[y])
+    pd.testing.assert_frame_equal(found, loss_chord.over_chord(outputs, ALPHAS, y))
 
 
 def test_the_chain_in_numbers_done_by_hand() -> None:

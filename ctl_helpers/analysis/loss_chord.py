@@ -20,7 +20,8 @@ def over_chord(outputs: Tensor, alphas: Sequence[float], targets: Tensor) -> pd.
     that the first part is at most √2 times the mean of ``‖z_α − z̄‖``.
 
     Args:
-        outputs: logits of the networks along the line, shape (alphas, samples, classes).
+        outputs: logits of the networks along the line, shape (alphas, samples, classes); a class
+            whose logits are all −∞ is masked and does not count.
         alphas: their α, 0 and 1 included.
         targets: classes, shape (samples,).
 
@@ -33,7 +34,8 @@ def over_chord(outputs: Tensor, alphas: Sequence[float], targets: Tensor) -> pd.
     """
     if not {0.0, 1.0} <= set(alphas):
         raise ValueError(f"the alphas {list(alphas)} lack an end of the line; include 0 and 1")
-    outputs = outputs.double()
+    masked = (outputs == -torch.inf).flatten(0, 1).all(0)
+    outputs, targets = outputs[..., ~masked].double(), ((~masked).cumsum(0) - 1)[targets]
     at_j, at_i = (outputs[list(alphas).index(end)] for end in (0.0, 1.0))
     rows = []
     for alpha, logits in zip(alphas, outputs, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -21,76 +21,62 @@ FACTORS = {
 
 
 @measure(plain)
-def distance_at(table: pd.DataFrame, *, at: str) -> Sample:
-    """The distance, mean over layers.
+def level_at(table: pd.DataFrame, *, at: str, metric: str = Metric.EPSILON) -> Sample:
+    """A metric, mean over layers.
 
     Args:
         table: a comparison by layer and factor.
         at: the factor's ``"first"`` value or its ``"last"``, or where the mean is ``"least"``.
+        metric: the linearity error if not another one.
     """
-    return _curves([table], _at(at))
-
-
-@measure("{:.2f}")
-def level_at(table: pd.DataFrame, *, metric: str, at: str) -> Sample:
-    """:func:`distance_at` for the baseline or coef."""
-    return _curves([table], _at(at), Metric(metric))
+    return _curve(table, _at(at), Metric(metric))
 
 
 @measure("{:g}")
-def least_distant(table: pd.DataFrame) -> Sample:
-    """The factor's value of least distance, mean over layers."""
+def most_linear_at(table: pd.DataFrame) -> Sample:
+    """The factor's value of least ε, mean over layers."""
     places = np.sort(table[factor_of(table)].unique())[-_points(table) :]
-    return _curves([table], lambda rows: float(places[np.nanmean(rows, axis=0).argmin()]))
+
+    def place(rows: Values) -> float:
+        return float(places[np.nanmean(rows, axis=0).argmin()])
+
+    return _curve(table, place, Metric.EPSILON)
 
 
 @measure("{:.0%}")
-def kept(table: pd.DataFrame) -> Sample:
-    """The distance at the factor's last value over that at its first, mean over layers."""
-    return _curves([table], lambda rows: ends(np.nanmean(rows, axis=0)))
+def kept(table: pd.DataFrame, *, metric: str = Metric.EPSILON) -> Sample:
+    """ε, or another metric, at the factor's last value over that at its first."""
+    return _curve(table, lambda rows: ends(np.nanmean(rows, axis=0)), Metric(metric))
 
 
 @measure("{:.0%}")
 def kept_of_baseline(table: pd.DataFrame) -> Sample:
-    """The same for distance over baseline: is it more than networks being alike?"""
-    metrics = (Metric.DISTANCE, Metric.BASELINE)
-    apart, base = (_curves([table], np.nanmean, metric) for metric in metrics)
+    """:func:`kept` for the distance over its baseline: is it more than networks being alike?"""
+    apart, base = (_curve(table, np.nanmean, one) for one in (Metric.DISTANCE, Metric.BASELINE))
     both = np.stack([apart.values, base.values], axis=1)
 
     def ratio(rows: Values) -> float:
         one, other = np.nanmean(rows, axis=0)
         return ends(one / other)
 
-    return Sample(both, apart.seeds, apart.unit, ratio)
+    return Sample(both, apart.rows, apart.unit, ratio)
 
 
 @measure("{:+.2f}")
-def trend(table: pd.DataFrame) -> Sample:
-    """Rank correlation of the factor and the distance, mean over layers."""
+def trend(table: pd.DataFrame, *, metric: str = Metric.EPSILON) -> Sample:
+    """Rank correlation of the factor and ε, or another metric, mean over layers."""
 
     def correlation(rows: Values) -> float:
         curve = np.nanmean(rows, axis=0)
-        return rank(np.arange(len(curve), dtype=float), curve)
+        return rank(np.arange(float(len(curve))), curve)
 
-    return _curves([table], correlation)
-
-
-@measure("{:.2f}")
-def change(table: pd.DataFrame) -> Sample:
-    """Doublings from the factor's value of least distance to that of most."""
-    return _curves([table], lambda rows: _doublings(np.nanmean(rows, axis=0)))
+    return _curve(table, correlation, Metric(metric))
 
 
 @measure("{:.2f}")
-def change_against(table: pd.DataFrame, other: pd.DataFrame) -> Sample:
-    """:func:`change` of one table over that of another."""
-    first = _points(table)
-
-    def share(rows: Values) -> float:
-        curve = np.nanmean(rows, axis=0)
-        return _doublings(curve[:first]) / _doublings(curve[first:])
-
-    return _curves([table, other], share)
+def change(table: pd.DataFrame, *, metric: str = Metric.EPSILON) -> Sample:
+    """Doublings of ε, or another metric, from the factor's value of least to that of most."""
+    return _curve(table, lambda rows: _doublings(np.nanmean(rows, axis=0)), Metric(metric))
 
 
 def factor_of(table: pd.DataFrame) -> str:
@@ -101,31 +87,22 @@ def factor_of(table: pd.DataFrame) -> str:
 def _points(table: pd.DataFrame) -> int:
     """How many values of its factor a table has, but for 0 epochs of fine-tuning.
 
-    There both networks are the pretrained one, and the distance is 0 by definition.
+    There both networks are the pretrained one: the distance is 0, and ε is 0 over 0.
     """
     name = factor_of(table)
     return table.loc[(table[name] > 0) | (name != "finetune_epochs"), name].nunique()
 
 
-def _curves(
-    tables: Sequence[pd.DataFrame],
-    statistic: Callable[[Values], float],
-    metric: Metric = Metric.DISTANCE,
-) -> Sample:
-    """A metric against the factors of some tables, side by side: shape (seeds, points).
+def _curve(table: pd.DataFrame, statistic: Callable[[Values], float], metric: Metric) -> Sample:
+    """A metric against the factor: shape (seeds, points).
 
     The mean over the layers where it is defined at every point.
     """
-    parts = []
-    for number, table in enumerate(tables):
-        rows = table[table["metric"] == metric].assign(factor=table[factor_of(table)], table=number)
-        points = sorted(rows["factor"].unique())[-_points(table) :]
-        parts.append(rows[rows["factor"].isin(points)])
-    both = pd.concat(parts)
-    wide = both.pivot_table(
-        index=["seed", "layer"], columns=["table", "factor"], values="mean", observed=True
-    ).sort_index(axis=1)
-    curves = wide.dropna().groupby("seed").mean()
+    factor = factor_of(table)
+    rows = table[table["metric"] == metric]
+    rows = rows[rows[factor].isin(sorted(rows[factor].unique())[-_points(table) :])]
+    wide = rows.pivot_table(index=["seed", "layer"], columns=factor, values="mean", observed=True)
+    curves = wide.sort_index(axis=1).dropna().groupby("seed").mean()
     return Sample(curves.to_numpy(float), curves.index.tolist(), "seeds", statistic)
 
 

@@ -13,7 +13,6 @@ from ctl_helpers.findings.replicates import (
     Values,
     column,
     cube,
-    ends,
     long,
     middle,
     rank,
@@ -27,23 +26,8 @@ NO_BARRIER = 0.01
 FLAT = 0.1
 """Nats that a flat loss may rise over its better end."""
 
-LINEAR_SHARE = 1 / 8
-"""Of the baseline, the distance that linear features stay under; that of an end is a quarter."""
-
-
-@measure("{:.2f}")
-def share_left(spawning: pd.DataFrame) -> Sample:
-    """Of the barrier and of the distance at the smallest k, the share left at the largest.
-
-    The larger of the two shares. A barrier under :data:`NO_BARRIER` counts as none.
-    """
-
-    def larger(rows: Values) -> float:
-        barrier, apart = np.mean(rows, axis=0)
-        left = ends(barrier) if barrier[-1] >= NO_BARRIER else 0.0
-        return float(np.max([left, ends(apart)]))
-
-    return _spawned(spawning, ["barrier", "distance"], larger)
+LINEAR = 0.5
+"""ε up to which features count as linear."""
 
 
 @measure(plain)
@@ -51,8 +35,8 @@ def spawned(spawning: pd.DataFrame, *, name: str, at: str) -> Sample:
     """A column's mean over seeds; features are means over layers, at α = 0.5.
 
     Args:
-        spawning: columns ``k``, ``barrier`` and ``rise`` (nats), ``distance``, ``baseline`` and
-            ``coef``.
+        spawning: columns ``k``, ``barrier`` and ``rise`` (nats), ``epsilon``, ``distance``,
+            ``baseline`` and ``coef``.
         name: which column.
         at: the ``"first"`` k or the ``"last"``, or where the mean is ``"least"`` or ``"most"``.
     """
@@ -84,36 +68,30 @@ def flat_from(spawning: pd.DataFrame) -> Sample:
 
 @measure("{:g}")
 def linear_from(spawning: pd.DataFrame) -> Sample:
-    """The smallest k from which on features are linear, see :data:`LINEAR_SHARE`; NaN likewise."""
-    names = ["distance", "baseline"]
-    return _from(spawning, names, lambda means: means[0] < LINEAR_SHARE * means[1])
-
-
-@measure(times)
-def spawned_nearer(spawning: pd.DataFrame) -> Sample:
-    """Baseline over distance, median over k."""
-
-    def ratio(rows: Values) -> float:
-        baseline, distance = rows.mean(axis=0)
-        return float(np.median(baseline / distance))
-
-    return _spawned(spawning, ["baseline", "distance"], ratio)
+    """The smallest k from which on ε, mean over layers, is at most :data:`LINEAR`; NaN likewise."""
+    return _from(spawning, ["epsilon"], lambda means: means[0] <= LINEAR)
 
 
 @measure("{:+.2f}")
 def gap_rank(induced: pd.DataFrame) -> Sample:
     """Rank correlation of the loss's gap and the logits' error over k, at the α nearest to ½.
 
-    NaN where no gap reaches :data:`NO_BARRIER`: ranks of gaps that small are noise. Other α would
-    add the curve α(1 − α), which both share whatever one has to do with the other.
+    Other α would add the curve α(1 − α), which both share whatever one has to do with the other.
+    Ranks of gaps under :data:`NO_BARRIER` are noise, see :func:`largest_gap`.
     """
+    return _halfway(induced, lambda gap, error: rank(gap, error))
 
-    def correlation(rows: Values) -> float:
-        gap, error = rows[:, 0].ravel(), rows[:, 1].ravel()
-        return rank(gap, error) if np.nanmax(gap) >= NO_BARRIER else float("nan")
 
-    off = (induced["alpha"] - 0.5).abs()
-    return _induced(induced[np.isclose(off, off.min())], correlation)
+@measure("{:.2g} nats")
+def largest_gap(induced: pd.DataFrame) -> Sample:
+    """The largest gap over k, at the α nearest to ½: is there anything to explain?"""
+    return _halfway(induced, lambda gap, error: float(np.nanmax(gap)))
+
+
+@measure(times)
+def error_span(induced: pd.DataFrame) -> Sample:
+    """The logits' largest error over their smallest over k, at the α nearest to ½."""
+    return _halfway(induced, lambda gap, error: float(np.nanmax(error) / np.nanmin(error)))
 
 
 @measure("{:.0%}")
@@ -191,6 +169,13 @@ def _spawned(
     """Shape (seeds, names, k), of the seeds that have every k."""
     values, seeds = cube(long(spawning, ["seed", "k"], names), [], name=names, k=None)
     return whole(values, seeds, "seeds", statistic)
+
+
+def _halfway(induced: pd.DataFrame, statistic: Callable[[Values, Values], float]) -> Sample:
+    """A number of the gaps and errors at the α nearest to ½."""
+    off = (induced["alpha"] - 0.5).abs()
+    middle = induced[np.isclose(off, off.min())]
+    return _induced(middle, lambda rows: statistic(rows[:, 0].ravel(), rows[:, 1].ravel()))
 
 
 def _induced(induced: pd.DataFrame, statistic: Callable[[Values], float]) -> Sample:
