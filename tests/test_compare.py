@@ -508,12 +508,24 @@ def test_histogram_shares_add_up(net, around, inputs) -> None:
 
 def test_triples_take_the_larger_premise() -> None:
     rows = [("a", "b", 1.0), ("a", "c", 2.0), ("b", "c", 5.0)]
-    table = pd.DataFrame(rows, columns=["i", "j", "mean"]).assign(metric="distance")
-    found = ctl.triples(table).set_index(["i", "j", "k"])
+    table = pd.DataFrame(rows, columns=["i", "j", "mean"]).assign(metric="epsilon")
+    others = table.assign(metric="distance", mean=9.0)
+    found = ctl.triples(pd.concat([table, others])).set_index(["i", "j", "k"])
     assert len(found) == 3
     assert found.loc[("a", "b", "c")].tolist() == [5.0, 2.0]
     assert found.loc[("b", "a", "c")].tolist() == [2.0, 5.0]
     assert found.loc[("a", "c", "b")].tolist() == [5.0, 1.0]
+
+
+def test_a_pairs_error_is_the_root_mean_square_over_layers() -> None:
+    pairs = [("a", "b", 0.3), ("a", "c", 0.6), ("b", "c", 0.1)]
+    table = pd.DataFrame(
+        {"i": i, "j": j, "layer": layer, "metric": "epsilon", "mean": factor * error}
+        for i, j, error in pairs
+        for layer, factor in (("first", 1.0), ("last", 7.0))
+    )
+    found = ctl.triples(table).set_index(["i", "j", "k"])
+    assert found.loc[("a", "b", "c")].tolist() == pytest.approx([1.5, 3.0])  # √(1 + 49)/√2 = 5
 
 
 @pytest.mark.parametrize("case", list(range(13)))

@@ -210,6 +210,25 @@ def test_recomputed_statistics_are_those_of_the_data(normed: nn.Module) -> None:
             assert torch.equal(found[name], value)
 
 
+def test_a_renewed_comparison_has_new_statistics_on_its_left_alone(normed, around) -> None:
+    both = around(normed, "ab", scale=0.1)
+    for state in both.values():
+        state["1.running_var"].abs_()
+    torch.manual_seed(1)
+    x = torch.randn(5, 2, 2, 2, dtype=torch.float64)
+    asked = ctl.pairs("ab", [0.3, 0.5])
+    networks, anew = batchnorm.renewed(normed, both, asked, lambda one: [x * one.left["a"]])
+    assert len(networks) == 4
+    for old, new in zip(asked, anew, strict=True):
+        assert (new.right, new.baseline, new.params) == (old.right, old.baseline, old.params)
+        ((name, weight),) = new.left.items()
+        mixed = ctl.combine(both, old.left)
+        expected = batchnorm.recomputed(normed, mixed, [x * old.left["a"]])
+        assert weight == 1
+        assert all(torch.equal(networks[name][key], value) for key, value in expected.items())
+    assert all(networks[name] is both[name] for name in "ab")
+
+
 def test_statistics_that_cannot_be_recomputed_are_refused(normed: nn.Module, net) -> None:
     state = dict(normed.state_dict())
     for model, weights, batches, sentence in (

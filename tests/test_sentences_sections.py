@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 import test_findings_editing as made
-from test_claims import barriers, induced, many, spawning, triples
+from test_claims import barriers, induced, many, spawning
 
 from ctl_helpers.findings.sentences import averaging, cross_task, editing, factors
 from ctl_helpers.findings.sentences import spawning as copies
@@ -96,12 +96,14 @@ SAID = [
     ("4.1", "resnet", cross_task.direction, ["direction"], {"blocks": True}),
     ("4.1", "mlp", cross_task.lengths, ["direction"], {}),
     ("4.1", "resnet", cross_task.lengths, ["direction"], {"blocks": True}),
-    ("4.1", "mlp", cross_task.what_controls_show, ["direction", "controls"], {}),
-    ("4.1", "mlp", cross_task.at_the_output, ["controls"], {}),
+    ("4.1", "mlp", cross_task.what_controls_show, ["controls"], {}),
+    ("4.1", "mlp", cross_task.lengths_of_controls, ["controls"], {}),
+    ("4.1", "mlp", cross_task.valley_between, ["paths"], {}),
+    ("4.1", "resnet", cross_task.protocol, ["accuracy", "barriers", "controls"], {}),
     ("4.1", "resnet", cross_task.common_part, ["common", "controls"], {}),
     ("4.1", "mlp", cross_task.transitivity, ["triples"], {}),
     ("4.1", "mlp", cross_task.thresholds, ["triples", "lemmas"], {}),
-    ("4.1", "mlp", cross_task.summary, ["barriers", "direction", "controls", "triples"], {}),
+    ("4.1", "mlp", cross_task.summary, ["barriers", "paths", "controls", "triples"], {}),
     ("4.2", "", averaging.singles, ["accuracy"], {}),
     ("4.2", "", averaging.ensembles, ["ensembles"], {}),
     ("4.2", "", averaging.blocks, ["averaging"], {}),
@@ -139,7 +141,6 @@ def test_a_barrier_that_never_was_is_explained() -> None:
     assert "at no k" in copies.barriers(rising, PANEL)
     flat = rising.assign(barrier=0.001, rise=0.001)
     assert "still have no barrier** (Setting one)" in copies.barriers(flat, PANEL)
-    assert ">5</span> on" in copies.features(rising.assign(baseline=0.81), PANEL)
 
 
 def test_a_broken_step_of_the_proof_is_told() -> None:
@@ -147,15 +148,6 @@ def test_a_broken_step_of_the_proof_is_told() -> None:
     broken = one(induced(lambda error: 2 * error)).assign(excess=-0.1)
     assert "hold in all 36 cases;" in copies.theorem(kept, PANEL)
     assert "hold in all 36 cases but" in copies.theorem(broken, PANEL)
-    small = one(induced(lambda error: error / 1000)).assign(excess=-0.1)
-    assert "rank correlation" not in copies.theorem(small, PANEL)
-
-
-def test_counterexamples_without_a_stranger_say_nothing_of_strangers() -> None:
-    lemmas = pd.DataFrame({"setting": "one", "seed": [0], "mean": 0.1, "largest_of_parts": 0.2})
-    near = one(triples(2))
-    assert "0%</span> have a network" in cross_task.thresholds(near, lemmas, PANEL)
-    assert "have a network" not in cross_task.thresholds(one(triples()), lemmas, PANEL)
 
 
 def test_rates_are_spoken_of_where_they_are_known() -> None:
@@ -172,4 +164,4 @@ def test_a_number_that_results_cannot_give_is_a_dash() -> None:
     single = one(many({2: 0.01})).query("metric == 'distance'")
     spread = single.rename(columns={"mean": "distance"}).assign(baseline=1.0, coef=1.0, spread=1.0)
     assert "grows –" in averaging.summary(spread, single, PANEL)
-    assert "0.40 nats" in cross_task.loss(one(barriers(0.2)), PANEL)
+    assert "0.53 nats" in cross_task.loss(one(barriers(0.2)), PANEL)

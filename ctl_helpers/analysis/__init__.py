@@ -2,7 +2,8 @@
 
 - ``vector_angles``: cosines between task vectors.
 - ``taylor``: how far networks are from their first-order expansion.
-- ``curvature``: the largest eigenvalue of the loss's Hessian, and Theorem 5.1's terms.
+- ``curvature``: the largest eigenvalue of the loss's Hessian, and its quadratic form.
+- ``deviation``: how far a loss is from linear between networks, beside Theorem 5.1's bound.
 - ``loss_chord``: what features have to do with loss (Theorem 3.3).
 - ``batchnorm``: running statistics, recomputed on data.
 - ``editing``: what networks with added and subtracted task vectors can do; the choice of λ.

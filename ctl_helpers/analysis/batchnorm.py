@@ -3,18 +3,46 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from ctl_helpers.engine.mix import StateDict, check_compatible
+from ctl_helpers.engine.linearity import Comparison
+from ctl_helpers.engine.mix import StateDict, check_compatible, combine
+
+Inputs = Iterable[Tensor | tuple[Tensor, Tensor]]
 
 
-def recomputed(
-    model: nn.Module, state: StateDict, batches: Iterable[Tensor | tuple[Tensor, Tensor]]
-) -> dict[str, Tensor]:
+def renewed(
+    model: nn.Module,
+    checkpoints: Mapping[str, StateDict],
+    comparisons: Sequence[Comparison],
+    batches: Callable[[Comparison], Inputs],
+) -> tuple[dict[str, StateDict], list[Comparison]]:
+    """Comparisons whose left side has BatchNorm's statistics taken anew from data.
+
+    Args:
+        model: the architecture.
+        checkpoints: name → state dict, of all that is mixed.
+        comparisons: what to compare; the right sides keep their own statistics.
+        batches: the data of a comparison, as for :func:`recomputed`.
+
+    Returns:
+        The checkpoints and the left networks, and the comparisons with those on the left.
+    """
+    networks, asked = dict(checkpoints), []
+    for comparison in comparisons:
+        name = " + ".join(f"{weight:g} {one}" for one, weight in comparison.left.items())
+        mixed = combine(checkpoints, comparison.left)
+        networks[name] = recomputed(model, mixed, batches(comparison))
+        asked.append(replace(comparison, left={name: 1.0}))
+    return networks, asked
+
+
+def recomputed(model: nn.Module, state: StateDict, batches: Inputs) -> dict[str, Tensor]:
     """The weights with BatchNorm's statistics taken anew from data; all else is as it was.
 
     Running mean and variance become the averages of those of the batches, each seen once, as

@@ -158,7 +158,8 @@ def compare(
 def triples(table: pd.DataFrame) -> pd.DataFrame:
     """Every way to ask Conjecture 4.1: given (i, j) and (j, k), what of (i, k)?
 
-    A pair's error is the mean of its mean distances over layers and α.
+    A pair's error is the root mean square, over layers and α, of the linearity error ε of all
+    samples: the root of the mean share of the way between its two networks by which features miss.
 
     Args:
         table: :func:`compare` over all :func:`pairs` of some names.
@@ -167,8 +168,9 @@ def triples(table: pd.DataFrame) -> pd.DataFrame:
         One row for each unordered (i, k) and each j: ``i``, ``j``, ``k``, ``premise`` (the larger
         error of the two given pairs) and ``conclusion`` (the third pair's).
     """
-    distances = table[table["metric"] == "distance"].groupby(["i", "j"], sort=False)["mean"].mean()
-    error = {frozenset(pair): value for pair, value in distances.items()}
+    rows = table[table["metric"] == "epsilon"]
+    squares = rows.assign(square=rows["mean"] ** 2).groupby(["i", "j"], sort=False)["square"]
+    error = {frozenset(pair): value**0.5 for pair, value in squares.mean().items()}
     names = list(dict.fromkeys([*table["i"], *table["j"]]))
     return pd.DataFrame(
         {

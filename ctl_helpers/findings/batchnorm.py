@@ -25,6 +25,13 @@ def statistics_distance(
     return Sample(values[:, -1] if at == "output" else values, seeds, "pairs", np.mean)
 
 
+@measure("{:.2f}")
+def statistics_epsilon(features: pd.DataFrame, *, statistics: str) -> Sample:
+    """ε, mean over layers and pairs."""
+    values, replicates = _by_layer(features, "epsilon", statistics)
+    return Sample(values, replicates, "networks", np.mean)
+
+
 @measure("{:.3f}")
 def statistics_length_error(features: pd.DataFrame, *, statistics: str) -> Sample:
     """Mean over layers of |1 − coef|, coef being the mean over pairs."""

@@ -19,7 +19,7 @@ from ctl_helpers.findings.replicates import (
     middle,
 )
 from ctl_helpers.findings.words import plain, times
-from ctl_helpers.results.labels import Control, Metric
+from ctl_helpers.results.labels import Control, Metric, Role
 
 NO_BUMP = 0.05
 """Nats that a loss may get over the chord of its ends without a bump to speak of."""
@@ -70,6 +70,23 @@ def loss_barrier(barriers: pd.DataFrame, *, at: str = "median") -> Sample:
     return _lines(barriers, "barrier", middle if at == "median" else np.nanmax)
 
 
+@measure("{:.2f} nats")
+def valley(paths: pd.DataFrame, *, under: str = "chord") -> Sample:
+    """How deep the loss on the pretraining task falls half way between two networks, median (nats).
+
+    Args:
+        paths: the loss along lines, with the role of each task.
+        under: ``"chord"`` for the depth at α = ½ under the mean of both ends, ``"ends"`` for that
+            under the better end; negative where the loss is over it.
+    """
+    rows = paths[paths["role"] == Role.PRETRAINING]
+    rows = rows[rows["alpha"].isin([0, 0.5, 1])]
+    values, replicates = cube(rows, ["i", "j"], "loss", alpha=[0, 0.5, 1])
+    ends = values[:, [0, 2]]
+    level = ends.mean(axis=1) if under == "chord" else ends.min(axis=1)
+    return Sample(level - values[:, 1], replicates, "networks", middle)
+
+
 @measure("{:.0%}")
 def lines_without_bump(barriers: pd.DataFrame) -> Sample:
     """Share of pairs and tasks whose loss gets over its chord by at most :data:`NO_BUMP`."""
@@ -109,13 +126,6 @@ def quartiles_apart(direction: pd.DataFrame) -> Sample:
     wide = direction.pivot_table(["q25", "q75"], keys, "metric").reset_index()
     apart = wide["q75", Metric.DISTANCE] < wide["q25", Metric.BASELINE]
     return Sample(apart.to_numpy(float), wide["seed"].tolist(), "comparisons", np.mean)
-
-
-@measure(plain)
-def worst_distance(direction: pd.DataFrame) -> Sample:
-    """Mean 1 − cosine at the layer and α where its median over pairs is largest."""
-    values, seeds = _features(direction, Metric.DISTANCE)
-    return Sample(values, seeds, "pairs", lambda rows: median(rows, axis=0).max())
 
 
 @measure(plain)
@@ -185,38 +195,13 @@ def drawn_length(histograms: pd.DataFrame) -> Sample:
 # Null controls.
 
 
-@measure(times)
-def times_farther(
-    controls: pd.DataFrame, *, control: str = "nearer", layer: str | None = None
-) -> Sample:
-    """A control's distance over the real one's, median over pairs.
-
-    Args:
-        controls: comparisons told apart by a column ``control``.
-        control: its label, or ``"nearer"`` for the smaller of the numbers of networks pretrained
-            apart and of other samples.
-        layer: the output if None.
-    """
-    values, seeds = _controlled(controls, Metric.DISTANCE, layer)
-    ratios = values[:, _places(control)] / values[:, :1]
-    return Sample(ratios, seeds, "pairs", _smallest_median)
-
-
-@measure("{:.2f}")
-def length_drop(controls: pd.DataFrame) -> Sample:
-    """At the output: the real coef less a control's, median over pairs; the smaller fall.
-
-    The controls are networks pretrained apart and other samples.
-    """
-    values, seeds = _controlled(controls, Metric.COEF)
-    return Sample(values[:, :1] - values[:, _places("nearer")], seeds, "pairs", _smallest_median)
-
-
 @measure("{:.2f}")
 def control_length(controls: pd.DataFrame, *, control: str) -> Sample:
-    """At the output: mean coef over pairs, of the real comparison or of a control."""
-    values, seeds = _controlled(controls, Metric.COEF)
-    return Sample(values[:, _places(control)], seeds, "pairs", np.nanmean)
+    """At the output: mean coef over pairs, of task vectors or of a control."""
+    rows = controls[controls["layer"] == controls["layer"].iloc[-1]]
+    rows = rows[rows["metric"] == Metric.COEF]
+    values, replicates = cube(rows, ["i", "j"], control=[Control(control)])
+    return Sample(values, replicates, "networks", np.nanmean)
 
 
 @measure("{:.0%}")
@@ -234,22 +219,6 @@ def _lines(barriers: pd.DataFrame, name: str, statistic: Callable[[Values], floa
 def _features(direction: pd.DataFrame, metric: Metric) -> tuple[Values, Replicates]:
     """Shape (pairs, 1, α, layers)."""
     return cube(direction, ["i", "j"], metric=[metric], alpha=None, layer=None)
-
-
-def _controlled(
-    controls: pd.DataFrame, metric: Metric, layer: str | None = None
-) -> tuple[Values, Replicates]:
-    """A metric at a layer, shape (pairs, controls), the real comparison first."""
-    rows = controls[controls["layer"] == (layer or controls["layer"].iloc[-1])]
-    rows = rows[rows["metric"] == metric]
-    return cube(rows, ["i", "j"], control=list(Control))
-
-
-def _places(control: str) -> list[int]:
-    """Where :func:`_controlled` has a control, or those that should be far from linear."""
-    kinds = list(Control)
-    far = [Control.APART, Control.OTHER_SAMPLES]
-    return [kinds.index(kind) for kind in (far if control == "nearer" else [Control(control)])]
 
 
 def _smallest_median(rows: Values) -> float:

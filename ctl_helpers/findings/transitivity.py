@@ -1,4 +1,9 @@
-"""Section 4.1: whether linearity is passed on, from pair to pair and to mixes (Conjecture 4.1)."""
+"""Section 4.1: whether linearity is passed on, from pair to pair and to mixes (Conjecture 4.1).
+
+A pair's error is its ε, the root mean square over layers at α = ½. Squared errors are what a
+triangle inequality speaks of: if features missed like points that lie apart, the third pair's could
+be at most 4 times the larger of the given ones.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +13,24 @@ import numpy as np
 import pandas as pd
 
 from ctl_helpers.findings.finding import measure
-from ctl_helpers.findings.replicates import Sample, Values, column, rank
+from ctl_helpers.findings.replicates import Sample, Values, column, rank, rows_of
 from ctl_helpers.findings.words import times
 from ctl_helpers.results.labels import Triple
 
-LINEAR = 0.1
-"""1 − cosine up to which a pair counts as linear: an angle of 26°."""
+LINEAR = 0.5
+"""ε up to which a pair counts as linear."""
+
+TRIANGLE = 4
+"""What a triangle inequality allows the constant of :func:`worst_ratio` to be."""
+
+_NAMES = ["i", "j", "k"]
 
 
 @measure(times)
 def worst_ratio(triples: pd.DataFrame) -> Sample:
-    """The largest error of a third pair over the larger error of the two given pairs."""
-    ratios = (triples["conclusion"] / triples["premise"]).to_numpy(float)
-    return Sample(ratios, triples["seed"].tolist(), "triples", np.max)
+    """C, the largest ε² of a third pair over the larger ε² of the two given pairs."""
+    ratios = ((triples["conclusion"] / triples["premise"]) ** 2).to_numpy(float)
+    return Sample(ratios, rows_of(triples, _NAMES), "networks", np.max)
 
 
 @measure("{:.0%}")
@@ -48,7 +58,7 @@ def counterexamples_apart(triples: pd.DataFrame) -> Sample:
     refuting = (triples["premise"] <= LINEAR) & (triples["conclusion"] > LINEAR)
     apart = (triples.loc[refuting, "group"] == Triple.APART).to_numpy(float)
     mean = np.mean if len(apart) else lambda rows: float("nan")
-    return Sample(apart, triples.loc[refuting, "seed"].tolist(), "triples", mean)
+    return Sample(apart, rows_of(triples[refuting], _NAMES), "networks", mean)
 
 
 @measure("{:.0%}")
@@ -70,11 +80,11 @@ def premise_rank(triples: pd.DataFrame) -> Sample:
 @measure("{:.2f} times")
 def mixed_over_parts(lemmas: pd.DataFrame) -> Sample:
     """The largest error of a mixed pair over the largest error of any pair of its networks."""
-    ratios = lemmas.assign(ratio=lemmas["mean"] / lemmas["largest_of_parts"])
+    ratios = lemmas.assign(ratio=lemmas["error"] / lemmas["largest_of_parts"])
     return column(ratios, "ratio", "mixes", np.max)
 
 
 def _tripled(triples: pd.DataFrame, statistic: Callable[[Values], float]) -> Sample:
     """Shape (triples, (premise, conclusion))."""
     values = triples[["premise", "conclusion"]].to_numpy(float)
-    return Sample(values, triples["seed"].tolist(), "triples", statistic)
+    return Sample(values, rows_of(triples, _NAMES), "networks", statistic)

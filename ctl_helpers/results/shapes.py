@@ -56,7 +56,7 @@ SCORE = [TASK, Column("n", "integer", "samples"), Column("loss", unit="nats"), A
 NETWORK_SCORE = [Column("network", "label"), *SCORE]
 BARRIER = [*PAIR, TASK, *_numbers("nats", "loss_i", "loss_j", "barrier", "rise")]
 ERROR = Column("error", unit="length of logits")
-MEANS = [*_numbers("1 − cosine", "distance", "baseline"), Column("coef")]
+MEANS = [*_numbers("1 − cosine", "distance", "baseline"), Column("coef"), Column("epsilon")]
 ALONG = [*PAIR, ALPHA, *COMPARED]
 BY_LAMBDA = [*PAIR, LAM, *COMPARED]
 TERMS = _numbers("", "curvature", "squared_distance", "product")
@@ -109,12 +109,12 @@ TABLES: dict[str, dict[str, list[Column]]] = {
             *PAIR,
             Column("k", "label"),
             _of("group", labels.Triple),
-            *_numbers("1 − cosine", "premise", "conclusion"),
+            *_numbers("ε", "premise", "conclusion"),
         ],
         "lemmas": [
             _of("lemma", labels.Lemma),
             *_labels("mixed", "with"),
-            *_numbers("1 − cosine", "mean", "largest_of_parts"),
+            *_numbers("ε", "error", "largest_of_parts"),
         ],
     },
     "4.1.batchnorm": {
@@ -135,7 +135,7 @@ TABLES: dict[str, dict[str, list[Column]]] = {
         "many": MANY,
         "controls": [*MANY, CONTROL],
         "displacement": DISPLACEMENT,
-        "spread": [K, *DRAW, *MEANS, Column("epsilon"), Column("spread", unit="squared length")],
+        "spread": [K, *DRAW, *MEANS, Column("spread", unit="squared length")],
     },
     "4.3": {
         "accuracy": NETWORK_SCORE,

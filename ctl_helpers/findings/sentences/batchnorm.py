@@ -8,7 +8,7 @@ import pandas as pd
 
 from ctl_helpers.findings.batchnorm import (
     statistics_accuracy,
-    statistics_distance,
+    statistics_epsilon,
     statistics_length,
     statistics_length_error,
     statistics_too_long,
@@ -23,16 +23,17 @@ def compared(features: pd.DataFrame, accuracy: pd.DataFrame, panels: Mapping[str
     """Length, distance and accuracy under both statistics, an item per setting."""
     kinds = (MIXED, RECOMPUTED)
     lengths = [statistics_length.by_setting(features, statistics=kind) for kind in kinds]
-    distances = [statistics_distance.by_setting(features, statistics=kind) for kind in kinds]
+    errors = [statistics_epsilon.by_setting(features, statistics=kind) for kind in kinds]
     hits = [statistics_accuracy.by_setting(accuracy, statistics=kind) for kind in kinds]
     tuned = statistics_accuracy.by_setting(accuracy, statistics=TUNED)
     return "\n".join(
         f"- **{title}**: length at the output {mark(lengths[0][name])} with mixed statistics, "
-        f"{mark(lengths[1][name])} with recomputed ones; mean distance over layers "
-        f"{mark(distances[0][name])} and {mark(distances[1][name])}. Accuracy of the mixed "
+        f"{mark(lengths[1][name])} with recomputed ones; mean ε over layers "
+        f"{mark(errors[0][name])} and {mark(errors[1][name])}. Accuracy of the mixed "
         f"networks on their two tasks {mark(hits[0][name])} and {mark(hits[1][name])}, where the "
         f"fine-tuned networks reach {mark(tuned[name])} on their own."
         for name, title in panels.items()
+        if name in errors[0]
     )
 
 

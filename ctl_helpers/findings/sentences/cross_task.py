@@ -16,21 +16,24 @@ from ctl_helpers.findings.cross_task import (
     loss_barrier,
     loss_rise,
     quartiles_apart,
-    times_farther,
     times_nearer,
     too_short,
     tuned_accuracy,
+    valley,
 )
 from ctl_helpers.findings.finding import Measure
+from ctl_helpers.findings.linearity import epsilon, special_ratio
 from ctl_helpers.findings.transitivity import (
     LINEAR,
+    TRIANGLE,
     counterexamples,
     counterexamples_apart,
     mixed_over_parts,
+    nonlinear_thirds,
     premise_rank,
     worst_ratio,
 )
-from ctl_helpers.findings.words import by_panel, plain, quote, said
+from ctl_helpers.findings.words import by_panel, mark, markdown_table, plain, quote, said
 from ctl_helpers.results.labels import Control
 
 Panels = Mapping[str, str]
@@ -130,54 +133,81 @@ def lengths(direction: pd.DataFrame, panels: Panels, *, blocks: bool = False) ->
     )
 
 
-def what_controls_show(direction: pd.DataFrame, controls: pd.DataFrame, panels: Panels) -> str:
-    """That networks pretrained apart are under their baseline, too, and what gives them away."""
-    apart = said(panels, times_nearer, controls, control=Control.APART)
+def what_controls_show(controls: pd.DataFrame, panels: Panels) -> str:
+    """ε of task vectors and of each control where it is largest, and how special vectors are."""
+    own, apart, random, other = (
+        said(panels, epsilon, controls, control=control, at="worst") for control in Control
+    )
     return (
-        "They do break it, and they show which evidence to trust. **Being far under the baseline "
-        "is not enough**: networks pretrained apart, too, have distances under their baseline, by "
-        f"{apart} in the median, against {said(panels, times_nearer, direction)} with shared "
-        "pretraining (all at α = 0.5). A mean of two features resembles each of its parts; and in "
-        "the first layer the features before the ReLU mix exactly, for *any* two networks. What "
-        "tells the two cases apart is the distance itself in the deeper layers, and above all the "
-        "length."
+        f"At the layer where ε is largest for fine-tuned networks, it is {own}. Networks "
+        f"pretrained apart have {apart} there, features of other samples {other}. **So the measure "
+        f"can fail, and a shared start is what it takes.** Random vectors that move features as "
+        f"far have {random}; over all layers ε of task vectors is "
+        f"{said(panels, special_ratio, controls)} times that of random ones. Under 1, the vectors "
+        "that training finds are more linear than others of their effect; near 1, any vector "
+        "would do."
     )
 
 
-def at_the_output(controls: pd.DataFrame, panels: Panels) -> str:
-    """How far controls are from linear at the output, and how long."""
-    apart, other = (
-        said(panels, times_farther, controls, control=control)
-        for control in (Control.APART, Control.OTHER_SAMPLES)
-    )
-    long, short, random_length, other_length = (
+def lengths_of_controls(controls: pd.DataFrame, panels: Panels) -> str:
+    """How long features are at the output, of task vectors and of each control."""
+    own, apart, random, other = (
         said(panels, control_length, controls, control=control) for control in Control
     )
     return (
-        f"At the output, networks pretrained apart are {apart} as far from linear as those with "
-        f"shared pretraining, and the features of other samples {other} (medians over pairs); the "
-        f"lengths are {long} with shared pretraining, {short} when pretrained apart, "
-        f"{random_length} for random vectors and {other_length} for other samples. The claim "
-        "[null](claims.md) is judged there, as was fixed beforehand."
+        f"At the output the mean length is {own} with shared pretraining, {apart} when pretrained "
+        f"apart, {random} for random vectors and {other} for other samples, whose features are as "
+        "long as the right ones and lose what their direction loses."
     )
 
 
 def common_part(common: pd.DataFrame, controls: pd.DataFrame, panels: Panels) -> str:
-    """How much of the logits is common to all samples, and what the last block tells apart."""
-    kind = {"control": Control.OTHER_SAMPLES, "layer": _LAST_BLOCK}
+    """How much of the logits is common to all samples, and what other samples show for it."""
+    other = said(panels, epsilon, controls, control=Control.OTHER_SAMPLES, at="last")
     return (
         f"The mean over a task's images makes {said(panels, common_logits, common)} of the logits' "
-        "squared length. Looked at afterwards, the last block tells the control apart where the "
-        "output hardly does: there, other samples are "
-        f"{said(panels, times_farther, controls, **kind)} as far from linear."
+        f"squared length. At the output, other samples have an ε of {other}: ε counts only what "
+        "tells the two networks apart, and that may be common to all samples, too."
     )
 
 
-def transitivity(triples: pd.DataFrame, panels: Panels) -> str:
-    """The largest error of a third pair."""
+def valley_between(paths: pd.DataFrame, panels: Panels) -> str:
+    """Whether the loss on the pretraining task falls half way between two networks."""
+    chord, ends = (said(panels, valley, paths, under=under) for under in ("chord", "ends"))
     return (
-        f"The third pair's error is at most {said(panels, worst_ratio, triples)} the larger of the "
-        "two given ones."
+        "On the pretraining task look at the middle of the line. Half way the loss is under the "
+        f"mean of both ends by {chord}, and under the better end by {ends} (medians over pairs; a "
+        "negative number is over it). Where both are positive the line runs through a valley: a "
+        "network that was fine-tuned on neither knows more of what both came from than either."
+    )
+
+
+def protocol(
+    accuracy: pd.DataFrame, barriers: pd.DataFrame, controls: pd.DataFrame, panels: Panels
+) -> str:
+    """What masked heads and the order of a block change, as a table, a row a setting."""
+    columns = {
+        "own task": tuned_accuracy.by_setting(accuracy, task="own"),
+        "pretraining task": tuned_accuracy.by_setting(accuracy, task="pretraining"),
+        "rise of the loss": loss_rise.by_setting(barriers),
+        "ε, mean": epsilon.by_setting(controls, at="mean"),
+        "ε, largest": epsilon.by_setting(controls, at="worst"),
+        "ε apart": epsilon.by_setting(controls, control=Control.APART, at="worst"),
+        "length": control_length.by_setting(controls, control=Control.TASK_VECTORS),
+    }
+    lines = [
+        [title, *(mark(of[name]) if name in of else "–" for of in columns.values())]
+        for name, title in panels.items()
+    ]
+    return markdown_table(["setting", *columns], lines)
+
+
+def transitivity(triples: pd.DataFrame, panels: Panels) -> str:
+    """The constant of Conjecture 4.1 against a triangle's."""
+    return (
+        "The third pair's squared error is at most "
+        f"{said(panels, worst_ratio, triples)} the larger of the two given ones. Points that lie "
+        f"as far apart as their pairs' errors say could make it {TRIANGLE:g} times."
     )
 
 
@@ -187,24 +217,20 @@ def thresholds(triples: pd.DataFrame, lemmas: pd.DataFrame, panels: Panels) -> s
         said(panels, counterexamples, triples, limit=limit) for limit in ("twice near", "fixed")
     )
     apart = counterexamples_apart.by_setting(triples)
-    whose = (
-        f" Of those, {quote(panels, apart)} have a network pretrained apart, whose pairs can pass "
-        "as linear because the first layers mix nearly exactly for any two networks."
-        if apart
-        else ""
-    )
+    whose = f" Of those, {quote(panels, apart)} have a network pretrained apart." if apart else ""
     return (
-        "As a yes or no the conjecture is less comfortable. Call a pair linear when its error is "
-        "at most twice the largest among near rotations; of the triples with two linear pairs "
-        f"given, the third is then not linear in {near}. Where the line is drawn at an error of "
-        f"{LINEAR:g}, as on the page of [claims](claims.md), it is {fixed}.{whose} Errors grow by "
-        "degrees, and a threshold cuts somewhere.\n\n"
-        "**How much is that worth?** Among networks of one pretraining the premise says little "
-        "about the conclusion: the rank correlation of the two errors is "
+        "As a yes or no the conjecture is less comfortable. Call a pair linear when its ε is at "
+        "most twice the largest among near tasks; of the triples with two linear pairs given, the "
+        f"third is then not linear in {near}. Where the line is drawn at an ε of {LINEAR:g}, it is "
+        f"{fixed}.{whose} Errors grow by degrees, and a threshold cuts somewhere.\n\n"
+        "**How much is that worth?** Of all triples "
+        f"{said(panels, nonlinear_thirds, triples)} have a third pair over that line; where that "
+        "is none, the conjecture could not fail. Among networks of one pretraining the rank "
+        "correlation of given and third error is "
         f"{said(panels, premise_rank, triples)}. (Errors that have nothing to do with each other "
         "give a little less than 0, since the triples of three networks share their pairs.) And a "
         "network pretrained apart mostly spoils both of its pairs at once, so that the premise "
-        "fails with the conclusion. The conjecture is hardly put to the test by these settings.\n\n"
+        "fails with the conclusion.\n\n"
         "Lemmas B.2 and B.3 pass the property on to mixes: a mix of linear networks should be "
         "linear with its parts. The largest error of such a mixed pair is "
         f"{said(panels, mixed_over_parts, lemmas)} the largest error of any pair of these networks."
@@ -213,24 +239,26 @@ def thresholds(triples: pd.DataFrame, lemmas: pd.DataFrame, panels: Panels) -> s
 
 def summary(
     barriers: pd.DataFrame,
-    direction: pd.DataFrame,
+    paths: pd.DataFrame,
     controls: pd.DataFrame,
     triples: pd.DataFrame,
     panels: Panels,
 ) -> str:
     """What was seen of loss, features and transitivity, an item each."""
-    apart = said(panels, control_length, controls, control=Control.APART)
+    own, apart, random = (
+        said(panels, epsilon, controls, control=control, at="worst")
+        for control in (Control.TASK_VECTORS, Control.APART, Control.RANDOM)
+    )
     return (
         f"- Loss: {said(panels, lines_without_bump, barriers)} of all lines stay within "
         f"{NO_BUMP:g} nats of the chord between their ends or below it. Over its better end the "
-        f"loss rises by {said(panels, loss_rise, barriers)} in the median.\n"
-        f"- Features: the baseline is {said(panels, times_nearer, direction)} the distance at "
-        f"α = ½, and the length is {said(panels, length, direction, at='median')}, both in the "
-        f"median. Pretrained apart, networks have a length of {apart} at the output: length tells "
-        "better than the comparison with the baseline what shared pretraining does.\n"
-        "- Transitivity is a matter of degree: the third pair's error is at most "
-        f"{said(panels, worst_ratio, triples)} the larger given one, a yes or no depends on the "
-        "threshold, and pairs that could break it are few."
+        f"loss rises by {said(panels, loss_rise, barriers)} in the median; on the pretraining task "
+        f"it is {said(panels, valley, paths)} under its chord half way.\n"
+        f"- Features: at the layer where it is largest, ε is {own}, against {apart} pretrained "
+        f"apart and {random} for random vectors of equal effect.\n"
+        "- Transitivity is a matter of degree: the third pair's squared error is at most "
+        f"{said(panels, worst_ratio, triples)} the larger given one, and a yes or no depends on "
+        "the threshold."
     )
 
 
