@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ctl_helpers.findings.finding import measure
-from ctl_helpers.findings.replicates import Replicates, Sample, Values, cube, largest_mean
+from ctl_helpers.findings.replicates import Replicates, Sample, Values, cube, ends, largest_mean
 from ctl_helpers.results.labels import Control, Metric, Weights
 
 HALF = 0.5
@@ -70,7 +70,7 @@ def half_linear(table: pd.DataFrame) -> Sample:
     grid = np.log(sorted(rows["lam"].unique()))
 
     def crossing(pairs: Values) -> float:
-        worst = np.log(np.nanmean(pairs, axis=0).max(axis=0))
+        worst = np.log(np.nanmax(np.nanmean(pairs, axis=0), axis=0))
         over = np.flatnonzero(worst >= np.log(HALF))
         if not len(over) or over[0] == 0:
             return float(np.exp(grid[0 if len(over) else -1]))
@@ -88,8 +88,8 @@ def epsilon_growth(many: pd.DataFrame) -> Sample:
     Means over draws and layers before the ratio. There is one mix of most, so seeds are drawn.
     """
     rows = many[(many["metric"] == Metric.EPSILON) & (many["weights"] == Weights.EQUAL)]
-    values, replicates = cube(rows, [], k=[rows["k"].min(), rows["k"].max()])
-    return Sample(values, replicates, "seeds", lambda k: float(np.log2(k[0, 1] / k[0, 0])))
+    values, replicates = cube(rows, [], k=None)
+    return Sample(values, replicates, "seeds", lambda k: float(np.log2(ends(k[0]))))
 
 
 @measure("{:.2f}")

@@ -219,7 +219,7 @@ def middle(rows: Values) -> float:
 
 def largest_mean(rows: Values) -> float:
     """The mean over replicates, NaN left out, where it is largest."""
-    return float(np.nanmean(rows, axis=0).max())
+    return float(np.nanmax(np.nanmean(rows, axis=0)))
 
 
 def ends(curve: Values) -> float:
