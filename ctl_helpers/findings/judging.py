@@ -68,6 +68,8 @@ class Judged:
         kind = self.estimate.units.split(" of ")[0].split(" ", 1)[-1].rstrip("s")
         if math.isnan(self.estimate.error):
             return "more seeds than one"
+        if self.estimate.interval() is None:
+            return "draws that differ"
         count = self.estimate.needed(self.nearest)
         return f"about {count} {kind}s" if count else f"over 100 {kind}s"
 
