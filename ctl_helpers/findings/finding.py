@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,6 +63,20 @@ class Measure:
         """The function's."""
         return self.function.__name__
 
+    def title(self, tables: Sequence[str], arguments: Mapping[str, object]) -> str:
+        """A finding's name: ``"statistics_length(4.1.batchnorm/features, statistics=mixed)"``.
+
+        Arguments that are what they would be anyway are not in it, so that a number has one name.
+        """
+        usual = inspect.signature(self.function).parameters
+        listed = [table for table in tables if table]
+        listed += [
+            f"{key}={value}"
+            for key, value in sorted(arguments.items())
+            if key not in usual or usual[key].default != value
+        ]
+        return f"{self.name}({', '.join(listed)})" if listed else self.name
+
     def __call__(self, *tables: pd.DataFrame, **arguments: object) -> Sample:
         """The number of tables of one setting; ``TableError`` where it would merge grid points."""
         refuse_merged(*tables)
@@ -78,7 +93,7 @@ class Measure:
         fresh = [table.reset_index(drop=True) for table in tables]
         parts = [dict(iter(table.groupby("setting", sort=False))) for table in fresh]
         common = [name for name in parts[0] if all(name in part for part in parts)]
-        name = title(self.name, [table.attrs.get("table", "") for table in tables], arguments)
+        name = self.title([table.attrs.get("table", "") for table in tables], arguments)
         samples = {
             str(setting): self(*(part[setting] for part in parts), **arguments)
             for setting in common
@@ -106,13 +121,6 @@ def measure(write: str | Words) -> Callable[[Callable[..., Sample]], Measure]:
         return MEASURES[function.__name__]
 
     return declare
-
-
-def title(name: str, tables: Sequence[str], arguments: Mapping[str, object]) -> str:
-    """A finding's name: ``"statistics_length(4.1.batchnorm/features, statistics=mixed)"``."""
-    listed = [table for table in tables if table]
-    listed += [f"{key}={value}" for key, value in sorted(arguments.items())]
-    return f"{name}({', '.join(listed)})" if listed else name
 
 
 def quoted(*findings: Iterable[Finding]) -> list[dict[str, str]]:

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from ctl_helpers import results, settings
 from ctl_helpers.findings import claims
 from ctl_helpers.findings.claims import Claim, Measured
-from ctl_helpers.findings.finding import MEASURES, title
+from ctl_helpers.findings.finding import MEASURES
 from ctl_helpers.findings.judging import Judged, Word, holm, judge, together
 from ctl_helpers.findings.replicates import Sample
 from ctl_helpers.project import SettingError
@@ -201,7 +201,7 @@ class _Tables:
     def name(self, one: Measured) -> str:
         """A number's name, the same as that of the finding on other pages."""
         sources = [f"{self.section}/{self._names.get(name, name)}" for name in one.tables]
-        return title(one.measure, sources, one.arguments)
+        return MEASURES[one.measure].title(sources, one.arguments)
 
     def sample(self, one: Measured) -> Sample | None:
         """A number of these tables; None where they lack one of its tables."""
