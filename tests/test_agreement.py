@@ -8,17 +8,21 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partialmethod
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import jupytext
+import pandas as pd
 import pytest
 from conftest import ROOT, command
+from made_verdicts import verdict as made
 
-from ctl_helpers.findings.claims import MEASURES
-from ctl_helpers.findings.replicates import Sample
+from ctl_helpers.findings import claims
+from ctl_helpers.findings.finding import MEASURES
+from ctl_helpers.findings.linearity import epsilon
 from ctl_helpers.findings.verdicts import verdicts
+from ctl_helpers.results.labels import Control
 
 PAGES = [
     path
@@ -58,35 +62,59 @@ def on_page(page: Path) -> Iterator[Quote]:
             yield from in_text(output.data)
 
 
+def numbers(verdict: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
+    """A verdict's numbers by their findings' names: those that decide, gates and others."""
+    for one in [*verdict["parts"], *verdict["gates"], *verdict["shown"]]:
+        yield one["measure"], one["number"]["value"]
+
+
 def disagreements(quotes: Iterable[Quote], judged: Iterable[Mapping[str, Any]]) -> list[str]:
     """Findings with two texts, and claims' numbers that a page writes otherwise."""
     texts = defaultdict(set)
     for finding, setting, text in quotes:
         texts[finding, setting].add(text)
     for verdict in judged:
-        for check in verdict["checks"]:
-            key = check["measure"], verdict["setting"]
-            if key in texts and check["value"] is not None:
-                texts[key].add(MEASURES[check["measure"].partition("(")[0]].write(check["value"]))
+        for finding, value in numbers(verdict):
+            key = finding, verdict["setting"]
+            if key in texts and value is not None:
+                texts[key].add(MEASURES[finding.partition("(")[0]].write(value))
     return [f"{key}: {sorted(found)}" for key, found in texts.items() if len(found) > 1]
 
 
-def test_a_disagreement_is_found() -> None:
-    quotes = [("worst_distance(4.1/direction)", "digits-mlp", "0.03")] * 2
-    check = {"measure": "worst_distance(4.1/direction)", "value": 0.03}
-    judged = [{"setting": "digits-mlp", "checks": [check]}]
-    assert disagreements(quotes, judged) == []
-    assert len(disagreements(quotes, [{**judged[0], "checks": [{**check, "value": 0.5}]}])) == 1
-    assert len(disagreements([*quotes, (*quotes[0][:2], "0.04")], [])) == 1
+@pytest.mark.parametrize("place", ["parts", "gates", "shown"])
+def test_a_disagreement_is_found(place: str) -> None:
+    name = "epsilon(4.1/controls, at=worst)"
+    quotes = [(name, "digits-mlp", "0.41")] * 2
+
+    def judged(value: float | None) -> list[dict[str, Any]]:
+        verdict = made("ctl-direction", "digits-mlp", "reproduced").to_json()
+        verdict[place] = [{"measure": name, "number": {"value": value, "interval": None}}]
+        return [verdict]
+
+    assert disagreements(quotes, judged(0.4123)) == disagreements(quotes, judged(None)) == []
+    assert len(disagreements(quotes, judged(0.5))) == 1
+    assert len(disagreements([*quotes, (name, "digits-mlp", "0.5")], [])) == 1
 
 
-def test_published_results_say_one_thing_on_all_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Sample, "interval", partialmethod(Sample.interval, 2))
+def test_published_results_say_one_thing_on_all_pages() -> None:
     quotes = [quote for page in PAGES for quote in on_page(page)]
     judged = [verdict.to_json() for verdict in verdicts()]
-    asked = {(check["measure"], one["setting"]) for one in judged for check in one["checks"]}
+    asked = {(name, one["setting"]) for one in judged for name, _ in numbers(one)}
     assert asked & {quote[:2] for quote in quotes}
     assert disagreements(quotes, judged) == []
+
+
+@pytest.mark.parametrize(("control", "at"), [("task vectors", "worst"), (Control.APART, "last")])
+def test_a_page_and_a_claim_call_a_finding_alike(control: str, at: str) -> None:
+    rows = product((0, 1), "ab", (Control.TASK_VECTORS, Control.APART), ("first", "last"))
+    table = pd.DataFrame(rows, columns=["seed", "i", "control", "layer"])
+    table = table.assign(setting="digits-mlp", metric="epsilon", mean=0.5)
+    table.attrs["table"] = "4.1/controls"
+    (finding,) = epsilon.by_setting(table, control=control, at=at).values()
+    judged = claims.load()
+    parts = [*judged["ctl-direction"].parts, *judged["null"].parts]
+    names = {MEASURES[part.measure].title(["4.1/controls"], part.arguments) for part in parts}
+    assert finding.name in names
 
 
 @pytest.mark.slow
