@@ -8,21 +8,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 from pydantic import TypeAdapter
 
 from ctl_helpers import results, settings
 from ctl_helpers.findings import claims
 from ctl_helpers.findings.claims import Claim, Measured
-from ctl_helpers.findings.finding import MEASURES
 from ctl_helpers.findings.judging import Judged, Word, holm, judge, together
 from ctl_helpers.findings.replicates import Sample
+from ctl_helpers.findings.stored_numbers import StoredNumbers
 from ctl_helpers.project import SettingError
 from ctl_helpers.store.artifacts import Store, digest
 from ctl_helpers.store.code_keys import module_checksum
@@ -164,7 +161,7 @@ def _of_setting(
     """One setting's verdicts, from the store where they have been computed: several pages ask."""
 
     def build(folder: Path) -> None:
-        tables = _Tables(section, runs)
+        tables = StoredNumbers(section, runs)
         made = [
             _verdict(key, claim, setting, tables.of(claim.tables_of.get(section, {})))
             for key, claim in judged.items()
@@ -183,44 +180,7 @@ def _of_setting(
     return TypeAdapter(list[Verdict]).validate_python(json.loads(stored.read_text()))
 
 
-class _Tables:
-    """The tables of one setting's runs of a section, each read once."""
-
-    def __init__(self, section: str, runs: Sequence[results.Run]) -> None:
-        self.section = section
-        self._runs = runs
-        self._read: dict[str, pd.DataFrame | None] = {}
-        self._names: Mapping[str, str] = {}
-
-    def of(self, names: Mapping[str, str]) -> _Tables:
-        """The same for a claim that calls some of the tables otherwise."""
-        other = copy(self)
-        other._names = names
-        return other
-
-    def name(self, one: Measured) -> str:
-        """A number's name, the same as that of the finding on other pages."""
-        sources = [f"{self.section}/{self._names.get(name, name)}" for name in one.tables]
-        return MEASURES[one.measure].title(sources, one.arguments)
-
-    def sample(self, one: Measured) -> Sample | None:
-        """A number of these tables; None where they lack one of its tables."""
-        tables = [table for name in one.tables if (table := self._table(name)) is not None]
-        if len(tables) < len(one.tables):
-            return None
-        with np.errstate(all="ignore"):
-            sample = MEASURES[one.measure](*tables, **one.arguments)
-        return None if math.isnan(sample.effect) else sample
-
-    def _table(self, name: str) -> pd.DataFrame | None:
-        """All runs' rows; None where no run has such a table."""
-        name = self._names.get(name, name)
-        if name not in self._read:
-            self._read[name] = results.joined(self._runs, name)
-        return self._read[name]
-
-
-def _verdict(key: str, claim: Claim, setting: str, tables: _Tables) -> Verdict:
+def _verdict(key: str, claim: Claim, setting: str, tables: StoredNumbers) -> Verdict:
     measured = [_measured(part, tables) for part in claim.parts]
     known = [judged for _, judged in measured if judged is not None]
     words = holm(known) if len(known) == len(measured) else []
@@ -250,7 +210,7 @@ def _verdict(key: str, claim: Claim, setting: str, tables: _Tables) -> Verdict:
     )
 
 
-def _measured(part: claims.Part, tables: _Tables) -> tuple[Part, Judged | None]:
+def _measured(part: claims.Part, tables: StoredNumbers) -> tuple[Part, Judged | None]:
     """A part's numbers, and where its deciding number is; None where results are too few."""
     made = replace(_shown(part, tables), ideal=part.ideal, paper=part.paper or None)
     sample = tables.sample(part)
@@ -273,7 +233,7 @@ def _measured(part: claims.Part, tables: _Tables) -> tuple[Part, Judged | None]:
     return made, judged
 
 
-def _shown(one: claims.Shown, tables: _Tables) -> Part:
+def _shown(one: claims.Shown, tables: StoredNumbers) -> Part:
     return Part(tables.name(one), one.effect, one.unit, one.reason, _number(tables.sample(one)))
 
 
@@ -281,7 +241,7 @@ def _number(sample: Sample | None) -> Number:
     return Number() if sample is None else Number(sample.effect, sample.interval())
 
 
-def _gate(gate: claims.Gate, tables: _Tables) -> Gate:
+def _gate(gate: claims.Gate, tables: StoredNumbers) -> Gate:
     number = _number(tables.sample(gate))
     closed = None if number.value is None else not gate.is_open(number.value)
     return Gate(gate.says, tables.name(gate), number, gate.threshold, closed)
