@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from ctl_helpers import settings
-from ctl_helpers.findings.verdicts import Gate, Number, Part, Verdict, Word
+from ctl_helpers.findings.judging import Word
+from ctl_helpers.findings.verdict import Gate, Number, Part, Verdict
 
 APART = "Networks pretrained apart"
 

@@ -16,8 +16,9 @@ from made_verdicts import claim_rows, part, verdict
 
 from ctl_helpers import cli, settings
 from ctl_helpers.findings import verdicts
+from ctl_helpers.findings.judging import Word
 from ctl_helpers.findings.sentences import found
-from ctl_helpers.findings.verdicts import Verdict, Word
+from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.site import claim_grid, claim_marks, claim_pages, claim_strips
 
 WORDS: tuple[Word, ...] = get_args(Word)

@@ -27,7 +27,8 @@ from ctl_helpers.findings import claims, verdicts
 from ctl_helpers.findings.finding import MEASURES, Measure
 from ctl_helpers.findings.judging import WORDS
 from ctl_helpers.findings.replicates import Sample, rows_of
-from ctl_helpers.findings.verdicts import IDEAL_CONTROL, Verdict
+from ctl_helpers.findings.verdict import Verdict
+from ctl_helpers.findings.verdicts import IDEAL_CONTROL
 from ctl_helpers.project import SettingError
 from ctl_helpers.results.labels import Control
 from ctl_helpers.settings.schema import Section

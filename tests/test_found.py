@@ -9,8 +9,9 @@ from itertools import product
 import pytest
 from made_verdicts import verdict
 
+from ctl_helpers.findings.judging import Word
 from ctl_helpers.findings.sentences import found
-from ctl_helpers.findings.verdicts import Verdict, Word
+from ctl_helpers.findings.verdict import Verdict
 
 SETTINGS = ("mnist-mlp", "small-clip", "digits-mlp", "scenes-clip")
 SENTENCES: dict[Callable[[Sequence[Verdict]], str], tuple[str, ...]] = {

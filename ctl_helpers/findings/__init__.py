@@ -19,6 +19,7 @@
 - ``finding``: a number on one setting, with its words.
 - ``claims``: what is claimed: numbers, controls, ideals and gates.
 - ``judging``: from a number, its control and its ideal to a word.
+- ``verdict``: one of them, with every number behind it.
 - ``verdicts``: what stored results say of each claim.
 - ``how_linear``: what linearity amounts to, in words that a verdict would not contradict.
 - ``words``: numbers in sentences.

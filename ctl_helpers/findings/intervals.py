@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 LEVEL = 0.95
 """What an interval is said to cover."""
@@ -33,14 +32,16 @@ class Estimate:
         """``value ± t · error``; None without an error, or with one of 0, which no draw has."""
         if not self._varies:
             return None
-        reach = float(stats.t.ppf((1 + level) / 2, self.freedom)) * self.error
+        reach = _quantile(level, self.freedom) * self.error
         return self.value - reach, self.value + reach
 
     def doubt(self, border: float) -> float:
         """Two-sided p-value of the border being the number; 1 without an error."""
         if not self._varies:
             return 1.0
-        return float(2 * stats.t.sf(abs(self.value - border) / self.error, self.freedom))
+        from scipy.special import stdtr  # pages that only read verdicts need none
+
+        return float(2 * stdtr(self.freedom, -abs(self.value - border) / self.error))
 
     @property
     def _varies(self) -> bool:
@@ -51,10 +52,17 @@ class Estimate:
         """How many draws, spread as these are, would tell it from a border; None over ``most``."""
         spread = self.error * math.sqrt(self.freedom + 1)
         for count in range(self.freedom + 2, most + 1):
-            reach = float(stats.t.ppf((1 + LEVEL) / 2, count - 1)) * spread / math.sqrt(count)
+            reach = _quantile(LEVEL, count - 1) * spread / math.sqrt(count)
             if reach < abs(self.value - border):
                 return count
         return None
+
+
+def _quantile(level: float, freedom: int) -> float:
+    """How many standard errors Student's t reaches to either side."""
+    from scipy.special import stdtrit  # pages that only read verdicts need none
+
+    return float(stdtrit(freedom, (1 + level) / 2))
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -20,6 +19,7 @@ from ctl_helpers.findings.claims import Claim, Measured
 from ctl_helpers.findings.judging import Judged, Word, holm, judge, together
 from ctl_helpers.findings.replicates import Sample
 from ctl_helpers.findings.stored_numbers import StoredNumbers
+from ctl_helpers.findings.verdict import Gate, Number, Part, Verdict
 from ctl_helpers.project import SettingError
 from ctl_helpers.store.artifacts import Store, digest
 from ctl_helpers.store.code_keys import module_checksum
@@ -32,102 +32,6 @@ IDEAL_CONTROL = "the control is itself ideal"
 
 SPAN = 0.1
 """How far a measured control has to be from the ideal."""
-
-
-@dataclass(frozen=True)
-class Number:
-    """A number with its 95% interval, None where they are not known."""
-
-    value: float | None = None
-    interval: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Part:
-    """What one of a claim's numbers says on one setting.
-
-    Attributes:
-        measure: the number's name, the same as that of the finding on other pages.
-        effect, unit, reason, ideal, paper: as in :class:`ctl_helpers.findings.claims.Part`.
-        number: the number.
-        control, control_effect: what it is held against, and what that is.
-        position: 0 at the control, 1 at the ideal.
-        word: what its interval allows one to say.
-        units: what was drawn, such as "5 seeds".
-        needed: how many draws would decide, where it is undecided.
-    """
-
-    measure: str
-    effect: str
-    unit: str
-    reason: str
-    number: Number = Number()
-    control: Number | None = None
-    control_effect: str | None = None
-    ideal: float | None = None
-    paper: str | None = None
-    position: float | None = None
-    position_interval: tuple[float, float] | None = None
-    word: Word = "not run"
-    units: str | None = None
-    needed: str | None = None
-
-
-@dataclass(frozen=True)
-class Gate:
-    """What has to be so for a claim to be testable; ``closed`` is None where it is not known."""
-
-    says: str
-    measure: str
-    number: Number
-    threshold: str
-    closed: bool | None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What one setting says of one claim.
-
-    Attributes:
-        word: see :mod:`ctl_helpers.findings.judging`; ``not run`` where results are not stored, or
-            too few.
-        grade: how near the setting is to the paper's, from A to D.
-        parts: the claim's numbers, the primary one first.
-        gates: what has to be so for it to be testable.
-        shown: numbers that decide nothing.
-    """
-
-    claim: str
-    name: str
-    section: str
-    setting: str
-    grade: str
-    statement: str
-    word: Word
-    paper: str
-    evidence: str
-    parts: tuple[Part, ...]
-    gates: tuple[Gate, ...]
-    shown: tuple[Part, ...]
-
-    @property
-    def gate(self) -> str | None:
-        """What the closed gate says, if one is closed."""
-        return next((gate.says for gate in self.gates if gate.closed), None)
-
-    @property
-    def missed(self) -> Part | None:
-        """The first part that is not reproduced."""
-        return next((part for part in self.parts if part.word != "reproduced"), None)
-
-    @property
-    def position(self) -> float | None:
-        """The primary number's."""
-        return self.parts[0].position
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON has it, with its gate: no infinite numbers and no tuples."""
-        return _plain(asdict(self) | {"gate": self.gate})
 
 
 def verdicts(section: str | None = None) -> list[Verdict]:
@@ -255,14 +159,3 @@ def _ideal_control(part: Part) -> Gate:
     apart = abs(number.value - part.ideal)
     says = f"{IDEAL_CONTROL}: {part.control_effect}"
     return Gate(says, part.measure, number, f"at least {SPAN:g} from the ideal", apart < SPAN)
-
-
-def _plain(value: object) -> Any:
-    match value:
-        case float():
-            return value if math.isfinite(value) else None
-        case Mapping():
-            return {key: _plain(part) for key, part in value.items()}
-        case tuple() | list():
-            return [_plain(part) for part in value]
-    return value

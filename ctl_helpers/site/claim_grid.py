@@ -14,7 +14,7 @@ from IPython.display import HTML, Markdown
 from ctl_helpers import settings
 from ctl_helpers.findings.claims import Claim, load
 from ctl_helpers.findings.sentences import found
-from ctl_helpers.findings.verdicts import Verdict
+from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.settings.schema import GRADES, Described
 from ctl_helpers.site import claim_strips
 from ctl_helpers.site.claim_marks import (

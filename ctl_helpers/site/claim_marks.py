@@ -6,7 +6,8 @@ import html
 from collections.abc import Iterable, Sequence
 
 from ctl_helpers import settings
-from ctl_helpers.findings.verdicts import Number, Part, Verdict, Word
+from ctl_helpers.findings.judging import Word
+from ctl_helpers.findings.verdict import Number, Part, Verdict
 
 MARKS: dict[Word, str] = {
     "reproduced": "✓",

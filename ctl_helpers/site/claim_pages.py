@@ -11,7 +11,8 @@ from IPython.display import Markdown
 
 from ctl_helpers import settings
 from ctl_helpers.findings.claims import Claim, load
-from ctl_helpers.findings.verdicts import Part, Verdict, verdicts
+from ctl_helpers.findings.verdict import Part, Verdict
+from ctl_helpers.findings.verdicts import verdicts
 from ctl_helpers.findings.words import by_panel
 from ctl_helpers.site.claim_marks import (
     MARKS,

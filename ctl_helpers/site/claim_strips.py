@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ctl_helpers import settings
-from ctl_helpers.findings.verdicts import Verdict
+from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.site.claim_marks import css_class, position
 
 _ZERO, _UNIT = 30.0, 112.0

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ctl_helpers import settings
-from ctl_helpers.findings.verdicts import Verdict, Word
+from ctl_helpers.findings.judging import Word
+from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.findings.words import plain
 
 Judged = Sequence[Verdict]
