@@ -1,6 +1,7 @@
 """Training, whose checkpoints are artifacts of the store.
 
 - ``loop``: the loop that may stop and go on, and its epochs of SGD.
+- ``class_mask``: a head over the classes of all tasks, of which one looks at its own.
 - ``steps``: by steps, with AdamW, in each paradigm of fine-tuning.
 - ``text_losses``: span corruption, continuation and answers.
 - ``trainable``: the paradigms, and which parameters each of them trains.
