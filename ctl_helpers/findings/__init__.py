@@ -18,6 +18,7 @@
 - ``intervals``: t intervals over seeds, the jackknife over one seed's networks.
 - ``finding``: a number on one setting, with its words.
 - ``claims``: what is claimed: numbers, controls, ideals and gates.
+- ``stored_numbers``: the numbers that claims ask of one setting.
 - ``judging``: from a number, its control and its ideal to a word.
 - ``verdict``: one of them, with every number behind it.
 - ``verdicts``: what stored results say of each claim.
