@@ -15,7 +15,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 
 
 .PHONY: book site pdf serve tools check test bench status publish lock clean
 
-## book: run what is stale (PROFILE=embedded|real|paper|fast, SECTION=4.1), then build the site
+## book: run what is stale (PROFILE=embedded|seeds|real|paper|fast, SECTION=4.1), then build the site
 book: $(READY)
 	@status=0; $(BIN)/ctl run --profile $(PROFILE) $(ONLY) || status=$$?; \
 	$(BIN)/ctl site --profile $(PROFILE) || status=$$?; exit $$status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,3 +114,9 @@ def test_a_control_at_the_ideal_gives_no_position() -> None:
     judged = judge(sample(0.1, 0.2), 0.0, ideal=0.0)
     assert math.isnan(judged.estimate.value)
     assert over_seeds([]).units == "0 seeds"
+
+
+def test_a_count_decides_by_its_value() -> None:
+    count = judge(sample(2.0, 2.0), 1.0, paper=2.0)
+    assert holm([count]) == ["undecided"]
+    assert holm([replace(count, exact=True)]) == ["reproduced"]

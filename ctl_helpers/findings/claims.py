@@ -93,6 +93,7 @@ class Part(Shown):
             less the control decides, such as of an order.
         paper: the paper's number or order, in words.
         paper_number: the paper's number, which stands for the ideal; 85% of it is enough.
+        exact: whether it is counted, the same in every draw, and decides without an interval.
         reason: why this control and this ideal.
     """
 
@@ -100,6 +101,7 @@ class Part(Shown):
     ideal: float | None = None
     paper: str = ""
     paper_number: float | None = None
+    exact: bool = False
 
 
 class Gate(Measured):

@@ -32,10 +32,13 @@ def over_majority(accuracy: pd.DataFrame) -> Sample:
     """How far own networks are over always giving the commonest answer, mean over tasks.
 
     In standard errors of an accuracy of n examples, ``√(m(1 − m)/n)`` at the majority's share m.
+    NaN where majorities are not stored, as those of image sets whose classes are balanced.
 
     Args:
         accuracy: columns as for :func:`learned`, ``n`` and ``majority``.
     """
+    if "majority" not in accuracy:
+        return Sample(np.array([]), [], "tasks", lambda few: float("nan"))
     rows = accuracy[accuracy["network"] == accuracy["task"]]
     majority = rows["majority"].clip(1 / rows["n"], 1 - 1 / rows["n"])
     error = np.sqrt(majority * (1 - majority) / rows["n"])

@@ -114,4 +114,4 @@ def _has_epsilon(table: pd.DataFrame) -> bool:
 
 
 def _worst(rows: Values) -> float:
-    return float(np.nanmean(rows, axis=0).max())
+    return float(np.nanmax(np.nanmean(rows, axis=0)))

@@ -39,11 +39,13 @@ class Judged:
         estimate: the deciding number: a position, or a signed difference where there is no ideal.
         borders: rising; one more word than borders, from the worst up.
         words: of the intervals between borders.
+        exact: whether the number is a count, which no draw changes.
     """
 
     estimate: Estimate
     borders: tuple[float, ...]
     words: tuple[Word, ...]
+    exact: bool = False
 
     @property
     def nearest(self) -> float:
@@ -58,6 +60,8 @@ class Judged:
     @property
     def doubt(self) -> float:
         """The p-value that the word of the number is not the right one."""
+        if self.exact:
+            return 0.0
         place = sum(self.estimate.value >= border for border in self.borders)
         around = self.borders[max(place - 1, 0) : place + 1]
         return max(self.estimate.doubt(border) for border in around)

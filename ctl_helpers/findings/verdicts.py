@@ -96,7 +96,7 @@ def _verdict(key: str, claim: Claim, setting: str, tables: StoredNumbers) -> Ver
         ]
     gates = [*(_gate(gate, tables) for gate in claim.gates), *map(_ideal_control, parts)]
     word: Word = together(words) if words else "not run"
-    if word != "not run" and any(gate.closed for gate in gates):
+    if any(gate.closed for gate in gates):
         word = "not testable"
     return Verdict(
         claim=key,
@@ -127,7 +127,7 @@ def _measured(part: claims.Part, tables: StoredNumbers) -> tuple[Part, Judged | 
         control = part.control
     if sample is None or control is None:
         return made, None
-    judged = judge(sample, control, part.ideal, part.paper_number)
+    judged = replace(judge(sample, control, part.ideal, part.paper_number), exact=part.exact)
     if math.isnan(judged.estimate.value):
         return made, None
     made = replace(made, units=judged.estimate.units)
