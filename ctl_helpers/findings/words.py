@@ -41,9 +41,10 @@ def trend(values: pd.Series, small: float = 0.0) -> str:
     """How a series goes from its first value to its last: "falls from 0.31 to 0.02".
 
     Args:
-        values: by what changes, in its order.
+        values: by what changes, in its order; what is not known is left out.
         small: a difference that does not count. One of less than a tenth never does.
     """
+    values = values.dropna()
     by = [float(place) for place in values.index]
     first, last = values.iloc[0], values.iloc[-1]
     low, high = sorted((first, last))
