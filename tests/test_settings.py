@@ -111,7 +111,8 @@ def test_a_task_or_split_that_is_not_there_is_refused(name: str, task: str, spli
     ],
 )
 def test_what_reads_and_plans_imports_no_torch(code: str, data: Path) -> None:
-    heavy = "{'torch', 'torchvision', 'transformers', 'papermill', 'scipy.stats'} & sys.modules.keys()"
+    names = {"torch", "torchvision", "transformers", "papermill", "scipy.stats"}
+    heavy = f"{names} & sys.modules.keys()"
     code = f"import sys; from ctl_helpers import results, settings\n{code}\nprint({heavy})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.splitlines()[-1:] == ["set()"], done.stderr
