@@ -60,7 +60,7 @@ def scatter(panel: Panel, trace: Json, order: float) -> Line2D | None:
         bars = trace.get(f"error_{letter}", {})
         if "array" in bars:
             # Rounding may leave an end a hair inside its point.
-            lengths = [[max(end, 0) for end in bars[side]] for side in ("arrayminus", "array")]
+            lengths = [[max(end or 0, 0) for end in bars[side]] for side in ("arrayminus", "array")]
             style = {
                 f"{letter}err": lengths,
                 "capsize": bars["width"] * _POINT / 2,
