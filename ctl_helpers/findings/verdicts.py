@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -94,7 +95,8 @@ def _verdict(key: str, claim: Claim, setting: str, tables: StoredNumbers) -> Ver
             replace(part, word=word, needed=judged.needed if word == "undecided" else None)
             for part, judged, word in zip(parts, known, words, strict=True)
         ]
-    gates = [*(_gate(gate, tables) for gate in claim.gates), *map(_ideal_control, parts)]
+    gates = [_gate(gate, tables) for gate in claim.gates]
+    gates += map(partial(_ideal_control, tables), claim.parts, parts)
     word: Word = together(words) if words else "not run"
     if any(gate.closed for gate in gates):
         word = "not testable"
@@ -151,11 +153,11 @@ def _gate(gate: claims.Gate, tables: StoredNumbers) -> Gate:
     return Gate(gate.says, tables.name(gate), number, gate.threshold, closed)
 
 
-def _ideal_control(part: Part) -> Gate:
+def _ideal_control(tables: StoredNumbers, part: claims.Part, made: Part) -> Gate:
     """Whether a measured control leaves nothing to tell."""
-    number = part.control or Number()
-    if part.control_effect is None or part.ideal is None or number.value is None:
+    number = made.control or Number()
+    if not isinstance(part.control, Measured) or part.ideal is None or number.value is None:
         return Gate(IDEAL_CONTROL, "", number, "", None)
     apart = abs(number.value - part.ideal)
-    says = f"{IDEAL_CONTROL}: {part.control_effect}"
-    return Gate(says, part.measure, number, f"at least {SPAN:g} from the ideal", apart < SPAN)
+    says, limit = f"{IDEAL_CONTROL}: {part.control.effect}", f"at least {SPAN:g} from the ideal"
+    return Gate(says, tables.name(part.control), number, limit, apart < SPAN)
