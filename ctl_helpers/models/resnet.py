@@ -44,21 +44,13 @@ class Block(nn.Module):
         return F.relu(inner + self.shortcut(x))
 
 
-class SplitBlock(nn.Module):
+class SplitBlock(Block):
     """The block of continual learning: ReLU before BatchNorm, and no norm on the shortcut.
 
     ``r = BN(ReLU(conv(x)))``, then ``BN(ReLU(conv(r) + shortcut(x)))``, in the order of Mirzadeh et
     al.'s published code (stable-continual-learning). That code makes the second convolution and
     never runs it; here it runs, since without it there are not 18 layers.
     """
-
-    def __init__(self, inputs: int, outputs: int, stride: int, shortcut: nn.Module) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         inner = self.conv2(self.bn1(F.relu(self.conv1(x))))
