@@ -58,7 +58,7 @@ def networks(accuracy: pd.DataFrame, panels: Panels) -> str:
 def loss(barriers: pd.DataFrame, panels: Panels) -> str:
     """How far the loss rises, and that it mostly stays under its chord."""
     return (
-        "The loss is far from flat: in the median it rises over its better end by "
+        "In the median the loss rises over its better end by "
         f"{said(panels, loss_rise, barriers)}. But look at the shape. In "
         f"{said(panels, lines_without_bump, barriers)} of all lines (seed, pair, task) the loss "
         f"exceeds the straight line between its two ends nowhere by more than {NO_BUMP:g} nats; "
@@ -140,9 +140,9 @@ def what_controls_show(controls: pd.DataFrame, panels: Panels) -> str:
     )
     return (
         f"At the layer where ε is largest for fine-tuned networks, it is {own}. Networks "
-        f"pretrained apart have {apart} there, features of other samples {other}. **So the measure "
-        f"can fail, and a shared start is what it takes.** Random vectors that move features as "
-        f"far have {random}; over all layers ε of task vectors is "
+        f"pretrained apart have {apart} there, features of other samples {other}: the farther "
+        f"these are over it, the more a shared start has to do with it. Random vectors that move "
+        f"features as far have {random}; over all layers ε of task vectors is "
         f"{said(panels, special_ratio, controls)} times that of random ones. Under 1, the vectors "
         "that training finds are more linear than others of their effect; near 1, any vector "
         "would do."
