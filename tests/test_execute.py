@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT, refused
+from dask.system import cpu_count
 from distributed import Client, LocalCluster
 
 from ctl_helpers import cli, results, settings
@@ -309,7 +310,7 @@ def test_a_run_alone_has_every_core(tiny: Path, ctl) -> None:
     # torch takes the least of these, and Dask's workers begin with 1 for each.
     given = json.loads((tiny / "threads.json").read_text())
     assert {"OMP_NUM_THREADS", "MKL_NUM_THREADS"} <= given.keys()
-    assert set(given.values()) == {str(os.cpu_count())}
+    assert set(given.values()) == {str(cpu_count())}
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import papermill
+from dask.system import cpu_count
 from distributed import Client, LocalCluster, as_completed, get_worker
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
@@ -27,6 +28,7 @@ from ctl_helpers.store.artifacts import Store
 
 NOTEBOOK, TABLES = "notebook.ipynb", "tables"
 _TOPIC = "ctl-cells"
+_OUTPUT_SECONDS = 120
 # Workers whose kernel has just ended are slow to stop; Dask says so on the terminal.
 logging.getLogger("distributed").setLevel(logging.ERROR)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -80,7 +82,7 @@ def run(
         KeyboardInterrupt: the workers are dead and the cluster is left open; the process should
             end at once.
     """
-    cores = os.cpu_count() or 1
+    cores = cpu_count()
     workers = min(len(todo), cores)
     # The memory is the kernels', which Dask does not see, so it is not to limit any.
     local: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": 0}
@@ -180,6 +182,8 @@ def _execute(job: Job, folder: Path) -> None:
             extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
             cwd=str(root()),
             progress_bar=False,
+            # On a busy machine a cell's outputs may come later than the 4 seconds that are usual.
+            iopub_timeout=_OUTPUT_SECONDS,
         )
     except Exception:
         copy = failed_notebook(job)
