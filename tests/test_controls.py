@@ -90,7 +90,8 @@ def test_the_tab_key_leads_from_a_figures_menu_to_a_cell_of_its_heat_map(
     drawn = whole.locator(".plotly-figure")
     controls.get_by_label("pair", exact=True).focus()
     before = drawn.evaluate(VALUES)
-    for key in ("Tab", "Tab", "Enter", "Tab", "Enter"):  # slider, heat map, open, cell, choose
+    # slider, measure, heat map, open, cell, choose
+    for key in ("Tab", "Tab", "Tab", "Enter", "Tab", "Enter"):
         whole.page.keyboard.press(key)
     settled(drawn, before)
     assert controls.locator("button").first.get_attribute("aria-pressed") == "true"

@@ -201,12 +201,6 @@ def test_a_difference_is_of_seeds_that_ran_both() -> None:
     assert MEASURES["sum_over"](three, **asked).interval() is None
 
 
-def test_sums_are_compared_with_the_pretrained_network() -> None:
-    """θ_PT has 0.1 on each task; only test rows at the chosen α count."""
-    found = effect("sum_over_pretrained", ADDED, SINGLE, **TANGENT)
-    assert found == pytest.approx(0.6 - 0.1)
-
-
 def test_pairs_are_units_by_their_tasks() -> None:
     """With one seed each task is left out in turn, with the pairs that it is in."""
     sample = MEASURES["mean_cosine"](ANGLES[ANGLES["seed"] == 0], **OURS)

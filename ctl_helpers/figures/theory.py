@@ -180,8 +180,9 @@ def _best(explained: Mapping[str, Mapping[str, Finding]], panels: Mapping[str, s
 
 
 def _described(rows: pd.DataFrame) -> list[str]:
-    """What a reader sees of each pair beside its numbers."""
-    told = [name for name in ("start", "i", "j", "seed", "alpha") if name in rows]
+    """What tells each pair from the others of its trace."""
+    named = [name for name in ("start", "i", "j", "seed", "alpha") if name in rows]
+    told = [name for name in named if rows[name].nunique() > 1]
     return [", ".join(f"{k} {v}" for k, v in row.items()) for row in rows[told].to_dict("records")]
 
 

@@ -136,13 +136,6 @@ def average_worst_distance(averaging: pd.DataFrame) -> Sample:
     return Sample(values, seeds, "averages", lambda rows: median(rows, axis=(0, 1)).max())
 
 
-@measure("{:.2f}")
-def average_worst_length(averaging: pd.DataFrame) -> Sample:
-    """|1 − coef|, each block's mean over averages, where it is largest."""
-    values, seeds = cube(averaging, ["models"], metric=[Metric.COEF], layer=None)
-    return Sample(abs(1 - values), seeds, "averages", largest_mean)
-
-
 @measure("{:.3f}")
 def average_length(averaging: pd.DataFrame, *, at: str) -> Sample:
     """Coef, each block's mean over averages, where it is ``"least"`` or ``"most"``."""
@@ -175,13 +168,6 @@ def largest_mix(many: pd.DataFrame) -> Sample:
     """The distance at the largest k and the layer where it is largest, equal or random weights."""
     values, seeds = _largest(many, Metric.DISTANCE)
     return Sample(values, seeds, "draws", largest_mean)
-
-
-@measure("{:.2f}")
-def largest_mix_length(many: pd.DataFrame) -> Sample:
-    """|1 − coef| of the mean coefficient there, where it is largest."""
-    values, seeds = _largest(many, Metric.COEF)
-    return Sample(abs(1 - values), seeds, "draws", largest_mean)
 
 
 @measure(plain)

@@ -57,14 +57,6 @@ def worst_block(table: pd.DataFrame) -> str:
     return str(edits.groupby("layer", sort=False).median().idxmax())
 
 
-@measure("{:.3f}")
-def edit_worst_length(table: pd.DataFrame) -> Sample:
-    """|1 − coef| at λ = 0.4, each block's mean over edits, where it is largest."""
-    values, seeds = cube(_at(table), _unit(table), metric=[Metric.COEF], layer=None)
-    off = abs(1 - values)
-    return _edits(table, off, seeds, largest_mean)
-
-
 @measure("{:.2f}")
 def edit_extreme_length(table: pd.DataFrame, *, least: bool) -> Sample:
     """The least or the largest coef of an edit at a block, λ = 0.4."""
@@ -151,14 +143,6 @@ def theorem_distance(theorem: pd.DataFrame) -> Sample:
     """1 − cosine with the most task vectors, at the block and scheme of α where it is largest."""
     values, seeds = _last(theorem, Metric.DISTANCE)
     return Sample(values, seeds, "seeds", largest_mean)
-
-
-@measure("{:.3f}")
-def theorem_length(theorem: pd.DataFrame) -> Sample:
-    """|1 − coef| with the most task vectors, at the block and scheme where it is largest."""
-    values, seeds = _last(theorem, Metric.COEF)
-    off = abs(1 - values)
-    return Sample(off, seeds, "seeds", largest_mean)
 
 
 @measure("{:.2g} times")

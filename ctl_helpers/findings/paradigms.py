@@ -99,14 +99,6 @@ def sum_over(addition: pd.DataFrame, *, paradigm: str, over: str, value: str) ->
 
 
 @measure("{:.3g}")
-def sum_over_pretrained(addition: pd.DataFrame, single: pd.DataFrame, *, paradigm: str) -> Sample:
-    """Accuracy of the sum at the chosen α less that of θ_PT, mean over tasks."""
-    reached = _at_chosen(addition)
-    rows = [reached[reached["paradigm"] == paradigm], _start(single)]
-    return _less(pd.concat(rows), "accuracy", _TASKS, paradigm, "PT")
-
-
-@measure("{:.3g}")
 def mean_xi(maps: pd.DataFrame, *, paradigm: str, over: str, measure: str) -> Sample:
     """Mean disentanglement error for 0 ≤ α ≤ 1 of another paradigm less that of this one.
 

@@ -18,16 +18,13 @@ from ctl_helpers.findings.replicates import (
     rank,
     whole,
 )
-from ctl_helpers.findings.words import FLOOR, plain, times
+from ctl_helpers.findings.words import FLOOR, LINEAR, plain, times
 
 NO_BARRIER = 0.01
 """Nats; a barrier under it counts as none, and so does a gap between losses."""
 
 FLAT = 0.1
 """Nats that a flat loss may rise over its better end."""
-
-LINEAR = 0.5
-"""ε up to which features count as linear."""
 
 
 @measure(plain)

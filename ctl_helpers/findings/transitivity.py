@@ -14,11 +14,8 @@ import pandas as pd
 
 from ctl_helpers.findings.finding import measure
 from ctl_helpers.findings.replicates import Sample, Values, column, rank, rows_of
-from ctl_helpers.findings.words import times
+from ctl_helpers.findings.words import LINEAR, times
 from ctl_helpers.results.labels import Triple
-
-LINEAR = 0.5
-"""ε up to which a pair counts as linear."""
 
 TRIANGLE = 4
 """What a triangle inequality allows the constant of :func:`worst_ratio` to be."""

@@ -12,6 +12,9 @@ from ctl_helpers.findings.finding import Finding, Measure
 FLOOR = 1e-6
 """Smaller values cannot be told from 0, and are not drawn on a log axis."""
 
+LINEAR = 0.5
+"""ε up to which features count as linear, where something has to be one or the other."""
+
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 

@@ -24,7 +24,6 @@ from ctl_helpers.findings.cross_task import (
 from ctl_helpers.findings.finding import Measure
 from ctl_helpers.findings.linearity import epsilon, special_ratio
 from ctl_helpers.findings.transitivity import (
-    LINEAR,
     TRIANGLE,
     counterexamples,
     counterexamples_apart,
@@ -33,7 +32,7 @@ from ctl_helpers.findings.transitivity import (
     premise_rank,
     worst_ratio,
 )
-from ctl_helpers.findings.words import by_panel, mark, markdown_table, plain, quote, said
+from ctl_helpers.findings.words import LINEAR, by_panel, mark, markdown_table, plain, quote, said
 from ctl_helpers.results.labels import Control
 
 Panels = Mapping[str, str]

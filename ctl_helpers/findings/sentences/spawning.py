@@ -9,7 +9,6 @@ import pandas as pd
 from ctl_helpers.findings.finding import Finding
 from ctl_helpers.findings.spawning import (
     FLAT,
-    LINEAR,
     NO_BARRIER,
     bound_used,
     broken_steps,
@@ -26,7 +25,7 @@ from ctl_helpers.findings.spawning import (
     spawned_fall,
     under_chord,
 )
-from ctl_helpers.findings.words import by_panel, mark, quote, said
+from ctl_helpers.findings.words import LINEAR, by_panel, mark, quote, said
 
 Panels = Mapping[str, str]
 
