@@ -46,12 +46,15 @@ def linear(judged: Judged) -> str:
     text = f"**Is a mixed network linear where pretraining is shared?** {_answer(ran)}."
     told = _told(ran)
     if told:
-        often = [
-            f"{_often(_ran(told, [claim]))} {phrase}"
+        often = {
+            phrase: _often(_ran(told, [claim]))
             for claim, phrase in _LINEAR.items()
             if _ran(told, [claim])
-        ]
-        text += f" Directions are linear {_share(told)}: {_joined(often)}."
+        }
+        text += f" Directions are linear {_share(told)}"
+        if len(set(often.values())) > 1:
+            text += f": {_joined([f'{where} {phrase}' for phrase, where in often.items()])}"
+        text += "."
         firsts = [verdict.parts[0] for verdict in told]
         apart = _known(
             part.control.value
