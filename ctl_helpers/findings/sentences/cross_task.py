@@ -96,17 +96,17 @@ def direction(direction: pd.DataFrame, panels: Panels, *, blocks: bool = False) 
     )
     if not blocks:
         return (
-            f"{text} Nor is it a matter of the mean: in {said(panels, quartiles_apart, direction)} "
-            "of all cases (seed, pair, α, layer) the distance's upper quartile is below the "
-            "baseline's lower quartile. (The worst quarter of the samples is not looked at here.)"
+            f"{text} Sample by sample: in {said(panels, quartiles_apart, direction)} of all cases "
+            "(seed, pair, α, layer) the distance's upper quartile is below the baseline's lower "
+            "quartile. (The worst quarter of the samples is not looked at here.)"
         )
     layers = (_STEM, _LAST_BLOCK)
     first, last = (said(panels, layer_distance, direction, layer=layer) for layer in layers)
     start, end = (said(panels, times_nearer, direction, at=layer) for layer in layers)
     return (
-        f"{text} But linearity fades with depth. From the stem to the last block the mean distance "
-        f"grows from {first} to {last}, and the ratio at α = ½ falls from {start} to {end}. A "
-        "network that just had the feature of one of its ends would reach nearly 4."
+        f"{text} By depth: from the stem to the last block the mean distance goes from {first} to "
+        f"{last}, and the ratio at α = ½ from {start} to {end}. A network that just had the "
+        "feature of one of its ends would reach nearly 4."
     )
 
 
@@ -117,7 +117,7 @@ def lengths(direction: pd.DataFrame, panels: Panels, *, blocks: bool = False) ->
         return (
             f"In the median over layers, pairs and α the mean is {middle}; where it is lowest, "
             f"{least}. It is under 1 in {said(panels, too_short, direction)} of cases (pair, α, "
-            "layer, seed): mixed networks come out a little *too short*. In the first layer they "
+            "layer, seed), where mixed networks come out *too short*. In the first layer they "
             "must: before the ReLU the features mix exactly, and the ReLU of a mean is at most the "
             "mean of the ReLUs, so a unit that fires for one network alone loses length in the mix."
         )

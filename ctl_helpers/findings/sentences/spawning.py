@@ -64,9 +64,9 @@ def features(spawning: pd.DataFrame, panels: Panels) -> str:
     return (
         f"Call features linear where ε is at most {LINEAR:g}, mean over layers. They are linear "
         f"{_from(panels, linear_from.by_setting(spawning))}: ε is {start} at the smallest $k$ and "
-        f"{end} at the largest. The raw distance falls by a factor of {falls}, but the baseline "
-        f"falls too, by a factor of {alike}: copies that part later also stay more alike, which ε "
-        "does not count. LLFC does not ask for length; the coefficient is "
+        f"{end} at the largest. The raw distance at the smallest $k$ is {falls} times that at the "
+        f"largest, and the baseline {alike} times: copies that stay more alike have less of both, "
+        "which ε does not count. LLFC does not ask for length; the coefficient is "
         f"{by_panel(panels, spans)}, where 1 is equal length."
     )
 
