@@ -42,26 +42,32 @@ _REFERENCES = {
 def views(*tables: pd.DataFrame) -> list[View]:
     """ε, 1 − cosine and coef, as far as all of some comparisons have them.
 
+    The axis of ε ends a little above what is compared and above 1: a control that is worse may
+    leave it.
+
     Args:
-        tables: of :func:`ctl_helpers.compare`; of their values the logarithmic axis is made.
+        tables: of :func:`ctl_helpers.compare`; of their values the axes are made.
     """
+    errors = pd.concat([table[table["metric"] == Metric.EPSILON] for table in tables])["mean"]
+    top = float(f"{1.2 * max(1.0, errors.max()):.2g}") if errors.notna().any() else 1.2
     distances = pd.concat([table[table["metric"].isin(BY_LOG)] for table in tables])["mean"]
     log = log_axis(distances[distances >= FLOOR])
     known = [
-        View(Metric.EPSILON, "linearity error ε", "linearity error ε", {**_LINEAR, **_FROM_0}),
+        View(
+            Metric.EPSILON, "linearity error ε", "linearity error ε", {**_LINEAR, "range": [0, top]}
+        ),
         View(
             Metric.DISTANCE,
             "1 − cosine",
             "E[1 − cosine]",
-            {**log, "tickmode": "linear", "rangemode": "normal"},
+            {**log, "tickmode": "linear", "autorange": True},
         ),
-        View(Metric.COEF, "length (coef)", "coef", {**_LINEAR, "rangemode": "normal"}),
+        View(Metric.COEF, "length (coef)", "coef", {**_LINEAR, "autorange": True}),
     ]
     return [view for view in known if all((t["metric"] == view.key).any() for t in tables)]
 
 
 BY_LOG = (Metric.DISTANCE, Metric.BASELINE)
-_FROM_0 = {"rangemode": "tozero"}
 
 
 def series(view: View) -> tuple[Metric, ...]:
