@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ctl_helpers.figures.axes import LOG_AXIS
+from ctl_helpers.figures.axes import log_axis
 from ctl_helpers.figures.choices import Line, View
 from ctl_helpers.figures.contrast import contrast
 from ctl_helpers.figures.drawing import (
@@ -162,7 +162,7 @@ def controls(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
 
 
 def transitivity(triples: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
-    """CTL error of (i, k) against the larger of those of (i, j) and (j, k) (Conjecture 4.1).
+    """ε of (i, k) against the larger of those of (i, j) and (j, k) (Conjecture 4.1).
 
     Args:
         triples: rows of ``i``, ``j``, ``k``, ``group``, ``premise`` (the larger error of the two
@@ -185,14 +185,15 @@ def transitivity(triples: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     worst = max(worst_ratio.by_setting(shown).values(), key=float)
     figure = draw(
         lines,
-        f"The third pair's error is at most {worst} the larger error of the two given pairs, over "
-        "all triples",
+        f"The third pair's squared error is at most {worst} the larger of the two given pairs', "
+        "over all triples",
         "Scatter plot on log scales. Each point is a triple of networks; the horizontal place is "
-        "the larger CTL error of the two given pairs, the vertical one the third pair's error.",
-        rows=["error of (i, k)"],
+        "the larger linearity error of the two given pairs, the vertical one the third pair's.",
+        rows=["ε of (i, k)"],
         columns=list(panels.values()),
         height=480,
         findings=quoted([worst]),
     )
-    figure.update_xaxes(title_text="larger error of (i, j), (j, k)", **LOG_AXIS)
-    return figure.update_yaxes(**LOG_AXIS)
+    axis = log_axis(errors.ravel())
+    figure.update_xaxes(title_text="larger ε of (i, j), (j, k)", **axis)
+    return figure.update_yaxes(**axis)
