@@ -56,7 +56,7 @@ def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         for column, (name, (called, _)) in enumerate(_REGRESSORS.items(), 1):
             number = len(cells) + 1 if cells else ""
             axes |= {f"xaxis{number}": rows[name], f"yaxis{number}": rows["delta"]}
-            heading = called.removeprefix("the ").replace("_max", "<sub>max</sub>")
+            heading = called.removeprefix("the ").replace("curvature λ_max", "λ<sub>max</sub>")
             cells.append(f"{heading}: R² = {explained[name].get(setting, '–')}")
             lines += _scattered(rows, name, starts, row, column)
     figure = draw(
@@ -77,7 +77,7 @@ def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     )
     for column, (_, axis) in enumerate(_REGRESSORS.values(), 1):
         figure.update_xaxes(title_text=axis, nticks=6, col=column)
-    return figure.update_annotations(font_size=14)
+    return figure.update_annotations(font_size=12)
 
 
 def _scattered(
