@@ -189,7 +189,9 @@ def test_a_row_that_fails_shows_the_part_that_was_missed(rows) -> None:
 
 def test_the_legend_counts_every_word_and_grade(rows) -> None:
     text = claim_grid.dashboard(MADE).data
-    assert f"<strong>4 claims, {len(MADE)} verdicts</strong>" in text
+    ran = sum(made.word != "not run" for made in MADE)
+    assert f"<strong>4 claims, {ran} verdicts</strong>" in text
+    assert f"({len(MADE) - ran} more were not run)" in text
     for word in WORDS:
         assert f"</span> {word}: {sum(each.word == word for each in MADE)}</li>" in text
     assert '<b class="grade">A</b> the paper\'s own' in text

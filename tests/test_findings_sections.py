@@ -152,6 +152,8 @@ def test_the_constant_of_transitivity_is_of_squares() -> None:
 def test_thirds_over_half_of_the_way_are_counterexamples() -> None:
     assert effect("counterexamples", triples()) == 0
     assert effect("nonlinear_thirds", triples()) == 0
+    assert effect("linear_premises", triples()) == 1
+    assert effect("linear_premises", triples().assign(premise=0.51)) == 0
     table = triples(last=2.0)  # 0.6 after 0.3
     assert effect("counterexamples", table) == pytest.approx(1 / 6)
     assert effect("nonlinear_thirds", table) == pytest.approx(1 / 6)
@@ -194,6 +196,13 @@ def test_a_factor_is_judged_by_the_linearity_error() -> None:
         assert effect("trend", table, **metric) == pytest.approx(trend)
         assert effect("change", table, **metric) == pytest.approx(2)
     assert effect("most_linear_at", table) == 0
+    # Over seeds the curve is lowest at one of its points, though each seed's is lowest elsewhere.
+    own = [{0: 0.1, 1: 0.3, 2: 0.9}, {0: 0.9, 1: 0.3, 2: 0.1}]
+    seeds = [factor("replaced", epsilon=curve).assign(seed=n) for n, curve in enumerate(own)]
+    assert effect("most_linear_at", pd.concat(seeds)) == 1
+    assert effect("level_at", pd.concat(seeds), at="least") == pytest.approx(
+        effect("level_at", seeds[0][seeds[0]["replaced"] == 1], at="first")
+    )
     assert effect("level_at", table, at="last") == pytest.approx(0.8)  # layers weigh 1 and 3
     assert effect("level_at", table, at="least") == pytest.approx(0.2)
     assert effect("level_at", table, at="first", metric="distance") == pytest.approx(1.6)

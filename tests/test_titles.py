@@ -276,7 +276,7 @@ def test_a_control_that_is_as_linear_takes_the_word_away() -> None:
         (0.0, None, "nearly linear"), (0.249, None, "nearly linear"), (0.25, None, "partly linear"),
         (0.749, None, "partly linear"), (0.75, None, "not linear"), (3.0, None, "not linear"),
         (0.2, 0.5, "partly linear"), (0.2, 0.25, "not linear"), (0.1, 0.5, "nearly linear"),
-        (0.9, 5.0, "not linear"), (0.2, float("nan"), "nearly linear"),
+        (0.9, 5.0, "partly linear"), (3.8, 5.0, "not linear"), (0.2, float("nan"), "nearly linear"),
     ],
 )  # fmt: skip
 def test_words_are_quarters_between_linear_and_the_control(

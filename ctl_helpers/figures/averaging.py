@@ -91,8 +91,9 @@ def blocks(
     shown = views(table)
     figure = draw(
         _block_lines(table, panels, shown, Controls(controls)),
-        f"Features of the average of all networks are {told.phrase(panels)}, and "
-        f"{by_panel(panels, lengths)} as long as the averaged features",
+        f"Features of averages of {'all networks' if controls is None else 'two networks'} are "
+        f"{told.phrase(panels)}; those of the average of all are {by_panel(panels, lengths)} as "
+        "long as the averaged features",
         "By block of the transformer: how far the averaged network's features are from the "
         f"averaged features, with quartiles over samples. {READ_AGAINST}"
         f"{BANDS if controls is not None else ''}",

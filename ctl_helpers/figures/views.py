@@ -42,14 +42,14 @@ _REFERENCES = {
 def views(*tables: pd.DataFrame) -> list[View]:
     """ε, 1 − cosine and coef, as far as all of some comparisons have them.
 
-    The axis of ε ends a little above what is compared and above 1: a control that is worse may
-    leave it.
+    The axis of ε ends half above what is compared and above 1: a control that is worse may leave
+    it.
 
     Args:
         tables: of :func:`ctl_helpers.compare`; of their values the axes are made.
     """
     errors = pd.concat([table[table["metric"] == Metric.EPSILON] for table in tables])["mean"]
-    top = float(f"{1.2 * max(1.0, errors.max()):.2g}") if errors.notna().any() else 1.2
+    top = float(f"{1.5 * max(1.0, errors.max()):.2g}") if errors.notna().any() else 1.5
     distances = pd.concat([table[table["metric"].isin(BY_LOG)] for table in tables])["mean"]
     log = log_axis(distances[distances >= FLOOR])
     known = [
@@ -155,11 +155,15 @@ class Controls:
         return _banded(frames, view, place)
 
     def _rows(self, setting: str, view: View) -> dict[Control, pd.DataFrame]:
-        """Control → its rows of a setting and a view's own metric."""
+        """Control → its rows of a setting and a view's own metric.
+
+        The ε of other samples is several times 1: it has a figure of its own.
+        """
         if self.table is None:
             return {}
         own = self.table[(self.table["setting"] == setting) & (self.table["metric"] == view.key)]
-        parts = {control: own[own["control"] == control] for control in LOOKS}
+        far = {Control.OTHER_SAMPLES} if view.key == Metric.EPSILON else set()
+        parts = {control: own[own["control"] == control] for control in LOOKS if control not in far}
         return {control: rows for control, rows in parts.items() if len(rows)}
 
 

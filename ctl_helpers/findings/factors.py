@@ -26,21 +26,23 @@ def level_at(table: pd.DataFrame, *, at: str, metric: str = Metric.EPSILON) -> S
 
     Args:
         table: a comparison by layer and factor.
-        at: the factor's ``"first"`` value or its ``"last"``, or where the mean is ``"least"``.
+        at: the factor's ``"first"`` value or its ``"last"``, or where the mean over seeds is
+            ``"least"``.
         metric: the linearity error if not another one.
     """
-    return _curve(table, _at(at), Metric(metric))
+    sample = _curve(table, _at(at), Metric(metric))
+    return sample.pooled() if at == "least" else sample
 
 
 @measure("{:g}")
 def most_linear_at(table: pd.DataFrame) -> Sample:
-    """The factor's value of least ε, mean over layers."""
+    """The factor's value of least ε, mean over layers and seeds."""
     places = np.sort(table[factor_of(table)].unique())[-_points(table) :]
 
     def place(rows: Values) -> float:
         return float(places[np.nanmean(rows, axis=0).argmin()])
 
-    return _curve(table, place, Metric.EPSILON)
+    return _curve(table, place, Metric.EPSILON).pooled()
 
 
 @measure("{:.0%}")

@@ -104,7 +104,9 @@ def beside_controls(controls: pd.DataFrame) -> dict[Control, dict[str, Finding]]
 
 def _words(error: Finding, control: Finding | None) -> str:
     words = linear_words(float(error), None if control is None else float(control))
-    limits: list[float | Sample] = [1.0] if control is None else [1.0, control.sample]
+    limits: list[float | Sample] = [1.0 if control is None else control.sample]
+    if words == "nearly linear":  # which has two borders
+        limits.append(1.0)
     judged = [holm([judge(error.sample, limit, 0.0)])[0] for limit in limits]
     return f"perhaps {words}" if "undecided" in judged else words
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -77,6 +77,16 @@ class Sample:
             return math.nan
         with np.errstate(all="ignore"):
             return float(self.statistic(self.values[rows]))
+
+    def pooled(self) -> Sample:
+        """The same statistic of all seeds' rows together.
+
+        Such as where a curve is lowest: the mean of each seed's place need not be a place at all.
+        """
+        seeds = self.replicates.seeds
+        return replace(
+            self, rows=Replicates(["all"] * len(seeds), [(seed,) for seed in seeds]), unit="seeds"
+        )
 
     def units(self, seed: object) -> list[object]:
         """What one seed's rows involve, each once."""

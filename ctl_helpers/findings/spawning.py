@@ -59,13 +59,19 @@ def spawned_fall(spawning: pd.DataFrame, *, name: str) -> Sample:
 
 @measure("{:g}")
 def flat_from(spawning: pd.DataFrame) -> Sample:
-    """The smallest k from which on the loss rises by at most :data:`FLAT`; NaN if there is none."""
+    """The smallest k from which on the loss rises by at most :data:`FLAT`, mean over seeds.
+
+    NaN if there is none.
+    """
     return _from(spawning, ["rise"], lambda means: means[0] <= FLAT)
 
 
 @measure("{:g}")
 def linear_from(spawning: pd.DataFrame) -> Sample:
-    """The smallest k from which on ε, mean over layers, is at most :data:`LINEAR`; NaN likewise."""
+    """The smallest k from which on ε, mean over layers and seeds, is at most :data:`LINEAR`.
+
+    NaN if there is none.
+    """
     return _from(spawning, ["epsilon"], lambda means: means[0] <= LINEAR)
 
 
@@ -157,7 +163,7 @@ def _from(
         holds = np.cumprod(condition(rows.mean(axis=0))[::-1])
         return float(epochs[-int(holds.sum())]) if holds.any() else float("nan")
 
-    return _spawned(spawning, names, first)
+    return _spawned(spawning, names, first).pooled()
 
 
 def _spawned(

@@ -59,6 +59,12 @@ def counterexamples_apart(triples: pd.DataFrame) -> Sample:
 
 
 @measure("{:.0%}")
+def linear_premises(triples: pd.DataFrame) -> Sample:
+    """Of all triples, the share whose two given pairs are linear."""
+    return _tripled(triples, lambda rows: float(np.mean(rows[:, 0] <= LINEAR)))
+
+
+@measure("{:.0%}")
 def nonlinear_thirds(triples: pd.DataFrame) -> Sample:
     """Of all triples, the share whose third pair is not linear."""
     return _tripled(triples, lambda rows: float(np.mean(rows[:, 1] > LINEAR)))

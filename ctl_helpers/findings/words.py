@@ -76,15 +76,15 @@ def linear_words(epsilon: float, control: float | None = None) -> str:
     """What a linearity error ε amounts to: "nearly linear", "partly linear" or "not linear".
 
     Of the way from the ideal (ε = 0) to the control, the first quarter is nearly linear and the
-    last not. No control can be worse than ε = 1, where a mixed network's feature is no nearer to
-    the mix than one of its parts is: a control beyond is put there.
+    last not, as a verdict has it. Where the control is beyond ε = 1, at which a mixed network's
+    feature is no nearer to the mix than one of its parts is, nearly linear is a quarter of that.
 
     Args:
         epsilon: ε of the networks that are judged.
         control: ε of what must not be linear, such as networks pretrained apart; 1 if None.
     """
-    limit = 1.0 if control is None or math.isnan(control) else min(control, 1.0)
-    if epsilon < limit / 4:
+    limit = 1.0 if control is None or math.isnan(control) else control
+    if epsilon < min(limit, 1.0) / 4:
         return "nearly linear"
     return "partly linear" if epsilon < 3 * limit / 4 else "not linear"
 

@@ -27,7 +27,7 @@ GRADES: dict[Grade, str] = {
     "A": "the paper's own",
     "B": "a real pretrained network on real data",
     "C": "trained here on real data",
-    "D": "generated data",
+    "D": "generated data, or few real ones",
 }
 """What a verdict's setting is, from the paper's own down to stand-ins."""
 

@@ -55,13 +55,15 @@ def dashboard(judged: Sequence[Verdict]) -> HTML:
     Settings that were not run are folded away by a checkbox, which needs no script.
     """
     columns, claims = _columns(judged), load()
+    ran = sum(verdict.word != "not run" for verdict in judged)
     rows = "".join(
         _row(name, claim, [verdict for verdict in judged if verdict.claim == name], columns)
         for name, claim in claims.items()
     )
     return HTML(
-        f'<div class="dashboard"><p><strong>{len(claims)} claims, {len(judged)} verdicts</strong>, '
-        "each a link to its figure. Point at a mark for its number.</p>"
+        f'<div class="dashboard"><p><strong>{len(claims)} claims, {ran} verdicts</strong>, each '
+        f"a link to its figure ({len(judged) - ran} more were not run). Point at a mark for its "
+        "number.</p>"
         f"{_legend(judged)}{_grades(columns)}"
         '<input type="checkbox" id="show-not-run"><label for="show-not-run">Show what was not run'
         f'</label><div class="verdict-box"><table class="verdict-grid"><thead>{_head(columns)}'

@@ -51,7 +51,7 @@ def transitivity(triples: pd.DataFrame, lemmas: pd.DataFrame, panels: Mapping[st
         for lemma in Lemma
     }
     return (
-        "**Check** (Section 4.1): over all triples the third pair's error is at most "
+        "**Check** (Section 4.1): over all triples the third pair's squared error is at most "
         f"{quote(panels, worst_ratio.by_setting(triples))} the larger of the two given ones. The "
         "largest error of a mixed pair is, against the largest error of any pair of these "
         f"networks, {largest[Lemma.B2]} as large for Lemma B.2 and {largest[Lemma.B3]} for B.3."
@@ -149,8 +149,8 @@ def curvature_seen(pairs: pd.DataFrame, nearer: pd.DataFrame, panels: Mapping[st
         f"Over all starts the product explains δ best in {best} of {len(panels)} settings (linear "
         f"axes); over the choices of starts in the table above in {cuts.count('product')} of "
         f"{len(cuts)}.",
-        "The product explains δ better than the better of its factors by "
-        f"{quote(panels, explained_more.by_setting(pairs))} of R²; its largest value is "
+        "R² of the product less that of the better of its factors is "
+        f"{quote(panels, explained_more.by_setting(pairs))}; its largest value is "
         f"{quote(panels, predictor_span.by_setting(pairs))} its smallest.",
         *_with_statistics(pairs, panels),
         "The third-order rest is, in the median, "
