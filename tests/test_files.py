@@ -176,7 +176,7 @@ def test_what_is_no_state_dict_is_refused(tmp_path: Path) -> None:
     torch.save({"epoch": 3, "model": {}}, tmp_path / "training.pt")
     torch.save([torch.ones(1)], tmp_path / "list.pt")
     for name, problem in [
-        ("training.pt", "'epoch', which is no tensor"),
+        ("training.pt", "training.pt holds no tensors"),
         ("list.pt", "holds a list"),
         ("weights.h5", "no weight file of a known kind"),
     ]:

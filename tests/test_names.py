@@ -248,7 +248,10 @@ def test_what_is_not_pinned_is_refused_unless_asked_for(cache: Path, monkeypatch
     asked = SimpleNamespace(model_info=lambda repo: SimpleNamespace(sha="a" * 40))
     monkeypatch.setattr(huggingface_hub, "HfApi", lambda: asked)
     assert commit(REPO) == COMMIT
-    with pytest.raises(MissingDataError, match=r"no commit of some/repo is pinned: set CTL_HUB"):
+    with pytest.raises(
+        MissingDataError,
+        match=r"no commit of some/repo is pinned: set CTL_HUB",
+    ):
         commit("some/repo")
     monkeypatch.setenv("CTL_HUB_NEWEST", "1")
     with pytest.warns(UserWarning, match=f"some/repo is not pinned.*{'a' * 40}"):

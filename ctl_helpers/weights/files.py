@@ -14,9 +14,16 @@ from torch import Tensor
 from ctl_helpers.engine.mix import StateDict
 from ctl_helpers.project import MissingDataError
 from ctl_helpers.weights.lazy import lazy_file, lazy_shards
+from ctl_helpers.weights.records import RecordError, check_records
+from ctl_helpers.weights.wrappers import unwrapped
 
 _INDEX = ".index.json"
-_TORCH = (".pt", ".pth", ".bin", ".th")
+_TORCH = (".pt", ".pth", ".bin", ".th", ".ckpt", ".pth.tar")
+# In the order in which transformers and peft look for them.
+_WHOLE = tuple(
+    stem + end for stem in ("model.safetensors", "pytorch_model.bin") for end in ("", _INDEX)
+)
+_ADAPTER = ("adapter_model.safetensors", "adapter_model.bin")
 
 
 def read(path: str | Path) -> dict[str, Tensor]:
@@ -27,7 +34,35 @@ def read(path: str | Path) -> dict[str, Tensor]:
     return dict(lazy(path))
 
 
-def lazy(path: str | Path) -> StateDict:
+def is_weight_file(path: Path) -> bool:
+    """Whether this is the name of a file with weights, there or not."""
+    return path.name.endswith((".safetensors", _INDEX, *_TORCH))
+
+
+def weights_in(folder: Path) -> Path:
+    """The file with the weights of a folder, or the index of its shards.
+
+    Raises:
+        MissingDataError: none, or several of which none has the usual name.
+        ValueError: an adapter beside whole weights.
+    """
+    whole = [folder / name for name in _WHOLE if (folder / name).is_file()]
+    adapters = [folder / name for name in _ADAPTER if (folder / name).is_file()]
+    if whole and adapters:
+        raise ValueError(
+            f"{folder} has both {whole[0].name} and {adapters[0].name}; name the file that is meant"
+        )
+    files = sorted(path for path in folder.iterdir() if path.is_file() and is_weight_file(path))
+    if (whole or adapters) or len(files) == 1:
+        return (whole or adapters or files)[0]
+    held = ", ".join(path.name for path in files[:3]) or "none"
+    raise MissingDataError(
+        f"the weight files in {folder} are {held}, where one is looked for, such as {_WHOLE[0]}: "
+        "name the file, or fetch the folder again"
+    )
+
+
+def lazy(path: str | Path, key: str | None = None) -> StateDict:
     """The tensors of a weight file, each read when it is asked for where the format allows.
 
     Safetensors files are opened for their headers alone; others are read, and mapped from the disk
@@ -35,14 +70,16 @@ def lazy(path: str | Path) -> StateDict:
 
     Args:
         path: a ``.safetensors`` file; the ``.index.json`` of a sharded one; or a state dict in a
-            ``.pt``, ``.pth``, ``.bin`` or ``.th`` file, by itself or under ``state_dict``.
+            file of torch (``.pt``, ``.bin``, ``.ckpt`` and the like), by itself or in what a
+            training loop saves.
+        key: under which name the state dict is, where there are several.
 
     Raises:
         MissingDataError: the file or a shard is missing, damaged, or asks for foreign code.
         ValueError: another kind of file (OpenAI's own are programs), or no state dict in it.
     """
     path = Path(path)
-    return _sharded(path) if path.name.endswith(_INDEX) else _single(path)
+    return _sharded(path) if path.name.endswith(_INDEX) else _single(path, key)
 
 
 def _sharded(index: Path) -> StateDict:
@@ -68,13 +105,13 @@ def _sharded(index: Path) -> StateDict:
     return lazy_shards(parts)
 
 
-def _single(path: Path) -> StateDict:
-    if path.suffix != ".safetensors" and path.suffix not in _TORCH:
+def _single(path: Path, key: str | None = None) -> StateDict:
+    if not is_weight_file(path):
         kinds = ", ".join((".safetensors", _INDEX, *_TORCH))
         raise ValueError(f"{path} is no weight file of a known kind; give one of {kinds}")
     check_there(path)
-    if path.suffix in _TORCH:
-        return _state_dict(path)
+    if path.name.endswith(_TORCH):
+        return _state_dict(path, key)
     try:
         return lazy_file(path)
     except ValueError:
@@ -83,12 +120,10 @@ def _single(path: Path) -> StateDict:
         raise damaged(path, error) from None
 
 
-def _state_dict(path: Path) -> dict[str, Tensor]:
-    zipped = zipfile.is_zipfile(path)
-    if zipped:
-        _check_archive(path)
+def _state_dict(path: Path, key: str | None) -> Mapping[str, Tensor]:
+    is_mapped = zipfile.is_zipfile(path) and _check_archive(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_mapped)
     except Exception as error:  # a damaged pickle can raise anything
         if wanted := re.search(r"GLOBAL (\S+)", str(error)):
             raise MissingDataError(
@@ -96,19 +131,18 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
                 "its state dict, or use read_module_pickle if it is a module of task_vectors"
             ) from None
         raise damaged(path, error) from None
-    if not isinstance(content, Mapping):
-        raise ValueError(f"{path} holds a {type(content).__name__}; give a file with a state dict")
-    if isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
-    if strange := [name for name, value in content.items() if not isinstance(value, Tensor)]:
-        raise ValueError(
-            f"{path} has {strange[0]!r}, which is no tensor; give a file with a state dict alone"
-        )
-    return {name: value.detach() for name, value in content.items()}
+    try:
+        return unwrapped(content, key)
+    except ValueError as error:
+        raise ValueError(str(error).replace("the checkpoint", str(path))) from None
 
 
-def _check_archive(path: Path) -> None:
-    """Refuse a program, and numbers that differ from their checksums, which torch leaves aside."""
+def _check_archive(path: Path) -> bool:
+    """Whether an archive can be mapped, once its numbers are known to be there.
+
+    Refuses a program, and numbers that differ from their checksums or are fewer than they should
+    be, both of which torch leaves aside where it maps a file.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             program = any(name.endswith("/constants.pkl") for name in archive.namelist())
@@ -122,6 +156,12 @@ def _check_archive(path: Path) -> None:
         )
     if wrong:
         raise damaged(path, ValueError(f"its record {wrong} has a wrong checksum"))
+    try:
+        return check_records(path)
+    except RecordError as error:
+        raise damaged(path, error) from None
+    except Exception:  # a pickle of another kind: torch reads it, record by record, or refuses it
+        return False
 
 
 def check_there(path: Path) -> None:

@@ -63,7 +63,31 @@ _FILES = {
     "meta-llama/Llama-2-13b-hf": _SHARDED,
 }
 _CANDIDATES = (_WHOLE, _SHARDED, _BIN, f"{_BIN}.index.json")
+_ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 _FARTHEST = 0.5
+
+
+def repository_files(repo: str, revision: str | None) -> Path:
+    """The file with a repository's weights, or with its adapter's and the configuration beside it.
+
+    Args:
+        repo: ``owner/name``.
+        revision: the 40 digits of a commit; None for the pinned one.
+
+    Raises:
+        MissingDataError, ValueError: as :func:`commit` and :func:`hub`.
+    """
+    at = revision or commit(repo)
+    try:
+        return weights_file(repo, revision=at)
+    except MissingDataError as error:
+        for name in _ADAPTERS:
+            try:
+                path, _ = hub(repo, at, name, "adapter_config.json")
+            except MissingDataError:
+                continue
+            return path
+        raise error
 
 
 def commit(repo: str) -> str:
@@ -77,8 +101,9 @@ def commit(repo: str) -> str:
         return pinned
     if os.environ.get("CTL_HUB_NEWEST") != "1":
         raise MissingDataError(
-            f"no commit of {repo} is pinned: set CTL_HUB_NEWEST=1 to read its newest, and write "
-            "the commit that is then named into COMMITS of ctl_helpers/weights/hub.py"
+            f"no commit of {repo} is pinned: set CTL_HUB_NEWEST=1 to read its newest, and give the "
+            "commit that is then named as revision= of ctl.read, or write it into COMMITS of "
+            "ctl_helpers/weights/hub.py"
         )
     import huggingface_hub
 
@@ -127,14 +152,16 @@ def hub(repo: str, revision: str, *files: str, local: bool = False) -> list[Path
     return paths
 
 
-def weights_file(repo: str, local: bool = False) -> Path:
+def weights_file(repo: str, local: bool = False, revision: str | None = None) -> Path:
     """The file with the weights of a repository, or the index of its shards, which are there too.
 
-    Arguments and errors as for :func:`commit` and :func:`hub`.
+    Arguments and errors as for :func:`commit`, which gives a revision where there is none, and
+    :func:`hub`.
     """
-    revision = commit(repo)
+    revision = revision or commit(repo)
     errors = []
-    for file in [_FILES[repo]] if repo in _FILES else _CANDIDATES:
+    is_known = repo in _FILES and revision == COMMITS[repo]
+    for file in [_FILES[repo]] if is_known else _CANDIDATES:
         try:
             (path,) = hub(repo, revision, file, local=local)
         except MissingDataError as error:

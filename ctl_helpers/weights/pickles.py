@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ctl_helpers.project import MissingDataError
 from ctl_helpers.weights.files import check_there, damaged
+from ctl_helpers.weights.records import DTYPES
 
 _CONTAINERS: dict[str, type] = {
     "collections.OrderedDict": dict,
@@ -22,18 +23,7 @@ _CONTAINERS: dict[str, type] = {
     "__builtin__.set": set,  # a pickle of protocol 2 has Python 2's name
 }
 _REBUILT = ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter", "torch.Size")
-_DTYPES = {
-    "torch.DoubleStorage": torch.float64,
-    "torch.FloatStorage": torch.float32,
-    "torch.HalfStorage": torch.float16,
-    "torch.BFloat16Storage": torch.bfloat16,
-    "torch.LongStorage": torch.int64,
-    "torch.IntStorage": torch.int32,
-    "torch.ShortStorage": torch.int16,
-    "torch.CharStorage": torch.int8,
-    "torch.ByteStorage": torch.uint8,
-    "torch.BoolStorage": torch.bool,
-}
+_DTYPES = {f"torch.{storage}": dtype for storage, dtype in DTYPES.items()}
 _MODULES = ("src.modeling.", "open_clip.", "torch.nn.modules.", "torchvision.transforms.")
 
 
