@@ -11,8 +11,13 @@ from ctl_helpers import settings
 from ctl_helpers.runs import plan
 from ctl_helpers.store import code_keys
 
-HOOKS = "engine/hooks.py"
-MIX = {"engine/mix.py", "engine/lazy_state.py"}
+OF_HOOKS = ("hooks", "outputs", "layers", "blocks", "stages", "arguments")
+HOOKS = {f"engine/{module}.py" for module in OF_HOOKS}
+OF_MIX = (
+    *("mix", "checkpoints", "arguments", "lazy_state", "precision", "tensor_kinds", "tensor_sums"),
+    "ties",
+)
+MIX = {f"engine/{module}.py" for module in OF_MIX}
 CHECKSUMS = {"project.py", "weights/checksums.py"}
 DATA = {f"data/{name}.py" for name in ("images", "batches", "dataset", "tasks", "sets/mnist")}
 MNIST = {*DATA, "store/artifacts.py", *CHECKSUMS}
@@ -49,11 +54,11 @@ def changing(package: Path, code: str) -> set[str]:
         ("import ctl_helpers as ctl", set()),
         ("import ctl_helpers as ctl\nctl.unknown, other.compare", set()),
         ("import ctl_helpers\nctl_helpers.Mix", MIX),
-        ("import ctl_helpers.engine.mix\nctl_helpers.taps", {*MIX, HOOKS}),
+        ("import ctl_helpers.engine.mix\nctl_helpers.taps", {*MIX, *HOOKS}),
         ("import ctl_helpers.engine.mix as m\nctl.taps", MIX),
         (
             "from ctl_helpers import taps as t, project\nfrom ctl_helpers.weights import checksums",
-            {HOOKS, *CHECKSUMS},
+            {*HOOKS, *CHECKSUMS},
         ),
         ("from ctl_helpers.engine.similarity import coef", {"engine/similarity.py"}),
         ("from ctl_helpers.data.sets import mnist", MNIST),
@@ -67,7 +72,7 @@ def test_a_checksum_changes_with_what_the_code_reaches(package, code: str, expec
 
 def test_a_measurement_reaches_the_engine_and_nothing_else(package: Path) -> None:
     found = changing(package, "import ctl_helpers as ctl\nctl.compare()")
-    assert {"engine/compare.py", "engine/passes.py", HOOKS, *MIX} <= found
+    assert {"engine/compare.py", "engine/passes.py", *HOOKS, *MIX} <= found
     assert {path.split("/")[0] for path in found} == {"engine"}
 
 

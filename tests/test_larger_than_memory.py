@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -134,7 +135,8 @@ def test_streaming_passes_under_a_limit_less_than_one_model(
     usual = attempt(stream=False)
     assert usual.returncode
     print(usual.stderr[-300:])
-    assert "memory" in usual.stderr.splitlines()[-1]
+    # At exit torch may run out of memory once more, and tell that last.
+    assert re.search(r"^(MemoryError|\w+: .*memory)", usual.stderr, re.MULTILINE)
     done = attempt(stream=None)  # chosen by itself
     assert done.returncode == 0, done.stderr[-3000:]
     table = pd.read_json(io.StringIO(done.stdout))

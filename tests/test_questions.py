@@ -163,10 +163,11 @@ def test_a_linear_network_fulfils_every_equation(around) -> None:
 def test_models_are_run_once_whatever_asks_for_them(net, states, inputs) -> None:
     """λ = 0.4 of Eq. 2 needs the models of λ = 0.8 in Eq. 3; every edit of one task is shared."""
     counted = []
-    net.register_forward_pre_hook(lambda module, args: counted.append(1))
+    net.register_forward_pre_hook(lambda module, args: counted.append(len(args[0])))
     asked = [*ctl.addition("p", "abc", [0.4]), *ctl.negation("p", "abc", [0.8])]
     ctl.compare(net, states, asked, [inputs(4)], [""])
-    assert len(counted) == 3 + 3 + 3 + 1  # left of Eq. 2, +0.8τ, −0.8τ, pretrained
+    assert counted.count(4) == 3 + 3 + 3 + 1  # left of Eq. 2, +0.8τ, −0.8τ, pretrained
+    assert counted.count(2) == len(counted) - 10 == 2  # of two samples on trial
 
 
 def test_twenty_models_give_their_triples() -> None:
@@ -187,7 +188,7 @@ def test_twenty_models_give_their_triples() -> None:
         (lambda: ctl.addition("p", "aa", [1.0]), "occurs twice"),
         (lambda: ctl.addition("a", "ab", [1.0]), "'a' is the pretrained model"),
         (lambda: ctl.negation("p", "aa", [1.0]), "occurs twice"),
-        (lambda: ctl.disentangled("p", "ab", {3: 0.1}), "no 3 of the 2 models"),
+        (lambda: ctl.disentangled("p", "ab", {3: 0.1}), "alphas has k = 3, but there are 2 models"),
         (lambda: ctl.disentangled("p", "aa", {1: 0.1}), "occurs twice"),
     ],
 )

@@ -19,12 +19,13 @@ import torch
 from torch import Tensor, nn
 
 from ctl_helpers.analysis.displacement import displacement, first_layers, some, stream_of, tied
-from ctl_helpers.engine.batches import Batch, Streams
+from ctl_helpers.engine.batches import Streams
 from ctl_helpers.engine.compare import measure
-from ctl_helpers.engine.hooks import layers_to_tap
+from ctl_helpers.engine.defaults import layers_to_tap
+from ctl_helpers.engine.inputs import Batch
 from ctl_helpers.engine.lazy_state import LazyState, described
 from ctl_helpers.engine.linearity import Comparison
-from ctl_helpers.engine.mix import Mix, StateDict
+from ctl_helpers.engine.mix import Mix, StateDict, mix_key
 from ctl_helpers.engine.questions import edit
 
 _STEP = 10.0
@@ -44,7 +45,7 @@ def random_vectors(
     batches: Streams,
     seed: int,
     reach: float = 1.0,
-    layers: Sequence[str] | None = None,
+    layers: str | Iterable[str] | None = None,
     device: torch.device | str | None = None,
     *,
     samples: int = 256,
@@ -80,8 +81,10 @@ def random_vectors(
         ``layer``, and ``moved``, ``m_ℓ(v)/m_ℓ(τ)`` on the whole stream, 1 for equal displacement,
         NaN where the task vector moves nothing.
     """
-    layers, start = layers_to_tap(model, layers), checkpoints[pretrained]
-    layer_of = first_layers(model, start, some(batches, names[0], 1)[0], layers, device)
+    start, few = checkpoints[pretrained], some(batches, names[0], 1)
+    key = mix_key({pretrained: 1.0})
+    layers = layers_to_tap(model, checkpoints, key, {None: few}, None, layers, device=device).names
+    layer_of = first_layers(model, start, few[0], layers, device)
     places = {name: layers.index(layer) for name, layer in layer_of.items()}
     moved = partial(_displacement, model, start, reach, layers, device)
     networks: dict[str, StateDict] = {pretrained: start}
@@ -107,7 +110,7 @@ def controlled(
     *,
     random: Mapping[str, StateDict],
     foreign: Mapping[str, StateDict] | None = None,
-    layers: Sequence[str] | None = None,
+    layers: str | Iterable[str] | None = None,
     device: torch.device | str | None = None,
 ) -> pd.DataFrame:
     """The same comparisons of task vectors and of each control, row for row.

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from ctl_helpers.engine.batches import Batch, Inputs, Streams, named_streams
+from ctl_helpers.engine.batches import Streams, named_streams
+from ctl_helpers.engine.devices import device_for
 from ctl_helpers.engine.folds import Fold, Pass
-from ctl_helpers.engine.hooks import evaluating, samples_first
+from ctl_helpers.engine.inputs import Batch, Inputs
 from ctl_helpers.engine.mix import Mix, MixKey, StateDict, mix_key
-from ctl_helpers.engine.passes import device_for, run
+from ctl_helpers.engine.network import Network
+from ctl_helpers.engine.outputs import feature_in
+from ctl_helpers.engine.passes import run
 from ctl_helpers.engine.similarity import inner_products
 from ctl_helpers.engine.stages import Staged
 
@@ -148,24 +149,17 @@ def _by_graph(
 ) -> tuple[dict[str, str], list[str]]:
     """Parameter → first layer, and the layers in their order."""
     names, inputs = tied(model), Inputs.of(batch, place)
-    while inputs.size > _FEW:
-        inputs, _ = inputs.halves()
+    inputs = inputs.part(slice(0, _FEW))
+    given = inputs.given(inputs.tensors().keys())
     weights = {name: state[name].to(place) for name in state}
-    leaves = {
-        name: weights[name].detach().requires_grad_()
-        for name in dict.fromkeys(names.values())
-        if weights[name].is_floating_point()
-    }
-    weights |= {name: leaves[first] for name, first in names.items() if first in leaves}
-    constant = {name: buffer.to(place) for name, buffer in model.named_buffers()}
-    known = {id(leaf): name for name, leaf in leaves.items()}
+    known: dict[int, str] = {}
     found: dict[str, str] = {}
     seen: set[object] = set()
     order: list[str] = []
 
-    def follow(layer: str, module: nn.Module, _: object, output: object) -> None:
+    def follow(layer: str, _: nn.Module, __: object, output: object) -> None:
         order.append(layer)
-        waiting = [samples_first(module, output, layer).grad_fn]
+        waiting = [feature_in(output, layer).grad_fn]
         while waiting:
             node = waiting.pop()
             if node is None or node in seen:
@@ -173,13 +167,18 @@ def _by_graph(
             seen.add(node)
             leaf = known.get(id(getattr(node, "variable", None)))
             if leaf is not None:
-                found[leaf] = layer
+                found.setdefault(leaf, layer)
             waiting += [before for before, _ in node.next_functions]
 
-    with evaluating(model), torch.enable_grad(), ExitStack() as hooks:
-        for layer in layers:
-            hook = partial(follow, layer)
-            hooks.enter_context(model.get_submodule(layer).register_forward_hook(hook))
-        arguments, keywords = inputs.arguments, dict(inputs.keywords)
-        functional_call(model, {**constant, **weights}, arguments, keywords, tie_weights=False)
+    def traced(network: nn.Module) -> None:
+        for name, value in network.named_parameters(remove_duplicate=False):
+            if value.is_floating_point():
+                known[id(value.requires_grad_())] = names[name]
+        with torch.enable_grad():
+            network(*given.arguments, **given.keywords)
+
+    network = Network(model, place)
+    for layer in layers:
+        network.model.get_submodule(layer).register_forward_hook(partial(follow, layer))
+    network.run(weights, traced)
     return found, order

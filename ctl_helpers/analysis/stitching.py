@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from ctl_helpers.analysis.task_arithmetic import roles, strongest
 from ctl_helpers.engine.batches import Streams
-from ctl_helpers.engine.hooks import evaluating
+from ctl_helpers.engine.inputs import Inputs
 from ctl_helpers.engine.mix import Mix, StateDict, combine
+from ctl_helpers.engine.network import Network
+from ctl_helpers.engine.passes import device_for
 from ctl_helpers.engine.questions import edit
 from ctl_helpers.engine.stitch import Stitch
 
@@ -167,12 +169,12 @@ def directions(
     Returns:
         A row per task vector × sample: ``i``, ``kind`` (the sample's task), ``label``, ``moved``.
     """
-    device = next(model.parameters()).device
+    network = Network(model, device_for(model, None))
 
-    @torch.no_grad()
     def features(mix: Mix, batches: Sequence[Labelled]) -> Tensor:
-        model.load_state_dict(combine(checkpoints, mix))
-        parts = [model(inputs.to(device), until=layer).cpu() for inputs, _ in batches]
+        weights = combine(checkpoints, mix)
+        given = (Inputs.of(inputs, network.device) for inputs, _ in batches)
+        parts = [network.forward(weights, batch, until=layer).cpu() for batch in given]
         return torch.cat(parts).flatten(1)
 
     def delta(i: str, batches: Sequence[Labelled]) -> Tensor:
@@ -187,8 +189,7 @@ def directions(
         for _, labels in test[task]
         for label in labels.tolist()
     )
-    with evaluating(model):
-        moved = {i: delta(i, everything) @ delta(i, held_out[i]).mean(0) for i in tasks}
+    moved = {i: delta(i, everything) @ delta(i, held_out[i]).mean(0) for i in tasks}
     return pd.concat(samples.assign(i=i, moved=far.numpy()) for i, far in moved.items())
 
 

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ctl_helpers.engine.batches import ByTask, Inputs, Streams, by_task, named_streams
-from ctl_helpers.engine.folds import checked
-from ctl_helpers.engine.hooks import evaluating, layers_to_tap, taps
+from ctl_helpers.engine.arguments import distinct
+from ctl_helpers.engine.batches import ByTask, Streams, by_task, named_streams
+from ctl_helpers.engine.checkpoints import Checkpoint, StateDict, fitted
+from ctl_helpers.engine.defaults import layers_to_tap
+from ctl_helpers.engine.devices import device_for
+from ctl_helpers.engine.inputs import Inputs
 from ctl_helpers.engine.linearized import Linearized
-from ctl_helpers.engine.mix import MixKey, StateDict, distinct, mix_key
-from ctl_helpers.engine.passes import Engine, device_for
+from ctl_helpers.engine.mix import MixKey, mix_key
+from ctl_helpers.engine.passes import Engine
+from ctl_helpers.engine.pooling import pooling_of
 from ctl_helpers.engine.similarity import coef, cosine, inner_products, summarize
 
 _METRICS = ("distance", "baseline", "coef")
 
-# The name of a checkpoint and a batch → layer → feature (samples, width).
-_Features = Callable[[str, Inputs], dict[str, Tensor]]
-
 
 def taylor_errors(
     model: nn.Module,
-    checkpoints: Mapping[str, StateDict],
+    checkpoints: Mapping[str, Checkpoint],
     pretrained: str,
     names: Sequence[str],
     batches: Streams,
-    layers: Sequence[str] | None = None,
+    layers: str | Iterable[str] | None = None,
     device: torch.device | str | None = None,
 ) -> pd.DataFrame:
     """How far the features of fine-tuned networks are from those linearized around θ_PT.
@@ -54,10 +54,14 @@ def taylor_errors(
     Raises:
         KeyError, ValueError: as :func:`~ctl_helpers.compare`; no names, or one twice.
     """
-    names, layers = distinct(list(names)), layers_to_tap(model, layers)
+    names, streams = distinct(names), named_streams(batches)
     if not names:
         raise ValueError("no names given; name the fine-tuned checkpoints to expand")
-    values = _values(model, checkpoints, pretrained, names, named_streams(batches), layers, device)
+    task = next(iter(by_task([(names[0],)], streams)))
+    states = fitted(model, checkpoints, [pretrained, *names])
+    chosen = layers_to_tap(model, states, _single(pretrained), streams, task, layers, device=device)
+    layers = chosen.names
+    values = _values(model, states, pretrained, names, chosen.streams, layers, device)
     return pd.DataFrame(
         {"i": name, "layer": layer, "metric": metric} | summarize(samples)
         for name in names
@@ -68,7 +72,7 @@ def taylor_errors(
 
 def _values(
     model: nn.Module,
-    checkpoints: Mapping[str, StateDict],
+    states: Mapping[str, StateDict],
     pretrained: str,
     names: Sequence[str],
     streams: ByTask,
@@ -80,20 +84,16 @@ def _values(
     on_task = {task: [names[n] for n in numbers] for task, numbers in positions.items()}
     tuned = {task: [_single(name) for name in group] for task, group in on_task.items()}
     mixes = {task: [_single(pretrained), *keys] for task, keys in tuned.items()}
-    engine = Engine(model, checkpoints, mixes, streams, device)
-    linearized = Linearized(model, dict(checkpoints[pretrained])).to(device_for(model, device))
+    ways = pooling_of(layers, None)
+    engine = Engine(model, states, mixes, streams, device, pooling=ways)
+    linearized = Linearized(model, dict(states[pretrained])).to(device_for(model, device))
     keys = linearized.state_dict().keys()
-    theta = {name: {key: checkpoints[name][key] for key in keys} for name in names}
-    expansions = Engine(linearized, theta, tuned, streams, device)
+    theta = {name: {key: states[name][key] for key in keys} for name in names}
+    expansions = Engine(linearized, theta, tuned, streams, device, pooling=ways)
     values: dict[str, Tensor] = {}
-    with (
-        evaluating(model),
-        _tapped(model, engine, layers) as features,
-        _tapped(linearized, expansions, layers) as expanded,
-    ):
-        for task, group in on_task.items():
-            work = partial(_errors, features, expanded, pretrained, group)
-            values |= zip(group, torch.cat(list(engine.over(task, work)), -1), strict=True)
+    for task, group in on_task.items():
+        work = partial(_errors, engine, expansions, pretrained, group)
+        values |= zip(group, torch.cat(list(engine.over(task, work)), -1), strict=True)
     return values
 
 
@@ -101,28 +101,17 @@ def _single(name: str) -> MixKey:
     return mix_key({name: 1.0})
 
 
-@contextmanager
-def _tapped(model: nn.Module, engine: Engine, layers: Sequence[str]) -> Iterator[_Features]:
-    """While open, the features of checkpoints on batches."""
-    with taps(model, layers) as seen:
-
-        def features(name: str, batch: Inputs) -> dict[str, Tensor]:
-            seen.clear()
-            engine(_single(name), *batch.arguments, **batch.keywords)
-            return checked(seen, layers, batch.size)
-
-        yield features
-
-
 def _errors(
-    features: _Features, expanded: _Features, pretrained: str, names: Sequence[str], batch: Inputs
+    engine: Engine, expansions: Engine, pretrained: str, names: Sequence[str], batch: Inputs
 ) -> Tensor:
     """:data:`_METRICS` of each sample of a batch: shape (names, layers, metrics, samples)."""
-    before, rows = features(pretrained, batch), []
-    for name in names:
-        after, linear = features(name, batch), expanded(name, batch)
-        by_layer = [_metrics(before[at], after[at], linear[at], name, at) for at in after]
-        rows.append(torch.stack(by_layer))
+    with expansions.trying(batch):
+        of_network, of_expansion = engine.passes(batch), expansions.passes(batch)
+        before, rows = of_network(_single(pretrained)).features, []
+        for name in names:
+            after, linear = (of(_single(name)).features for of in (of_network, of_expansion))
+            by_layer = [_metrics(before[at], after[at], linear[at], name, at) for at in after]
+            rows.append(torch.stack(by_layer))
     return torch.stack(rows).cpu()
 
 

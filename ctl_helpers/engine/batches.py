@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset
 
+from ctl_helpers.engine.inputs import Batch, Inputs, is_row
 from ctl_helpers.engine.memory import ran_out
 
-Batch = Any
 Streams = Mapping[str, Iterable[Batch]] | Iterable[Batch]
 Task = str | None  # None: the one stream that all tasks share
 ByTask = Mapping[Task, Iterable[Batch]]
@@ -22,16 +23,77 @@ Result = TypeVar("Result")
 
 def named_streams(batches: Streams) -> ByTask:
     """Task → batches; a single stream is the task ``None`` (TypeError for a single batch)."""
-    if isinstance(batches, Mapping):
-        if any(isinstance(stream, Tensor) for stream in batches.values()):
-            raise TypeError(
-                "batches is one dict of tensors; pass an iterable of batches, or a mapping of "
-                "task name to such iterables"
-            )
-        return {**batches}
-    if isinstance(batches, Tensor):
-        raise TypeError("batches is one tensor; pass an iterable of batches, such as [tensor]")
-    return {None: batches}
+    if not isinstance(batches, Mapping):
+        _check_stream(batches, "batches is")
+        return {None: batches}
+    if any(isinstance(part, (Tensor, np.ndarray)) or is_row(part) for part in batches.values()):
+        raise TypeError(
+            "batches is one dict of tensors; pass an iterable of batches, or a mapping of "
+            "task name to such iterables"
+        )
+    for task, stream in batches.items():
+        _check_stream(stream, f"what batches has for task {task!r} is")
+    return {**batches}
+
+
+def _check_stream(stream: object, what: str) -> None:
+    """Refuse a single batch, whose parts would be taken for batches (TypeError)."""
+    if isinstance(stream, (Tensor, np.ndarray)):
+        raise TypeError(f"{what} one tensor; pass an iterable of batches, such as [tensor]")
+    if isinstance(stream, Dataset) and not isinstance(stream, IterableDataset):
+        raise TypeError(
+            f"{what} a {type(stream).__name__}, which gives samples; pass a DataLoader of it, "
+            "which gives batches"
+        )
+    if stream is None or isinstance(stream, (Mapping, str)) or not isinstance(stream, Iterable):
+        one = "None" if stream is None else f"one {type(stream).__name__}"
+        raise TypeError(f"{what} {one}; pass an iterable of batches, such as [batch]")
+    if isinstance(stream, (tuple, list)) and len(stream) == 2 and _is_pair(stream):
+        raise TypeError(
+            f"{what} one pair of inputs and targets; pass [(inputs, targets)] for one batch, or "
+            "the list [inputs, inputs] for two"
+        )
+
+
+def _is_pair(stream: Sequence[object]) -> bool:
+    """Whether two things may be the inputs and targets of one batch rather than two batches.
+
+    Parts of one tensor, as ``split`` gives them in a tuple, are two batches.
+    """
+    a, b = (torch.as_tensor(one) if isinstance(one, np.ndarray) else one for one in stream)
+    if not isinstance(b, Tensor):
+        return isinstance(a, (Tensor, Mapping)) and isinstance(b, list) and not _holds_tensors(b)
+    if not isinstance(a, Tensor):
+        return isinstance(a, Mapping)
+    if a.dim() == 0 or b.dim() == 0 or len(a) != len(b):
+        return False
+    if (a.dtype, a.dim()) != (b.dtype, b.dim()):
+        return True
+    return isinstance(stream, tuple) and a.untyped_storage().data_ptr() != (
+        b.untyped_storage().data_ptr()
+    )
+
+
+def _holds_tensors(value: Sequence[object]) -> bool:
+    return any(isinstance(part, (Tensor, Mapping)) for part in value)
+
+
+def warn_of_mask(inputs: Inputs) -> None:
+    """Say so where targets look like the mask of token ids: 1 at tokens, then 0 at padding."""
+    targets = inputs.targets
+    if len(inputs.arguments) != 1 or not isinstance(targets, Tensor) or targets.dim() != 2:
+        return
+    (ids,) = inputs.arguments
+    if ids.is_floating_point() or ids.shape != targets.shape or targets.is_floating_point():
+        return
+    steps = targets.long().diff(dim=1)
+    is_mask = (targets >= 0).all() and (targets <= 1).all() and (targets == 0).any()
+    if is_mask and ((steps <= 0).all(1) | (steps >= 0).all(1)).all():
+        warnings.warn(
+            "the targets of a batch look like an attention mask, and are not given to the model; "
+            "pass {'input_ids': …, 'attention_mask': …} if they are one",
+            stacklevel=2,
+        )
 
 
 def tasks_of(tasks: Sequence[str] | None, streams: ByTask) -> Iterable[Task]:
@@ -39,7 +101,9 @@ def tasks_of(tasks: Sequence[str] | None, streams: ByTask) -> Iterable[Task]:
 
     On one shared stream there is nothing to choose: everything is measured on it.
     """
-    return streams if tasks is None or None in streams else tasks
+    if tasks is None or None in streams:
+        return streams
+    return (tasks,) if isinstance(tasks, str) else tasks
 
 
 def by_task(tasks: Iterable[Sequence[str] | None], streams: ByTask) -> dict[Task, list[int]]:
@@ -51,59 +115,11 @@ def by_task(tasks: Iterable[Sequence[str] | None], streams: ByTask) -> dict[Task
     return positions
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """A batch on the device: what the model takes, the targets, and the number of samples."""
-
-    arguments: tuple[Tensor, ...]
-    keywords: Mapping[str, Any]
-    targets: Tensor | None
-    size: int
-
-    @classmethod
-    def of(cls, batch: Batch, device: torch.device) -> Inputs:
-        """A batch's parts, moved to the device."""
-        targets = None
-        if isinstance(batch, (tuple, list)):
-            if len(batch) != 2:
-                raise TypeError(
-                    f"a batch has {len(batch)} parts; pass inputs, (inputs, targets) or a dict"
-                )
-            batch, targets = batch
-            targets = targets.to(device)
-        if isinstance(batch, Mapping):
-            moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}
-            size = next((len(v) for v in moved.values() if isinstance(v, Tensor)), 0)
-            return cls((), moved, targets, size)
-        if not isinstance(batch, Tensor):
-            raise TypeError(
-                f"a batch is a {type(batch).__name__}; pass a tensor, (inputs, targets) or a dict"
-            )
-        return cls((batch.to(device),), {}, targets, len(batch))
-
-    def halves(self) -> tuple[Inputs, Inputs]:
-        """The first and the second half of the samples; whatever is not by sample goes to both."""
-        middle = (self.size + 1) // 2
-        return self._part(slice(0, middle)), self._part(slice(middle, self.size))
-
-    def _part(self, rows: slice) -> Inputs:
-        def cut(value: Any) -> Any:
-            by_sample = isinstance(value, Tensor) and value.dim() > 0 and len(value) == self.size
-            return value[rows] if by_sample else value
-
-        return Inputs(
-            tuple(map(cut, self.arguments)),
-            {name: cut(value) for name, value in self.keywords.items()},
-            cut(self.targets),
-            rows.stop - rows.start,
-        )
-
-
 class _Supply:
     """The batches of a stream, one after another, those given back first."""
 
-    def __init__(self, batches: Iterable[Batch], device: torch.device) -> None:
-        self._source, self._device = iter(batches), device
+    def __init__(self, batches: Iterable[Batch], owner: Portions) -> None:
+        self._source, self._owner, self._is_first = iter(batches), owner, True
         self._unread: list[Batch] = []
         self._waiting: list[Inputs] = []
 
@@ -116,8 +132,11 @@ class _Supply:
                 except StopIteration:
                     return False
             # It stays unread where the device has no room for it.
-            inputs = Inputs.of(self._unread[0], self._device)
+            inputs = Inputs.of(self._unread[0], self._owner.device, self._owner.counted)
             self._unread = []
+            if self._is_first:
+                warn_of_mask(inputs)
+                self._is_first = False
             if inputs.size:
                 self._waiting = [inputs]
         return True
@@ -126,6 +145,8 @@ class _Supply:
         """The next part, of at most so many samples, if it fits into the room."""
         if not self.is_left():
             return None
+        if self._waiting[-1].size > most:
+            self._owner.check_split(self._waiting[-1])
         while self._waiting[-1].size > most:
             self._waiting += reversed(self._waiting.pop().halves())
         return self._waiting.pop() if self._waiting[-1].size <= room else None
@@ -168,10 +189,16 @@ class Portions:
 
     Args:
         device: where inputs and targets shall be.
+        check_split: called with a batch that is to be split; raises where parts would not give
+            the numbers of the whole.
+
+    Attributes:
+        counted: the entries of a batch whose length is the number of samples, once it is known.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    def __init__(self, device: torch.device, check_split: Callable[[Inputs], None]) -> None:
+        self.device, self.check_split = device, check_split
+        self.counted: frozenset[str] = frozenset()
         self._most, self._told = math.inf, math.inf
 
     def over(
@@ -186,7 +213,7 @@ class Portions:
             ValueError: no samples.
             RuntimeError: a single sample that runs out of memory.
         """
-        supply, samples = _Supply(batches, self._device), 0
+        supply, samples = _Supply(batches, self), 0
         while supply.is_left():
             portion = Portion(supply, self._most)
             if result := self._try(work, portion):

@@ -10,23 +10,29 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from ctl_helpers.engine.arguments import check_types, distinct, numbers, task_names
 from ctl_helpers.engine.batches import Streams, by_task, named_streams
-from ctl_helpers.engine.hooks import layers_to_tap
+from ctl_helpers.engine.checkpoints import Checkpoint, fitted
+from ctl_helpers.engine.defaults import layers_to_tap
 from ctl_helpers.engine.linearity import (
     OF_EPSILON,
     Comparison,
     Linearity,
     LinearityFold,
 )
-from ctl_helpers.engine.mix import StateDict, distinct, interpolate
+from ctl_helpers.engine.mix import interpolate, mix_key
 from ctl_helpers.engine.passes import run
+from ctl_helpers.engine.pooling import Poolings
+from ctl_helpers.engine.precision import noise_floor
 from ctl_helpers.engine.similarity import linearity_error
 
 _COLUMNS = ("comparison", "layer", "metric", "n", "mean", "std", "q25", "median", "q75")
 
 
 def pairs(
-    names: Sequence[str], alphas: Iterable[float], tasks: Sequence[str] | None = None
+    names: Iterable[str],
+    alphas: float | Iterable[float],
+    tasks: str | Sequence[str] | None = None,
 ) -> list[Comparison]:
     """All pairs of checkpoints at every α: ``f(θ_α)`` against ``αf(θ_i) + (1−α)f(θ_j)``.
 
@@ -45,26 +51,29 @@ def pairs(
             left=interpolate(i, j, alpha),
             right=[(alpha, {i: 1.0}), (1 - alpha, {j: 1.0})],
             baseline=[({i: 1.0}, {j: 1.0})],
-            tasks=(i, j) if tasks is None else tuple(tasks),
+            tasks=task_names(tasks, (i, j)),
             params={"i": i, "j": j, "alpha": alpha},
         )
         for i, j in combinations(distinct(names), 2)
-        for alpha in alphas
+        for alpha in numbers(alphas, "alphas")
     ]
 
 
 def measure(
     model: nn.Module,
-    checkpoints: Mapping[str, StateDict],
-    comparisons: Sequence[Comparison],
+    checkpoints: Mapping[str, Checkpoint],
+    comparisons: Comparison | Iterable[Comparison],
     batches: Streams,
-    layers: Sequence[str] | None = None,
+    layers: str | Iterable[str] | None = None,
     device: torch.device | str | None = None,
     *,
+    ignore: Sequence[str] = (),
     permuted: bool = False,
     max_memory: float | None = None,
     dtype: torch.dtype | None = None,
     stream: bool | None = None,
+    pooling: Poolings = None,
+    progress: bool | None = None,
 ) -> Linearity:
     """As :func:`compare`, with the values of every sample.
 
@@ -72,19 +81,34 @@ def measure(
         permuted: a null control, the left side of a sample against the right side of the next in
             the batch, or in its part where memory is short: only what all samples share is left.
     """
-    comparisons = list(comparisons)
-    if not comparisons:
-        raise ValueError("no comparisons given; ctl.pairs makes them from checkpoint names")
-    for comparison in comparisons:
-        if clash := [key for key in comparison.params if key in _COLUMNS]:
-            raise ValueError(f"the param {clash[0]!r} is a column of the table; rename it")
-    layers, streams = layers_to_tap(model, layers), named_streams(batches)
+    comparisons = _checked(comparisons)
+    check_types(model, checkpoints, max_memory)
+    streams = named_streams(batches)
+    names = sorted({name for one in comparisons for mix in one.mixes() for name in mix})
+    states = fitted(model, checkpoints, names, ignore)
+    positions = by_task((one.tasks for one in comparisons), streams)
+    task = next(iter(positions))
+    mix = mix_key({next(iter(comparisons[positions[task][0]].left)): 1.0})
+    options: dict[str, Any] = {"device": device, "max_memory": max_memory, "dtype": dtype}
+    chosen = layers_to_tap(model, states, mix, streams, task, layers, **options)
+    layers = chosen.names
     folds = {
-        task: LinearityFold({n: comparisons[n] for n in positions}, layers, permuted)
-        for task, positions in by_task((one.tasks for one in comparisons), streams).items()
+        task: LinearityFold({n: comparisons[n] for n in numbers}, layers, permuted)
+        for task, numbers in positions.items()
     }
-    run(model, checkpoints, folds, streams, layers, device, max_memory, dtype, stream)
-    metrics = [fold.metrics() for fold in folds.values()]
+    options |= {"stream": stream, "pooling": pooling, "progress": progress}
+    run(model, states, folds, chosen.streams, layers, **options)
+    values, pooled = _by_layer(comparisons, layers, [fold.metrics() for fold in folds.values()])
+    floor = noise_floor(states[names[0]], dtype)
+    return Linearity(comparisons, layers, values, pooled, floor, chosen.note)
+
+
+def _by_layer(
+    comparisons: Sequence[Comparison],
+    layers: Sequence[str],
+    metrics: Sequence[Mapping[tuple[int, str], Tensor]],
+) -> tuple[dict[tuple[int, str, str], Tensor], dict[tuple[int, str], float]]:
+    """The values of every sample, and ε of all samples together, from the metrics of each task."""
     values: dict[tuple[int, str, str], Tensor] = {}
     pooled: dict[tuple[int, str], float] = {}
 
@@ -103,20 +127,41 @@ def measure(
             else:
                 samples = joined(position, metric)
             values |= {(position, layer, metric): samples[n] for n, layer in enumerate(layers)}
-    return Linearity(comparisons, layers, values, pooled)
+    return values, pooled
+
+
+def _checked(comparisons: Comparison | Iterable[Comparison]) -> list[Comparison]:
+    found = [comparisons] if isinstance(comparisons, Comparison) else list(comparisons)
+    if not found:
+        raise ValueError(
+            "no comparisons given; ctl.pairs makes them from two names of checkpoints or more, and "
+            "one alpha or more"
+        )
+    for comparison in found:
+        if not isinstance(comparison, Comparison):
+            raise TypeError(
+                f"comparisons has {comparison!r}; give what ctl.pairs and the like make, or a "
+                "ctl.Comparison"
+            )
+        if clash := [key for key in comparison.params if key in _COLUMNS]:
+            raise ValueError(f"the param {clash[0]!r} is a column of the table; rename it")
+    return found
 
 
 def compare(
     model: nn.Module,
-    checkpoints: Mapping[str, StateDict],
-    comparisons: Sequence[Comparison],
+    checkpoints: Mapping[str, Checkpoint],
+    comparisons: Comparison | Iterable[Comparison],
     batches: Streams,
-    layers: Sequence[str] | None = None,
+    layers: str | Iterable[str] | None = None,
     device: torch.device | str | None = None,
     *,
+    ignore: Sequence[str] = (),
     max_memory: float | None = None,
     dtype: torch.dtype | None = None,
     stream: bool | None = None,
+    pooling: Poolings = None,
+    progress: bool | None = None,
 ) -> pd.DataFrame:
     """How far the features of mixes are from mixes of features.
 
@@ -128,30 +173,52 @@ def compare(
 
     Args:
         model: the architecture, run in evaluation mode; its own weights are not used.
-        checkpoints: name → state dict.
+        checkpoints: name → state dict, or what :func:`~ctl_helpers.read` makes one of: a module,
+            the path of a file or folder, a repository of the hub. All run in the widest floating
+            type among them.
         comparisons: what to compare, as from :func:`pairs`.
         batches: one iterable of batches, or task → such iterables. A batch is a tensor, a pair
-            ``(inputs, targets)`` or a dict of keyword inputs, samples first.
-        layers: names of modules that give a tensor (samples, …) or a tuple that starts with one;
-            by default :func:`~ctl_helpers.engine.hooks.feature_layers`.
+            ``(inputs, targets)`` or a dict of keyword inputs, samples first. In a dict may stand
+            further dicts, rows of numbers, objects, and what is not by sample.
+        layers: names of modules that give a tensor, or a tuple or dict with one, or globs such as
+            ``"encoder.layer.*"``; one or several. Which of its dimensions is the samples is found
+            by running few of them. By default those of :func:`~ctl_helpers.feature_layers` that
+            run once, which few samples show too.
         device: where to run; by default where the model's parameters are.
+        ignore: globs such as ``"classifier.*"`` of tensors that are taken from the model itself,
+            as heads of different sizes, whatever the checkpoints have there.
         max_memory: bytes that mixed weights and features may take; batches are split to keep it.
         dtype: ``torch.bfloat16`` or ``torch.float16`` for passes by autocast; sums stay float64.
+        pooling: how a layer's tokens become one feature of a sample, for all layers or by layer:
+            ``"flatten"`` (the default for every network: all tokens one after another), ``"mean"``,
+            ``"first"``, ``"last"``, or a function of states (samples, tokens, …) and a mask
+            (samples, tokens) or None. Tokens do not count that a mask of the batch leaves out: an
+            entry that ends with ``attention_mask`` (0 at padding) or ``padding_mask`` (true at
+            padding), or what is given to torch's own attention and transformer modules. The text
+            networks of this package give one vector per sample, which stays as it is.
         stream: whether to run stage by stage, reading the weights of one at a time, with the same
             result; by default where they do not fit in memory and the network has stages.
+        progress: whether a bar on standard error counts forward passes; by default on a terminal.
 
     Returns:
         One row per comparison, layer and metric: ``comparison`` (its position), its params,
         ``layer``, ``metric``, ``n`` (a zero feature has no direction and does not count),
         ``mean``, ``std`` (ddof 1), ``q25``, ``median`` and ``q75`` (exact, linear). The ``mean``
         of ``epsilon`` is that of all samples together, as above; its other columns are of
-        ``√(‖l − r‖² / Σ_m w_m ‖f(mix_m; x) − r‖²)`` sample by sample.
+        ``√(‖l − r‖² / Σ_m w_m ‖f(mix_m; x) − r‖²)`` sample by sample. ``table.attrs`` has the
+        ``noise_floor``: the distance that one rounding in the type of the run makes of zero; and
+        where layers were chosen, ``layers`` says which, as does the log of the level INFO.
 
     Raises:
         KeyError: an unknown checkpoint, task or layer.
         ValueError: checkpoints that do not fit or are not finite; no samples; infinite features.
+        TypeError: a batch, or batches, of another kind.
+        RuntimeError: a layer that runs twice or never, or gives no row per sample; passes that
+            depend on more than weights and samples, as where a module keeps something; a batch
+            that does not fit in memory and cannot be split.
     """
     options: dict[str, Any] = {"max_memory": max_memory, "dtype": dtype, "stream": stream}
+    options |= {"ignore": ignore, "pooling": pooling, "progress": progress}
     return measure(model, checkpoints, comparisons, batches, layers, device, **options).table()
 
 
@@ -172,6 +239,10 @@ def triples(table: pd.DataFrame) -> pd.DataFrame:
     squares = rows.assign(square=rows["mean"] ** 2).groupby(["i", "j"], sort=False)["square"]
     error = {frozenset(pair): value**0.5 for pair, value in squares.mean().items()}
     names = list(dict.fromkeys([*table["i"], *table["j"]]))
+    if lacking := [pair for pair in combinations(names, 2) if frozenset(pair) not in error]:
+        raise ValueError(
+            f"the table has no epsilon of the pair {lacking[0]}; compare ctl.pairs of all names"
+        )
     return pd.DataFrame(
         {
             "i": i,

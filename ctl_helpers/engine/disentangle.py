@@ -12,10 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ctl_helpers.engine.arguments import distinct, numbers
 from ctl_helpers.engine.batches import Streams, Task, named_streams
+from ctl_helpers.engine.checkpoints import Checkpoint
 from ctl_helpers.engine.evaluate import Heads, head_of
 from ctl_helpers.engine.folds import Fold, Pass
-from ctl_helpers.engine.mix import MixKey, StateDict, distinct, mix_key
+from ctl_helpers.engine.mix import MixKey, mix_key
+from ctl_helpers.engine.outputs import tensor_in
 from ctl_helpers.engine.passes import run
 from ctl_helpers.engine.questions import edit
 
@@ -55,13 +58,13 @@ def planes(pretrained: str, names: Sequence[str], alphas: Sequence[float] = GRID
     Raises:
         ValueError: a name or a coefficient that occurs twice.
     """
-    coefficients = tuple(distinct(alphas))
+    coefficients = tuple(numbers(alphas, "alphas"))
     return [Plane(pretrained, i, j, coefficients) for i, j in combinations(distinct(names), 2)]
 
 
 def disentanglement(
     model: nn.Module,
-    checkpoints: Mapping[str, StateDict],
+    checkpoints: Mapping[str, Checkpoint],
     planes: Sequence[Plane],
     batches: Streams,
     heads: Heads | None = None,
@@ -151,7 +154,7 @@ class _Fold(Fold):
     def reduce(
         self, step: int, targets: Tensor | None, passes: Mapping[MixKey, Pass]
     ) -> tuple[int, Tensor]:
-        outputs = [self._checked(passes[mix].output, mix) for mix in self._points[step]]
+        outputs = [self._checked(tensor_in(passes[mix].output), mix) for mix in self._points[step]]
         disagree = self._head(outputs[0]).argmax(-1) != self._head(outputs[1]).argmax(-1)
         alone, both, start = (output.double() for output in outputs)
         log_p, log_q = (F.log_softmax(output, -1) for output in (alone, both))

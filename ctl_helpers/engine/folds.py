@@ -66,18 +66,3 @@ class OutputFold(Fold):
 def last_uses(fold: Fold) -> dict[MixKey, int]:
     """Mix → the last step that looks at it."""
     return {mix: step for step, mixes in enumerate(fold.steps) for mix in mixes}
-
-
-def checked(seen: Mapping[str, Tensor], layers: Sequence[str], size: int) -> dict[str, Tensor]:
-    """The tapped features of one pass, refused where a layer did not give one row per sample."""
-    for layer in layers:
-        if layer not in seen:
-            raise RuntimeError(
-                f"layer {layer!r} did not run in the forward pass; choose layers that do"
-            )
-        if len(seen[layer]) != size:
-            raise RuntimeError(
-                f"layer {layer!r} gives {len(seen[layer])} rows for {size} samples: its first "
-                "dimension is not the batch; tap a layer that keeps samples first"
-            )
-    return {layer: seen[layer] for layer in layers}

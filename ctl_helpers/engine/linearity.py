@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -43,6 +44,10 @@ class Comparison:
     tasks: Sequence[str] | None = None
     params: Mapping[str, object] = field(default_factory=dict)
 
+    def mixes(self) -> list[Mix]:
+        """All that it needs to be run."""
+        return [self.left, *(mix for _, mix in self.right), *chain(*self.baseline)]
+
     def metrics(self) -> tuple[str, ...]:
         """Those of :data:`METRICS` that it has."""
         weights = [weight for weight, _ in self.right]
@@ -61,16 +66,21 @@ class Linearity:
         values: (position of the comparison, layer, metric) → float64 tensor of shape (samples,),
             NaN where a feature is the zero vector. Samples come task by task.
         pooled: (position, layer) → ε of all samples together, where it is measured.
+        noise_floor: the distance that rounding makes of zero, as from
+            :func:`~ctl_helpers.engine.precision.noise_floor`.
+        note: which layers were chosen, where none were named.
     """
 
     comparisons: Sequence[Comparison]
     layers: Sequence[str]
     values: Mapping[tuple[int, str, str], Tensor]
     pooled: Mapping[tuple[int, str], float]
+    noise_floor: float
+    note: str = ""
 
     def table(self) -> pd.DataFrame:
         """The tidy summary that :func:`~ctl_helpers.compare` gives."""
-        return pd.DataFrame(
+        table = pd.DataFrame(
             {"comparison": position}
             | dict(self.comparisons[position].params)
             | {"layer": layer, "metric": metric}
@@ -78,6 +88,10 @@ class Linearity:
             | ({"mean": self.pooled[position, layer]} if metric == "epsilon" else {})
             for (position, layer, metric), values in self.values.items()
         )
+        table.attrs["noise_floor"] = self.noise_floor
+        if self.note:
+            table.attrs["layers"] = self.note
+        return table
 
     def histogram(self, metric: str, edges: Sequence[float]) -> pd.DataFrame:
         """How a metric is distributed over samples: one row per comparison, layer and bin.
@@ -90,7 +104,12 @@ class Linearity:
             Columns ``comparison``, the params, ``layer``, ``low``, ``high`` and ``share`` (of the
             samples with a defined value).
         """
+        measured = dict.fromkeys(name for _, _, name in self.values)
+        if metric not in measured:
+            raise ValueError(f"no metric {metric!r} was measured; there are {list(measured)}")
         bounds = np.asarray(edges, dtype=float)
+        if bounds.ndim != 1 or len(bounds) < 2 or not (np.diff(bounds) > 0).all():
+            raise ValueError(f"edges is {edges!r}; give two numbers or more, rising")
         frames = []
         for (position, layer, name), values in self.values.items():
             if name != metric:

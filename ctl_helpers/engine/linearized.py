@@ -9,11 +9,13 @@ from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
-from torch.func import functional_call, jvp
+from torch.func import functional_call
 
-from ctl_helpers.engine.derivatives import differentiable
-from ctl_helpers.engine.hooks import feature_layers, samples_first
-from ctl_helpers.engine.mix import StateDict, check_compatible, check_finite
+from ctl_helpers.engine.checkpoints import Checkpoint, fitted
+from ctl_helpers.engine.derivatives import along
+from ctl_helpers.engine.layers import feature_layers
+from ctl_helpers.engine.mix import check_finite
+from ctl_helpers.engine.outputs import feature_in, is_tokens_first
 
 
 class Linearized(nn.Module):
@@ -29,31 +31,37 @@ class Linearized(nn.Module):
 
     Args:
         network: the architecture; it is neither kept nor changed.
-        base: θ_0 with its buffers, a state dict of the network; also the first value of θ
+        base: θ_0 with its buffers, a checkpoint of the network; also the first value of θ
             (ValueError where it does not fit the network or is not finite).
     """
 
-    def __init__(self, network: nn.Module, base: StateDict) -> None:
+    def __init__(self, network: nn.Module, base: Checkpoint) -> None:
         super().__init__()
-        check_compatible({"base": base}, network.state_dict(), "the network")
-        check_finite({"base": base})
+        base = fitted(network, {"base": base}, ["base"])["base"]
+        check_finite({"base": base}, {name for name, _ in network.named_buffers()})
         self.feature_layers = feature_layers(network)
-        places = [name for name, _ in network.named_modules() if name]
+        places = [name for name, _ in network.named_modules(remove_duplicate=False) if name]
         # In a tuple, so that what serves as a function is no part of the model.
         self._function = (_without_values(network).eval(),)
         _grow(self, places)
-        for name, _ in network.named_parameters():
+        starts: dict[int, Tensor] = {}
+        named = [*network.named_parameters(remove_duplicate=False)]
+        for name, value in (*named, *network.named_buffers(remove_duplicate=False)):
+            if id(value) not in starts or name in base:
+                starts[id(value)] = base.get(name, value).detach().clone()
+        # A tied tensor stands under each of its names, as in the network's own state dict.
+        theta = {id(value): nn.Parameter(starts[id(value)].clone()) for _, value in named}
+        for name, value in named:
             place, leaf = self._place(name)
-            place.register_parameter(leaf, nn.Parameter(base[name].detach().clone()))
+            place.register_parameter(leaf, theta[id(value)])
         self._base = _grow(_Place(), places)
-        for name, value in (*network.named_parameters(), *network.named_buffers()):
+        for name, value in (*named, *network.named_buffers(remove_duplicate=False)):
             place, leaf = self._place(f"_base.{name}")
-            start = base.get(name, value).detach().clone()
-            place.register_buffer(leaf, start, persistent=False)
+            place.register_buffer(leaf, starts[id(value)], persistent=False)
 
     def forward(self, *arguments: Any, **keywords: Any) -> Tensor:
         """``f_lin`` for the arguments of the network, which has to give one tensor."""
-        base = dict(self._base.named_buffers())
+        base = dict(self._base.named_buffers(remove_duplicate=False))
         # All of them: a state dict may hold one tensor under two names.
         theta = dict(self.named_parameters(remove_duplicate=False))
         direction = {name: value - base[name] for name, value in theta.items()}
@@ -61,8 +69,10 @@ class Linearized(nn.Module):
         ran: list[str] = []
 
         def function(weights: Mapping[str, Tensor]) -> list[Tensor]:
+            ran.clear()
             with _copies(network, self._tapped(), ran) as features:
-                output = functional_call(network, {**base, **weights}, arguments, keywords)
+                given = {**base, **weights}
+                output = functional_call(network, given, arguments, keywords, tie_weights=False)
             if not isinstance(output, Tensor):
                 raise TypeError(
                     f"{type(network).__name__} gives a {type(output).__name__}, which cannot be "
@@ -70,9 +80,13 @@ class Linearized(nn.Module):
                 )
             return [output, *features]
 
-        with differentiable():
-            point = {name: base[name] for name in direction}
-            values, slopes, *_ = jvp(function, (point,), (direction,))
+        try:
+            values, slopes = along(function, {name: base[name] for name in direction}, direction)
+        except NotImplementedError as error:
+            raise NotImplementedError(
+                f"{type(network).__name__} cannot be linearized, since torch has no derivative of "
+                f"one of its operations ({str(error).partition('.')[0]}); use another in its place"
+            ) from error
         output, *features = (value + slope for value, slope in zip(values, slopes, strict=True))
         for layer, feature in zip(ran, features, strict=True):
             self.get_submodule(layer)(feature)
@@ -126,8 +140,10 @@ def _copies(network: nn.Module, layers: list[str], ran: list[str]) -> Iterator[l
 
     def copy_feature(layer: str, module: nn.Module, _: object, output: object) -> None:
         ran.append(layer)
+        feature = feature_in(output, layer)
+        first = feature.transpose(0, 1) if is_tokens_first(module, output) else feature
         # A copy, since a later in-place layer would change it.
-        features.append(samples_first(module, output, layer).clone())
+        features.append(first.clone())
 
     with ExitStack() as hooks:
         for layer in layers:

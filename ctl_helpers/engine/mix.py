@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Collection, Hashable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Collection, Mapping, Sequence
 
-import torch
 from torch import Tensor
 
+from ctl_helpers.engine.checkpoints import Checkpoint, StateDict, opened
 from ctl_helpers.engine.lazy_state import described
+from ctl_helpers.engine.tensor_kinds import (
+    check_initialized,
+    check_kinds,
+    is_extra_state,
+    is_filled,
+    is_finite,
+    is_mixed,
+    kind,
+    same,
+)
+from ctl_helpers.engine.tensor_sums import aliases, check_integers, difference, mixed_tensors
 
 Mix = Mapping[str, float]
 MixKey = tuple[tuple[str, float], ...]
-StateDict = Mapping[str, Tensor]
-Names = TypeVar("Names", bound=Collection[Hashable])
 
 
 def mix_key(mix: Mix) -> MixKey:
@@ -35,13 +42,6 @@ def mix_key(mix: Mix) -> MixKey:
     return key
 
 
-def distinct(names: Names) -> Names:
-    """The names, refused where one of them occurs twice (ValueError)."""
-    if repeated := [name for name, count in Counter(list(names)).items() if count > 1]:
-        raise ValueError(f"{repeated[0]!r} occurs twice in {list(names)}; name each once")
-    return names
-
-
 def interpolate(i: str, j: str, alpha: float) -> dict[str, float]:
     """``θ_α = αθ_i + (1 − α)θ_j``, with α on ``i`` (CTL paper, Section 4.1)."""
     return dict(mix_key({i: alpha, j: 1 - alpha} if i != j else {i: 1.0}))
@@ -59,53 +59,90 @@ def blend(parts: Sequence[tuple[float, Mix]]) -> dict[str, float]:
 def check_compatible(
     checkpoints: Mapping[str, StateDict], reference: StateDict, owner: str = "the model"
 ) -> None:
-    """Refuse checkpoints whose keys or shapes differ from a reference's, and none (ValueError)."""
+    """Refuse checkpoints that differ from a reference in their tensors' names, shapes or kinds.
+
+    One that lacks BatchNorm's counters passes, as old files do.
+
+    Args:
+        checkpoints: name → state dict; lazy ones are not read.
+        reference: what they shall be like.
+        owner: what errors call the reference.
+
+    Raises:
+        ValueError: one that differs, or with a tensor that cannot be mixed (sparse, quantized,
+            float8, without values); no checkpoints.
+    """
     if not checkpoints:
         raise ValueError("no checkpoints given; pass a mapping of name to state dict")
-    reference = described(reference)
+    wanted = described(reference)
+    check_initialized(owner, wanted)
     for name, state in checkpoints.items():
         tensors = described(state)
-        missing = sorted(reference.keys() - tensors.keys())
-        extra = sorted(tensors.keys() - reference)
+        missing = sorted(key for key in wanted if key not in tensors and not is_filled(key))
+        extra = sorted(key for key in tensors if key not in wanted and not is_filled(key))
         if missing or extra:
             culprit = f"lacks {missing[0]!r}" if missing else f"has {extra[0]!r}"
             raise ValueError(
                 f"checkpoint {name!r} {culprit}, unlike {owner} ({len(missing)} keys missing, "
                 f"{len(extra)} unknown); load a checkpoint of the same architecture"
             )
-        for key, tensor in reference.items():
-            if tensors[key].shape != tensor.shape:
-                raise ValueError(
-                    f"checkpoint {name!r} has shape {tuple(tensors[key].shape)} at {key!r} where "
-                    f"{owner} has {tuple(tensor.shape)}; load a checkpoint of the same architecture"
-                )
+        check_kinds(f"checkpoint {name!r}", state)
+        for key in wanted.keys() & tensors.keys():
+            _check_alike(f"checkpoint {name!r}", key, tensors[key], owner, wanted[key])
 
 
-def check_finite(checkpoints: Mapping[str, StateDict]) -> None:
-    """Refuse checkpoints with NaN or infinite values (ValueError, naming the tensor)."""
+def _check_alike(checkpoint: str, key: str, tensor: Tensor, owner: str, like: Tensor) -> None:
+    """Refuse a tensor of another shape or kind than a reference's."""
+    if is_extra_state(key):
+        if not same(tensor, like):
+            raise ValueError(
+                f"{checkpoint} has another extra state at {key!r} than {owner}, which cannot be "
+                "mixed; give both the same, or leave it out of both"
+            )
+        return
+    if tensor.shape != like.shape:
+        raise ValueError(
+            f"{checkpoint} has shape {tuple(tensor.shape)} at {key!r} where {owner} has "
+            f"{tuple(like.shape)}; load a checkpoint of the same architecture"
+        )
+    if kind(tensor.dtype) != kind(like.dtype):
+        raise ValueError(
+            f"{checkpoint} has {key!r} in {tensor.dtype} where {owner} has {like.dtype}; convert "
+            "it to that type, or if it is quantized give it as it was before"
+        )
+
+
+def check_finite(checkpoints: Mapping[str, StateDict], buffers: Collection[str] = ()) -> None:
+    """Refuse checkpoints with NaN or infinite values (ValueError, naming the tensor).
+
+    Args:
+        checkpoints: name → state dict.
+        buffers: names of tensors that may be infinite where all checkpoints are, as masks are.
+    """
     for name, state in checkpoints.items():
         for key, tensor in state.items():
-            if tensor.is_floating_point() and not _is_finite(tensor):
+            if not isinstance(tensor, Tensor) or not is_mixed(tensor) or is_finite(tensor):
+                continue
+            others = [other[key] for other in checkpoints.values()]
+            if key not in buffers or not all(same(tensor, other) for other in others):
                 raise ValueError(
                     f"checkpoint {name!r} has NaN or infinite values at {key!r}: its training "
                     "diverged or its file is damaged, so train or fetch it again"
                 )
 
 
-def _is_finite(tensor: Tensor) -> bool:
-    # A sum is finite only if all of it is, and is ten times faster; it can overflow by itself.
-    return bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
-
-
-def combine(checkpoints: Mapping[str, StateDict], mix: Mix) -> dict[str, Tensor]:
+def combine(checkpoints: Mapping[str, Checkpoint], mix: Mix) -> dict[str, Tensor]:
     """The weights of a mix: ``Σ_name weight · checkpoints[name]``, tensor by tensor.
 
-    Floating tensors are summed in order of name, at least in float32, and returned in their own
-    type; integer ones (counters) are taken from the first name. BatchNorm's running statistics
-    are buffers and are mixed like weights.
+    Real and complex tensors are summed in order of name, at least in single precision. The result
+    has the widest type of its parts: float32 of bfloat16 and float32. Integer tensors have to be
+    equal, but for counters, which are taken from the first name. BatchNorm's running statistics
+    are buffers and are mixed like weights. A tensor that stands under several names in all
+    checkpoints is mixed once, and stands under these names in the result.
 
     Args:
-        checkpoints: name → state dict, all with the same keys and shapes.
+        checkpoints: name → state dict, all with the same keys and shapes, or what
+            :func:`ctl_helpers.read` makes one of.
         mix: name → weight.
 
     Returns:
@@ -114,37 +151,37 @@ def combine(checkpoints: Mapping[str, StateDict], mix: Mix) -> dict[str, Tensor]
 
     Raises:
         KeyError: the mix names an unknown checkpoint.
-        ValueError: keys or shapes differ; a running variance would become negative
-            (extrapolation with BatchNorm).
+        ValueError: keys, shapes, kinds or integers differ; a tensor that cannot be mixed; a
+            running variance would become negative (extrapolation with BatchNorm).
     """
     key = mix_key(mix)
-    for name, _ in key:
-        if name not in checkpoints:
-            raise KeyError(f"no checkpoint named {name!r}; there are {sorted(checkpoints)}")
-    (first, weight), *others = key
-    check_compatible({name: checkpoints[name] for name, _ in key}, checkpoints[first], repr(first))
-    mixed = {}
-    for tensor_name, tensor in checkpoints[first].items():
-        if not tensor.is_floating_point() or key == ((first, 1.0),):
-            mixed[tensor_name] = tensor.clone()
-            continue
-        wide = torch.promote_types(tensor.dtype, torch.float32)
-        total = tensor.to(wide) * weight
-        for name, share in others:
-            total.add_(checkpoints[name][tensor_name].to(wide), alpha=share)
-        if tensor_name.endswith("running_var") and (total < 0).any():
-            raise ValueError(
-                f"the mix {dict(key)} makes {tensor_name!r} negative; choose weights nearer to an "
-                "interpolation, or recompute the statistics on data"
-            )
-        mixed[tensor_name] = total.to(tensor.dtype)
-    return mixed
+    states = opened(checkpoints, [name for name, _ in key])
+    first = states[key[0][0]]
+    check_compatible(states, first, repr(key[0][0]))
+    names = dict.fromkeys(name for state in states.values() for name in state)
+    once = aliases(list(states.values()), names)
+    mixed = mixed_tensors(states, key, dict.fromkeys(once.values()))
+    return {name: mixed[once[name]] for name in names}
 
 
-def task_vector(finetuned: StateDict, pretrained: StateDict) -> dict[str, Tensor]:
-    """``τ = θ − θ_PT`` for every floating tensor (Ilharco et al. 2023)."""
+def task_vector(finetuned: Checkpoint, pretrained: Checkpoint) -> dict[str, Tensor]:
+    """``τ = θ − θ_PT`` for every real or complex tensor (Ilharco et al. 2023).
+
+    Args:
+        finetuned, pretrained: state dicts with the same keys and shapes, or what
+            :func:`ctl_helpers.read` makes one of.
+
+    Raises:
+        ValueError: as :func:`combine`; integers that differ and are no counters.
+    """
+    states = opened({"finetuned": finetuned, "pretrained": pretrained}, ("finetuned", "pretrained"))
+    check_compatible({"finetuned": states["finetuned"]}, states["pretrained"], "the pretrained one")
+    end, start = states["finetuned"], states["pretrained"]
+    for name in described(end):
+        if name in start and not is_extra_state(name) and not is_mixed(described(end)[name]):
+            check_integers(name, {"finetuned": end[name], "pretrained": start[name]}, end)
     return {
-        name: value - pretrained[name]
-        for name, value in finetuned.items()
-        if value.is_floating_point()
+        name: difference(end[name], start[name])
+        for name, value in described(end).items()
+        if isinstance(value, Tensor) and is_mixed(value)
     }

@@ -6,34 +6,39 @@ import math
 from collections.abc import Iterable, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ctl_helpers.engine.memory import free_memory
-from ctl_helpers.engine.mix import MixKey, StateDict, combine
+from ctl_helpers.engine.mix import MixKey, StateDict
+from ctl_helpers.engine.tensor_sums import aliases, mixed_tensors
 
 
 class Mixer:
     """Mix → tensors on a device, made anew at each call.
 
-    Tensors that are equal in all checkpoints (a frozen part of the model) are on the device once,
-    and are mixed only where the weights of a mix do not sum to 1.
+    A tensor that stands under several names in all checkpoints is mixed once. Tensors that are
+    equal in all checkpoints (a frozen part of the model) are on the device once, and are mixed
+    only where the weights of a mix do not sum to 1.
     """
 
     def __init__(self, checkpoints: Mapping[str, StateDict], device: torch.device) -> None:
         first, *others = checkpoints.values()
+        self._first = aliases([first, *others], first)
+        once = dict.fromkeys(self._first.values())
         self._common = {
-            key: tensor.to(device)
-            for key, tensor in first.items()
-            if all(_equal(tensor, state[key]) for state in others)
+            key: first[key].to(device)
+            for key in once
+            if all(_equal(first[key], state[key]) for state in others)
         }
         self._changing = {
-            name: {key: t.to(device) for key, t in state.items() if key not in self._common}
+            name: {key: state[key].to(device) for key in once if key not in self._common}
             for name, state in checkpoints.items()
         }
 
     def __call__(self, mix: MixKey) -> dict[str, Tensor]:
         """The tensors of a mix; those of a single checkpoint are its own."""
-        return {**self._common, **self._mixed(mix)}
+        tensors = {**self._common, **self._mixed(mix)}
+        return {name: tensors[key] for name, key in self._first.items()}
 
     def size(self, mix: MixKey) -> int:
         """Bytes that holding a mix takes beside the checkpoints."""
@@ -46,16 +51,17 @@ class Mixer:
         """The tensors of a mix that differ from the common ones."""
         if is_single(mix):
             return self._changing[mix[0][0]]
+        names = self._changing[mix[0][0]].keys()
         if sums_to_one(mix):
-            return combine(self._changing, dict(mix))
-        return combine({name: self._common | self._changing[name] for name, _ in mix}, dict(mix))
+            return mixed_tensors(self._changing, mix, names)
+        whole = {name: self._common | self._changing[name] for name, _ in mix}
+        return mixed_tensors(whole, mix, self._common.keys() | names)
 
 
 class Weights:
-    """Mix → the weights and buffers of a model, for a functional call.
+    """Mix → the tensors of a state dict, for a functional call.
 
     Args:
-        model: whose buffers outside the state dict (position ids, masks) every mix shares.
         checkpoints: name → state dict, all with the same keys and shapes.
         mixes: those that will be asked for.
         max_memory: bytes for held mixes and features together; mixes are held where they take
@@ -67,14 +73,12 @@ class Weights:
 
     def __init__(
         self,
-        model: nn.Module,
         checkpoints: Mapping[str, StateDict],
         mixes: Iterable[MixKey],
         device: torch.device,
         max_memory: float | None = None,
     ) -> None:
         self._mixer = Mixer(checkpoints, device)
-        self._constant = {name: buffer.to(device) for name, buffer in model.named_buffers()}
         sizes = [self._mixer.size(mix) for mix in mixes]
         budget = free_memory(device) if max_memory is None else max_memory
         self._hold = sum(sizes) < budget / 2
@@ -85,7 +89,7 @@ class Weights:
     def __getitem__(self, mix: MixKey) -> dict[str, Tensor]:
         if mix in self._held:
             return self._held[mix]
-        state = {**self._constant, **self._mixer(mix)}
+        state = self._mixer(mix)
         if self._hold or is_single(mix):
             self._held[mix] = state
         return state

@@ -12,8 +12,9 @@ from itertools import combinations
 
 import numpy as np
 
+from ctl_helpers.engine.arguments import distinct, numbers, task_names
 from ctl_helpers.engine.linearity import Comparison
-from ctl_helpers.engine.mix import Mix, distinct, mix_key
+from ctl_helpers.engine.mix import Mix, mix_key
 
 _ORDERS = 50
 """Of so many drawn orders the one is taken that has the fewest sets a second time."""
@@ -123,7 +124,7 @@ def _average(members: Sequence[str] | Mix, names: Sequence[str]) -> dict[str, fl
 def addition(
     pretrained: str,
     names: Sequence[str],
-    lambdas: Sequence[float],
+    lambdas: float | Iterable[float],
     tasks: Sequence[str] | None = None,
 ) -> list[Comparison]:
     """All pairs of task vectors added, at every λ (CTL paper, Eq. 2, Figures 7 and 8).
@@ -146,18 +147,18 @@ def addition(
             left=edit(pretrained, {i: lam, j: lam}),
             right=[(0.5, edit(pretrained, {name: 2 * lam})) for name in (i, j)],
             baseline=[(edit(pretrained, {i: 2 * lam}), edit(pretrained, {j: 2 * lam}))],
-            tasks=(i, j) if tasks is None else tuple(tasks),
+            tasks=task_names(tasks, (i, j)),
             params={"i": i, "j": j, "lam": lam},
         )
         for i, j in combinations(distinct(names), 2)
-        for lam in lambdas
+        for lam in numbers(lambdas, "lambdas")
     ]
 
 
 def negation(
     pretrained: str,
     names: Sequence[str],
-    lambdas: Sequence[float],
+    lambdas: float | Iterable[float],
     tasks: Sequence[str] | None = None,
 ) -> list[Comparison]:
     """Each task vector added and subtracted, at every λ (CTL paper, Eq. 3, Figures 7 and 8).
@@ -177,11 +178,11 @@ def negation(
             left={pretrained: 1.0},
             right=[(0.5, edit(pretrained, {i: lam})), (0.5, edit(pretrained, {i: -lam}))],
             baseline=[(edit(pretrained, {i: lam}), edit(pretrained, {i: -lam}))],
-            tasks=(i,) if tasks is None else tuple(tasks),
+            tasks=task_names(tasks, (i,)),
             params={"i": i, "lam": lam},
         )
         for i in distinct(names)
-        for lam in lambdas
+        for lam in numbers(lambdas, "lambdas")
     ]
 
 
@@ -210,16 +211,19 @@ def disentangled(
         given.
 
     """
-    comparisons = []
+    comparisons, names = [], distinct(names)
     for k, alpha in alphas.items():
-        if not 1 <= k <= len(distinct(names)):
-            raise ValueError(f"there are no {k} of the {len(names)} models {list(names)}")
+        if not 1 <= k <= len(names):
+            raise ValueError(
+                f"alphas has k = {k}, but there are {len(names)} models, {names}; give k from 1 to "
+                f"{len(names)}"
+            )
         joined = names[:k]
         edited = [edit(pretrained, {name: (k + 1) * alpha}) for name in joined]
         right = [(1 / (k + 1), mix) for mix in ({pretrained: 1.0}, *edited)]
         left = edit(pretrained, dict.fromkeys(joined, alpha))
         baseline = [(left, mix) for _, mix in right]
         labels = {"k": k, "models": ", ".join(joined), "alpha": alpha, **(params or {})}
-        streams = tuple(joined if tasks is None else tasks)
+        streams = task_names(tasks, tuple(joined))
         comparisons.append(Comparison(left, right, baseline, streams, labels))
     return comparisons

@@ -83,7 +83,7 @@ def inner_products(a: Tensor, others: Sequence[Tensor]) -> Tensor:
         Shape (len(others), samples), float64.
     """
     # On a CPU a few rows at a time, so that the wide copies stay in its cache.
-    rows = max(1, 2**18 // a.shape[1]) if a.device.type == "cpu" else len(a)
+    rows = max(1, 2**18 // max(1, a.shape[1])) if a.device.type == "cpu" else len(a)
     products = a.new_empty((len(others), len(a)), dtype=torch.float64)
     for start in range(0, len(a), rows):
         part = slice(start, start + rows)

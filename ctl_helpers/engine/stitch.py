@@ -11,10 +11,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ctl_helpers.engine.batches import Inputs, Streams, Task, by_task, named_streams, tasks_of
+from ctl_helpers.engine.batches import Streams, Task, by_task, named_streams, tasks_of
+from ctl_helpers.engine.checkpoints import Checkpoint
 from ctl_helpers.engine.evaluate import Heads, Scorer, scores
-from ctl_helpers.engine.hooks import evaluating
-from ctl_helpers.engine.mix import Mix, MixKey, StateDict, mix_key
+from ctl_helpers.engine.inputs import Inputs
+from ctl_helpers.engine.mix import Mix, MixKey, mix_key
 from ctl_helpers.engine.passes import Engine
 
 
@@ -48,7 +49,7 @@ class _Front:
 
 def stitch(
     model: nn.Module,
-    checkpoints: Mapping[str, StateDict],
+    checkpoints: Mapping[str, Checkpoint],
     stitches: Sequence[Stitch],
     batches: Streams,
     heads: Heads | None = None,
@@ -84,11 +85,10 @@ def stitch(
     scorers = {task: Scorer(task, heads) for task in positions}
     engine = Engine(model, checkpoints, mixes, streams, device)
     parts: dict[tuple[Task, int], Sequence[Tensor]] = {}
-    with evaluating(model):
-        for task, numbers in positions.items():
-            work = partial(_score, engine, [stitches[n] for n in numbers], scorers[task])
-            by_stitch = zip(*engine.over(task, work), strict=True)
-            parts |= {(task, n): sums for n, sums in zip(numbers, by_stitch, strict=True)}
+    for task, numbers in positions.items():
+        work = partial(_score, engine, [stitches[n] for n in numbers], scorers[task])
+        by_stitch = zip(*engine.over(task, work), strict=True)
+        parts |= {(task, n): sums for n, sums in zip(numbers, by_stitch, strict=True)}
     return pd.DataFrame(
         {**one.params, "task": task, **scores(parts[task, position])}
         for position, one in enumerate(stitches)
@@ -125,7 +125,7 @@ def _score(
 
 def _feature(engine: Engine, front: _Front, batch: Inputs) -> Tensor:
     """``f^(ℓ)(mix)`` of a batch, samples first."""
-    feature = engine(front.mix, *batch.arguments, **batch.keywords, until=front.layer)
+    feature = engine.forward(front.mix, batch, until=front.layer)
     if not isinstance(feature, Tensor) or len(feature) != batch.size:
         given = tuple(feature.shape) if isinstance(feature, Tensor) else type(feature).__name__
         raise RuntimeError(

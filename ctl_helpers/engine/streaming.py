@@ -7,22 +7,29 @@ is held is the activations of each mix for a portion of the batches, and the ten
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from ctl_helpers.engine.batches import Batch, Inputs, Portion, Portions, Task
-from ctl_helpers.engine.folds import Fold, Pass, checked, last_uses
+from ctl_helpers.engine.batches import Portion, Portions, Task
+from ctl_helpers.engine.folds import Fold, Pass, last_uses
+from ctl_helpers.engine.hooks import tapped
+from ctl_helpers.engine.inputs import Batch, Inputs, label
 from ctl_helpers.engine.lazy_state import described
 from ctl_helpers.engine.memory import free_memory
 from ctl_helpers.engine.mix import MixKey, StateDict, check_finite
 from ctl_helpers.engine.mixed_weights import Mixer
+from ctl_helpers.engine.network import Network, unchanged
+from ctl_helpers.engine.pooling import Pooling
+from ctl_helpers.engine.progress import Tick
+from ctl_helpers.engine.reading import Reader
 from ctl_helpers.engine.stages import Stage, Staged, State
+from ctl_helpers.engine.trial import not_to_split
 
 # A portion grows until its embeddings, of all mixes, take this share of the room: the features and
 # a decoder's states, which come later, take the rest.
@@ -52,10 +59,15 @@ class Streaming:
         device: torch.device,
         max_memory: float | None = None,
         dtype: torch.dtype | None = None,
+        pooling: Mapping[str, Pooling] | None = None,
     ) -> None:
-        self._model, self._bare, self._checkpoints = model, _Bare(model), checkpoints
-        self._device, self._dtype = device, dtype
-        self._constant = {name: buffer.to(device) for name, buffer in model.named_buffers()}
+        self._checkpoints, self._device = checkpoints, device
+        self._network = Network(model, device, dtype)
+        self._layers, self._reader = tuple(pooling or ()), Reader(pooling or {})
+        # On a copy of the model, with which these hooks end.
+        self._hooks = ExitStack()
+        taps = tapped(self._network.model, self._layers, self._reader.read)
+        self._seen = self._hooks.enter_context(taps)
         shapes = described(next(iter(checkpoints.values())))
         self._keys = {
             stage.name: [key for key in shapes if key.startswith(stage.prefixes)]
@@ -71,66 +83,78 @@ class Streaming:
         # A stage of every checkpoint, and its mix; sums in float32 take more than half precision.
         self._room = budget - (len(checkpoints) + 4) * largest
         self._is_strict = max_memory is not None
+        self._buffers = {name for name, _ in model.named_buffers()}
         self._finite: set[str] = set()  # stages whose tensors were looked through
-        self._portions = Portions(device)
+        self._portions = Portions(device, self._check_split)
 
     def over(
         self,
         batches: Iterable[Batch],
         task: Task,
         fold: Fold,
-        layers: Sequence[str],
-        seen: dict[str, Tensor],
+        tick: Tick,
     ) -> Iterator[list[list[Any]]]:
         """What a fold makes of each portion: for each batch in it, the numbers of each step.
 
-        The features of ``layers`` are what passes fill into ``seen``.
+        ``tick`` is called after each stage of each mix and batch.
         """
-        work = partial(self._work, fold, layers, seen)
-        return self._portions.over(batches, task, work)
+        self._tick = tick
+        return self._portions.over(batches, task, partial(self._work, fold))
 
-    def _work(
-        self, fold: Fold, layers: Sequence[str], seen: dict[str, Tensor], portion: Portion
-    ) -> list[list[Any]]:
-        stages = _needed(self._model.stages(), fold, layers)
+    def stages(self, fold: Fold) -> Sequence[Stage]:
+        """The stages that a fold needs."""
+        return _needed(self._model.stages(), fold, self._layers)
+
+    def _work(self, fold: Fold, portion: Portion) -> list[list[Any]]:
+        stages = self.stages(fold)
         # Outputs are large (logits): the last stage is run when a step of the fold looks at them.
         cut = len(stages) - 1 if fold.needs_output and len(stages) > 1 else len(stages)
-        states = self._embedded(stages[0], list(last_uses(fold)), portion, seen)
-        for stage in stages[1:cut]:
+        starts: list[_Activations] = []
+        states = self._embedded(stages[0], list(last_uses(fold)), portion, starts)
+        shared = {
+            f"{number}.{name}": tensor
+            for number, start in enumerate(starts)
+            for name, tensor in start.state.items()
+        }
+        with unchanged(shared, (), lambda name: f"{name.partition('.')[2]!r} of the first state"):
+            for stage in stages[1:cut]:
+                self._check_room(states)
+                mixer = self._mixer(stage)
+                for mix in last_uses(fold):
+                    weights = mixer(mix)
+                    for number, part in enumerate(portion.parts):
+                        place = mix, number
+                        states[place] = self._advanced(stage, weights, states[place], part)
             self._check_room(states)
-            mixer = self._mixer(stage)
-            for mix in last_uses(fold):
-                weights = mixer(mix)
-                for number in range(len(portion.parts)):
-                    place = mix, number
-                    states[place] = self._advanced(stage, weights, states[place], seen)
-        self._check_room(states)
-        return self._reduced(fold, layers, seen, portion.parts, stages[cut:], states)
+            return self._reduced(fold, portion.parts, stages[cut:], states)
 
     def _embedded(
-        self, stage: Stage, mixes: Sequence[MixKey], portion: Portion, seen: dict[str, Tensor]
+        self,
+        stage: Stage,
+        mixes: Sequence[MixKey],
+        portion: Portion,
+        starts: list[_Activations],
     ) -> _States:
         """The first stage of all mixes; while the first mix passes it, the portion grows."""
         mixer, states = self._mixer(stage), _States()
-        starts: list[_Activations] = []
         weights = mixer(mixes[0])
         for part in portion:
-            begin = partial(self._model.begin, *part.arguments, **part.keywords)
-            starts.append(_Activations(self._call({}, begin), {}))
-            states[mixes[0], len(starts) - 1] = self._advanced(stage, weights, starts[-1], seen)
+            given = part.given(())
+            with unchanged(given.tensors(), (), label):
+                begin = partial(self._model.begin, *given.arguments, **given.keywords)
+                starts.append(_Activations(self._call({}, begin), {}))
+            states[mixes[0], len(starts) - 1] = self._advanced(stage, weights, starts[-1], part)
             if _size(states) * len(mixes) >= _SHARE * self._room:
                 break
         for mix in mixes[1:]:
             weights = mixer(mix)
-            for number, start in enumerate(starts):
-                states[mix, number] = self._advanced(stage, weights, start, seen)
+            for number, (start, part) in enumerate(zip(starts, portion.parts, strict=True)):
+                states[mix, number] = self._advanced(stage, weights, start, part)
         return states
 
     def _reduced(
         self,
         fold: Fold,
-        layers: Sequence[str],
-        seen: dict[str, Tensor],
         parts: Sequence[Inputs],
         tail: Sequence[Stage],
         states: _States,
@@ -150,10 +174,10 @@ class Streaming:
                 for stage, weights in left:
                     for mix, tensors in weights.items():
                         place = mix, number
-                        states[place] = self._advanced(stage, tensors, states[place], seen)
+                        states[place] = self._advanced(stage, tensors, states[place], part)
                 passes = {
                     mix: Pass(
-                        checked(states[mix, number].features, layers, part.size),
+                        self._reader.complete(states[mix, number].features),
                         states[mix, number].state.get("output"),
                     )
                     for mix in mixes
@@ -164,22 +188,27 @@ class Streaming:
                         del states[mix, number]
         return results
 
+    @property
+    def _model(self) -> Staged:
+        return cast(Staged, self._network.model)
+
     def _advanced(
-        self,
-        stage: Stage,
-        weights: Mapping[str, Tensor],
-        before: _Activations,
-        seen: dict[str, Tensor],
+        self, stage: Stage, weights: Mapping[str, Tensor], before: _Activations, batch: Inputs
     ) -> _Activations:
-        seen.clear()
+        self._seen.clear()
         state = self._call(weights, partial(stage.run, before.state))
-        return _Activations(state, {**before.features, **seen})
+        self._tick()
+        features = self._reader.features(self._seen, batch)
+        return _Activations(state, {**before.features, **features})
 
     def _call(self, weights: Mapping[str, Tensor], work: Callable[[], State]) -> State:
-        given = {f"model.{name}": t for name, t in {**self._constant, **weights}.items()}
-        half = self._dtype is not None
-        with torch.autocast(self._device.type, self._dtype) if half else nullcontext():
-            return functional_call(self._bare, given, (work,), tie_weights=False)
+        return self._network.run(weights, lambda _: work())
+
+    def _check_split(self, batch: Inputs) -> None:
+        """Refuse to split a batch whose samples are normalized together (RuntimeError)."""
+        for name, module in self._model.named_modules():
+            if isinstance(module, _BatchNorm) and module.running_mean is None:
+                raise RuntimeError(not_to_split(f"module {name!r} ({type(module).__name__})"))
 
     def _mixer(self, stage: Stage) -> Mixer:
         """A stage's tensors of all checkpoints, read, checked and put on the device."""
@@ -188,7 +217,7 @@ class Streaming:
             for name, state in self._checkpoints.items()
         }
         if stage.name not in self._finite:
-            check_finite(read)
+            check_finite(read, self._buffers)
             self._finite.add(stage.name)
         return Mixer(read, self._device)
 
@@ -207,17 +236,6 @@ class _Activations:
 
 
 _States = dict[tuple[MixKey, int], _Activations]  # by mix and number of the part
-
-
-class _Bare(nn.Module):
-    """Runs a part of a model under weights given to a functional call."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, work: Callable[[], State]) -> State:
-        return work()
 
 
 def _needed(stages: Sequence[Stage], fold: Fold, layers: Sequence[str]) -> Sequence[Stage]:

@@ -5,7 +5,7 @@
 - ``clip``: CLIP's image tower, its zero-shot heads, and a small CLIP.
 - ``text``: what text networks have in common, and checkpoints under transformers' names.
 - ``t5``: T5 in stages.
-- ``llama``: Llama in stages.
+- ``llama``: Llama, and networks of its shape, in stages.
 """
 
 from __future__ import annotations

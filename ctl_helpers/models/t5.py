@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ctl_helpers.engine.pooling import mean_over
 from ctl_helpers.engine.stages import Stage, State
-from ctl_helpers.models.text import TextNetwork, mean_over, taps_for
+from ctl_helpers.models.text import TextNetwork, additive, mask_of, refuse_rest, taps_for
 
 if TYPE_CHECKING:
     from transformers import T5Config
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class T5(TextNetwork):
-    """Tokens → logits of the answer, ``model(input_ids, attention_mask, answer_ids=None)``.
+    """Tokens → logits of the answer, ``model(input_ids, attention_mask=None, answer_ids=None)``.
 
     Features are the paper's: an encoder block gives the mean of its output over the tokens that
     are no padding, a decoder block its state at the first position, where the first token is
@@ -66,13 +67,17 @@ class T5(TextNetwork):
         }
 
     def begin(
-        self, input_ids: Tensor, attention_mask: Tensor, answer_ids: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        answer_ids: Tensor | None = None,
+        **others: Any,
     ) -> State:
         """The tokens and masks of a batch.
 
         Args:
             input_ids: the prompt's tokens, shape (samples, tokens), padded on the right.
-            attention_mask: of that shape, 1 at tokens and 0 at padding.
+            attention_mask: of that shape, 1 at tokens and 0 at padding; by default all are tokens.
             answer_ids: the answer's tokens but for the last, shape (samples, answer tokens − 1),
                 padded on the right; none where only the first one is to be predicted.
 
@@ -80,7 +85,8 @@ class T5(TextNetwork):
             What stages make logits from, (samples, answer tokens, vocabulary), each token's from
             the right tokens before it.
         """
-        prompt = attention_mask.bool()
+        refuse_rest(self, others)
+        prompt = mask_of(input_ids, attention_mask, input_ids[:, -1], self.config).bool()
         if not prompt.any(1).all():
             raise ValueError("attention_mask leaves no token of a sample; give each a prompt")
         first = input_ids.new_full((len(input_ids), 1), self._start)
@@ -122,10 +128,10 @@ class T5(TextNetwork):
 
     def _block(self, side: str, number: int, state: State) -> State:
         hidden, bias = state[side], f"{side}_bias"
-        mask = prompt_mask = _additive(state["prompt"][:, None, None], hidden.dtype)
+        mask = prompt_mask = additive(state["prompt"][:, None, None], hidden.dtype)
         context: dict[str, Tensor] = {}
         if side == "decoder":
-            mask = _additive(state["causal"], hidden.dtype)
+            mask = additive(state["causal"], hidden.dtype)
             context["encoder_hidden_states"] = state["encoder"]
             context["encoder_attention_mask"] = prompt_mask
         hidden, position_bias, *_ = self._stack(side).block[number](
@@ -155,11 +161,6 @@ class T5(TextNetwork):
 
     def _pooled(self, side: str, hidden: Tensor, state: State) -> Tensor:
         return mean_over(hidden, state["prompt"]) if side == "encoder" else hidden[:, 0]
-
-
-def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """What attention scores are added: nothing where the mask is true, else the type's least."""
-    return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
 
 
 def small_t5(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from ctl_helpers.engine.inputs import LABELS
 from ctl_helpers.engine.lazy_state import LazyState, described
 from ctl_helpers.engine.mix import StateDict, check_compatible
 from ctl_helpers.engine.stages import Staged
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 
 class TextNetwork(Staged):
@@ -34,19 +39,47 @@ def taps_for(*names: str) -> nn.ModuleDict:
     return nn.ModuleDict({name: nn.Identity() for name in names})
 
 
-def mean_over(states: Tensor, counted: Tensor) -> Tensor:
-    """The mean of the counted tokens' states, at least in float32.
+def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """What attention scores are added: nothing where the mask is true, else the type's least."""
+    return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
+
+
+def mask_of(
+    input_ids: Tensor, attention_mask: Tensor | None, ends: Tensor, config: PretrainedConfig
+) -> Tensor:
+    """The mask of a batch, all ones where none is given.
 
     Args:
-        states: shape (samples, tokens, width).
-        counted: shape (samples, tokens), not zero where a token counts.
+        input_ids, attention_mask: as a network takes them.
+        ends: each sample's token at the end where padding would stand.
+        config: whose padding token it would be.
 
-    Returns:
-        Shape (samples, width).
+    Raises:
+        ValueError: padding without a mask, or a mask of another shape.
     """
-    wide = states.to(torch.promote_types(states.dtype, torch.float32))
-    total = wide.masked_fill(counted.unsqueeze(-1) == 0, 0).sum(1)
-    return total / counted.ne(0).sum(1, keepdim=True)
+    if attention_mask is None:
+        padding = config.pad_token_id
+        others = (getattr(config, "bos_token_id", None), config.eos_token_id, None)
+        if padding not in others and (ends == padding).any():
+            raise ValueError(
+                f"input_ids have padding (token {padding}) and no attention_mask; pass one, 1 at "
+                "tokens and 0 at padding"
+            )
+        return torch.ones_like(input_ids)
+    if attention_mask.shape != input_ids.shape:
+        raise ValueError(
+            f"attention_mask has the shape {tuple(attention_mask.shape)} for input_ids "
+            f"{tuple(input_ids.shape)}; pass one of the same shape, 1 at tokens and 0 at padding"
+        )
+    return attention_mask
+
+
+def refuse_rest(network: TextNetwork, others: Mapping[str, object]) -> None:
+    """Refuse what a batch has and a network does not take, but for targets (TypeError)."""
+    for name in others.keys() - {*LABELS}:
+        raise TypeError(
+            f"{type(network).__name__} does not take {name!r}; leave it out of the batch"
+        )
 
 
 def from_transformers(model: TextNetwork, state: StateDict, name: str) -> StateDict:
