@@ -2,12 +2,14 @@
 
 The names of ``__init__.pyi`` are the library's, loaded when they are first asked for.
 
-The library, which needs torch, numpy and pandas, and imports nothing of the book:
+The library, which needs torch, numpy, pandas and tqdm, and imports nothing of the book:
 
 - ``engine``: hooks, interpolation and every measurement on features, outputs and losses.
 - ``analysis``: what is computed from weights, derivatives or finished tables.
 - ``weights``: reading other people's checkpoints, from files and from the hub.
 - ``models``: the networks of the settings.
+- ``probing``: will these checkpoints merge, and if not, where does it break?
+- ``weight_files``: readers of ``weights`` under the name that older scripts import.
 
 The book, floor by floor from the lowest:
 

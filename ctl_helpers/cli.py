@@ -223,6 +223,46 @@ def claims(
 
 
 @app.command()
+def probe(
+    base: Annotated[str, typer.Argument(help="The pretrained network: a folder, file or hub id.")],
+    checkpoints: Annotated[list[str], typer.Argument(help="What is to be merged.")],
+    data: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Samples: a folder of images, or a text file with a text a line."),
+    ] = None,
+    model: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Where no config.json says it, such as timm:resnet18."),
+    ] = None,
+    tier: Annotated[
+        int, typer.Option(min=0, max=2, help="0 headers, 1 also weights, 2 also passes.")
+    ] = 2,
+    samples: Annotated[int, typer.Option(min=2, help="How many to run; 8 to 64 do.")] = 32,
+    out: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Folder for report.html and report.json."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The report for programs.")] = False,
+) -> None:
+    """Say whether checkpoints will merge: exit code 0 mergeable, 1 doubtful, 2 not."""
+    from ctl_helpers.probing.probe import probe as probed
+
+    told = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    report = probed(
+        base, *checkpoints, tier=tier, data=data, model=model, samples=samples, tell=told.print
+    )
+    if out is not None:
+        report.save(out)
+    if as_json:
+        print(report.to_json())
+    else:
+        first, _, rest = str(report).partition("\n")
+        console.print(first, style=("green", "yellow", "red")[report.exit_code])
+        console.print(rest)
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
 def notebooks(check: Annotated[bool, typer.Option(help="Only say which differ.")] = False) -> None:
     """Write the .ipynb twins of the notebooks' .md sources."""
     from ctl_helpers.runs import notebook_pairs

@@ -13,6 +13,7 @@
 - ``theme``: links in pages' headers, and the theme's flaws mended.
 - ``contents``: the pages in their order.
 - ``gallery``: every figure of the book and of the papers.
+- ``supported``: the table of library networks that are compared by default.
 - ``table_files``: tables as CSV and Parquet.
 - ``terms``: links to the glossary.
 - ``headings``: those that a cell writes.
