@@ -178,6 +178,12 @@ def test_factors_that_fit_nothing_are_refused(saved, change, said: str) -> None:
         ctl.read(saved(factors("up", 8, 6, 2) | change))
 
 
+def test_a_name_that_only_ends_alike_is_not_taken(saved) -> None:
+    """Both matrices have the same size."""
+    with refused(ValueError, "changes 'net.up.other.weight', which its base does not have"):
+        ctl.read(saved(factors("net.up.other", 8, 6, 2)))
+
+
 def test_a_base_that_is_not_there_is_asked_for(saved, network) -> None:
     folder = saved(factors("up", 8, 6, 2), base_model_name_or_path="some/where")
     with refused(MissingDataError, "needs its base 'some/where', .*give it with base="):
@@ -277,3 +283,33 @@ def test_an_adapter_serves_as_a_checkpoint_of_its_network(tmp_path: Path) -> Non
     adapter = {"adapter": tmp_path / "adapter"}
     (logits,) = ctl.logits(Logits(model), adapter, [{"adapter": 1.0}], [ids]).values()
     torch.testing.assert_close(logits[0], expected(ids).logits.detach())
+
+
+@pytest.mark.filterwarnings("ignore::ctl_helpers.CheckpointWarning")
+@pytest.mark.parametrize("names", ["the file's", "the network's"])
+def test_an_adapter_may_have_the_names_of_another_release(tmp_path: Path, names: str) -> None:
+    """transformers 5 saves a ViT under the names of release 4, and builds it with others."""
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 24}
+    config = transformers.ViTConfig(image_size=16, patch_size=8, num_attention_heads=2, **sizes)
+    torch.manual_seed(0)
+    model = transformers.ViTModel(config)
+    model.save_pretrained(tmp_path / "base")
+    (place,) = [name for name, _ in model.named_modules() if name.endswith("q_proj")]
+    saved_as = "encoder.layer.0.attention.attention.query"
+    assert f"{saved_as}.weight" in ctl.read(tmp_path / "base")
+    module = saved_as if names == "the file's" else place
+    tensors = {name: tensor.float() for name, tensor in factors(module, 16, 16, 2).items()}
+    (tmp_path / "adapter").mkdir()
+    named = {PREFIX + name: tensor for name, tensor in tensors.items()}
+    save_file(named, tmp_path / "adapter" / "adapter_model.safetensors")
+    known = {"peft_type": "LORA", "r": 2, "lora_alpha": 4}
+    known |= {"base_model_name_or_path": str(tmp_path / "base")}
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(known))
+    found = ctl.read(tmp_path / "adapter", like=transformers.ViTModel(config))
+    a, b = tensors.values()
+    expected = model.state_dict() | {
+        f"{place}.weight": model.state_dict()[f"{place}.weight"] + 2 * b @ a
+    }
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor)

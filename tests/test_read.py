@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import warnings
 from collections import OrderedDict
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 import ctl_helpers as ctl
 from ctl_helpers.engine.lazy_state import LazyState
 from ctl_helpers.project import MissingDataError
-from ctl_helpers.weights.prefixes import prefixes
+from ctl_helpers.weights.prefixes import prefixes, prefixes_of_some
 
 COMMIT = "0123456789" * 4
 
@@ -189,6 +190,10 @@ def test_a_repository_is_read_at_a_commit(repository: Path, network) -> None:
     assert same(mixed, state)
     with refused(MissingDataError, "no commit of some/one is pinned: .* as revision= of ctl.read"):
         ctl.read("some/one")
+    with refused(MissingDataError, "'some/typo' is no file or folder here, and as a repository"):
+        ctl.read("some/typo")
+    repository.parents[1].rename(repository.parents[2] / "models--one")
+    assert same(ctl.read("one", revision=COMMIT), state)  # as the oldest ones are called
     with refused(ValueError, "'main' is no commit of some/one"):
         ctl.read("some/one@main")
     with refused(MissingDataError, "model.safetensors of some/one is not on this machine"):
@@ -237,6 +242,23 @@ def test_prefixes_that_the_network_has_are_put_before(network) -> None:
         assert same(ctl.read(network.state_dict(), like=compiled), compiled.state_dict())
 
 
+def test_wrappers_inside_a_network_are_left_aside(network) -> None:
+    state = network.state_dict()
+    for wrapper in ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."):
+        wrapped = {name.replace(".", f".{wrapper}", 1): tensor for name, tensor in state.items()}
+        with pytest.warns(ctl.CheckpointWarning, match="or another wrapper"):
+            assert same(ctl.read(wrapped, like=network), state)
+        with pytest.warns(ctl.CheckpointWarning, match="or another wrapper"):
+            assert same(ctl.read(wrapped), state)
+
+
+def test_an_attribute_of_the_same_name_is_no_list_of_ties(network) -> None:
+    network.tied = True
+    with pytest.warns(ctl.CheckpointWarning):
+        found = ctl.read(prefixed("module.", network.state_dict()), like=network)
+    assert same(found, network.state_dict())
+
+
 def test_prefixes_are_those_by_which_most_names_agree() -> None:
     wanted = ["a.w", "a.b", "c.w"]
     assert prefixes(["a.w", "x.a.w"], wanted) == ("", "")
@@ -245,6 +267,10 @@ def test_prefixes_are_those_by_which_most_names_agree() -> None:
     assert prefixes(["x.w", "x.b"], ["a.w", "a.b"]) == ("x.", "a.")
     assert prefixes(["odd"], wanted) == ("", "")
     assert prefixes([], []) == ("", "")
+    # Of a few names, nothing is put before them that others do not have.
+    assert prefixes_of_some(["net.c.w"], wanted) == ("net.", "")
+    assert prefixes_of_some(["net.odd.w"], wanted) == ("", "")
+    assert prefixes_of_some(["c.w"], ["m.a.w", "m.c.w"]) == ("", "m.")
 
 
 @pytest.mark.filterwarnings("ignore::ctl_helpers.CheckpointWarning")
@@ -267,12 +293,18 @@ def test_counters_and_integers_of_another_release(network) -> None:
 
     state = network.state_dict()
     del state["1.num_batches_tracked"]
-    assert same(ctl.read(state, like=network), network.state_dict())
+    for like in (network, copy.deepcopy(network).to("meta")):
+        assert same(ctl.read(state, like=like), network.state_dict())
+    meta, x = copy.deepcopy(network).to("meta"), torch.randn(4, 5)
+    table = ctl.compare(meta, {"a": state, "b": state}, ctl.pairs("ab", [0.5]), [x], device="cpu")
+    assert set(table.layer) == {"0", "1", "2"}
 
     model = Placed()
     state = model.state_dict()
     lacking = {"embed.weight": state["embed.weight"]}
-    with pytest.warns(ctl.CheckpointWarning, match="lacks 'position_ids', integers .* from the m"):
+    with pytest.warns(
+        ctl.CheckpointWarning, match="lacks 'position_ids', integers that the model comp"
+    ):
         assert same(ctl.read(lacking, like=model), state)
     for dtype in (torch.float32, torch.float16, torch.bfloat16, torch.int32):
         # In bfloat16 the numbers above 256 are rounded; the model has them whole.

@@ -211,6 +211,9 @@ def test_extra_state_is_kept_where_all_share_it_and_refused_elsewhere(inputs) ->
         model.load_state_dict(ctl.combine(states, HALF))
         table = ctl.compare(model, states, ctl.pairs("ab", [0.5]), [inputs(4)], ["linear"])
         assert len(table) == 4
+        wrapped = {f"module.{key}": value for key, value in states["a"].items()}
+        with pytest.warns(ctl.CheckpointWarning, match=r"'module\.'"):
+            assert ctl.read(wrapped, like=model).keys() == states["a"].keys()
     states["a"]["_extra_state"] = {"scale": 2}
     with refused(ValueError, "'a' has another extra state at '_extra_state' than the model"):
         ctl.compare(model, states, ctl.pairs("ab", [0.5]), [inputs(4)], ["linear"])

@@ -17,6 +17,7 @@ from ctl_helpers.engine.precision import in_one_type
 from ctl_helpers.engine.tensor_kinds import (
     check_initialized,
     check_kinds,
+    filling,
     is_extra_state,
     is_filled,
     same,
@@ -179,7 +180,11 @@ def _check_extra_state(name: str, state: StateDict, reference: StateDict) -> Non
 
 def _completed(state: StateDict, reference: StateDict) -> StateDict:
     """With the network's counters where an old file has none, and without extra state."""
-    lacking = {n: t for n, t in reference.items() if n not in state and not is_extra_state(n)}
+    lacking = {
+        name: filling(name, tensor)
+        for name, tensor in reference.items()
+        if name not in state and not is_extra_state(name)
+    }
     if not lacking and not any(map(is_extra_state, state)):
         return state
     own = {name: value for name, value in described(state).items() if not is_extra_state(name)}

@@ -158,7 +158,7 @@ def evaluate(
         model: an architecture that gives logits (samples, classes) or those of answers, see
             :class:`Scorer`, in a tensor or in an output with ``logits``; or with ``heads`` what
             those take. Its weights are not used.
-        checkpoints: name → state dict.
+        checkpoints: name → checkpoint, as for :func:`~ctl_helpers.compare`.
         evaluations: what to score; equal mixes run once per task.
         batches: one iterable of ``(inputs, targets)`` or of dicts with ``labels``, or task → such
             iterables.

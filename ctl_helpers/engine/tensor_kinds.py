@@ -54,6 +54,12 @@ def is_filled(name: str) -> bool:
     return name.endswith("num_batches_tracked")
 
 
+def filling(name: str, tensor: Tensor) -> Tensor:
+    """A network's own tensor for a checkpoint that lacks it; a counter without a value is zero."""
+    is_counted = tensor.is_meta and is_filled(name)
+    return torch.zeros_like(tensor, device="cpu") if is_counted else tensor.detach()
+
+
 def is_extra_state(name: str) -> bool:
     """Whether this is what a module's ``get_extra_state`` gives: any object, perhaps no tensor."""
     return name.rpartition(".")[2] == "_extra_state"

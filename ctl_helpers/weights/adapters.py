@@ -17,7 +17,8 @@ from torch import Tensor
 from ctl_helpers.engine.lazy_state import LazyState, described
 from ctl_helpers.engine.mix import StateDict
 from ctl_helpers.project import MissingDataError
-from ctl_helpers.weights.prefixes import prefixes
+from ctl_helpers.weights.fitting import MisfitError
+from ctl_helpers.weights.prefixes import prefixes_of_some
 
 CONFIG = "adapter_config.json"
 _WRAPPER = "base_model.model."
@@ -87,7 +88,7 @@ def has_factors(names: Any) -> bool:
 def saved_whole(adapter: StateDict, network: Collection[str]) -> set[str]:
     """The tensors that an adapter has beside its factors, under a network's names."""
     modules, whole = _parsed(adapter, "the adapter")
-    taken, put = prefixes({*whole, *(f"{name}.weight" for name in modules)}, network)
+    taken, put = prefixes_of_some({*whole, *(f"{name}.weight" for name in modules)}, network)
     return {put + name.removeprefix(taken) for name in whole}
 
 
@@ -106,11 +107,12 @@ def merged(base: StateDict, adapter: StateDict, config: Mapping[str, Any], owner
         owner: what errors call it.
 
     Raises:
+        MisfitError: a module that the base does not have.
         ValueError: a factor alone, or of another rank than the configuration has; a product that
             does not fit the base.
     """
     modules, whole = _parsed(adapter, owner)
-    taken, put = prefixes({f"{name}.weight" for name in modules}, base.keys())
+    taken, put = prefixes_of_some({f"{name}.weight" for name in modules}, base.keys())
 
     def at(name: str) -> str:
         return put + name.removeprefix(taken)
@@ -121,7 +123,7 @@ def merged(base: StateDict, adapter: StateDict, config: Mapping[str, Any], owner
     for name, module in modules.items():
         weight, bias = at(f"{name}.weight"), at(f"{name}.bias")
         if weight not in meta or (module.bias is not None and bias not in meta):
-            raise ValueError(
+            raise MisfitError(
                 f"{owner} changes {weight!r}, which its base does not have; give the base that it "
                 "was trained on with base= of ctl.read"
             )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ctl_helpers.engine.checkpoints import note
 from ctl_helpers.engine.lazy_state import LazyState, described
 from ctl_helpers.engine.mix import StateDict
-from ctl_helpers.engine.tensor_kinds import is_extra_state, is_filled, kind, same, scheme
+from ctl_helpers.engine.tensor_kinds import filling, is_extra_state, is_filled, kind, same, scheme
 from ctl_helpers.engine.ties import check_tied, first_names
 from ctl_helpers.weights.prefixes import bare, prefixes
 
@@ -42,14 +42,15 @@ def fit(state: StateDict, model: nn.Module, ignore: Sequence[str] = ()) -> LazyS
         ValueError: those of another kind; several values for one tensor of the network.
     """
     reference = {n: t for n, t in model.state_dict().items() if not is_extra_state(n)}
-    is_ignored = _matching(ignore)
+    is_ignored, notes = _matching(ignore), list[str]()
     wanted = {name: tensor for name, tensor in reference.items() if not is_ignored(name)}
-    sources = _renamed(state, model, wanted, is_ignored)
+    sources = _renamed(state, model, wanted, is_ignored, notes)
+    extra = {name: state[sources.pop(name)] for name in [*sources] if is_extra_state(name)}
     _add_ties(sources, state, model, wanted)
-    computed = _computed(sources, model, wanted)
-    _check_names(state, sources, model, wanted, computed)
+    computed = _computed(sources, model, wanted, notes)
+    _check_names(state, sources, model, wanted, computed, notes)
     tensors = described(state)
-    own = {n: t.detach() for n, t in reference.items() if n not in wanted or n in computed}
+    own = {n: filling(n, t) for n, t in reference.items() if n not in wanted or n in computed}
     for name, like in wanted.items():
         if name in own:
             continue
@@ -67,9 +68,8 @@ def fit(state: StateDict, model: nn.Module, ignore: Sequence[str] = ()) -> LazyS
                 f"the checkpoint has {name!r} in {tensor.dtype} where the model has {like.dtype}; "
                 "convert it"
             )
-    meta = {n: own[n] if n in own else tensors[sources[n]] for n in reference}
-    extra = {name: state[name] for name in state if is_extra_state(name)}
-    own, meta = own | extra, meta | extra
+    meta = {n: own[n] if n in own else tensors[sources[n]] for n in reference} | extra
+    own |= extra
 
     def make(name: str) -> Tensor:
         tensor = own[name] if name in own else state[sources[name]]
@@ -82,6 +82,8 @@ def fit(state: StateDict, model: nn.Module, ignore: Sequence[str] = ()) -> LazyS
 
     fitted = LazyState(meta, make)
     check_tied("the checkpoint", fitted, first_names(model))
+    for text in notes:
+        note(text)
     return fitted
 
 
@@ -94,17 +96,20 @@ def _renamed(
     model: nn.Module,
     wanted: Mapping[str, Tensor],
     is_ignored: Callable[[str], bool],
+    notes: list[str],
 ) -> dict[str, str]:
     """The network's name of each tensor → the checkpoint's."""
     real = {bare(name): name for name in (*_other_names(model), *wanted)}
-    names = {bare(n): n for n in state if not is_ignored(n) and not is_extra_state(n)}
+    names = {bare(name): name for name in state if not is_ignored(name)}
     taken, put = prefixes(names, real)
     if names.keys() & real.keys() != set(names.values()) & set(real.values()):
-        note("'_orig_mod.' or another wrapper of torch in the names was left aside")
+        notes.append("'_orig_mod.' or another wrapper of torch in the names was left aside")
     if taken:
-        note(f"the names of the checkpoint begin with {taken!r}, which was taken off")
+        notes.append(f"the names of the checkpoint begin with {taken!r}, which was taken off")
     if put:
-        note(f"{put!r}, with which the model's names begin, was put before the checkpoint's")
+        notes.append(
+            f"{put!r}, with which the model's names begin, was put before the checkpoint's"
+        )
     renamed = {}
     for name, source in names.items():
         target = put + name.removeprefix(taken) if name.startswith(taken) else name
@@ -116,7 +121,8 @@ def _renamed(
 
 def _other_names(model: nn.Module) -> dict[str, str]:
     """Another name of a tensor that the network has once → its name there."""
-    tied: Mapping[str, Sequence[str]] = getattr(model, "tied", {})
+    tied = getattr(model, "tied", None)
+    tied = tied if isinstance(tied, Mapping) else {}
     return {other: name for name, others in tied.items() for other in others}
 
 
@@ -141,14 +147,14 @@ def _add_ties(
 
 
 def _computed(
-    sources: Mapping[str, str], model: nn.Module, wanted: Mapping[str, Tensor]
+    sources: Mapping[str, str], model: nn.Module, wanted: Mapping[str, Tensor], notes: list[str]
 ) -> list[str]:
     """Names that the checkpoint lacks and the model has computed: integer buffers."""
     buffers = dict(model.named_buffers(remove_duplicate=False))
     lacking = [name for name in wanted if name not in sources and name in buffers]
     computed = [name for name in lacking if kind(wanted[name].dtype) == "integer"]
     if told := [name for name in computed if not is_filled(name)]:
-        note(f"the checkpoint lacks {_listed(told)}, integers that were taken from the model")
+        notes.append(f"the checkpoint lacks {_listed(told)}, integers that the model computes")
     return computed
 
 
@@ -158,13 +164,14 @@ def _check_names(
     model: nn.Module,
     wanted: Mapping[str, Tensor],
     computed: Iterable[str],
+    notes: list[str],
 ) -> None:
     """Refuse missing and unknown tensors, but for leftovers of older releases."""
     missing = [name for name in wanted if name not in sources and name not in computed]
     unknown = [name for name in sources if name not in wanted]
     over = [name for name in unknown if _is_left_over(name, state[sources[name]], model)]
     if over:
-        note(f"the checkpoint has {_listed(over)} of an older release, which was left out")
+        notes.append(f"the checkpoint has {_listed(over)} of an older release, which was left out")
     unknown = [name for name in unknown if name not in over]
     if not missing and not unknown:
         return
@@ -177,8 +184,9 @@ def _check_names(
     buffers = dict(model.named_buffers(remove_duplicate=False))
     if not unknown and all(name in buffers for name in missing):
         raise MisfitError(
-            f"the checkpoint lacks the buffers {_listed(missing)}, such as named_parameters() "
-            "leaves out; take the model's state_dict(), which has them"
+            f"the checkpoint lacks the buffers {_listed(missing)}, which named_parameters() leaves "
+            "out; take its model's state_dict(), which has them, or those of this model with "
+            f"{_remedy(missing[0])}"
         )
     culprit = f"lacks {missing[0]!r}" if missing else f"has {unknown[0]!r}"
     raise MisfitError(

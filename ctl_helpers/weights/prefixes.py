@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import takewhile
 
 _WRAPPERS = re.compile(r"\b(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
@@ -19,28 +19,37 @@ def bare(name: str) -> str:
 def prefixes(names: Collection[str], wanted: Collection[str]) -> tuple[str, str]:
     """What the names begin with that the wanted ones do not, and the other way round.
 
-    Of all pairs of prefixes, the one by which most names become wanted ones; the shortest of
-    several, and so none where names are as wanted.
+    Of all pairs of prefixes of which one is all names', or all wanted ones', the pair by which most
+    names become wanted ones; the shortest of several, and so none where names are as wanted. It is
+    a guess, right where in the end no name is missing.
 
     Args:
         names: those of a checkpoint.
         wanted: those of a network.
     """
-    found = {(taken, put): n for put in _shared(wanted) for taken, n in _before(names, wanted, put)}
-    found |= {
-        (taken, put): n for taken in _shared(names) for put, n in _before(wanted, names, taken)
-    }
+    put_before = {(taken, put): n for (put, taken), n in _counted(wanted, names).items()}
+    return _best(_counted(names, wanted) | put_before)
+
+
+def prefixes_of_some(names: Collection[str], wanted: Collection[str]) -> tuple[str, str]:
+    """As :func:`prefixes`, for a few names: what is put before them is before all wanted ones."""
+    return _best(_counted(names, wanted))
+
+
+def _best(found: Mapping[tuple[str, str], int]) -> tuple[str, str]:
     return max(found, key=lambda pair: (found[pair], -len("".join(pair))), default=("", ""))
 
 
-def _before(
-    names: Collection[str], others: Collection[str], prefix: str
-) -> Iterable[tuple[str, int]]:
-    """What stands before names that others have behind a prefix, and how often."""
-    behind = {name.removeprefix(prefix) for name in others}
-    return Counter(
-        name.removesuffix(tail) for name in names for tail in _tails(name) if tail in behind
-    ).items()
+def _counted(names: Collection[str], wanted: Collection[str]) -> dict[tuple[str, str], int]:
+    """Any prefix of names, and one that all wanted ones have → how many names agree behind them."""
+    counted: dict[tuple[str, str], int] = Counter()
+    for put in _shared(wanted):
+        behind = {name.removeprefix(put) for name in wanted}
+        for name in names:
+            for tail in _tails(name):
+                if tail in behind:
+                    counted[name.removesuffix(tail), put] += 1
+    return counted
 
 
 def _tails(name: str) -> Iterator[str]:

@@ -23,7 +23,7 @@ from ctl_helpers.weights.prefixes import bare
 from ctl_helpers.weights.pretrained import as_pretrained
 from ctl_helpers.weights.wrappers import unwrapped
 
-_REPOSITORY = re.compile(r"(?P<name>[\w.-]+/[\w.-]+?)(@(?P<revision>[\w./-]+))?")
+_REPOSITORY = re.compile(r"(?P<name>([\w.-]+/)?[\w.-]+?)(@(?P<revision>[\w./-]+))?")
 
 
 def read(
@@ -90,10 +90,15 @@ def _found(source: str | os.PathLike[str], revision: str | None) -> Path:
     path = Path(source)
     if path.is_dir():
         return weights_in(path)
-    name = _REPOSITORY.fullmatch(os.fspath(source))
+    name = _REPOSITORY.fullmatch(source) if isinstance(source, str) else None
     if path.is_file() or is_weight_file(path) or name is None:
         return path
-    return repository_files(name["name"], revision or name["revision"])
+    try:
+        return repository_files(name["name"], revision or name["revision"])
+    except MissingDataError as error:
+        raise MissingDataError(
+            f"{source!r} is no file or folder here, and as a repository of the hub: {error}"
+        ) from None
 
 
 def _adapted(
@@ -104,9 +109,16 @@ def _adapted(
     under = _base(config, owner) if base is None else read(base)
     if like is None:
         return merged(under, adapter, config, owner)
-    whole = saved_whole(adapter, like.state_dict().keys())
-    under = _fitted(under, like, (*ignore, *whole))
-    return _fitted(merged(under, adapter, config, owner), like, ignore)
+    try:
+        whole = saved_whole(adapter, like.state_dict().keys())
+        named = _fitted(under, like, (*ignore, *whole))
+        return _fitted(merged(named, adapter, config, owner), like, ignore)
+    except MisfitError as error:
+        # An adapter may have the names that the base's file has, and transformers has others now.
+        try:
+            return _fitted(merged(under, adapter, config, owner), like, ignore)
+        except MisfitError:
+            raise error from None
 
 
 def _base(config: Mapping[str, Any], owner: str) -> LazyState:
