@@ -128,12 +128,12 @@ def test_equal_mixes_run_once_and_come_in_the_order_asked(net, around, inputs) -
     asked = [ctl.Evaluation(first), ctl.Evaluation(again), ctl.Evaluation({"a": 1.0}, tasks=["s"])]
     batches = list(zip(x.split(6), y.split(6), strict=True))
     table = ctl.evaluate(net, checkpoints, asked, {"s": batches, "t": batches})
-    assert sorted(counted) == [2, 2, 3, 3, 3, 6, 6, 6]  # with two samples on trial, twice
+    assert sorted(counted) == [1, 1, 3, 3, 3, 6, 6, 6]  # with one sample on trial, twice
     assert table.loss[0] == table.loss[2]
     assert len(table) == 5
     counted.clear()
     found = ctl.logits(net, checkpoints, [{"b": 1.0}, first, {"a": 1.0}, again], x.split(6))
-    assert sorted(counted) == [2, 2, 3, 3, 3, 6, 6, 6]  # with two samples on trial, twice
+    assert sorted(counted) == [1, 1, 3, 3, 3, 6, 6, 6]  # with one sample on trial, twice
     assert list(found) == [None]
     in_order = [{"b": 1.0}, first, {"a": 1.0}, first]
     expected = [naive_logits(checkpoints, mix, x.numpy()) for mix in in_order]
@@ -194,3 +194,113 @@ def test_batches_without_targets_are_refused(named: bool, whose, net, around, in
     streams = {"t": [inputs(4)]} if named else [inputs(4)]
     with refused(ValueError, f"{whose} have no targets; pass"):
         ctl.evaluate(net, around(net, "a"), [ctl.Evaluation({"a": 1.0})], streams)
+
+
+@pytest.mark.parametrize("form", ["pairs", "labels in the dict", "a label in the dict"])
+def test_samples_without_a_label_do_not_count(form: str, net, around, inputs) -> None:
+    checkpoints, (x, y) = around(net, "a"), labelled(inputs, 11, 0)
+    y[[0, 3, 4]] = PADDING
+    parts = list(zip(x.split(4), y.split(4), strict=True))
+    name = "label" if form == "a label in the dict" else "labels"
+    batches = parts if form == "pairs" else [{"input": a, name: b} for a, b in parts]
+    (row,) = ctl.evaluate(net, checkpoints, [ctl.Evaluation({"a": 1.0})], batches).itertuples()
+    outputs = naive_logits(checkpoints, {"a": 1.0}, x.numpy())
+    kept = np.flatnonzero(y != PADDING)
+    wanted = y.numpy()[kept]
+    losses = np.log(np.exp(outputs).sum(1))[kept] - outputs[kept, wanted]
+    assert row.n == len(kept) == 8
+    assert row.loss == pytest.approx(losses.mean(), rel=1e-12)
+    assert row.accuracy == (outputs[kept].argmax(1) == wanted).mean()
+
+
+def transformer(kind: str) -> nn.Module:
+    import transformers
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "vocab_size": 11}
+    heads = {"num_attention_heads": 2, "num_labels": 3}
+    if kind == "causal":
+        config = transformers.LlamaConfig(**sizes, **heads, num_key_value_heads=1)
+        return transformers.LlamaForCausalLM(config)
+    if kind == "answers":
+        config = transformers.T5Config(
+            vocab_size=11, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2,
+            decoder_start_token_id=0,
+        )  # fmt: skip
+        return transformers.T5ForConditionalGeneration(config)
+    name = "Sequence" if kind == "classes" else "Token"
+    model = getattr(transformers, f"BertFor{name}Classification")
+    return model(transformers.BertConfig(**sizes, **heads))
+
+
+@pytest.mark.parametrize("kind", ["classes", "tags", "causal", "answers"])
+@torch.no_grad()
+def test_networks_of_transformers_are_scored_by_their_own_loss(kind: str) -> None:
+    """Labels are in the dict; a causal model compares each with the token before it."""
+    model = transformer(kind).eval()
+    ids = torch.randint(1, 11, (6, 5), generator=torch.Generator().manual_seed(0))
+    labels = {"classes": ids[:, 0] % 3, "tags": ids % 3, "causal": ids, "answers": ids[:, :4]}[kind]
+    labels = labels.clone()
+    if labels.dim() == 2:
+        labels[1, 2:] = PADDING
+    batch = {"input_ids": ids, "labels": labels}
+    state = dict(model.state_dict())
+    asked = [ctl.Evaluation({"a": 1.0})]
+    parts = [{name: part[rows] for name, part in batch.items()} for rows in (slice(2), slice(2, 6))]
+    (row,) = ctl.evaluate(model, {"a": state}, asked, parts).itertuples()
+    output = model(**batch)
+    logits, wanted = output.logits.double(), labels
+    if kind == "causal":
+        logits, wanted = logits[:, :-1], labels[:, 1:]
+    counted = int((wanted != PADDING).sum())
+    per_sample = counted / len(ids) if labels.dim() == 2 else 1.0  # an answer's loss is a sum
+    assert row.loss == pytest.approx(output.loss.item() * per_sample, rel=1e-5)
+    right = (logits.argmax(-1) == wanted) | (wanted == PADDING)
+    assert row.accuracy == right.view(6, -1).all(1).double().mean().item()
+    if kind in ("classes", "tags"):
+        pairs = [({"input_ids": ids}, labels)]
+        (alone,) = ctl.evaluate(model, {"a": state}, asked, pairs).itertuples()
+        assert alone.loss == pytest.approx(row.loss, rel=1e-5)
+    given = batch if kind == "answers" else {"input_ids": ids}  # T5 makes its own input of labels
+    (found,) = ctl.logits(model, {"a": state}, [{"a": 1.0}], [given]).values()
+    torch.testing.assert_close(found[0], output.logits, rtol=1e-4, atol=1e-5)
+
+
+def test_a_loss_of_another_kind_is_refused() -> None:
+    class Smoothed(nn.Linear):
+        def forward(self, x: Tensor, labels: Tensor) -> object:
+            output = type("Output", (dict,), {})(logits=super().forward(x))
+            output.loss = torch.tensor(100.0)
+            return output
+
+    model, ids = Smoothed(4, 3), torch.arange(10).view(2, 5) % 3
+    batch = {"x": torch.randn(2, 5, 4), "labels": ids}
+    with refused(ValueError, "own loss on the stream is 100, which is that of targets neither"):
+        ctl.evaluate(model, {"a": model.state_dict()}, [ctl.Evaluation({"a": 1.0})], [batch])
+
+
+BAD_TARGETS = {
+    "real numbers": (torch.rand(4), TypeError, "are of the type torch.float32; pass .* whole"),
+    "text": (["a"] * 4, TypeError, "are of the type list; pass a tensor of whole numbers"),
+    "too large": (torch.tensor([0, 1, 2, 3]), ValueError, "go from 0 to 3, .* of 3 classes"),
+    "negative": (torch.tensor([0, 1, 2, -1]), ValueError, "go from -1 to 2, .* mark .* by -100"),
+    "none that counts": (torch.full((4,), PADDING), ValueError, "no sample has a target other"),
+    "too many": (torch.zeros(4, 2).long(), ValueError, r"have the shape \(4, 3\) for targets"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_TARGETS)
+def test_targets_that_are_no_classes_are_refused(kind: str, net, around, inputs) -> None:
+    targets, error, sentence = BAD_TARGETS[kind]
+    with refused(error, sentence):
+        ctl.evaluate(net, around(net, "a"), [ctl.Evaluation({"a": 1.0})], [(inputs(4), targets)])
+
+
+def test_an_output_without_a_tensor_is_refused(around, inputs) -> None:
+    class Empty(nn.Linear):
+        def forward(self, x: Tensor) -> dict[str, None]:
+            return {"logits": None}
+
+    model = Empty(6, 3).double()
+    with refused(TypeError, "gives a dict on the stream, in which there is no tensor"):
+        ctl.logits(model, around(model, "a"), [{"a": 1.0}], [inputs(4)])

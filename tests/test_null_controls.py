@@ -13,7 +13,6 @@ from torch.func import functional_call
 import ctl_helpers as ctl
 from ctl_helpers.analysis.controls import apart, controlled, random_vectors
 from ctl_helpers.analysis.displacement import _by_graph, displacement, first_layers
-from ctl_helpers.engine.hooks import evaluating
 from ctl_helpers.engine.lazy_state import LazyState
 from ctl_helpers.models.mlp import MLP
 from ctl_helpers.models.resnet import ResNet18
@@ -36,7 +35,8 @@ def smallest_t5() -> nn.Module:
 def features(model: nn.Module, state: dict[str, Tensor], x: Tensor, layer: str) -> np.ndarray:
     """A layer's feature by a hook of the test's own, (samples, width) in float64."""
     seen: list[Tensor] = []
-    with evaluating(model):
+    model.eval()
+    with torch.no_grad():
         hook = model.get_submodule(layer).register_forward_hook(
             lambda module, given, output: seen.append(output.clone())
         )

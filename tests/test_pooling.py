@@ -87,12 +87,18 @@ def test_masks_of_either_sense_are_known_by_their_names() -> None:
         {"attention_mask": RIGHT.long()},
         {"attention_mask": RIGHT},
         {"attention_mask": RIGHT.double()},
+        {"attention_mask": torch.zeros(4, 5).masked_fill(~RIGHT, -torch.inf)},
+        {"encoder_attention_mask": RIGHT.long()},
         {"key_padding_mask": ~RIGHT},
         {"padding_mask": ~RIGHT},
     ]
     found = [metrics(model, states, {"x": x, **mask}, "fc")["baseline"] for mask in same]
     assert all(torch.equal(one, found[0]) for one in found)
-    assert not torch.allclose(found[0], metrics(model, states, {"x": x}, "fc")["baseline"])
+    whole = metrics(model, states, {"x": x}, "fc")["baseline"]
+    assert not torch.allclose(found[0], whole)
+    others = {"global_attention_mask": RIGHT.long(), "padding_mask": RIGHT.long()}
+    for name, mask in others.items():  # what they say is another thing, or not known
+        assert torch.equal(metrics(model, states, {"x": x, name: mask}, "fc")["baseline"], whole)
 
 
 def test_a_way_for_each_layer_and_a_function() -> None:
@@ -176,8 +182,11 @@ def test_padding_that_torchs_modules_are_told_of(is_first, is_nested, way: str, 
 
     for batch in ({"ids": IDS * RIGHT}, {"ids": IDS, "hidden": ~RIGHT}):
         wanted = naive.expected(model, states, 0.3, batch, layer, pick)["baseline"]
-        found = metrics(model, states, batch, layer, pooling=way)["baseline"]
-        torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-12)
+        # Twice, since the trial of the first batch leaves nothing to the second.
+        asked = ctl.pairs("ab", [0.3])
+        found = ctl.measure(model, states, asked, [batch, batch], [layer], pooling=way)
+        values = found.values[0, layer, "baseline"].view(2, -1)
+        torch.testing.assert_close(values, wanted.expand(2, -1), rtol=1e-8, atol=1e-12)
 
 
 class Attending(nn.Module):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ctl_helpers.probing import pickle_headers, places, safetensors_headers
 from ctl_helpers.probing.entries import Entry, Listing
-from ctl_helpers.probing.hub_places import find
+from ctl_helpers.probing.hub_places import fetched, find
 from ctl_helpers.probing.places import on_disk
 from ctl_helpers.probing.sources import labels
 
@@ -278,6 +278,15 @@ def test_headers_of_the_hub_are_read_without_fetching_weights(hub: Hub) -> None:
     assert hub.asked == ["config.json", index.name]
     (hub.folder / "model-1.safetensors").unlink()
     assert "the hub has no 'model-1.safetensors'" in facts(find("A", "owner/name").listing)
+
+
+def test_weights_of_the_hub_are_fetched_when_they_are_read(hub: Hub) -> None:
+    sharded(hub.folder, many(4), 2)
+    place = find("A", "owner/name")
+    here = fetched(place)
+    assert here.weights == hub.folder / "model.safetensors.index.json"
+    assert (here.source, here.listing.tensors) == ("owner/name", place.listing.tensors)
+    assert fetched(here) is here
 
 
 def test_a_repository_of_pickles_has_to_be_fetched(hub: Hub) -> None:

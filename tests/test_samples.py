@@ -302,6 +302,23 @@ def test_entries_of_different_lengths_are_told_apart_by_the_layer(layer: str, sa
     assert set(table["n"]) == {samples + len(later["texts" if layer == "left" else "images"])}
 
 
+def test_entries_that_were_as_long_as_the_samples_may_be_longer_later() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(5, 4)
+
+        def forward(self, scale: Tensor, x: Tensor) -> Tensor:
+            return torch.tanh(self.fc(x)) * scale[:2].sum()
+
+    torch.manual_seed(0)
+    model, asked = Scaled().double(), ctl.pairs("ab", [0.5])
+    batches = [{"scale": torch.ones(6), "x": randn(n, 5)} for n in (6, 4, 9)]
+    states = naive.around(model)
+    table = ctl.compare(model, states, asked, batches, [""])
+    assert set(table["n"]) == {6 + 4 + 9}
+
+
 def test_layers_of_different_numbers_of_samples_are_refused() -> None:
     model, batch = Towers().double(), {"texts": randn(3, 5), "images": randn(4, 5)}
     with refused(ValueError, r"differ in length \('texts' has 3, 'images' has 4\)"):

@@ -198,7 +198,7 @@ def test_a_portion_that_runs_out_of_memory_is_halved(place: str, around) -> None
     calls = []
 
     def limited(module: nn.Module, args: tuple[Tensor]) -> None:
-        calls.append(len(args[0]))
+        calls.extend([len(args[0])] * (len(args[0]) > 2))  # one is on trial
         if len(args[0]) > 2 and len(calls) % 4 == 0:
             raise torch.OutOfMemoryError
 
@@ -314,3 +314,83 @@ def test_a_layer_that_does_not_run_is_named(around) -> None:
     checkpoints, asked = around(model, "ab"), ctl.pairs("ab", [0.5])
     with pytest.raises(RuntimeError, match="layer 'idle' did not run"):
         ctl.compare(model, checkpoints, asked, batches(model, [2]), ["idle"], stream=True)
+
+
+class Odd(Pair):
+    """Whose second stage does something beside its work."""
+
+    def __init__(self, deed: str) -> None:
+        super().__init__("two.")
+        self.deed, self.number = deed, 0
+        self.register_buffer("passes", torch.zeros(1), persistent=False)
+
+    def begin(self, x: Tensor) -> dict[str, Tensor]:
+        if self.deed == "changes the input":
+            x.mul_(2.0)
+        return {"x": x, "mask": torch.ones(len(x), 1)}
+
+    def stages(self) -> list[Stage]:
+        first, second = super().stages()
+        kept = Stage("one", ("one.",), "one", lambda state: {**state, **first.run(state)})
+        return [
+            kept,
+            Stage("two", ("two.",), "two", lambda state: self._odd(second.run(state), state)),
+        ]
+
+    def _odd(self, state: dict[str, Tensor], before: dict[str, Tensor]) -> dict[str, Tensor]:
+        output = torch.tanh(state["output"])
+        if self.deed == "counts":
+            self.number += 1
+            output = output * self.number
+        if self.deed == "counts in a buffer":
+            output = output * self.passes.add_(1)
+        if self.deed == "draws":
+            output = output + torch.rand(())
+        if self.deed == "changes a mask":
+            before["mask"].mul_(2.0)
+        return {"output": output}
+
+
+@pytest.mark.parametrize("deed", ["changes the input", "counts in a buffer", "draws"])
+@pytest.mark.filterwarnings("ignore:.*draws random numbers")
+def test_what_can_be_mended_is_right_either_way(deed: str, around, inputs) -> None:
+    torch.manual_seed(0)
+    model, asked, x = Odd(deed), ctl.pairs("ab", [0.3]), inputs(5).float()
+    checkpoints, kept = around(model, "ab"), x.clone()
+    found = []
+    for stream in (False, True):
+        torch.manual_seed(3)
+        found.append(ctl.measure(model, checkpoints, asked, [x], ["one", "two"], stream=stream))
+        assert torch.equal(x, kept)
+        assert model.passes.item() == 0
+    for key, values in found[0].values.items():
+        # Random numbers begin anew in each stage.
+        off = 1.0 if deed == "draws" and key[1] == "two" else 0.0
+        torch.testing.assert_close(found[1].values[key], values, rtol=off, atol=off)
+
+
+def test_what_a_stage_keeps_or_shares_is_refused(around, inputs) -> None:
+    asked, x = ctl.pairs("ab", [0.3]), [inputs(5).float()]
+    for deed, sentence in (
+        ("counts", "stage 'two', with the weights .* keeps something from one pass for the next"),
+        ("changes a mask", "a pass changed 'mask' of the first state in place"),
+    ):
+        model = Odd(deed)
+        with refused(RuntimeError, sentence):
+            ctl.compare(model, around(model, "ab"), asked, x, ["two"], stream=True)
+    model = Odd("draws")
+    with pytest.warns(UserWarning, match="stage 'two' draws random numbers in evaluation mode"):
+        ctl.compare(model, around(model, "ab"), asked, x, ["two"], stream=True)
+
+
+def test_samples_that_are_normalized_together_are_not_split(around, inputs) -> None:
+    class Normed(Pair):
+        def __init__(self) -> None:
+            super().__init__("two.")
+            self.one = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4, track_running_stats=False))
+
+    model = Normed()
+    checkpoints, asked, x = around(model, "ab"), ctl.pairs("ab", [0.3]), [inputs(64).float()]
+    assert len(ctl.compare(model, checkpoints, asked, x, ["one"], stream=True)) == 4
+    with refused(RuntimeError, r"cannot be split because of module 'one\.1' \(BatchNorm1d\)"):
+        ctl.compare(model, checkpoints, asked, x, ["one"], max_memory=5000, stream=True)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import LlamaForCausalLM, T5Config, T5ForConditionalGeneration
 
 import ctl_helpers as ctl
-from ctl_helpers.engine.hooks import evaluating, taps
+from ctl_helpers.engine.hooks import taps
 from ctl_helpers.models.llama import Llama, small_llama
 from ctl_helpers.models.t5 import T5, small_t5
 from ctl_helpers.models.text import TextNetwork, from_transformers
@@ -85,7 +85,7 @@ def batch(model: TextNetwork, which: list[int], answers: bool = True) -> dict[st
 
 
 def run(model: TextNetwork, given: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    with evaluating(model), taps(model, (*model.feature_layers, *model.norm_layers)) as seen:
+    with torch.no_grad(), taps(model.eval(), (*model.feature_layers, *model.norm_layers)) as seen:
         return model(**given), seen
 
 

@@ -23,9 +23,10 @@ Interpolation and hooks first, then what is built on them:
 - ``disentangle``: does adding one task's vector leave another task's outputs alone?
 - ``similarity``: cosines and lengths from inner products, summed up over samples.
 - ``passes``: each distinct mix once over each task's batches, handed to folds.
-- ``network``: a copy of a model in evaluation mode, under given weights.
-- ``trial``: whether a network repeats itself, tried on few samples first.
-- ``culprits``: which module is to blame where it does not.
+- ``network``: a model as it is run, a copy in evaluation mode under given weights.
+- ``trial``: few samples of the first batch, before other passes and after them.
+- ``stage_trial``: the same, stage by stage.
+- ``culprits``: which module is to blame where passes depend on more than weights and samples.
 - ``watching``: what a pass reads and writes of tensors that are not its own.
 - ``copies``: copies of models and inputs, so that the caller's stay as they are.
 - ``randomness``: random numbers that are the same in each pass of a batch.

@@ -54,17 +54,21 @@ def drawing_module(network: Network, weights: Mapping[str, Tensor], batch: Input
 
 
 def mixing_module(
-    network: Network, weights: Mapping[str, Tensor], few: Inputs, more: Inputs
+    network: Network, weights: Mapping[str, Tensor], few: Inputs, more: Inputs, slack: float
 ) -> str:
     """The first module that gives samples other features beside others than alone.
 
     Args:
         few, more: samples, and the same ones before others.
+        slack: as for :func:`~ctl_helpers.engine.outputs.alike`.
     """
     alone, beside = (_calls(network.fresh(), weights, batch) for batch in (few, more))
     for one, other in zip(alone, beside, strict=False):
-        is_same_input = alike(*first_rows(one.taken, other.taken, few.size, more.size))
-        if is_same_input and not alike(*first_rows(one.gave, other.gave, few.size, more.size)):
+        taken, gave = (
+            alike(*first_rows(*pair, few.size, more.size), network.dtype, slack)
+            for pair in ((one.taken, other.taken), (one.gave, other.gave))
+        )
+        if taken and not gave:
             return _called(network, one.name)
     return f"some part of {type(network.model).__name__}"
 

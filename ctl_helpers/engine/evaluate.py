@@ -111,6 +111,8 @@ class Scorer:
         if own is None or targets.dim() != 2 or logits.shape[:-1] != targets.shape:
             return logits, targets
         ways = {False: (logits, targets), True: (logits[:, :-1], targets[:, 1:])}
+        if not (targets[:, 1:] != PADDING).any():
+            return logits, targets
         if self._is_shifted is None:
             means = {way: F.cross_entropy(x.mT.double(), y) for way, (x, y) in ways.items()}
             off = {way: abs(float(mean) / float(own) - 1) for way, mean in means.items()}

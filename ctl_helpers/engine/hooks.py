@@ -88,16 +88,3 @@ def _flat(samples: int | None, module: nn.Module, output: object, layer: str) ->
     # A copy, since a later in-place layer (a ReLU, a residual sum) would change it.
     first = feature.movedim(axis, 0).clone(memory_format=torch.contiguous_format)
     return first.reshape(len(first), -1)
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[nn.Module]:
-    """The model in evaluation mode without gradients; its modules' modes are put back after."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield model
-    finally:
-        for module, training in modes.items():
-            module.training = training

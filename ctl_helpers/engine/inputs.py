@@ -19,6 +19,7 @@ LABELS = ("labels", "label")
 """Entries of a dict batch that are its targets, where none are given beside it."""
 
 _DECODER = "decoder_"
+_MASKS = {"attention_mask", *(f"{part}_attention_mask" for part in ("decoder", "encoder", "text"))}
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Inputs:
         arguments, keywords = ((), moved) if is_dict else ((moved,), {})
         if targets is None and is_dict:
             targets = next((moved[name] for name in LABELS if name in moved), None)
-        if isinstance(targets, (list, np.ndarray)):
+        if isinstance(targets, np.ndarray) or is_row(targets):
             targets = torch.as_tensor(targets)
         targets = targets.to(device) if isinstance(targets, Tensor) else targets
         size, rivals = _size(lengths, counted, targets)
@@ -121,14 +122,15 @@ class Inputs:
     def masks(self) -> dict[str, Tensor]:
         """Entry → which tokens count, shape (samples, tokens), of the masks in the batch.
 
-        They are the entries whose name ends with ``attention_mask``, nonzero where a token counts,
-        or with ``padding_mask``, true where one does not.
+        They are the entries that are called ``attention_mask``, that of a decoder, an encoder or a
+        text: nonzero where a token counts, or 0 there and negative elsewhere; and those whose name
+        ends with ``padding_mask``, true where one does not.
         """
         found = {}
         for path, leaf in self._leaves():
             if isinstance(leaf, Tensor) and leaf.dim() == 2 and path in self.by_sample:
-                if path.endswith("attention_mask"):
-                    found[path] = leaf != 0
+                if path.rpartition(".")[2] in _MASKS:
+                    found[path] = leaf == 0 if (leaf < 0).any() else leaf != 0
                 elif path.endswith("padding_mask") and leaf.dtype == torch.bool:
                     found[path] = ~leaf
         return found
@@ -253,10 +255,7 @@ def _size(
 ) -> tuple[int, Mapping[str, int]]:
     """The number of samples, and the lengths if it may be another of them."""
     known = {lengths[path] for path in counted if path in lengths}
-    if len(known) > 1:
-        told = {path: lengths[path] for path in counted if path in lengths}
-        raise ValueError(f"the entries of a batch have different numbers of samples: {told}")
-    if known:
+    if len(known) == 1:
         return known.pop(), {}
     if not lengths:
         raise ValueError(

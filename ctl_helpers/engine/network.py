@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -72,14 +72,25 @@ class Network:
         """Let random numbers of the next batch begin where those of the last one ended."""
         self.draws = self._drawn if self.draws is not None else None
 
+    def given(self, batch: Inputs) -> Inputs:
+        """A batch for one pass: copies of what passes change in place, and of objects."""
+        return batch.given(self._entries)
+
+    def lending(self, batch: Inputs) -> AbstractContextManager[None]:
+        """While open, a batch that is given to one pass (RuntimeError where it is changed)."""
+        return unchanged(batch.tensors(), self._entries, label)
+
+    @property
+    def _entries(self) -> set[str]:
+        return {key.removeprefix(ENTRY) for key in self.changed if key.startswith(ENTRY)}
+
     def forward(self, weights: Mapping[str, Tensor], batch: Inputs, **options: Any) -> Any:
         """The model's output on a batch, with more keywords of its own."""
-        changed = {key.removeprefix(ENTRY) for key in self.changed if key.startswith(ENTRY)}
-        given = batch.given(changed)
+        given = self.given(batch)
         keywords = {
             k: v for k, v in given.keywords.items() if k not in LABELS or _takes(self.model, k)
         }
-        with unchanged(given.tensors(), changed, label):
+        with self.lending(given):
             return self.run(weights, lambda model: model(*given.arguments, **keywords, **options))
 
     def run(self, weights: Mapping[str, Tensor], work: Callable[[nn.Module], Result]) -> Result:
@@ -95,7 +106,7 @@ class Network:
             name = key.removeprefix(WEIGHT)
             lent = given.get(key, self.constants.get(name))
             if lent is not None:
-                given[key] = copies.setdefault(self._tied[name], lent.clone())
+                given[key] = copies.setdefault(self._tied.get(name, name), lent.clone())
 
         def call() -> Result:
             return functional_call(self._bare, given, (self._evaluating(work),), tie_weights=False)

@@ -147,7 +147,7 @@ class Engine:
         """
         with naming_types((batch.arguments, batch.keywords), self._type):
             if self._is_tried:
-                yield batch
+                yield self._trial.counted(batch)
             else:
                 batch, self._reader.seen = self._trial.begin(batch)
                 self._portions.counted = batch.by_sample

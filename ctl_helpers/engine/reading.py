@@ -83,7 +83,8 @@ class Reader:
     @contextmanager
     def watching_padding(self, model: nn.Module) -> Iterator[None]:
         """While open, masks that are made in a pass and given to modules of torch are known."""
-        handles = [
+        handles = [model.register_forward_pre_hook(lambda *_: self._padding.clear())]
+        handles += [
             part.register_forward_pre_hook(self._keep_padding, with_kwargs=True)
             for part in _told_of_padding(model)
         ]
@@ -102,18 +103,16 @@ class Reader:
         return feature.clone(memory_format=torch.contiguous_format)
 
     def features(self, outputs: Mapping[str, Tensor], batch: Inputs) -> dict[str, Tensor]:
-        """Layer → feature (samples, width), from what :meth:`read` gave since the last call.
+        """Layer → feature (samples, width), from what :meth:`read` gave in the last pass.
 
         Raises:
             RuntimeError: a layer that gives no row per sample.
             ValueError: as :func:`~ctl_helpers.engine.pooling.pooled`.
         """
-        masks = batch.masks()
-        padding, self._padding = self._padding, {}
-        features = {}
+        masks, features = batch.masks(), {}
         for layer, states in outputs.items():
             way, axis = self._pooling[layer], self._sample_axis(layer, states, batch)
-            tokens, counted = self._tokens(layer, states, axis, masks, padding)
+            tokens, counted = self._tokens(layer, states, axis, masks)
             states = states.movedim(axis, 0)
             if counted is not None:
                 states = states.movedim(tokens + (tokens < axis), 1)
@@ -163,12 +162,7 @@ class Reader:
         return int(self._declared[layer])
 
     def _tokens(
-        self,
-        layer: str,
-        states: Tensor,
-        axis: int,
-        masks: Mapping[str, Tensor],
-        padding: Mapping[int, Tensor],
+        self, layer: str, states: Tensor, axis: int, masks: Mapping[str, Tensor]
     ) -> tuple[int, Tensor | None]:
         """The dimension of the tokens, and which of them count where a mask says so."""
         ragged = self._ragged[layer]
@@ -176,12 +170,12 @@ class Reader:
             return 1, ragged.to(states.device)
         shape = tuple(states.shape)
         for one in self.seen.shorter:
-            few = self.seen.shapes[layer]
-            follow = following(one.shapes[layer], few, one.after, one.before)
+            few, fewer = self.seen.shapes.get(layer, ()), one.shapes.get(layer, ())
+            follow = following(fewer, few, one.after, one.before)
             place = next((a for a in follow if a != axis), None)
             if place is not None:
                 return place, masks.get(one.mask)
-            if one.shapes[layer] != few and one.mask in masks and not masks[one.mask].all():
+            if fewer != few and one.mask in masks and not masks[one.mask].all():
                 self._tell(
                     layer,
                     f"the tokens of layer {layer!r} are not those of {one.mask!r}, so that padding "
@@ -190,7 +184,7 @@ class Reader:
         known = {one.mask for one in self.seen.shorter}
         unknown = [mask for name, mask in masks.items() if name not in known]
         place = 1 - min(axis, 1)
-        for mask in (*unknown, *padding.values()):
+        for mask in (*unknown, *self._padding.values()):
             if states.dim() > 2 and shape[place] == mask.shape[1] and len(mask) == shape[axis]:
                 return place, mask
         return place, None

@@ -19,7 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ctl_helpers.engine.batches import Portion, Portions, Task
 from ctl_helpers.engine.folds import Fold, Pass, last_uses
 from ctl_helpers.engine.hooks import tapped
-from ctl_helpers.engine.inputs import Batch, Inputs, label
+from ctl_helpers.engine.inputs import Batch, Inputs
 from ctl_helpers.engine.lazy_state import described
 from ctl_helpers.engine.memory import free_memory
 from ctl_helpers.engine.mix import MixKey, StateDict, check_finite
@@ -28,6 +28,7 @@ from ctl_helpers.engine.network import Network, unchanged
 from ctl_helpers.engine.pooling import Pooling
 from ctl_helpers.engine.progress import Tick
 from ctl_helpers.engine.reading import Reader
+from ctl_helpers.engine.stage_trial import StageTrial
 from ctl_helpers.engine.stages import Stage, Staged, State
 from ctl_helpers.engine.trial import not_to_split
 
@@ -86,6 +87,8 @@ class Streaming:
         self._buffers = {name for name, _ in model.named_buffers()}
         self._finite: set[str] = set()  # stages whose tensors were looked through
         self._portions = Portions(device, self._check_split)
+        self._trial: StageTrial
+        self._is_tried = False
 
     def over(
         self,
@@ -119,14 +122,19 @@ class Streaming:
         with unchanged(shared, (), lambda name: f"{name.partition('.')[2]!r} of the first state"):
             for stage in stages[1:cut]:
                 self._check_room(states)
-                mixer = self._mixer(stage)
-                for mix in last_uses(fold):
+                mixer, mixes = self._mixer(stage), list(last_uses(fold))
+                if not self._is_tried:
+                    self._trial.before(stage, mixer(mixes[-1]))
+                for mix in mixes:
                     weights = mixer(mix)
                     for number, part in enumerate(portion.parts):
                         place = mix, number
                         states[place] = self._advanced(stage, weights, states[place], part)
+                self._try_again(stage, weights)
             self._check_room(states)
-            return self._reduced(fold, portion.parts, stages[cut:], states)
+            results = self._reduced(fold, portion.parts, stages[cut:], states)
+            self._is_tried = True
+            return results
 
     def _embedded(
         self,
@@ -139,8 +147,11 @@ class Streaming:
         mixer, states = self._mixer(stage), _States()
         weights = mixer(mixes[0])
         for part in portion:
-            given = part.given(())
-            with unchanged(given.tensors(), (), label):
+            if not self._is_tried and not starts:
+                self._trial = StageTrial(self._network, part)
+                self._trial.before(stage, mixer(mixes[-1]))
+            given = self._network.given(part)
+            with self._network.lending(given):
                 begin = partial(self._model.begin, *given.arguments, **given.keywords)
                 starts.append(_Activations(self._call({}, begin), {}))
             states[mixes[0], len(starts) - 1] = self._advanced(stage, weights, starts[-1], part)
@@ -150,6 +161,7 @@ class Streaming:
             weights = mixer(mix)
             for number, (start, part) in enumerate(zip(starts, portion.parts, strict=True)):
                 states[mix, number] = self._advanced(stage, weights, start, part)
+        self._try_again(stage, weights)
         return states
 
     def _reduced(
@@ -164,6 +176,9 @@ class Streaming:
         results: list[list[Any]] = [[] for _ in parts]
         finished: set[MixKey] = set()
         mixers = [(stage, self._mixer(stage)) for stage in tail]
+        last = list(last_use)[-1]
+        for stage, mixer in () if self._is_tried else mixers:
+            self._trial.before(stage, mixer(last))
         for step, mixes in enumerate(fold.steps):
             left = [
                 (stage, {mix: mixer(mix) for mix in mixes if mix not in finished})
@@ -186,7 +201,15 @@ class Streaming:
                 for mix in mixes:
                     if last_use[mix] == step:
                         del states[mix, number]
+        for stage, mixer in () if self._is_tried else mixers:
+            self._try_again(stage, mixer(last))
         return results
+
+    def _try_again(self, stage: Stage, weights: Mapping[str, Tensor]) -> None:
+        """On the first portion, the end of the trial of a stage."""
+        if not self._is_tried:
+            self._seen.clear()
+            self._trial.after(stage, weights)
 
     @property
     def _model(self) -> Staged:

@@ -1,4 +1,4 @@
-"""A trial on few samples of the first batch: what a network does, and whether it repeats itself."""
+"""A trial on a sample of the first batch: what a network does, and whether it repeats itself."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ from ctl_helpers.engine.randomness import RandomState, same_draws
 from ctl_helpers.engine.reading import Seen, Shape, Shorter, following
 from ctl_helpers.engine.watching import Watch, WritesError
 
+_OTHER_SIZE = 30.0
+"""So many times farther may features be apart in batches of another size, for which torch adds up
+in another order."""
+
 _Given = Mapping[str, list[Tensor]]  # layer → its features, call by call
 
 
 class Trial:
-    """Runs one mix on few samples, before all other passes and again after those of a batch.
+    """Runs one mix on a sample, before all other passes and again after those of a batch.
 
     The first time it runs on a copy of the network of its own, so that a difference shows what
     passes leave behind. What the network does to its inputs and weights is found out on the way.
@@ -54,24 +58,23 @@ class Trial:
             self._network.draws = draws
 
     def begin(self, batch: Inputs) -> tuple[Inputs, Seen]:
-        """The batch, with its samples counted, and what passes on few of them show.
+        """The batch, with its samples counted, and what passes on one or few of them show.
 
         Raises:
             ValueError: entries of different lengths, where the layers follow none of them.
             RuntimeError: a module with values of an earlier pass in place of a parameter.
         """
-        batch = self._counted(batch)
-        try:
-            self._few = batch.part(slice(0, _few(batch.size)))
-            self._first = self._inspected(self._few)
-        except Exception as error:
-            if ran_out(error) or self._few is None or self._few.size == batch.size:
-                raise
-            # It may run on whole batches alone.
-            self._few = batch
-            self._first = self._inspected(batch)
-        shapes = _shapes(self._first)
-        return batch, Seen(self._few.size, shapes, list(self._shorter(self._few)))
+        batch = self.counted(batch)
+        # Some networks do not run on a single sample, and some on whole batches alone.
+        for size in (*(few for few in (1, 2) if few < batch.size), batch.size):
+            self._few = few = batch.part(slice(0, size))
+            try:
+                self._first = self._inspected(few)
+                break
+            except Exception as error:
+                if ran_out(error) or size == batch.size:
+                    raise
+        return batch, Seen(few.size, _shapes(self._first), list(self._shorter(few)))
 
     def end(self) -> None:
         """Run it again (RuntimeError where passes in between have changed what it gives)."""
@@ -101,13 +104,17 @@ class Trial:
                     continue
                 if ran_out(error):
                     raise
-                culprit = f"the model, which does not run on parts of it ({error})"
+                said = str(error).partition("\n")[0]
+                culprit = f"the model, which does not run on parts of it ({said})"
             if culprit:
                 raise RuntimeError(not_to_split(culprit))
             self._may_split = True
 
-    def _counted(self, batch: Inputs) -> Inputs:
-        """The batch with the number of samples that the layers follow, if lengths differ."""
+    def counted(self, batch: Inputs) -> Inputs:
+        """The batch with the number of samples that the layers follow, if lengths differ.
+
+        ValueError where they follow none.
+        """
         if not batch.rivals:
             return batch
         for size in dict.fromkeys(length for length in batch.rivals.values() if length > 1):
@@ -203,11 +210,13 @@ class Trial:
     def _rows_agree(self, alone: _Given, beside: _Given, few: int) -> bool:
         dtype = self._network.dtype
         return all(
-            alike(*culprits.first_rows(alone[at], beside[at], few, 2 * few), dtype) for at in alone
+            alike(*culprits.first_rows(alone[at], beside[at], few, 2 * few), dtype, _OTHER_SIZE)
+            for at in alone
         )
 
     def _mixing(self, parts: Sequence[Inputs]) -> str:
-        return culprits.mixing_module(self._network, self._weights(), *parts)
+        few, more = parts
+        return culprits.mixing_module(self._network, self._weights(), few, more, _OTHER_SIZE)
 
 
 def not_to_split(culprit: str) -> str:

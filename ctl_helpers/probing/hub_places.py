@@ -12,7 +12,7 @@ from ctl_helpers.probing.remarks import Remark, some
 
 _ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 _PATIENCE = 10  # seconds for the hub's first answer
-_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model", "*.bin"]
+_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model"]
 
 
 def find(name: str, source: str) -> Place:
