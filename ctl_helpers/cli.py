@@ -228,7 +228,7 @@ def probe(
     checkpoints: Annotated[list[str], typer.Argument(help="What is to be merged.")],
     data: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Samples: a folder of images, or a text file with a text a line."),
+        typer.Option(help="Samples: a folder of images, a file with a text a line, or owner/name."),
     ] = None,
     model: Annotated[
         Optional[str],  # noqa: UP045

@@ -437,8 +437,9 @@ def test_a_network_of_images_is_run_with_its_own_module(
     assert (report.tier, stops(report)) == (2, [])
     assert {*report.table("remedies")["remedy"]} >= {"recomputed statistics"}
     assert "accuracy" in report.tables
-    given = probe(net, *states.values(), model=net, data=[torch.randn(4, 3, 16, 16)])
+    given = probe(net, *states.values(), data=[torch.randn(4, 3, 16, 16)])
     assert given.facts["samples"] == "4 samples that were given"
+    assert given.facts["network"] == "Sequential"
 
 
 def test_a_timm_network_is_built_from_its_configuration(tmp_path: Path) -> None:

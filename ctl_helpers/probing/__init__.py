@@ -24,6 +24,7 @@ What is looked at, tier by tier:
 - ``networks``: the architecture that runs the mixes.
 - ``staged``: networks larger than the memory, stage by stage.
 - ``samples``: what they are run on.
+- ``rows``: texts and images of a file, a folder or the hub.
 - ``tokenizing``: texts as tokens.
 - ``linearity_tier``: features of mixes against mixes of features, and the control.
 - ``curves``: how ε grows with λ.

@@ -80,6 +80,8 @@ def remarks(found: Estimate, room: float, about: str) -> list[Remark]:
 
 def gigabytes(number: float) -> str:
     """Bytes in words: ``"91 MB"``, ``"13.5 GB"``."""
+    if number < 1e6:
+        return "under 1 MB"
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
 
 

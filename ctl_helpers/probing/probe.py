@@ -45,10 +45,12 @@ def probe(
         base: the pretrained network θ_PT: a path, an id of the hub, a state dict or a module.
         checkpoints: what is to be merged, likewise.
         tier: how deep to look.
-        data: unlabelled samples: a folder of images, a text file with a text a line, or batches as
-            for :func:`~ctl_helpers.compare`; by default noise. With classes (folders in the folder,
-            ``.tsv`` with a text, a tab and a number, or targets) accuracy is measured too.
-        model: the architecture, where BASE's ``config.json`` does not say it: a module,
+        data: unlabelled samples: a folder of images, a text file with a text a line, a data set of
+            the hub as ``owner/name`` or ``owner/name/subset``, or batches as for
+            :func:`~ctl_helpers.compare`; by default noise. With classes (folders in the folder,
+            ``.tsv`` with a text, a tab and a number, a column of labels, or targets) accuracy is
+            measured too.
+        model: the architecture, where BASE is no module and has no ``config.json``: a module,
             ``"timm:NAME"``, ``"torchvision:NAME"``, ``"open_clip:NAME"``, or
             ``"package.module:function"``.
         samples: how many samples to take, 8 to 64 are enough.
@@ -68,6 +70,7 @@ def probe(
     found.seconds["tier 0"] = time.perf_counter() - begun
     stopped = {one.rule for one in found.remarks if one.grade == "stop"}
     if tier > 0 and seen.shared and not stopped & {*_UNREADABLE}:
+        model = sources.module_of(base) if model is None else model
         asked = _Asked((base, *checkpoints), tier, data, model, samples, tell)
         _look_deeper(seen, places, asked, found)
     return Report(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -15,13 +15,13 @@ from torch import Tensor
 from ctl_helpers.engine.inputs import Batch
 from ctl_helpers.probing.networks import CannotRunError, Network
 from ctl_helpers.probing.places import Place
+from ctl_helpers.probing.rows import Rows, rows
 from ctl_helpers.probing.tokenizing import tokenizer_of
 
 WINDOW = 64  # tokens of a text
 _STEP = 8  # texts are cut to a multiple of it, so that none of a batch needs padding
 _NOISE = 32  # random tokens of a sample
 _BATCH = 16
-_IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -54,8 +54,7 @@ def samples(
     Args:
         network: what they are for.
         base: whose tokenizer and preprocessing are used.
-        data: a folder of images, in which folders are classes; a text file, a text a line, or with
-            the ending ``.tsv`` a text, a tab and a class's number; batches; or nothing.
+        data: what :func:`~ctl_helpers.probing.rows.rows` reads; batches; or nothing.
         most: how many to take.
 
     Raises:
@@ -66,18 +65,11 @@ def samples(
     takes_tokens = network.input_name == "input_ids"
     if data is None:
         return _random_tokens(network, most) if takes_tokens else _noise(network, base, most)
-    path = Path(data).expanduser()
-    if not path.exists():
-        raise CannotRunError(f"there is no {data}: correct the path of the samples")
-    if path.is_dir() == takes_tokens:
-        kind = "texts in a file" if takes_tokens else "images in a folder"
-        raise CannotRunError(
-            f"{data} is a {'folder' if path.is_dir() else 'file'}, and {network.made_from} takes "
-            f"{kind}: give those with --data"
-        )
     if takes_tokens:
-        return _texts(network, base, path, most)
-    return _pictures(network, base, path, most)
+        # A decoder's texts are one long text, cut into pieces.
+        taken = rows(data, "texts", None if network.is_decoder else most)
+        return _texts(network, base, taken, most)
+    return _pictures(network, base, rows(data, "images", most))
 
 
 def _given(batches: Iterable[Batch], most: int) -> Samples:
@@ -109,18 +101,8 @@ def _random_tokens(network: Network, most: int) -> Samples:
     return Samples(batches, most, f"{most} samples of {_NOISE} random tokens", is_real=False)
 
 
-def _texts(network: Network, base: Place, path: Path, most: int) -> Samples:
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    labels: list[int] = []
-    if path.suffix == ".tsv":
-        try:
-            pairs = [line.rsplit("\t", 1) for line in lines]
-            lines, labels = [text for text, _ in pairs], [int(label) for _, label in pairs]
-        except ValueError:
-            raise CannotRunError(
-                f"{path} has a line that is no text, tab and number of a class: mend it, or give a "
-                "file of texts alone"
-            ) from None
+def _texts(network: Network, base: Place, given: Rows, most: int) -> Samples:
+    lines, labels = given.items, given.labels
     encode = tokenizer_of(base)
     if encode is None:
         raise CannotRunError(
@@ -128,8 +110,8 @@ def _texts(network: Network, base: Place, path: Path, most: int) -> Samples:
             "beside its weights, or leave --data out"
         )
     if network.is_decoder:
-        return _windows(network, encode.whole(lines), path, most)
-    ids = [encode.cut(line, WINDOW) for line in lines[:most]]
+        return _windows(network, encode.whole(lines), given.name, most)
+    ids = [encode.cut(line, WINDOW) for line in lines]
     ids = [encode.cut(line, _rounded(len(x))) for line, x in zip(lines, ids, strict=False)]
     by_length: dict[int, list[int]] = {}
     for number, tokens in enumerate(ids):
@@ -141,23 +123,23 @@ def _texts(network: Network, base: Place, path: Path, most: int) -> Samples:
             batch = network.tokens(torch.tensor([ids[n] for n in chosen]))
             targets = torch.tensor([labels[n] for n in chosen]) if labels else None
             batches.append(batch if targets is None else (batch, targets))
-    words = f"{len(ids)} texts of {path.name}"
-    return Samples(batches, len(ids), words, True, bool(labels), 1 + max(labels, default=-1))
+    words = f"{len(ids)} texts of {given.name}"
+    return Samples(batches, len(ids), words, True, bool(labels), given.classes)
 
 
 def _rounded(length: int) -> int:
     return length if length < _STEP else length // _STEP * _STEP
 
 
-def _windows(network: Network, ids: Sequence[int], path: Path, most: int) -> Samples:
+def _windows(network: Network, ids: Sequence[int], name: str, most: int) -> Samples:
     """Pieces of one long text, for networks that predict its next token."""
     length = min(WINDOW, len(ids))
     if length < 2:
-        raise CannotRunError(f"{path} has too few tokens: give a text of some lines at least")
+        raise CannotRunError(f"{name} has too few tokens: give a text of some lines at least")
     count = min(most, len(ids) // length)
     pieces = torch.tensor(ids[: count * length]).view(count, length)
     batches = [(network.tokens(part), part[:, 1:]) for part in pieces.split(_BATCH)]
-    return Samples(batches, count, f"{count} pieces of {length} tokens of {path.name}")
+    return Samples(batches, count, f"{count} pieces of {length} tokens of {name}")
 
 
 # Images.
@@ -210,31 +192,22 @@ def _noise(network: Network, base: Place, most: int) -> Samples:
     return Samples(batches, most, f"{most} images of noise", is_real=False)
 
 
-def _pictures(network: Network, base: Place, folder: Path, most: int) -> Samples:
+def _pictures(network: Network, base: Place, given: Rows) -> Samples:
     look = _look(network, base)
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _IMAGES)
-    if not files:
-        raise CannotRunError(f"{folder} has no images: give a folder with {', '.join(_IMAGES)}")
-    kinds = sorted({path.relative_to(folder).parts[0] for path in files if path.parent != folder})
-    labels = len(kinds) > 1 and all(path.parent != folder for path in files)
-    # From all over the folder, since files of one class or kind stand together.
-    step = max(1, len(files) // most)
-    chosen = files[::step][:most]
-    images = torch.stack([_picture(path, look) for path in chosen])
+    images = torch.stack([_picture(file, look) for file in given.items])
     batches: list[Batch] = [_as_batch(network, part) for part in images.split(_BATCH)]
-    if labels:
-        numbers = [kinds.index(path.relative_to(folder).parts[0]) for path in chosen]
-        targets = torch.tensor(numbers).split(_BATCH)
+    if given.labels:
+        targets = torch.tensor(given.labels).split(_BATCH)
         batches = list(zip(batches, targets, strict=True))
-    words = f"{len(chosen)} images of {folder.name}"
-    return Samples(batches, len(chosen), words, True, labels, len(kinds) if labels else 0)
+    words = f"{len(images)} images of {given.name}"
+    return Samples(batches, len(images), words, True, bool(given.labels), given.classes)
 
 
-def _picture(path: Path, look: _Look) -> Tensor:
+def _picture(file: Path | BinaryIO, look: _Look) -> Tensor:
     """An image in the network's size, its middle if it has other proportions."""
     from PIL import Image
 
-    with Image.open(path) as opened:
+    with Image.open(file) as opened:
         image = opened.convert("L" if look.channels == 1 else "RGB")
     scale = max(look.width / image.width, look.height / image.height)
     width, height = math.ceil(image.width * scale), math.ceil(image.height * scale)

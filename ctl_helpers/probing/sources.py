@@ -65,6 +65,13 @@ def state_of(source: Source) -> Mapping[str, Tensor] | None:
     return None
 
 
+def module_of(source: Source) -> nn.Module | None:
+    """A checkpoint that is a module, which says its architecture; None for others."""
+    if isinstance(source, (str, Path, Mapping)):
+        return None
+    return source
+
+
 def _place(name: str, source: Source) -> Place:
     if isinstance(source, (str, Path)):
         return find(name, str(source))

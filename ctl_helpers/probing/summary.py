@@ -1,7 +1,8 @@
-"""A report as text for a terminal, 100 characters wide at most."""
+"""A report as text, as wide as the terminal, or 100 characters."""
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -68,7 +69,8 @@ def _run(facts: Mapping[str, str]) -> str:
 
 def _wrapped(text: str, start: str) -> list[str]:
     indent = " " * len(start)
-    return textwrap.wrap(text, _WIDTH, initial_indent=start, subsequent_indent=indent)
+    width = min(_WIDTH, shutil.get_terminal_size((_WIDTH, 24)).columns)
+    return textwrap.wrap(text, width, initial_indent=start, subsequent_indent=indent)
 
 
 def columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
