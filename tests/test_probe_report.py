@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from ctl_helpers.cli import app
 from ctl_helpers.probing.charts import Chart, Line, svg
 from ctl_helpers.probing.estimates import Estimate
-from ctl_helpers.probing.figures import figures
+from ctl_helpers.probing.figures import figures, short
 from ctl_helpers.probing.remarks import Remark, joined
 from ctl_helpers.probing.report import Report
 from ctl_helpers.probing.rules import RULES
@@ -189,6 +189,11 @@ def test_the_page_is_whole_and_needs_nothing_else(tmp_path: Path) -> None:
 def test_a_page_of_headers_alone_has_no_figure() -> None:
     assert figures(report(STOP, tier=0)) == []
     assert "<svg" not in report(STOP, tier=0).to_html()
+
+
+def test_layers_on_an_axis_are_told_apart() -> None:
+    layers = ["blocks.0.1", "layer1.0", "encoder.layer.11", "3", "bn2", "embeddings"]
+    assert [short(layer) for layer in layers] == ["0.1", "1.0", "11", "3", "bn2", "embed…"]
 
 
 def test_charts_stay_in_their_frame() -> None:

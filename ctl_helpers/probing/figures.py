@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -63,7 +64,7 @@ def _over_layers(rows: Sequence[Row]) -> Chart:
             is_random = control != "task vectors"
             label = f"{members}, random" if is_random else members
             lines.append(Line(label, points, number, is_random))
-    ticks = {float(n): _short(layer) for n, layer in enumerate(layers)}
+    ticks = {float(n): short(layer) for n, layer in enumerate(layers)}
     title = "ε at the average, by layer; dashed: random vectors"
     return Chart(title, "layer", lines, ticks, _HALF)
 
@@ -87,7 +88,7 @@ def _by_layer(
     bound: tuple[float, str] | None = None,
 ) -> Chart:
     layers = [*dict.fromkeys(row["layer"] for row in rows)]
-    ticks = {float(n): _short(layer) for n, layer in enumerate(layers)}
+    ticks = {float(n): short(layer) for n, layer in enumerate(layers)}
     return Chart(title, "layer", lines, ticks, bound)
 
 
@@ -103,7 +104,8 @@ def _worst(rows: Sequence[Row]) -> float:
     return max((row["epsilon"] for row in rows if math.isfinite(row["epsilon"])), default=0.0)
 
 
-def _short(layer: str) -> str:
-    """What tells a layer from the others on an axis: its number, or a few letters."""
-    last = layer.rpartition(".")[2]
+def short(layer: str) -> str:
+    """What tells a layer from the others on an axis: its numbers, or a few letters."""
+    numbers = re.search(r"\d+(\.\d+)+$|(?<![^.])\d+$", layer)
+    last = numbers[0] if numbers else layer.rpartition(".")[2]
     return last if len(last) < 7 else f"{last[:5]}…"

@@ -38,7 +38,7 @@ border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:normal}
 .ctl-probe .remark{border-top:1px solid var(--line);padding:.5rem 0}
 .ctl-probe .remark p{margin:.1rem 0}
 .ctl-probe .tag{display:inline-block;min-width:3.6rem;font-weight:700;color:var(--t)}
-.ctl-probe .figures{display:grid;gap:1rem 2rem;
+.ctl-probe .figures{display:grid;gap:1rem 2rem;margin-top:1.5rem;
 grid-template-columns:repeat(auto-fit,minmax(min(100%,19rem),1fr))}
 .ctl-probe figure{margin:0}.ctl-probe figcaption{font-weight:600;font-size:.95rem}
 .ctl-probe svg{width:100%;height:auto;max-width:32rem}
@@ -76,6 +76,14 @@ def _parts(outcome: Outcome) -> Iterator[str]:
     rows = [{"checkpoint": name, "where": source} for name, source in outcome.sources.items()]
     yield _table(rows)
     yield f'<p class="soft">{escape(size(outcome))}. {escape(depth(outcome))}.</p>'
+    if charts := figures(outcome):
+        yield '<div class="figures">'
+        for chart in charts:
+            yield (
+                f"<figure><figcaption>{escape(chart.title)}</figcaption>{svg(chart)}"
+                f"{legend(chart.lines)}</figure>"
+            )
+        yield "</div>"
     if remarks := joined(outcome.remarks):
         yield "<h2>What was found</h2>"
         for remark in remarks:
@@ -88,14 +96,6 @@ def _parts(outcome: Outcome) -> Iterator[str]:
             )
     for title, words, table in shown(outcome):
         yield f'<h2>{escape(title)}</h2><p class="soft">{escape(words)}</p>{_table(table)}'
-    if charts := figures(outcome):
-        yield '<h2>Figures</h2><div class="figures">'
-        for chart in charts:
-            yield (
-                f"<figure><figcaption>{escape(chart.title)}</figcaption>{svg(chart)}"
-                f"{legend(chart.lines)}</figure>"
-            )
-        yield "</div>"
     yield (
         '<p class="soft">Passing is not accuracy: a mix whose features are the mix of features '
         "can still be worse than its parts. Made by ctl probe.</p>"

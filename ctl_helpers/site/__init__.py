@@ -13,6 +13,7 @@
 - ``theme``: links in pages' headers, and the theme's flaws mended.
 - ``contents``: the pages in their order.
 - ``gallery``: every figure of the book and of the papers.
+- ``own``: an example of a probe with its output, and what ε is in the book's settings.
 - ``supported``: the table of library networks that are compared by default.
 - ``table_files``: tables as CSV and Parquet.
 - ``terms``: links to the glossary.

@@ -17,7 +17,7 @@ from ctl_helpers.project import root, work_folder
 from ctl_helpers.results import current_folder, folder_name, published_folder
 from ctl_helpers.runs.execute import NOTEBOOK, TABLES, silence_kernels
 from ctl_helpers.runs.plan import Job, jobs
-from ctl_helpers.site import gallery, live, supported, table_files
+from ctl_helpers.site import gallery, live, own, supported, table_files
 from ctl_helpers.site.execute_pages import execute_pages
 from ctl_helpers.store.artifacts import digest
 from ctl_helpers.weights.checksums import file_checksum
@@ -144,7 +144,7 @@ def _results_digest() -> str:
     folders = (current_folder(), published_folder(), root() / "settings", root() / "ctl_helpers")
     files = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
     files += [root() / "book" / name for name in ("claims.yml", "figures.yml")]
-    files.append(root() / supported.FILE)
+    files += [root() / supported.FILE, root() / own.SCRIPT]
     read = (".parquet", ".json", ".yaml", ".yml", ".py", ".csv")
     kept = [path for path in files if path.suffix in read]
     figures = gallery.load().model_dump()  # from the metadata of other pages' cells
