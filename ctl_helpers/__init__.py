@@ -9,6 +9,7 @@ The library, which needs torch, numpy, pandas and tqdm, and imports nothing of t
 - ``weights``: reading other people's checkpoints, from files and from the hub.
 - ``models``: the networks of the settings.
 - ``probing``: will these checkpoints merge, and if not, where does it break?
+- ``errors``: the kinds of mistakes that sentences are about, and their places on the page *Errors*.
 - ``weight_files``: readers of ``weights`` under the name that older scripts import.
 
 The book, floor by floor from the lowest:
@@ -24,6 +25,18 @@ The book, floor by floor from the lowest:
 - ``site``: the pages of the book around all of it.
 """
 
+from types import FunctionType
+
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+from ctl_helpers.errors import linked
+
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    value = _load(name)
+    if isinstance(value, FunctionType):
+        value = globals()[name] = linked(value)
+        value.__module__ = __name__  # where pickles find it
+    return value

@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ctl_helpers import settings
+from ctl_helpers.errors import Linking, link
 from ctl_helpers.project import MissingDataError, ProjectError, data_folder, root, work_folder
 from ctl_helpers.results import folder_name, published_folder
 from ctl_helpers.runs import plan
@@ -121,6 +122,7 @@ def _missing(name: str, fetch: bool) -> str | None:
     try:
         setting.fetch()
     except MissingDataError as error:
+        link(error)
         return str(error)
     return setting.missing()
 
@@ -277,7 +279,8 @@ def notebooks(check: Annotated[bool, typer.Option(help="Only say which differ.")
 def main() -> None:
     """Run the command; a user's mistake is one sentence, not a traceback."""
     try:
-        app()
+        with Linking():
+            app()
     except (MissingDataError, ProjectError) as error:
         console.print(f"ctl: {error}", style="red")
         sys.exit(2)

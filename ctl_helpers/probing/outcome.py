@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ctl_helpers.errors import linked
 from ctl_helpers.probing.estimates import Estimate
 from ctl_helpers.probing.remarks import Remark
 from ctl_helpers.probing.verdict import Verdict, judged
@@ -48,6 +49,7 @@ class Outcome:
         """0 mergeable, 1 doubtful, 2 not."""
         return self.verdict.exit_code
 
+    @linked
     def table(self, name: str) -> pd.DataFrame:
         """One of :attr:`tables` (KeyError, naming those that there are)."""
         import pandas as pd  # the first tier needs none

@@ -17,6 +17,7 @@ from ctl_helpers.engine.inputs import Batch
 from ctl_helpers.engine.lazy_state import described
 from ctl_helpers.engine.memory import free_memory
 from ctl_helpers.engine.mix import StateDict, mix_key
+from ctl_helpers.errors import link
 from ctl_helpers.probing import limits, linearity_tier, remedies, scores_tier
 from ctl_helpers.probing.curves import Rows, against, curves, summed_up
 from ctl_helpers.probing.curves import remarks as linearity_remarks
@@ -81,9 +82,11 @@ def passes(
         found.remarks += _notes(taken, random)
         _run(setup, net, taken, found, tell)
     except CannotRunError as error:
+        link(error)
         fact, _, remedy = str(error).partition(": ")
         found.remarks.append(Remark("run", "doubt", "tier 2", f"was not run: {fact}", remedy))
     except Exception as error:  # a network of others can raise anything
+        link(error)
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         fact = f"was not finished: {reason}"
         remedy = "give a model and batches that fit it to ctl.probe"

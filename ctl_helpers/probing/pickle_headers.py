@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ctl_helpers.errors import link
 from ctl_helpers.probing.entries import Entry, Listing
 from ctl_helpers.probing.remarks import Remark, count, some
 from ctl_helpers.probing.safetensors_headers import POINTER
@@ -113,6 +114,7 @@ def listing(path: Path, about: str) -> Listing:
     try:
         return _read(path, about)
     except _UnreadableError as error:
+        link(error)
         fact, _, remedy = str(error).partition(": ")
         return Listing(remarks=(_broken(about, path, fact, remedy),))
     except Exception:  # a damaged pickle can raise anything

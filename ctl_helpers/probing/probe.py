@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ctl_helpers.errors import link
 from ctl_helpers.probing import estimates, hub_places, sources
 from ctl_helpers.probing.outcome import Table
 from ctl_helpers.probing.overview import Overview, overview
@@ -117,6 +118,7 @@ def _look_deeper(seen: Overview, places: Sequence[Place], asked: _Asked, found: 
         whole, states = checkpoints.states(here, asked.given, seen.shared)
         read = scan.scan(states, sources.BASE)
     except (ValueError, RuntimeError, OSError) as error:  # the reader's, in one sentence
+        link(error)
         fact, _, remedy = f"a file cannot be read: {error}".rpartition(": ")
         found.remarks.append(Remark("file", "stop", "tier 1", fact, remedy))
         return

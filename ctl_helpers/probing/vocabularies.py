@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ctl_helpers.errors import link
 from ctl_helpers.probing.places import Place
 from ctl_helpers.probing.remarks import Remark, count
 
@@ -74,6 +75,7 @@ def compared(base: Place, other: Place, rows: int | None) -> list[Remark]:
     try:
         mine, theirs = read(base), read(other)
     except ValueError as error:
+        link(error)
         fact = f"cannot be compared with BASE's tokenizer: {error}"
         return [Remark("vocabulary", "stop", other.name, fact, "fetch the tokenizer's files again")]
     remarks = _pieces(base, other)

@@ -15,6 +15,8 @@
 - ``gallery``: every figure of the book and of the papers.
 - ``own``: an example of a probe with its output, and what ε is in the book's settings.
 - ``supported``: the table of library networks that are compared by default.
+- ``errors``: kinds of mistakes, each with the sentences that are about it.
+- ``raised``: the sentences that the package raises, from its source.
 - ``table_files``: tables as CSV and Parquet.
 - ``terms``: links to the glossary.
 - ``headings``: those that a cell writes.

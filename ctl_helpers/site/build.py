@@ -143,7 +143,7 @@ def _results_digest() -> str:
     """Digest of what narrative pages read when they are executed: results, claims, helpers, …"""
     folders = (current_folder(), published_folder(), root() / "settings", root() / "ctl_helpers")
     files = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
-    files += [root() / "book" / name for name in ("claims.yml", "figures.yml")]
+    files += [root() / "book" / name for name in ("claims.yml", "errors.yml", "figures.yml")]
     files += [root() / supported.FILE, root() / own.SCRIPT]
     read = (".parquet", ".json", ".yaml", ".yml", ".py", ".csv")
     kept = [path for path in files if path.suffix in read]
