@@ -123,7 +123,7 @@ CALLS = [
     ({"model": nn.Linear}, TypeError, "model is the class Linear"),
     ({"states": [{}, {}]}, TypeError, "checkpoints is a list; give a mapping"),
     ({"states": {}}, KeyError, "no checkpoint named 'a'; there are"),
-    ({"states": {"model": {}, "b": {}}}, KeyError, r"there are \['b', 'model'\].?$"),
+    ({"states": {"model": {}, "b": {}}}, KeyError, r"there are \['b', 'model'\] \("),
     ({"states": {"model": {}, "base": {}}}, KeyError, "a string is read letter by letter"),
     ({"comparisons": []}, ValueError, "no comparisons given; ctl.pairs"),
     ({"comparisons": ["a"]}, TypeError, "comparisons has 'a'; give what ctl.pairs"),
