@@ -431,7 +431,10 @@ def test_the_command_says_the_sentence_and_ends(write, monkeypatch, capsys) -> N
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 2
-    assert capsys.readouterr().out == "ctl: claims.yml: 'near.name': field required\n"
+    assert (
+        capsys.readouterr().out
+        == "ctl: claims.yml: 'near.name': field required (book/errors.html#book)\n"
+    )
 
 
 def test_networks_of_another_kind_have_their_own_figure() -> None:

@@ -224,5 +224,5 @@ def test_links_reach_every_kind_and_a_search_finds_sentences(site: Path, browser
     for anchor in page.load():
         built.goto((site / f"{PAGE}#{anchor}").as_uri())
         assert built.locator(f"#{anchor}").count() == 1
-    listed = built.locator("details li > code").all_inner_texts()
+    listed = built.locator("details li code").all_inner_texts()
     assert {one.words for one in sentences()} <= set(map(str.strip, listed))

@@ -387,7 +387,9 @@ def test_a_setting_without_its_data_is_named_or_skipped(tiny: Path, ctl, monkeyp
     code, output = ctl("run", "--setting", "mnist-mlp")
     assert code == 1
     assert output.startswith("not run mnist-mlp: MNIST could not be downloaded into")
-    assert output.endswith("or set CTL_DATA_DIR to a folder that holds MNIST/raw (book/errors.html#data)\n")
+    assert output.endswith(
+        "or set CTL_DATA_DIR to a folder that holds MNIST/raw (book/errors.html#data)\n"
+    )
     assert output.count("\n") == 1
     # Only the paper's own settings, so that there is nothing else to run.
     rewrite(tiny / "settings" / "profiles.yaml", "[embedded, paper, real]", "[paper]")
