@@ -57,7 +57,7 @@ def test_the_page_explains_every_kind_with_its_sentences() -> None:
     assert {one.words for one in sentences()} == {
         words for anchor in kinds for words in page.words(anchor)
     }
-    assert all(f"\n- ``{one.words}``\n" in text for one in sentences())
+    assert all(f"\n- `` {one.words} ``\n" in text for one in sentences())
     assert f"      - file: {Path(PAGE).with_suffix('')}\n" in (ROOT / "_toc.yml").read_text("utf-8")
 
 
@@ -222,7 +222,7 @@ def test_the_command_and_the_probe_lead_there(
 def test_links_reach_every_kind_and_a_search_finds_sentences(site: Path, browser: Browser) -> None:
     built = browser.new_page()
     for anchor in page.load():
-        built.goto((site / f"{PAGE}#{anchor}").as_uri())
+        built.goto(f"{(site / PAGE).as_uri()}#{anchor}")
         assert built.locator(f"#{anchor}").count() == 1
-    listed = built.locator("details li code").all_inner_texts()
+    listed = built.locator("details li code").all_text_contents()
     assert {one.words for one in sentences()} <= set(map(str.strip, listed))

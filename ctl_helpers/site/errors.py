@@ -54,7 +54,7 @@ def _told(anchor: str, kind: Kind) -> str:
             f":::{{dropdown}} {_counted(len(said))}",
             ":class-container: sentences",
             "",
-            *(f"- ``{sentence}``" for sentence in said),
+            *(f"- `` {sentence} ``" for sentence in said),
             ":::",
         ]
     )
