@@ -82,6 +82,10 @@ def test_names_come_in_any_form() -> None:
     assert len(ctl.disentangled("p", iter("abc"), {1: 0.1, 3: 0.1})) == 2
     with refused(ValueError, "'l' occurs twice", "the letters of 'legal'", "give a list of names"):
         ctl.pairs("legal", [0.5])
+    with pytest.raises(TypeError, match="names are expected, not 3; give a list"):
+        ctl.pairs(3, [0.5])
+    with pytest.raises(TypeError, match=r"model is int; give a torch\.nn\.Module"):
+        ctl.layers(3)
     with refused(ValueError, "'a' occurs twice in .*; name each once"):
         distinct(["a", "b", "a"])
 

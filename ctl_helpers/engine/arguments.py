@@ -15,7 +15,9 @@ Name = TypeVar("Name", bound=Hashable)
 
 
 def distinct(names: Iterable[Name]) -> list[Name]:
-    """The names, refused where one of them occurs twice (ValueError)."""
+    """The names; refused are one that occurs twice (ValueError), and what is none (TypeError)."""
+    if not isinstance(names, Iterable):
+        raise TypeError(f"names are expected, not {names!r}; give a list, such as ['a', 'b']")
     given = list(names)
     if repeated := [name for name, count in Counter(given).items() if count > 1]:
         where = f"{given}, the letters of {names!r}" if isinstance(names, str) else f"{given}"
@@ -70,17 +72,22 @@ def check_types(model: object, checkpoints: object, max_memory: object = None) -
         TypeError: another type.
         ValueError: no memory.
     """
+    check_model(model)
+    check_mapping(checkpoints)
+    if max_memory is not None and not isinstance(max_memory, Real):
+        raise TypeError(f"max_memory is {max_memory!r}; give a number of bytes, such as 8e9")
+    if max_memory is not None and not float(max_memory) > 0:
+        raise ValueError(f"max_memory is {max_memory}; give bytes above 0, or leave it out")
+
+
+def check_model(model: object) -> None:
+    """Refuse what is no network (TypeError)."""
     if not isinstance(model, nn.Module):
         what = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
         raise TypeError(
             f"model is {what}; give a torch.nn.Module, made from its configuration, such as "
             "AutoModel.from_pretrained(…)"
         )
-    check_mapping(checkpoints)
-    if max_memory is not None and not isinstance(max_memory, Real):
-        raise TypeError(f"max_memory is {max_memory!r}; give a number of bytes, such as 8e9")
-    if max_memory is not None and not float(max_memory) > 0:
-        raise ValueError(f"max_memory is {max_memory}; give bytes above 0, or leave it out")
 
 
 def check_mapping(checkpoints: object) -> None:

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 import pandas as pd
 from torch import nn
 
-from ctl_helpers.engine.arguments import distinct
+from ctl_helpers.engine.arguments import check_model, distinct
 from ctl_helpers.engine.blocks import CONTAINERS, repeated
 from ctl_helpers.engine.stages import Staged
 
@@ -25,7 +25,11 @@ def layers(model: nn.Module) -> pd.DataFrame:
         Columns ``layer`` (its name, as ``layers=`` takes it; ``""`` is the model's own output),
         ``class``, ``parameters`` (how many numbers, buffers left out) and ``default`` (whether it
         is one of :func:`feature_layers`).
+
+    Raises:
+        TypeError: no network.
     """
+    check_model(model)
     default = set(feature_layers(model))
     rows = [
         {
