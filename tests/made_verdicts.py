@@ -79,7 +79,9 @@ def verdict(
         paper="Figure 2; no number.",
         evidence="4_1.html#fig-4-1-direction",
         parts=(first,) if second is None else (first, second),
-        gates=(Gate(gate, "loss_barrier(3/spawning)", Number(0.02), "at least 0.1", closed),),
+        gates=(
+            Gate(gate, "Barrier", "loss_barrier(3/spawning)", Number(0.02), "at least 0.1", closed),
+        ),
         shown=(),
     )
 

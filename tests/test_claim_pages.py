@@ -116,8 +116,8 @@ def test_settings_are_grouped_by_grade_with_those_not_run_last_and_folded(rows) 
     assert columns[0] == "MNIST MLP"
     folded = re.findall(r'<th class="never" scope="col"><span title="[^"]*">([^<]*)', text)
     assert folded == [settings.describe(name).title for name in ("clip8-vit-b-32", "llama-2-13b")]
-    heads = re.findall(r'<th colspan="(\d+)"( class="never")? scope="colgroup"><b[^>]*>(.)', text)
-    assert heads == [("1", "", "A"), ("2", ' class="never"', "A"), ("2", "", "C"), ("3", "", "D")]
+    letters = re.findall(r'([^>]*)</span><b class="grade">(.)</b></th>', text)
+    assert letters == [(title, grades[title]) for title in columns]
     # A checkbox before the box, so that a style sheet alone can fold.
     assert re.search(r'<input type="checkbox" id="show-not-run">.*<div class="verdict-box">', text)
     assert "#show-not-run:not(:checked) ~ .verdict-box" in CSS
@@ -263,8 +263,8 @@ def test_the_page_of_claims_has_every_number_of_every_part(rows) -> None:
     figure = '<a href="4_1.html#fig-4-1-direction"><b>{}</b></a>'
     assert "(claim-ctl)=\n## The ctl claim\n" in text
     assert (
-        "1. **Error ε of the worst layer**. A worst layer decides for *every layer*. *Control*: "
-        "Networks pretrained apart; *ideal*: 0; *paper*: under its baseline."
+        "1. **Error ε of the worst layer**. A worst layer decides for *every layer*. *p* is 0 for "
+        "Networks pretrained apart and 1 at 0. *The paper*: under its baseline."
     ) in text
     assert (
         '| MNIST MLP <abbr class="grade" title="paper&#x27;s own">A</abbr> | '
@@ -285,8 +285,8 @@ def test_the_page_of_claims_has_every_number_of_every_part(rows) -> None:
     assert re.findall(r'">([A-D])</abbr> \| ', ctl) == ["A", "C", "C", "D", "D"]
     assert re.findall(r"</abbr>( [\d.]+) \|", special) == [" 4.1", " 4.2"]
     assert f"| {figure.format('◐ partly')} | (1) ✓ |" in cost
-    gate = "(no barrier to begin with) unless `loss_barrier(3/spawning)` is at least 0.1."
-    assert f"- *Not testable* {gate}" in cost.splitlines()
+    gate = "only where this is at least 0.1: barrier. Otherwise: no barrier to begin with."
+    assert f"- *Testable* {gate}" in cost.splitlines()
     assert "|  |  | (2) ◐ | 0.7 [0.6, 0.8] |" in cost
     assert "2. **Peak memory**" in cost
     assert "no setting has this section" in lonely
@@ -310,8 +310,12 @@ def test_failures_are_those_contradicted_or_met_in_part(rows) -> None:
     lines = claim_pages.failures(MADE).data.splitlines()[2:]
     failing = [each for each in MADE if each.word in ("partly", "contradicted")]
     assert len(lines) == len(failing)
-    assert '<a href="claims.html#claim-cost">The cost claim</a>' in lines[-1]
-    assert "| ◐ partly | Peak memory | 0.7 [0.6, 0.8] | 1.2 [1.1, 1.3] |" in lines[-1]
+    assert (
+        '<a href="claims.html#claim-cost">The cost claim</a>: Peak memory | linear |' in lines[-1]
+    )
+    assert ">◐ partly</a> | 0.7 [0.6, 0.8] | 1.2 [1.1, 1.3] |" in lines[-1]
+    # The second line is of the first one's claim and part.
+    assert lines[1].startswith("|  | 4.1 | Scenes ResNet")
 
 
 def test_the_tally_counts_claims_by_how_far_they_go(rows) -> None:
@@ -331,14 +335,18 @@ def test_the_tally_counts_claims_by_how_far_they_go(rows) -> None:
 def test_a_page_closes_with_the_verdicts_of_its_own_settings(monkeypatch) -> None:
     monkeypatch.setattr(claim_pages, "verdicts", lambda section: MADE)
     panels = {"mnist-mlp": "MNIST MLP (A)", "small-clip": "Small CLIP (C)"}
-    lines = claim_pages.verdict_lines(panels, "4.1").data.splitlines()
+    head, _, *lines = claim_pages.verdict_lines(panels, "4.1").data.splitlines()
+    assert head == "| claim | MNIST MLP (A) | Small CLIP (C) | what was missed |"
     assert lines[0] == (
-        '- <a href="claims.html#claim-ctl">The ctl claim</a>: ✓ reproduced (MNIST MLP) and ? '
-        "undecided, Error ε of the worst layer; about 9 seeds would decide (Small CLIP)."
+        '| <a href="claims.html#claim-ctl">The ctl claim</a> | ✓ reproduced | ? undecided, about 9 '
+        "seeds would decide | Error ε of the worst layer |"
     )
-    assert len(lines) == 2
+    # A claim that two sections decide has a row for each.
+    assert [line.split(" | ")[1] for line in lines] == [
+        "✓ reproduced", "✓ reproduced", "✗ contradicted",
+    ]  # fmt: skip
     alone = claim_pages.verdict_lines({"small-t5": "Small T5 (C)"}, "4.1").data
-    assert alone.endswith(": ∅ not testable, no barrier to begin with.")
+    assert alone.endswith("| ∅ not testable | no barrier to begin with |")
     assert claim_pages.verdict_lines({"llama-2-13b": "Llama"}, "4.1").data == "*Not run yet.*"
 
 

@@ -51,9 +51,18 @@ class Part:
 
 @dataclass(frozen=True)
 class Gate:
-    """What has to be so for a claim to be testable; ``closed`` is None where it is not known."""
+    """What has to be so for a claim to be testable.
+
+    Attributes:
+        says: what is the matter where it is closed.
+        effect: what its number is, in words.
+        measure: the number's name, as a part's.
+        threshold: what the number is asked for.
+        closed: None where it is not known.
+    """
 
     says: str
+    effect: str
     measure: str
     number: Number
     threshold: str

@@ -150,14 +150,16 @@ def _number(sample: Sample | None) -> Number:
 def _gate(gate: claims.Gate, tables: StoredNumbers) -> Gate:
     number = _number(tables.sample(gate))
     closed = None if number.value is None else not gate.is_open(number.value)
-    return Gate(gate.says, tables.name(gate), number, gate.threshold, closed)
+    return Gate(gate.says, gate.effect, tables.name(gate), number, gate.threshold, closed)
 
 
 def _ideal_control(tables: StoredNumbers, part: claims.Part, made: Part) -> Gate:
     """Whether a measured control leaves nothing to tell."""
     number = made.control or Number()
     if not isinstance(part.control, Measured) or part.ideal is None or number.value is None:
-        return Gate(IDEAL_CONTROL, "", number, "", None)
+        return Gate(IDEAL_CONTROL, "", "", number, "", None)
     apart = abs(number.value - part.ideal)
-    says, limit = f"{IDEAL_CONTROL}: {part.control.effect}", f"at least {SPAN:g} from the ideal"
-    return Gate(says, tables.name(part.control), number, limit, apart < SPAN)
+    effect, limit = part.control.effect, f"at least {SPAN:g} from the ideal"
+    says = f"{IDEAL_CONTROL}: {effect}"
+    named = f"the control, {effect}"
+    return Gate(says, named, tables.name(part.control), number, limit, apart < SPAN)

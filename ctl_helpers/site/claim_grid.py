@@ -93,22 +93,15 @@ def _grades(columns: Sequence[_Column]) -> str:
 
 
 def _head(columns: Sequence[_Column]) -> str:
-    groups: dict[tuple[str, str], int] = {}
-    for column in columns:
-        key = column.setting.grade, column.folded
-        groups[key] = groups.get(key, 0) + 1
-    grades = "".join(
-        f'<th colspan="{number}"{folded} scope="colgroup"><b class="grade">{grade}</b></th>'
-        for (grade, folded), number in groups.items()
-    )
     names = "".join(
         f'<th{column.folded} scope="col"><span title="{html.escape(column.setting.badge)}">'
-        f"{html.escape(column.setting.title)}</span></th>"
+        f'{html.escape(column.setting.title)}</span><b class="grade">{column.setting.grade}</b>'
+        "</th>"
         for column in columns
     )
     return (
-        f'<tr><th rowspan="2" scope="col">claim</th>{grades}<th rowspan="2" scope="col">'
-        f"between control (0) and ideal (1){claim_strips.axis()}</th></tr><tr>{names}</tr>"
+        f'<tr><th scope="col">claim</th>{names}<th scope="col">'
+        f"between control (0) and ideal (1){claim_strips.axis()}</th></tr>"
     )
 
 

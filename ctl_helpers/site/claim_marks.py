@@ -35,15 +35,24 @@ def marked(word: Word) -> str:
     return f"{MARKS[word]} {word}"
 
 
-def reason(verdict: Verdict) -> str:
-    """What keeps a verdict from *reproduced*: a gate, a part that was missed, what would decide."""
+def missed(verdict: Verdict) -> str:
+    """What keeps a verdict from *reproduced*: a gate, or a part."""
     if verdict.word == "not testable":
         return verdict.gate or ""
     if verdict.word in ("reproduced", "not run") or verdict.missed is None:
         return ""
-    missed = verdict.missed
-    needed = f"; {missed.needed} would decide" if missed.needed else ""
-    return f"{missed.effect}{needed}"
+    return verdict.missed.effect
+
+
+def needed(verdict: Verdict) -> str:
+    """What would decide a verdict's part that was missed: "about 9 seeds would decide"."""
+    part = verdict.missed
+    return f"{part.needed} would decide" if missed(verdict) and part and part.needed else ""
+
+
+def reason(verdict: Verdict) -> str:
+    """Both in one phrase."""
+    return "; ".join(filter(None, (missed(verdict), needed(verdict))))
 
 
 def number(shown: Number | None) -> str:

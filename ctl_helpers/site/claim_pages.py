@@ -5,7 +5,7 @@ What is called ``judged`` is of :func:`ctl_helpers.findings.verdicts.verdicts`, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from IPython.display import Markdown
 
@@ -13,7 +13,6 @@ from ctl_helpers import settings
 from ctl_helpers.findings.claims import Claim, load
 from ctl_helpers.findings.verdict import Part, Verdict
 from ctl_helpers.findings.verdicts import verdicts
-from ctl_helpers.findings.words import by_panel
 from ctl_helpers.site.claim_marks import (
     MARKS,
     claim_link,
@@ -21,9 +20,10 @@ from ctl_helpers.site.claim_marks import (
     grade,
     link,
     marked,
+    missed,
+    needed,
     number,
     position,
-    reason,
 )
 
 NOT_RUN = "*Not run yet.*"
@@ -33,40 +33,49 @@ _COLUMNS = ["setting", "verdict", "part", "number", "control", "p", "over"]
 
 def failures(judged: Sequence[Verdict]) -> Markdown:
     """A table of where claims are contradicted or met in part: what was missed, where to look."""
-    rows = [["claim", "setting", "verdict", "what was missed", "number", "control", "evidence"]]
-    rows.append([":--"] * len(rows[0]))
+    rows, last = [], ""
     for verdict in judged:
         if verdict.word in ("contradicted", "partly"):
-            missed = verdict.missed or verdict.parts[0]
+            part = verdict.missed or verdict.parts[0]
+            what = f"{claim_link(verdict.claim, verdict.name)}: {part.effect}"
             rows.append(
                 [
-                    claim_link(verdict.claim, verdict.name),
+                    what if what != last else "",
+                    verdict.section,
                     _titled(verdict),
-                    marked(verdict.word),
-                    missed.effect,
-                    number(missed.number),
-                    number(missed.control),
-                    link(verdict.evidence, "figure"),
+                    link(verdict.evidence, marked(verdict.word)),
+                    number(part.number),
+                    number(part.control),
                 ]
             )
-    return Markdown("\n".join(map(_table_row, rows)))
+            last = what
+    head = ["claim, and what was missed", "section", "setting", "verdict", "number", "control"]
+    return Markdown(_table(head, rows))
 
 
 def verdict_lines(panels: Mapping[str, str], *sections: str) -> Markdown:
-    """A line per claim: what it came to in each setting that a page shows and that was run.
+    """A table of claims: what each came to in the settings that a page shows and that were run.
 
     Args:
         panels: setting → panel title.
         sections: whose claims, such as ``"4.1"``.
     """
-    said: dict[tuple[str, str], dict[str, str]] = {}
-    for verdict in (verdict for section in sections for verdict in verdicts(section)):
-        if verdict.setting in panels and verdict.word != "not run":
-            why = reason(verdict)
-            text = marked(verdict.word) + (f", {why}" if why else "")
-            said.setdefault((verdict.claim, verdict.name), {})[verdict.setting] = text
-    lines = [f"- {claim_link(*key)}: {by_panel(panels, said[key])}." for key in said]
-    return Markdown("\n".join(lines) or NOT_RUN)
+    said: dict[tuple[str, str, str], dict[str, Verdict]] = {}
+    for each in (verdict for section in sections for verdict in verdicts(section)):
+        if each.setting in panels and each.word != "not run":
+            said.setdefault((each.claim, each.name, each.section), {})[each.setting] = each
+    rows = []
+    for (claim, name, section), judged in said.items():
+        words = [_came_to(judged[key]) if key in judged else "" for key in panels]
+        parts = dict.fromkeys(filter(None, map(missed, judged.values())))
+        of_section = f" {section}" if len(sections) > 1 else ""
+        rows.append([claim_link(claim, name) + of_section, *words, "; ".join(parts)])
+    head = ["claim", *panels.values(), "what was missed"]
+    return Markdown(_table(head, rows) if rows else NOT_RUN)
+
+
+def _came_to(verdict: Verdict) -> str:
+    return ", ".join(filter(None, (marked(verdict.word), needed(verdict))))
 
 
 def tally(judged: Sequence[Verdict]) -> Markdown:
@@ -104,7 +113,7 @@ def _one_claim(key: str, claim: Claim, judged: Sequence[Verdict]) -> str:
     lines += _asked((ran or judged)[0])
     if ran:
         body = [row for each in ran for row in _rows(each, len(claim.sections) > 1)]
-        lines += ["", *map(_table_row, [_COLUMNS, [":--"] * len(_COLUMNS), *body])]
+        lines += ["", _table(_COLUMNS, body)]
     waiting = dict.fromkeys(_titled(each) for each in judged if each.word == "not run")
     if waiting:
         lines += ["", f"{marked('not run')}: {', '.join(waiting)}."]
@@ -120,18 +129,19 @@ def _asked(verdict: Verdict) -> Iterator[str]:
     if verdict.gates:
         yield ""
     for gate in verdict.gates:
-        yield (f"- *Not testable* ({gate.says}) unless `{gate.measure}` is {gate.threshold}.")
+        effect = f"{gate.effect[0].lower()}{gate.effect[1:]}"
+        yield f"- *Testable* only where this is {gate.threshold}: {effect}. Otherwise: {gate.says}."
 
 
 def _between(part: Part) -> str:
     """What a part is held against: its control, the ideal, the paper."""
-    held = {
-        "control": part.control_effect,
-        "ideal": None if part.ideal is None else digits(part.ideal),
-        "paper": part.paper,
-    }
-    listed = "; ".join(f"*{name}*: {text}" for name, text in held.items() if text)
-    return f" {listed[0]}{listed[1].upper()}{listed[2:]}." if listed else ""
+    at = part.control_effect or (part.control and digits(part.control.value or 0.0)) or ""
+    ideal = digits(part.ideal) if part.ideal is not None else "the paper's number"
+    unit = f" {part.unit}" if part.unit else ""
+    text = ""
+    if part.ideal is not None or part.position is not None:
+        text = f" *p* is 0 {'for' if part.control_effect else 'at'} {at} and 1 at {ideal}{unit}."
+    return f"{text} *The paper*: {part.paper}." if part.paper else text
 
 
 def _rows(verdict: Verdict, several: bool) -> Iterator[list[str]]:
@@ -165,6 +175,11 @@ def _why(verdict: Verdict) -> str:
 
 def _titled(verdict: Verdict) -> str:
     return f"{settings.describe(verdict.setting).title} {grade(verdict)}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of texts in Markdown."""
+    return "\n".join(map(_table_row, [head, [":--"] * len(head), *rows]))
 
 
 def _table_row(cells: Sequence[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +14,7 @@ from IPython.display import Markdown
 from plotly.graph_objects import Figure
 
 from ctl_helpers import results, settings
+from ctl_helpers.project import data_folder
 from ctl_helpers.site.claim_pages import NOT_RUN, verdict_lines
 
 Made = TypeVar("Made")
@@ -65,12 +68,16 @@ class Page:
         return text if isinstance(text, Markdown) else Markdown(text)
 
     def settings(self, *others: Page) -> Markdown:
-        """See :func:`state_of_settings`; with those of other parts of the page."""
+        """See :func:`state_of_settings`; with those of other parts of the page.
+
+        What settings that were not run need is on the front page.
+        """
         parts = [self, *others]
         networks = {part._networks for part in parts}
         return state_of_settings(
             *dict.fromkeys(part._section for part in parts),
             networks=self._networks if len(networks) == 1 else "",
+            needs=False,
         )
 
     def verdicts(self, *others: Page) -> Markdown:
@@ -118,11 +125,14 @@ def numbered(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**renamed)
 
 
-def state_of_settings(*sections: str, networks: str = "") -> Markdown:
+def state_of_settings(*sections: str, networks: str = "", needs: bool = True) -> Markdown:
     """A list of some sections' settings: what each is, and where its results come from.
 
-    Those that were not run are named, and folded up with what they need. Arguments are as those of
-    :class:`Page`.
+    Those that were not run are named in a line, which unfolds to what they are.
+
+    Args:
+        sections, networks: as :class:`Page` takes them.
+        needs: whether it unfolds to what is missing, too; else that is linked to.
     """
     stored = {section: results.runs(section) for section in sections}
     lines: list[str] = []
@@ -136,26 +146,48 @@ def state_of_settings(*sections: str, networks: str = "") -> Markdown:
             for section, section_runs in stored.items()
             if section in setting.sections
         }
-        origin = _origin(runs, setting.missing())
         grade = f"grade {setting.grade}, *{setting.badge}*"
-        line = f"- **{setting.title}** (`{name}`), {grade}. {setting.about} {origin}"
+        line = f"- **{setting.title}** (`{name}`), {grade}. {setting.about}"
         if any(runs.values()):
-            lines.append(line)
+            lines.append(f"{line} {_origin(runs)}")
         else:
-            waiting[setting.title] = line
+            waiting[name] = line
     if waiting:
-        summary = f"<summary>Not run: {', '.join(waiting)}. What they need</summary>"
+        titles = "; ".join(settings.describe(name).title for name in waiting)
+        told = _missing(list(waiting)) if needs else [_ELSEWHERE]
         # Markdown between tags wants empty lines around it.
-        lines += ["", f"<details>{summary}", "", *waiting.values(), "", "</details>"]
+        lines += ["", f"<details><summary>Not run: {titles}</summary>", "", *waiting.values(), ""]
+        lines += [*told, "", "</details>"]
     return Markdown("\n".join(lines))
 
 
-def _origin(by_section: Mapping[str, list[results.Run]], missing: str | None) -> str:
+_MORE = r" \(([^()]*) (?:are|is) missing\)$"
+_ELSEWHERE = "What they need is told beside {ref}`all settings <what-is-here>`."
+
+
+def _missing(names: Sequence[str]) -> list[str]:
+    """What settings lack, each remedy once, without this machine's folders."""
+    place = re.compile(rf"{re.escape(str(data_folder()))}(/[\w./-]*\w)?")
+    lacking: dict[str, list[str]] = {}
+    for setting in map(settings.describe, names):
+        sentence, more, *_ = [*re.split(_MORE, setting.missing() or "nothing is missing"), ""]
+        told = place.sub(
+            lambda found: f"`DATA{found[1] or ''}`", html.escape(sentence, quote=False)
+        )
+        told = told.replace(str(Path.home()), "~")
+        lacking.setdefault(told, []).append(setting.title + (f" (and {more})" if more else ""))
+    return [
+        "To run them: `ctl data SETTING` downloads what can be downloaded, `ctl run --setting "
+        "SETTING` runs it. What this build lacked (`DATA` is the data folder, which `CTL_DATA_DIR` "
+        "names):",
+        "",
+        *(f"- {'; '.join(titles)}: {told}." for told, titles in lacking.items()),
+    ]
+
+
+def _origin(by_section: Mapping[str, list[results.Run]]) -> str:
     """Where a setting's results come from, section by section where there are several."""
     runs = [run for section_runs in by_section.values() for run in section_runs]
-    if not runs:
-        # The data folder, by default in this machine's home.
-        return f"**Not run**: {(missing or 'run it').replace(str(Path.home()), '~')}."
     seeds = [
         f"{section}: " * (len(by_section) > 1) + (_seeds(part) if part else "not run")
         for section, part in by_section.items()
