@@ -45,7 +45,7 @@ def test_r_squared_of_the_product_has_the_slopes_sign() -> None:
         assert effect("explained", line) == pytest.approx(sign)
     falling = regression(lambda table: 9 - table["curvature"])
     assert effect("explained", falling, name="curvature") == pytest.approx(-1)
-    assert MEASURES["explained"].write(-0.5) == "0.50, falling"
+    assert MEASURES["explained"].write(-0.5) == "−0.50"
     assert MEASURES["explained"].write(0.5) == "0.50"
 
 
@@ -104,11 +104,10 @@ def test_the_page_says_where_the_product_is_best_and_what_is_left_near_the_start
     )
     panels = {"one": "One"}
     said = theory.curvature_seen(table, near, panels)
-    assert "best in 1 of 1 settings" in said
-    assert "in 3 of 3" in said
-    assert "One, with running statistics" in said
+    assert "| choices of starts where the product has the highest R² | 3 of 3 |" in said
     assert ">25%</span> at t = 0.25" in said
     assert "| t = 0.25 |" in theory.nearer_start(near, panels)
+    assert f"| pairs | {len(PAIRS)} |" in theory.nearer_start(near, panels)
     assert theory.by_starts(table, panels).count("| 1.00 |") == 3
     rows = theory.explained(table, panels).splitlines()
     assert [row.split(" | ")[1] for row in rows[2:]] == ["linear", "log"] * 2 + ["linear"]

@@ -12,6 +12,7 @@ import pytest
 from ctl_helpers.findings import editing, stitching
 from ctl_helpers.findings.editing import blocks, edit_times_nearer, worst_block
 from ctl_helpers.findings.finding import Measure
+from ctl_helpers.findings.linearity import special_ratio
 from ctl_helpers.findings.stitching import stitch_kept
 
 SEEDS = (0, 1, 2)
@@ -138,9 +139,9 @@ KNOWN: list[tuple[Measure, dict[str, object], pd.DataFrame, float]] = [
     (editing.edit_mean, {"metric": "distance"}, EVEN, 0.02),
     (editing.edit_mean, {"metric": "distance", "lam": 0.8, "layer": "last"}, EVEN, 0.27),
     (editing.edit_mean_length, {"control": "random vectors"}, CONTROLS, 1.05),
-    (editing.edit_growth, {"step": -1}, EVEN, 9),
+    (editing.edit_growth, {"step": -1}, EVEN.replace("distance", "epsilon"), 9),
     (editing.edit_excess, {}, EVEN, np.sqrt(0.01 / 0.09 * 0.27 / 2.7**2)),
-    (editing.control_ratio, {}, CONTROLS, 3),
+    (special_ratio, {}, CONTROLS, 1 / 3),
     (stitching.network_accuracy, {"of": "start"}, NETWORKS, 0.4),
     (stitching.network_accuracy, {"of": "own"}, NETWORKS, 0.9),
     (stitching.network_accuracy, {"of": "other"}, NETWORKS, 0.3),

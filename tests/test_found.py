@@ -100,7 +100,7 @@ def test_linear_counts_settings_and_gives_both_ranges_of_the_error() -> None:
 )
 def test_special_says_in_how_many_settings_and_the_ratio(words, share) -> None:
     text = found.special(judged(["special"], *words))
-    assert f" They are {share}" in text
+    assert f" They are so {share}" in text
     # 0.4 over its control of 1.2, everywhere.
     assert "Their ε over that of random vectors is 0.33." in text
 
@@ -117,13 +117,13 @@ def test_claims_of_one_sentence_are_told_apart() -> None:
         verdict("neg-stitch", "small-clip", "not run"),
     ]
     assert found.merged(made) == (
-        "**Do merged networks do what their features say?** No. That averaging weights does what "
-        "averaging outputs does is reproduced in none (contradicted); that a sum of task vectors "
-        "keeps both tasks, as averaged features do, could not be tested; that subtracting a task "
-        "vector takes away its own task and spares the others was not run. Not testable: Small "
-        "CLIP, trained here (a ceiling)."
+        "**Do merged networks do what their features say?** No. *Averaging weights does what "
+        "averaging outputs does*: reproduced in none (contradicted). *A sum of task vectors keeps "
+        "both tasks, as averaged features do*: could not be tested. *Subtracting a task vector "
+        "takes away its own task and spares the others*: not run. Not testable: Small CLIP, "
+        "trained here (a ceiling)."
     )
-    assert "Theorem 5.1) is reproduced in all 2 settings" in found.pretrained(
+    assert "Theorem 5.1)*: reproduced in all 2 settings" in found.pretrained(
         judged(SENTENCES[found.pretrained], "reproduced", "reproduced")
     )
 

@@ -151,7 +151,7 @@ def triples(lead: float) -> pd.DataFrame:
         pd.DataFrame(
             {
                 "setting": setting, "seed": seed, "models": [f"{n}, a, b" for n in range(4)],
-                "averaged": ensemble + lead, "ensemble": ensemble,
+                "averaged": ensemble + lead * (1 + seed / 10), "ensemble": ensemble,
             }
         )
         for setting, seed in product(PANELS, range(2))
@@ -287,8 +287,10 @@ def test_words_are_quarters_between_linear_and_the_control(
 
 def test_averages_behind_their_ensembles_are_said_to_be() -> None:
     ahead, behind = (said(averaging.ensembles(triples(lead), PANELS)) for lead in (0.02, -0.02))
-    assert "behind the ensemble of the three in 100% of triples" in behind
-    assert "in 0% of triples" in ahead
+    assert "By −2.1 points, behind (Setting one)" in behind
+    assert "By +2.1 points, ahead (Setting one)" in ahead
+    alike = said(averaging.ensembles(triples(0.0), PANELS))
+    assert "By 0.0 points, undecided (Setting one)" in alike
     assert not ASSERTS.search(behind)
 
 

@@ -24,7 +24,7 @@ Pictures by subject:
 - ``theory``: a bound against what was measured.
 - ``taylor``: the first-order expansion against the network.
 - ``paradigms``, ``heatmaps``: three ways to fine-tune.
-- ``dots``, ``lengths``: what several of these share.
+- ``dots``, ``lengths``, ``three``: what several of these share.
 
 What is called ``panels`` in them is setting → panel title, in order. Tables of results have columns
 ``setting`` and ``seed`` beside those that are named; seeds are averaged. Error bars are the lower

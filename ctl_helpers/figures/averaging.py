@@ -23,9 +23,9 @@ from ctl_helpers.figures.views import BANDS, READ_AGAINST, Controls, references,
 from ctl_helpers.findings.averaging import (
     ensemble_correlation,
     ensemble_lead,
-    ensemble_order,
     length_of_all,
 )
+from ctl_helpers.findings.changes import signed_words
 from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.how_linear import how_linear
 from ctl_helpers.findings.words import by_panel
@@ -41,11 +41,11 @@ def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         table: rows of ``models``, ``averaged`` and ``ensemble`` (accuracies).
     """
     correlations = ensemble_correlation.by_setting(table)
-    leads, behind = (
-        ensemble_lead.by_setting(table),
-        ensemble_order.by_setting(table, averaged="behind"),
-    )
-    beside = {name: f"{behind[name]} of triples, {leads[name]} in the mean" for name in leads}
+    leads = ensemble_lead.by_setting(table)
+    which = {
+        name: f"{lead}, {signed_words(lead, 0.0, 'ahead', 'behind', 'undecided')}"
+        for name, lead in leads.items()
+    }
     lines = []
     for column, _, rows in in_panels(table, panels):
         both = rows[["averaged", "ensemble"]].to_numpy()
@@ -59,8 +59,8 @@ def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         lines.append(Line("a triple of networks", BLUE, {"": data}, 1, column, look=look))
     figure = draw(
         lines,
-        "One network with averaged weights is behind the ensemble of the three in "
-        f"{by_panel(panels, beside)}; their accuracies correlate at "
+        "How far is one network with averaged weights ahead of the ensemble of the three? By "
+        f"{by_panel(panels, which)}, mean over triples; their accuracies correlate at "
         f"{by_panel(panels, correlations)}",
         "Scatter plot. Each point is a triple of fine-tuned networks: across, the accuracy of "
         "their averaged logits; up, that of the network with their averaged weights. A dotted "
@@ -70,7 +70,7 @@ def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         height=460,
         shared_y=False,
         gap=0.12,
-        findings=quoted(behind.values(), leads.values(), correlations.values()),
+        findings=quoted(leads.values(), correlations.values()),
     )
     figure.update_xaxes(title_text="accuracy, ensemble", tickformat=".0%")
     return figure.update_yaxes(tickformat=".0%")

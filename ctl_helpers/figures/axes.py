@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 import pandas as pd
 from plotly.graph_objects import Figure
 
-LOG_AXIS = {"type": "log", "exponentformat": "power", "dtick": 1}
+from ctl_helpers.findings.words import plain
+
+LOG_AXIS: dict[str, object] = {
+    "type": "log",
+    "exponentformat": "power",
+    "tickmode": "linear",
+    "dtick": 1,
+}
+LINEAR_AXIS: dict[str, object] = {**dict.fromkeys(LOG_AXIS), "type": "linear", "tickmode": "auto"}
+"""What takes a logarithmic axis back to a linear one."""
 
 
 def number_axis(figure: Figure, values: Iterable[float], label: str, **place: int) -> None:
@@ -38,8 +48,13 @@ def number_axes(
 def log_axis(values: Iterable[float]) -> dict[str, object]:
     """A logarithmic axis with a tick a power of ten, and at 2 and 5 where there are few powers."""
     drawn = [value for value in values if value > 0]
-    wide = bool(drawn) and max(drawn) > 100 * min(drawn)
-    return LOG_AXIS if wide else {**LOG_AXIS, "dtick": "D2"}
+    if not drawn or max(drawn) > 100 * min(drawn):
+        return LOG_AXIS
+    low, high = (math.floor(math.log10(end)) for end in (min(drawn), max(drawn)))
+    # A power more to either side, for what reaches farther than the values do.
+    ticks = [digit * 10.0**power for power in range(low - 1, high + 2) for digit in (1, 2, 5)]
+    texts = [plain(tick) for tick in ticks]
+    return {"type": "log", "tickmode": "array", "tickvals": ticks, "ticktext": texts}
 
 
 def scales(axes: Mapping[str, Iterable[float]]) -> dict[str, dict[str, object]]:
@@ -48,7 +63,6 @@ def scales(axes: Mapping[str, Iterable[float]]) -> dict[str, dict[str, object]]:
     Args:
         axes: an axis's name in the layout → the values that stand on it.
     """
-    linear = dict.fromkeys(LOG_AXIS) | {"type": "linear"}
     return {
         label: {
             f"{axis}.{key}": value
@@ -56,7 +70,7 @@ def scales(axes: Mapping[str, Iterable[float]]) -> dict[str, dict[str, object]]:
             for key, value in {**form, "autorange": True}.items()
         }
         for label, forms in {
-            "linear axes": dict.fromkeys(axes, linear),
+            "linear axes": dict.fromkeys(axes, LINEAR_AXIS),
             "log axes": {axis: log_axis(values) for axis, values in axes.items()},
         }.items()
     }

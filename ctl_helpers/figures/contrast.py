@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
+from ctl_helpers.figures.axes import log_axis
 from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import (
     COLOURS,
@@ -17,6 +19,7 @@ from ctl_helpers.figures.drawing import (
     points,
 )
 from ctl_helpers.figures.views import LOOKS, READ_AGAINST, references, views
+from ctl_helpers.results.labels import Metric
 
 
 def contrast(
@@ -26,6 +29,8 @@ def contrast(
     title: str,
     alt: str,
     findings: Sequence[Mapping[str, str]] = (),
+    *,
+    log: bool = False,
 ) -> Figure:
     """ε, 1 − cosine or coef by layer, a line for each value of a column.
 
@@ -35,13 +40,23 @@ def contrast(
         column: what is told apart.
         title, alt, findings: as :func:`ctl_helpers.figures.drawing.draw` takes them; to the text
             alternative is added what the menu chooses.
+        log: whether ε stands on a logarithmic axis, for kinds of very different ε.
     """
-    kinds, shown = list(dict.fromkeys(table[column])), views(table)
+    kinds = list(dict.fromkeys(table[column]))
+    errors = table.loc[table["metric"] == Metric.EPSILON, "mean"]
+    shown = [
+        replace(view, form=log_axis(errors)) if log and view.key == Metric.EPSILON else view
+        for view in views(table)
+    ]
     lines = []
     for place, _, part in in_panels(table, panels):
         layers = list(dict.fromkeys(part["layer"]))
         for view in shown:
-            lines += references(view, layers, 1, place)
+            lines += [
+                line
+                for line in references(view, layers, 1, place)
+                if view.form["type"] != "log" or line.data[""]["y"][0] > 0
+            ]
             for n, kind in enumerate(kinds):
                 rows = part[(part[column] == kind) & (part["metric"] == view.key)]
                 means = rows.groupby("layer", sort=False)[["mean", "q25", "q75"]].mean()

@@ -9,7 +9,6 @@ import pandas as pd
 from ctl_helpers.figures import many
 from ctl_helpers.figures.drawing import Figure
 from ctl_helpers.findings.editing import blocks
-from ctl_helpers.findings.words import extent
 from ctl_helpers.results.labels import Scheme
 
 
@@ -22,13 +21,11 @@ def theorem(
         table: :func:`ctl_helpers.compare` of :func:`ctl_helpers.disentangled` with ``scheme``.
         controls: the same with ``control``; drawn as bands.
     """
-    metric, trends = many.trend_of(table[table["scheme"] == Scheme.FALLING], panels)
     return many.growing(
         blocks(table).assign(kind=table["scheme"]),
         panels,
         [str(scheme) for scheme in Scheme],
-        f"Task vectors {extent(table, 'k', panels)}: with (k+1)α = 0.8, as the theorem has it, "
-        f"the {metric} {trends}, mean over blocks",
+        ("Task vectors", "with (k+1)α = 0.8, as the theorem has it", "mean over blocks"),
         "Against the number of task vectors, for a fixed factor (circles) and one that shrinks "
         "(squares), with quartiles over samples: how far the edited network's features are from "
         "the sum of the single ones.",

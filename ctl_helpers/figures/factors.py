@@ -33,8 +33,10 @@ from ctl_helpers.figures.views import (
     series,
     views,
 )
-from ctl_helpers.findings.factors import FACTORS, factor_of
-from ctl_helpers.findings.words import FLOOR, by_panel, extent, plain, trend
+from ctl_helpers.findings.changes import changes
+from ctl_helpers.findings.factors import FACTORS, factor_of, level_at
+from ctl_helpers.findings.finding import quoted
+from ctl_helpers.findings.words import FLOOR, extent, plain
 from ctl_helpers.results.labels import Metric
 
 _MEAN = "mean over layers"
@@ -90,48 +92,42 @@ def factor(
     column = factor_of(table)
     label, layers, shown = FACTORS[column], layer_choices(table, panels), views(table)
     metric = Metric(shown[0].key)
-    trends = goes(table, panels, column, metric)
-    distances = means(table, panels, column, Metric.DISTANCE)
-    dropped = sorted({at for curve in distances.values() for at in curve[curve < FLOOR].index})
-    note = (
-        f" One minus cosine is under one millionth and not drawn at {label} "
-        f"{', '.join(map(plain, dropped))}."
-        if dropped
-        else ""
-    )
+    first, last = (level_at.by_setting(table, metric=metric, at=at) for at in ("first", "last"))
+    known = table[(table["metric"] == metric) & table["mean"].notna()]
     figure = draw(
         layer_lines(
             table, panels, column, [Series("at α = 0.5")], f"{label} %{{x}}", layers, shown,
             controls=Controls(controls),
         ),
-        f"{label[:1].upper()}{label[1:]} {extent(table, column, panels)}: the {CALLED[metric]} "
-        f"{by_panel(panels, trends)}, {_MEAN}",
+        f"{label[:1].upper()}{label[1:]} {extent(known, column, panels)}: the {CALLED[metric]} "
+        f"{changes(panels, first, last)}, {_MEAN}",
         f"Against {label}, at alpha one half, with quartiles over samples; pale areas around lines "
-        f"span the seeds. {READ_AGAINST}{BANDS if controls is not None else ''}{note}",
+        f"span the seeds. {READ_AGAINST}{BANDS if controls is not None else ''}"
+        f"{_dropped(table, panels, column, label)}",
         rows=[""],
         columns=list(panels.values()),
         menu="layer",
         height=460,
         views=shown,
+        findings=quoted(first.values(), last.values()),
     )  # fmt: skip
     number_axes(figure, table, column, panels, label)
     return figure
 
 
-def means(
-    table: pd.DataFrame, panels: Mapping[str, str], column: str, metric: Metric
-) -> dict[str, pd.Series]:
-    """Setting → mean of a metric over layers, pairs and seeds by a column."""
-    parts = in_panels(table[table["metric"] == metric], panels)
-    return {name: over_seeds(rows, column).set_index(column)["mean"] for _, name, rows in parts}
-
-
-def goes(
-    table: pd.DataFrame, panels: Mapping[str, str], column: str, metric: Metric
-) -> dict[str, str]:
-    """Setting → how that mean goes with the column, in words."""
-    curves = means(table, panels, column, metric)
-    return {setting: trend(curve, small=FLOOR) for setting, curve in curves.items()}
+def _dropped(table: pd.DataFrame, panels: Mapping[str, str], column: str, label: str) -> str:
+    """Where the distance is too small for a log scale, for the alternative text."""
+    distances = table[table["metric"] == Metric.DISTANCE]
+    places = {
+        float(str(at))
+        for _, _, rows in in_panels(distances, panels)
+        for at, mean in rows.groupby(column)["mean"].mean().items()
+        if mean < FLOOR
+    }
+    if not places:
+        return ""
+    listed = ", ".join(map(plain, sorted(places)))
+    return f" One minus cosine is under one millionth and not drawn at {label} {listed}."
 
 
 def layer_lines(

@@ -13,7 +13,7 @@ from plotly.graph_objects import Figure, Heatmap
 
 from ctl_helpers.figures.drawing import BLUE, VERMILION, by_pair, empty_panels, significant
 from ctl_helpers.figures.frame import PANEL, Menu, button, framed
-from ctl_helpers.figures.paradigms import LOOKS, of_three, quotes, ranked
+from ctl_helpers.figures.three import LOOKS, of_three, quotes, ranked
 from ctl_helpers.findings.paradigms import (
     by_paradigm,
     classification_inside,

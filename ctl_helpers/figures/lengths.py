@@ -11,12 +11,14 @@ from ctl_helpers.figures.drawing import GREY, Figure, significant
 
 
 def in_view(histograms: pd.DataFrame) -> tuple[pd.DataFrame, tuple[float, float]]:
-    """The bins to draw, and the ends of the axis: where more than 1% of samples are, and 1.
+    """The bins to draw, and the axis's ends: around where more than 1% of samples are, and 1.
 
     What lies outside the axis only makes a page heavy; a bin at its edge needs a neighbour.
     """
     filled = histograms[histograms["share"] > 0.01]
     left, right = min(filled["low"].min(), 1), max(filled["high"].max(), 1)
+    room = 0.04 * (right - left)  # for the mark at 1, if all lengths are on one side of it
+    left, right = left - room, right + room
     margin = 1.5 * (histograms["high"] - histograms["low"]).max()
     inside = (histograms["low"] > left - margin) & (histograms["high"] < right + margin)
     return histograms[inside], (left, right)

@@ -124,8 +124,8 @@ def length(
     figure = draw(
         lines,
         "The mixed network's features have "
-        f"{by_panel(panels, lengths)} of the mixed features' length, "
-        "mean over what is drawn",
+        f"{by_panel(panels, lengths)} of the mixed features' length, mean over the layers and α "
+        "that are drawn",
         "For each layer, the share of samples by coefficient: the length of the interpolated "
         "network's feature along the interpolated features, where one means equal length.",
         rows=layers,
@@ -158,6 +158,7 @@ def controls(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         "By layer: for task vectors as in the paper, for networks pretrained apart, for random "
         "vectors that move features as far, and for permuted samples.",
         findings=quoted(*(of.values() for of in told.values())),
+        log=True,
     )
 
 

@@ -8,9 +8,12 @@ import pandas as pd
 
 from ctl_helpers.figures.axes import number_axes
 from ctl_helpers.figures.drawing import BLUE, VERMILION, Figure, draw
-from ctl_helpers.figures.factors import CALLED, Series, goes, layer_choices, layer_lines
+from ctl_helpers.figures.factors import CALLED, Series, layer_choices, layer_lines
 from ctl_helpers.figures.views import BANDS, READ_AGAINST, Controls, views
-from ctl_helpers.findings.words import by_panel, extent
+from ctl_helpers.findings.changes import changes
+from ctl_helpers.findings.finding import quoted
+from ctl_helpers.findings.linearity import mix_level
+from ctl_helpers.findings.words import extent
 from ctl_helpers.results.labels import Metric
 
 _LOOKS = ((BLUE, "circle"), (VERMILION, "square"))
@@ -26,13 +29,11 @@ def many(
             (``"equal"`` or ``"unequal"``); draws are averaged.
         controls: the same with ``control``; drawn as bands.
     """
-    metric, trends = trend_of(table[table["weights"] == "equal"], panels)
     return growing(
         table.assign(kind=table["weights"] + " weights"),
         panels,
         ("equal weights", "unequal weights"),
-        f"Networks in the mix {extent(table, 'k', panels)}: the {metric} {trends}, equal weights, "
-        "mean over layers",
+        ("Networks in the mix", "with equal weights", "mean over layers"),
         "Against the number of networks in the mix, for equal weights (circles) and for random "
         "ones (squares), with quartiles over samples: how far the mixed network's features are "
         "from the mixed features.",
@@ -41,17 +42,11 @@ def many(
     )
 
 
-def trend_of(table: pd.DataFrame, panels: Mapping[str, str]) -> tuple[str, str]:
-    """What a figure shows first is called, and how it goes with ``k``, mean over layers."""
-    metric = Metric(views(table)[0].key)
-    return CALLED[metric], by_panel(panels, goes(table, panels, "k", metric))
-
-
 def growing(
     table: pd.DataFrame,
     panels: Mapping[str, str],
     kinds: Sequence[str],
-    title: str,
+    title: tuple[str, str, str],
     alt: str,
     axis: str,
     controls: pd.DataFrame | None,
@@ -63,8 +58,10 @@ def growing(
     Args:
         table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed``, ``k`` and ``kind``.
         kinds: two values of ``kind``, drawn as circles and as squares.
-        title, alt: as :func:`ctl_helpers.figures.drawing.draw` takes them; to the text alternative
-            is added what the menu chooses.
+        title: what is counted, under which condition, and what is averaged; the takeaway is how
+            what is shown first goes.
+        alt: as :func:`ctl_helpers.figures.drawing.draw` takes it; to it is added what the menu
+            chooses.
         axis: the horizontal axis's label, which says what is counted.
         controls: with ``control``; drawn as bands.
     """
@@ -72,15 +69,19 @@ def growing(
     shown, choices = views(table), layer_choices(table, panels)
     told = [Series(kind, *look, kind) for kind, look in zip(kinds, _LOOKS, strict=True)]
     at, bands = f"%{{x}} {axis}", Controls(controls)
+    metric, (counted, condition, mean) = Metric(shown[0].key), title
+    first, last = (mix_level.by_setting(table, at=end, metric=metric) for end in ("fewest", "most"))
     figure = draw(
         layer_lines(table, panels, "k", told, at, choices, shown, controls=bands),
-        title,
+        f"{counted} {extent(table, 'k', panels)}: {condition}, the {CALLED[metric]} "
+        f"{changes(panels, first, last)}, {mean}",
         f"{alt} {READ_AGAINST}{BANDS if controls is not None else ''}",
         rows=[""],
         columns=list(panels.values()),
         menu="layer",
         height=460,
         views=shown,
+        findings=quoted(first.values(), last.values()),
     )
     number_axes(figure, table, "k", panels, axis)
     return figure

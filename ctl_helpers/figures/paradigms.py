@@ -16,10 +16,7 @@ from ctl_helpers.figures.axes import number_axes
 from ctl_helpers.figures.choices import Line, View
 from ctl_helpers.figures.dots import Kind, dots
 from ctl_helpers.figures.drawing import (
-    BLUE,
-    GREEN,
     GREY,
-    VERMILION,
     Figure,
     band,
     draw,
@@ -28,6 +25,15 @@ from ctl_helpers.figures.drawing import (
     over_seeds,
     significant,
     xy,
+)
+from ctl_helpers.figures.three import (
+    HOW,
+    LOOKS,
+    of_three,
+    quotes,
+    ranked,
+    reaching_most,
+    undecided,
 )
 from ctl_helpers.figures.views import (
     BANDS,
@@ -39,11 +45,8 @@ from ctl_helpers.figures.views import (
     views,
 )
 from ctl_helpers.findings.editing import blocks, nearest_to
-from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.paradigms import (
-    ByParadigm,
     by_paradigm,
-    in_order,
     paradigm_epsilon,
     single_behind,
     sum_alpha,
@@ -52,37 +55,7 @@ from ctl_helpers.findings.paradigms import (
 from ctl_helpers.findings.words import FLOOR, by_panel, plain, power_of_ten
 from ctl_helpers.results.labels import PAPER_LAMBDA, PARADIGM_NAMES, Metric, Paradigm, Split
 
-LOOKS = {
-    Paradigm.FULL: (BLUE, "circle"),
-    Paradigm.TANGENT: (VERMILION, "square"),
-    Paradigm.ATTENTION_WEIGHTS: (GREEN, "diamond"),
-}
-"""The three paradigms of the figures, each with its colour and symbol."""
-
-_HOW = {
-    Paradigm.FULL: "with all parameters",
-    Paradigm.TANGENT: "in the tangent space",
-    Paradigm.ATTENTION_WEIGHTS: "with linear layers only",
-}
 _VALUES = {"normalized accuracy": "share", "absolute accuracy": "accuracy"}
-
-
-def ranked(panels: Mapping[str, str], findings: ByParadigm, best: str = "lowest") -> str:
-    """Findings as one phrase: "0.1 in the tangent space and 0.2 with …"; see :func:`in_order`."""
-    *most, last = [
-        f"{by_panel(panels, findings[name])} {_HOW[name]}" for name in in_order(findings, best)
-    ]
-    return f"{', '.join(most)} and {last}"
-
-
-def quotes(*groups: ByParadigm) -> list[dict[str, str]]:
-    """Findings of each paradigm, for a figure that quotes them in its title."""
-    return quoted(*(of.values() for findings in groups for of in findings.values()))
-
-
-def of_three(table: pd.DataFrame, panels: Mapping[str, str]) -> pd.DataFrame:
-    """The rows of the three paradigms in the settings that are shown."""
-    return table[table["paradigm"].isin(list(LOOKS)) & table["setting"].isin(list(panels))]
 
 
 def single(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -100,17 +73,21 @@ def single(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         for name, look in LOOKS.items()
     ]
     behind = by_paradigm(single_behind, rows)
-    ours, tangent = behind[Paradigm.ATTENTION_WEIGHTS], behind[Paradigm.TANGENT]
+    ours, tangent = (
+        {name: f"{one}{undecided(one)}" for name, one in behind[paradigm].items()}
+        for paradigm in (Paradigm.ATTENTION_WEIGHTS, Paradigm.TANGENT)
+    )
     return dots(
         kinds,
         panels,
-        f"On a network's own task, fine-tuning linear layers only is {by_panel(panels, ours)}, the "
-        f"tangent space {by_panel(panels, tangent)} all parameters (mean over tasks)",
+        "On a network's own task, against all parameters, linear layers only make "
+        f"{by_panel(panels, ours)}, and the tangent space {by_panel(panels, tangent)} (mean over "
+        "tasks)",
         "A row for each task and one for their mean: test accuracy of the pretrained network "
         "(crosses) and of the task's own network, fine-tuned in all parameters (circles), in the "
         "tangent space (squares) and in linear layers only (diamonds); bars from the lowest seed "
         "to the highest.",
-        findings=quoted(ours.values(), tangent.values()),
+        findings=quotes({name: of for name, of in behind.items() if name != Paradigm.FULL}),
     )
 
 
@@ -127,7 +104,7 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     look = {**_look(Paradigm.FULL, Split.TEST), "hoverinfo": "skip"}
     best, alphas = (by_paradigm(one, table) for one in (sum_reached, sum_alpha))
     nothing_added = [
-        _HOW[name] for name, of in alphas.items() if any(float(one) == 0 for one in of.values())
+        HOW[name] for name, of in alphas.items() if any(float(one) == 0 for one in of.values())
     ]
     but = f"; {' and '.join(nothing_added)} the chosen α is 0, which adds nothing"
     figure = draw(
@@ -207,7 +184,7 @@ def linearity(
     reached = _at_chosen(of_three(addition, panels))
     errors = by_paradigm(paradigm_epsilon, linear)
     best = by_paradigm(sum_reached, addition)
-    winner = {setting: _HOW[_best(best, setting)] for setting in panels}
+    winner = {setting: reaching_most(best, setting) for setting in panels}
     shown = [_exact(view, rows) for view in views(rows)]
     bands = Controls(None if controls is None else blocks(controls))
     lines = [
@@ -236,10 +213,6 @@ def linearity(
     )
     figure.update_xaxes(title_text="block", type="category", col=1)
     return figure.update_xaxes(title_text="normalized accuracy", tickformat=".0%", col=2)
-
-
-def _best(reached: ByParadigm, setting: str) -> Paradigm:
-    return max(LOOKS, key=lambda name: float(reached[name][setting]))
 
 
 def _row(
@@ -284,9 +257,8 @@ def _exact(view: View, rows: pd.DataFrame) -> View:
     """A view whose log axis ends in "exact" where something drawn is under the floor."""
     drawn = rows[rows["metric"].isin(BY_LOG)]
     means = drawn.groupby(["setting", "paradigm", "metric", "layer"])["mean"].mean()
-    plain_ticks = {**view.form, "tickvals": None, "ticktext": None}
     if view.key != Metric.DISTANCE or means.min() >= FLOOR:
-        return replace(view, form=plain_ticks)
+        return view
     low, high = (round(np.log10(FLOOR)), int(np.ceil(np.log10(max(means.max(), 10 * FLOOR)))))
     exponents = range(low, high + 1)
     ticks = {

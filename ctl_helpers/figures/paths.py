@@ -32,18 +32,18 @@ def paths(curves: pd.DataFrame, barriers: pd.DataFrame, panels: Mapping[str, str
                 alphas = pairs[ALL]["alpha"].tolist()
                 look = {"x": alphas, "mode": "lines+markers", "hovertemplate": hover}
                 lines.append(Line(f"on {role}", COLOURS[n], data, row, column, look=look))
-    rises = loss_rise.by_setting(barriers)
+    both, start = (loss_rise.by_setting(barriers, tasks=tasks) for tasks in ("both", "pretraining"))
     figure = draw(
         lines,
-        "Between two fine-tuned networks the loss rises over its better end by "
-        f"{by_panel(panels, rises)} in the median over pairs and tasks",
+        "Between two fine-tuned networks the loss rises over its better end: on their tasks by "
+        f"{by_panel(panels, both)}, on the pretraining task by {by_panel(panels, start)} (medians)",
         "Loss above and accuracy below against alpha, from network j at zero to network i at one, "
         "on both fine-tuning tasks and on the pretraining task.",
         rows=["loss", "accuracy"],
         columns=list(panels.values()),
         menu="pair",
         height=560,
-        findings=quoted(rises.values()),
+        findings=quoted(both.values(), start.values()),
     )
     figure.update_yaxes(tickformat=".0%", row=2)
     return figure.update_xaxes(title_text="α (weight of network i)", row=2)

@@ -46,8 +46,8 @@ def against_lambda(
                 controls=Controls(None if bands is None else blocks(bands)), row=row,
             )
         ],
-        f"As λ doubles, 1 − cosine of Equation 2 grows {by_panel(panels, unknown | growth)}; of "
-        "second order are 16 times",
+        f"As λ doubles, ε of Equation 2 grows {by_panel(panels, unknown | growth)}; second order "
+        "would be 2 times",
         "Against lambda on a log scale, for Equation 2 above and Equation 3 below, with quartiles "
         f"over samples: how far both sides of the equation are apart. {READ_AGAINST} Second order "
         "would be a slope of four for one minus cosine against two for its baseline.",

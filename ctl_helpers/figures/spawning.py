@@ -25,11 +25,12 @@ from ctl_helpers.figures.drawing import (
     significant,
     xy,
 )
-from ctl_helpers.figures.factors import CALLED, Series, goes
+from ctl_helpers.figures.factors import CALLED, Series
 from ctl_helpers.figures.views import BY_LOG, READ_AGAINST, references, series, views
+from ctl_helpers.findings.changes import changes
 from ctl_helpers.findings.finding import Finding, quoted
-from ctl_helpers.findings.spawning import bound_used, inner, spawned
-from ctl_helpers.findings.words import by_panel, extent, trend
+from ctl_helpers.findings.spawning import NO_BARRIER, bound_used, inner, spawned
+from ctl_helpers.findings.words import by_panel, extent
 from ctl_helpers.results.labels import Metric
 
 
@@ -51,12 +52,12 @@ def spawning(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     )
     shown = views(measured)
     metric = Metric(shown[0].key)
-    trends = goes(measured, panels, "k", metric)
+    ends = [spawned.by_setting(table, name=metric, at=at) for at in ("first", "last")]
     figure = draw(
         [*_barrier_lines(table, panels), *_spawned_lines(measured, panels, shown)],
-        f"Epochs before spawning {extent(table, 'k', panels)}: the loss barrier "
+        f"Epochs before spawning {extent(table, 'k', panels)}: the loss barrier (nats) "
         f"{_barriers(table, panels)}; the {CALLED[metric]} of the features "
-        f"{by_panel(panels, trends)}",
+        f"{changes(panels, *ends)}",
         "Against the number of epochs that two copies of a network share before they are trained "
         "apart: above, the loss barrier between them in nats; below, mean over layers, how linear "
         f"their features are. {READ_AGAINST} Pale areas around lines span the seeds.",
@@ -65,7 +66,7 @@ def spawning(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         height=560,
         views=shown,
         viewed=(2,),
-        findings=quoted(*_ends(table)),
+        findings=quoted(*_ends(table), *(of.values() for of in ends)),
     )
     number_axes(figure, table, "k", panels, "epochs before spawning", row=2)
     # Barriers of next to nothing look so.
@@ -112,12 +113,15 @@ def _ranged(
 
 
 def _barriers(table: pd.DataFrame, panels: Mapping[str, str]) -> str:
-    """How the mean barrier goes with k, in words."""
-    trends = {
-        str(setting): trend(rows.groupby("k")["barrier"].mean(), small=0.02) + " nats"
-        for setting, rows in table.groupby("setting")
-    }
-    return by_panel(panels, trends)
+    """How the mean over seeds of each one's barrier goes with k, in words."""
+    first, last, most = (
+        spawned.by_setting(table, name="barrier", at=at) for at in ("first", "last", "most")
+    )
+    none = [name for name, finding in most.items() if float(finding) < NO_BARRIER]
+    stays = by_panel(panels, dict.fromkeys(none, f"under {NO_BARRIER:g} throughout"))
+    rest = [{name: of[name] for name in of if name not in none} for of in (first, last)]
+    parts = [f"is {stays}" if none else "", changes(panels, *rest)]
+    return ", and ".join(part for part in parts if part)
 
 
 def _ends(table: pd.DataFrame) -> list[Iterable[Finding]]:
@@ -144,14 +148,17 @@ def curves(table: pd.DataFrame, barriers: pd.DataFrame, panels: Mapping[str, str
             lines.append(Line(name, colours[k], {"": data}, 1, column, name, look))
     figure = draw(
         lines,
-        f"Epochs before spawning {extent(table, 'k', panels)}: the loss's height over the straight "
-        f"line between its ends {_barriers(barriers, panels)}",
+        f"Epochs before spawning {extent(table, 'k', panels)}: the barrier of a seed's line "
+        f"(nats over the straight line between its ends) {_barriers(barriers, panels)}, mean over "
+        "seeds",
         "Loss against alpha on the line between two copies of a network, a line for each number "
         "of epochs k that they share before they are trained apart, from blue (few) to orange "
         "(many).",
         rows=["loss (nats)"],
         columns=list(panels.values()),
         height=460,
+        shared_y=False,  # what is flat on one network's scale is not on another's
+        gap=0.1,
         slider="k",
         findings=quoted(*_ends(barriers)),
     )

@@ -120,13 +120,16 @@ def _set_range(axes: Axes, letter: str, layout: Json) -> None:
 def _set_ticks(axis: Axis, layout: Json) -> None:
     if layout.get("tickvals") is not None:
         texts = layout.get("ticktext") or [f"{value:g}" for value in layout["tickvals"]]
-        axis.set_ticks(layout["tickvals"], [mathtext(each).replace("-", "−") for each in texts])
+        low, high = sorted(axis.get_view_interval())  # which a tick outside would widen
+        seen = [
+            (value, mathtext(text).replace("-", "−"))
+            for value, text in zip(layout["tickvals"], texts, strict=True)
+            if low <= value <= high
+        ]
+        axis.set_ticks([value for value, _ in seen], [text for _, text in seen])
     elif layout.get("type") == "log":
-        few = layout.get("dtick") == "D2"
-        axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if few else (1,), numticks=30))
-        axis.set_major_formatter(
-            lambda value, _: f"{value:.3g}" if few else power_of_ten(round(math.log10(value)))
-        )
+        axis.set_major_locator(ticker.LogLocator(subs=(1,), numticks=30))
+        axis.set_major_formatter(lambda value, _: power_of_ten(round(math.log10(value))))
     else:
         if step := layout.get("dtick"):
             axis.set_major_locator(ticker.MultipleLocator(step))

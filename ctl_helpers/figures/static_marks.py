@@ -69,7 +69,27 @@ def scatter(panel: Panel, trace: Json, order: float) -> Line2D | None:
             }
             panel.axes.errorbar(x, y, fmt="none", ecolor=colour, zorder=order, **style)
     (drawn,) = panel.axes.plot(x, y, **look)
+    if "text" in modes:
+        _texts(panel.axes, zip(x, y, trace["text"], strict=True), trace["textposition"], order)
     return drawn
+
+
+def _texts(
+    axes: Axes, places: Iterable[tuple[float, float, str]], position: str, order: float
+) -> None:
+    """What stands beside markers, where Plotly's ``textposition`` has it."""
+    up, across = position.split()
+    sides = {"left": -6, "center": 0, "right": 6, "top": 6, "middle": 0, "bottom": -6}
+    offset = sides[across], sides[up]
+    look: dict[str, Any] = {
+        "ha": {"left": "right", "center": "center", "right": "left"}[across],
+        "va": {"top": "bottom", "middle": "center", "bottom": "top"}[up],
+        "fontsize": 6.5,
+        "zorder": order + 1,
+    }
+    for x, y, text in places:
+        if text:
+            axes.annotate(text, (x, y), offset, textcoords="offset points", color=INK, **look)
 
 
 def _marker(marker: Json, colour: Any) -> dict[str, Any]:

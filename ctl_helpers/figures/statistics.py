@@ -8,7 +8,7 @@ import pandas as pd
 
 from ctl_helpers.figures.contrast import contrast
 from ctl_helpers.figures.drawing import Figure
-from ctl_helpers.findings.batchnorm import statistics_distance, statistics_length
+from ctl_helpers.findings.batchnorm import statistics_epsilon, statistics_length
 from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.words import by_panel
 from ctl_helpers.results.labels import Statistics
@@ -22,21 +22,21 @@ def statistics(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     Args:
         table: :func:`ctl_helpers.compare` with ``statistics`` (``"mixed"`` or ``"recomputed"``).
     """
-    lengths = [statistics_length.by_setting(table, statistics=kind) for kind in _KINDS]
-    distances = [
-        statistics_distance.by_setting(table, statistics=kind, at="output") for kind in _KINDS
-    ]
+    lengths, errors = (
+        [measure.by_setting(table, statistics=kind) for kind in _KINDS]
+        for measure in (statistics_length, statistics_epsilon)
+    )
     moved, nearer = (
         by_panel(panels, {name: f"from {before} to {after[name]}" for name, before in one.items()})
-        for one, after in (lengths, distances)
+        for one, after in (lengths, errors)
     )
     return contrast(
         table,
         "statistics",
         panels,
-        f"At the output, recomputing BatchNorm's statistics takes the length {moved} and the "
-        f"distance {nearer}",
+        f"Recomputing BatchNorm's statistics takes ε {nearer}, mean over layers, and the length at "
+        f"the output {moved}",
         "By layer, for BatchNorm statistics mixed like weights and recomputed on data of both "
         "tasks.",
-        quoted(*(findings.values() for findings in lengths + distances)),
+        quoted(*(findings.values() for findings in lengths + errors)),
     )

@@ -41,6 +41,11 @@ _MODELS = {
     AddedModel.FIRST: (VERMILION, "triangle-right"),
     AddedModel.SECOND: (PURPLE, "triangle-up"),
 }
+_NAMED = {  # where λ stands beside a point
+    AddedModel.FEATURES: "bottom right",
+    AddedModel.FIRST: "bottom center",
+    AddedModel.SECOND: "middle right",
+}
 _EDITED = {NegatedModel.FEATURE: ("circle", "solid"), NegatedModel.WEIGHTS: ("square", "dot")}
 _ROLES = {Role.PRETRAINING: GREEN, Role.FIRST: VERMILION}
 
@@ -63,8 +68,8 @@ def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         lines.append(_accuracy("mean over tasks", BLUE, rows, column, "mean over tasks", width=3))
     figure = draw(
         lines,
-        "One network with all task vectors added, as far as held-out data choose, has "
-        f"{by_panel(panels, at)} of the accuracy of the tasks' own networks",
+        "One network with all task vectors added reaches "
+        f"{by_panel(panels, at)} of the accuracy of the tasks' own networks; held-out data chose λ",
         "Test accuracy against lambda: a thin grey line for each task and a thick one for their "
         "mean, from the pretrained network at zero. A dotted line marks the chosen lambda.",
         rows=["accuracy"],
@@ -111,7 +116,8 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         f"At λ = {lam:g} averaged features are right on {by_panel(panels, phrases)}",
         "Accuracy on task j against accuracy on task i. Each of four stitched models draws a "
         "curve from the pretrained network on with growing lambda: averaged features (circles), "
-        "merged weights (squares) and the features of either network alone (triangles).",
+        "merged weights (squares) and the features of either network alone (triangles). λ stands "
+        "beside the points of the fine-tuned networks and of the largest λ.",
         rows=["accuracy on D_j"],
         columns=list(panels.values()),
         menu="pair",
@@ -130,13 +136,24 @@ def _addition_lines(edits: Mapping[str, pd.DataFrame], panels: Mapping[str, str]
         for model, (colour, symbol) in _MODELS.items():
             curves = _curves(edits, setting=setting, model=model)
             data = {
-                edit: {**xy(curve, "D_i", "D_j"), "customdata": curve["lam"].tolist()}
+                edit: {
+                    **xy(curve, "D_i", "D_j"),
+                    "customdata": curve["lam"].tolist(),
+                    "text": [_named(lam, curve["lam"]) for lam in curve["lam"]],
+                }
                 for edit, curve in curves.items()
             }
             hover = f"λ = %{{customdata}}<br>D_i %{{x:.1%}}, D_j %{{y:.1%}}<extra>{model}</extra>"
             look = marks(hover, symbol, line_width=1.5)
+            if model in _NAMED:
+                look |= {"mode": "lines+markers+text", "textposition": _NAMED[model]}
             lines.append(Line(str(model), colour, data, 1, column, look=look))
     return lines
+
+
+def _named(lam: float, lams: pd.Series) -> str:
+    """What stands beside a point: the λ of the fine-tuned networks, and the largest one."""
+    return f"λ = {lam:g}" if lam in (nearest_to(lams, TUNED), lams.max()) else ""
 
 
 def _curves(edits: Mapping[str, pd.DataFrame], **values: object) -> dict[str, pd.DataFrame]:

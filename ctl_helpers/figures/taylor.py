@@ -46,8 +46,8 @@ def taylor(table: pd.DataFrame, ctl: pd.DataFrame, panels: Mapping[str, str]) ->
     times = taylor_times_farther.by_setting(table, ctl)
     figure = draw(
         lines,
-        "As a share of how far features are apart, linearizing a network errs at least "
-        f"{by_panel(panels, times)} as much as Equation 1, block by block",
+        "Distance over baseline of the Taylor model is "
+        f"{by_panel(panels, times)} that of Equation 1 at the block where this ratio is least",
         "By block on a log scale, one minus cosine as a share of its baseline: between a "
         "fine-tuned network's features and those of its first-order expansion, against how far "
         "fine-tuning moved them (squares), and between the features of mixed weights and mixed "

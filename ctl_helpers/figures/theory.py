@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from ctl_helpers.figures.axes import log_axis, scales
 from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import (
     BLUE,
-    COLOURS,
     DOTTED,
     GREY,
     ORANGE,
@@ -21,15 +21,18 @@ from ctl_helpers.figures.drawing import (
     draw,
     in_panels,
     marks,
+    sequence,
     significant,
     xy,
 )
+from ctl_helpers.findings.changes import signed_words
 from ctl_helpers.findings.curvature import explained as explained_by
-from ctl_helpers.findings.curvature import share_of_bound, under_bound
+from ctl_helpers.findings.curvature import share_of_bound, start_name, under_bound
 from ctl_helpers.findings.finding import Finding, quoted
 from ctl_helpers.findings.words import by_panel
 
 # Column → its name in a sentence and on an axis.
+_FIT = {**DOTTED, "line_width": 1.5}
 _REGRESSORS = {
     "product": ("the bound", "½ α(1−α) λ<sub>max</sub> ‖θ<sub>i</sub>−θ<sub>j</sub>‖²"),
     "curvature": ("the curvature λ_max", "λ<sub>max</sub>"),
@@ -47,8 +50,10 @@ def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             when pointed at, where the table has them.
     """
     table = table[table["setting"].isin(list(panels))]
-    starts = list(dict.fromkeys(table["start"]))
+    starts = sorted(table["start"].unique(), key=_by_number)
+    colours = dict(zip(starts, sequence(len(starts)), strict=True))
     explained = {name: explained_by.by_setting(table, name=name) for name in _REGRESSORS}
+    seeds = table["seed"].nunique() if "seed" in table else 1
     lines: list[Line] = []
     cells: list[str] = []
     axes: dict[str, pd.Series] = {}
@@ -58,14 +63,15 @@ def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             axes |= {f"xaxis{number}": rows[name], f"yaxis{number}": rows["delta"]}
             heading = called.removeprefix("the ").replace("curvature λ_max", "λ<sub>max</sub>")
             cells.append(f"{heading}: R² = {explained[name].get(setting, '–')}")
-            lines += _scattered(rows, name, starts, row, column)
+            lines += _scattered(rows, name, colours, row, column)
     figure = draw(
         lines,
-        _best(explained, panels),
+        f"{_best(explained, panels)}{', mean of the fits seed by seed' * (seeds > 1)}",
         "Scatter plots of the deviation from linearity, delta, for pairs of fine-tuned networks: "
         "against the bound, against the largest eigenvalue of the Hessian alone, and against the "
-        "squared distance of the weights alone, each with the line of least squares. Colours are "
-        "pretrained networks. Axes are linear or, by the menu, logarithmic.",
+        "squared distance of the weights alone, each with a line of least squares for every seed. "
+        "Colours from blue to orange are pretrained networks. Axes are linear or, by the menu, "
+        "logarithmic.",
         rows=["δ" if len(panels) == 1 else f"δ, {title}" for title in panels.values()],
         columns=list(_REGRESSORS),
         cells=cells,
@@ -81,16 +87,23 @@ def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
 
 
 def _scattered(
-    rows: pd.DataFrame, name: str, starts: Sequence[str], row: int, column: int
+    rows: pd.DataFrame, name: str, colours: Mapping[str, str], row: int, column: int
 ) -> Iterator[Line]:
-    """The least-squares line of a panel, and its pairs, a colour for each start."""
-    fitted = _least_squares(rows[name], rows["delta"])
-    yield Line("least squares", GREY, {"": fitted}, row, column, look=DOTTED)
+    """The pairs of a panel, a colour for each start, and each seed's line of least squares."""
     for start, part in rows.groupby("start", sort=False):
-        place = starts.index(str(start))
-        symbol = SYMBOLS[place // len(COLOURS) % len(SYMBOLS)]
-        look, colour = _markers(symbol, _REGRESSORS[name][0]), COLOURS[place % len(COLOURS)]
-        yield Line(str(start), colour, {"": _data(part, name, "delta")}, row, column, look=look)
+        place = list(colours).index(str(start))
+        look = _markers(SYMBOLS[place % len(SYMBOLS)], _REGRESSORS[name][0])
+        data = {"": _data(part, name, "delta")}
+        called, colour = start_name(str(start)), colours[str(start)]
+        yield Line(called, colour, data, row, column, look=look)
+    for _, part in rows.groupby("seed") if "seed" in rows else [(0, rows)]:
+        fitted = _least_squares(part[name], part["delta"])
+        yield Line("least squares, a line a seed", GREY, {"": fitted}, row, column, look=_FIT)
+
+
+def _by_number(start: str) -> tuple[str, list[int]]:
+    """The order of starts: "2 epochs" before "10 epochs"."""
+    return re.sub(r"\d+", "", start), [int(number) for number in re.findall(r"\d+", start)]
 
 
 def inequality(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -158,25 +171,19 @@ def _least_squares(x: pd.Series, y: pd.Series) -> dict[str, list[float]]:
 
 
 def _best(explained: Mapping[str, Mapping[str, Finding]], panels: Mapping[str, str]) -> str:
-    """Which regressor explains δ best, by setting."""
-    ranked = {
-        setting: sorted(
-            (name for name in explained if setting in explained[name]),
-            key=lambda name: -float(explained[name][setting]),
-        )
-        for setting in panels
-    }
-    strength = {s: f"R² = {explained[best][s]}" for s, (best, *_) in ranked.items()}
-    winners = {best for best, *_ in ranked.values()}
-    if len(winners) > 1:
-        texts = {s: f"by {_REGRESSORS[best][0]}, {strength[s]}" for s, (best, *_) in ranked.items()}
-        return f"δ is explained best {by_panel(panels, texts)}"
-    text = f"δ is explained best by {_REGRESSORS[winners.pop()][0]}: {by_panel(panels, strength)}"
-    if len(panels) > 1:
-        return text
-    ((setting, (_, *others)),) = ranked.items()
-    beaten = [f"{explained[other][setting]} with {_REGRESSORS[other][0]}" for other in others]
-    return f"{text}, against {' and '.join(beaten)}"
+    """Which regressor explains δ best, by setting; two where their interval leaves that open."""
+    texts = {}
+    for setting in panels:
+        known = [name for name in explained if setting in explained[name]]
+        best, *others = sorted(known, key=lambda name: -float(explained[name][setting]))
+        strength = {name: f"R² = {explained[name][setting]}" for name in known}
+        texts[setting] = f"by {_REGRESSORS[best][0]}, {strength[best]}"
+        if others:
+            pair = (explained[best][setting], explained[others[0]][setting])
+            second = f"{_REGRESSORS[others[0]][0]}, {strength[others[0]]}"
+            sure = signed_words(*pair, "against", "", "or perhaps")
+            texts[setting] += f", {sure} {second}"
+    return f"δ is explained best {by_panel(panels, texts)}"
 
 
 def _described(rows: pd.DataFrame) -> list[str]:

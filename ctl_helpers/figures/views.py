@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ctl_helpers.figures.axes import log_axis
+from ctl_helpers.figures.axes import LINEAR_AXIS, log_axis
 from ctl_helpers.figures.choices import Line, View
 from ctl_helpers.figures.drawing import DOTTED, GREY, ORANGE, PURPLE, SKY, band, significant
 from ctl_helpers.findings.words import FLOOR
@@ -32,7 +32,6 @@ BANDS = (
     " Broken lines in bands are controls: medians, lower and upper quartile over pairs and seeds."
 )
 
-_LINEAR = {"type": "linear", "tickmode": "auto", "dtick": None, "exponentformat": None}
 _REFERENCES = {
     Metric.EPSILON: {0.0: "ε = 0: linear", 1.0: "ε = 1: no nearer than a part"},
     Metric.COEF: {1.0: "coef = 1: equal length"},
@@ -54,15 +53,18 @@ def views(*tables: pd.DataFrame) -> list[View]:
     log = log_axis(distances[distances >= FLOOR])
     known = [
         View(
-            Metric.EPSILON, "linearity error ε", "linearity error ε", {**_LINEAR, "range": [0, top]}
+            Metric.EPSILON,
+            "linearity error ε",
+            "linearity error ε",
+            {**LINEAR_AXIS, "range": [0, top]},
         ),
         View(
             Metric.DISTANCE,
             "1 − cosine",
             "E[1 − cosine]",
-            {**log, "tickmode": "linear", "autorange": True},
+            {**log, "autorange": True},
         ),
-        View(Metric.COEF, "length (coef)", "coef", {**_LINEAR, "autorange": True}),
+        View(Metric.COEF, "length (coef)", "coef", {**LINEAR_AXIS, "autorange": True}),
     ]
     return [view for view in known if all((t["metric"] == view.key).any() for t in tables)]
 

@@ -23,6 +23,7 @@
 - ``verdict``: one of them, with every number behind it.
 - ``verdicts``: what stored results say of each claim.
 - ``how_linear``: what linearity amounts to, in words that a verdict would not contradict.
-- ``words``: numbers in sentences.
+- ``changes``: how a number goes along a curve, in such words.
+- ``words``: numbers in sentences and tables.
 - ``sentences``: the paragraphs that pages and notebooks compute.
 """

@@ -155,12 +155,16 @@ def length_of_all(averaging: pd.DataFrame) -> Sample:
 # More and more networks.
 
 
-@measure(times)
+@measure("{:.2f} times")
 def growth(many: pd.DataFrame) -> Sample:
-    """Equal weights: the distance at the largest k over that at the smallest, mean over layers."""
+    """Equal weights: the distance at the largest k over that at the smallest.
+
+    Means over layers, draws and seeds before the ratio: a seed whose first two networks happen to
+    lie near each other would decide a mean of ratios.
+    """
     rows = many[(many["weights"] == Weights.EQUAL) & (many["metric"] == Metric.DISTANCE)]
     values, seeds = cube(rows, ["draw"], k=None)
-    return Sample(values, seeds, "draws", lambda rows: ends(np.nanmean(rows, axis=0)))
+    return Sample(values, seeds, "draws", _grown).pooled()
 
 
 @measure(plain)
@@ -186,9 +190,12 @@ def mix_length(spread: pd.DataFrame, *, at: str) -> Sample:
 
 @measure("{:.2f} times")
 def spread_growth(spread: pd.DataFrame) -> Sample:
-    """Equal weights: the weights' spread at the largest k over that at the smallest."""
+    """Equal weights: the weights' spread at the largest k over that at the smallest.
+
+    A ratio of means, as :func:`growth` is.
+    """
     values, seeds = cube(spread[spread["weights"] == Weights.EQUAL], ["draw"], "spread", k=None)
-    return Sample(values, seeds, "draws", lambda rows: ends(np.nanmean(rows, axis=0)))
+    return Sample(values, seeds, "draws", _grown).pooled()
 
 
 @measure("{:.0%}")
@@ -220,6 +227,10 @@ def power_of_spread(spread: pd.DataFrame) -> Sample:
 def explained_by(spread: pd.DataFrame, *, name: str) -> Sample:
     """R² of a line from the logarithm of ``spread`` or ``k`` to that of the distance."""
     return _logs(spread, name, r_squared)
+
+
+def _grown(rows: Values) -> float:
+    return ends(np.nanmean(rows, axis=0))
 
 
 def _equal(spread: pd.DataFrame, at: str) -> pd.DataFrame:

@@ -16,15 +16,6 @@ def statistics_length(features: pd.DataFrame, *, statistics: str) -> Sample:
     return Sample(values[:, -1], seeds, "pairs", np.mean)
 
 
-@measure("{:.3f}")
-def statistics_distance(
-    features: pd.DataFrame, *, statistics: str, at: str = "every layer"
-) -> Sample:
-    """Mean 1 − cosine over pairs, and over layers or at the ``"output"``."""
-    values, seeds = _by_layer(features, "distance", statistics)
-    return Sample(values[:, -1] if at == "output" else values, seeds, "pairs", np.mean)
-
-
 @measure("{:.2f}")
 def statistics_epsilon(features: pd.DataFrame, *, statistics: str) -> Sample:
     """ε, mean over layers and pairs."""

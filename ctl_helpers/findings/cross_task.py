@@ -18,7 +18,7 @@ from ctl_helpers.findings.replicates import (
     median,
     middle,
 )
-from ctl_helpers.findings.words import plain, times
+from ctl_helpers.findings.words import times
 from ctl_helpers.results.labels import Control, Metric, Role
 
 NO_BUMP = 0.05
@@ -128,13 +128,6 @@ def quartiles_apart(direction: pd.DataFrame) -> Sample:
     return Sample(apart.to_numpy(float), wide["seed"].tolist(), "comparisons", np.mean)
 
 
-@measure(plain)
-def layer_distance(direction: pd.DataFrame, *, layer: str) -> Sample:
-    """Mean 1 − cosine at a layer, over pairs and α."""
-    values, seeds = _features(direction[direction["layer"] == layer], Metric.DISTANCE)
-    return Sample(values, seeds, "pairs", np.nanmean)
-
-
 @measure("{:.2f}")
 def length_error(direction: pd.DataFrame, *, at: str = "mean") -> Sample:
     """|1 − coef|, coef being the mean over samples.
@@ -150,15 +143,18 @@ def length_error(direction: pd.DataFrame, *, at: str = "mean") -> Sample:
 
 
 @measure("{:.2f}")
-def length(direction: pd.DataFrame, *, at: str) -> Sample:
+def length(direction: pd.DataFrame, *, at: str, alpha: float | None = None) -> Sample:
     """Coef, the mean over samples, over pairs, α and layers.
 
     Args:
         direction: a comparison over pairs, α and layers.
+        alpha: the only α; all of them if None.
         at: ``"median"``, ``"least"``, ``"early"`` for the least layer's mean but for the last
             three, or a layer's name for its mean.
     """
     rows = direction[direction["metric"] == Metric.COEF]
+    if alpha is not None:
+        rows = rows[np.isclose(rows["alpha"], alpha)]
     layers = list(dict.fromkeys(rows["layer"]))
     chosen = {"median": layers, "least": layers, "early": layers[:-3]}.get(at, [at])
     values, seeds = cube(rows, ["i", "j"], layer=chosen, alpha=None)

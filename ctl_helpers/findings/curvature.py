@@ -20,11 +20,12 @@ from ctl_helpers.results.labels import Buffers, Scale
 REGRESSORS = ("product", "curvature", "squared_distance")
 
 
-def _signed(value: float) -> str:
-    return f"{abs(value):.2f}" + (", falling" if value < 0 else "")
+def start_name(start: str) -> str:
+    """What a reader sees of a start: stored tables have "1 epochs", too."""
+    return "1 epoch" if start == "1 epochs" else start
 
 
-@measure(_signed)
+@measure("{:.2f}")
 def explained(
     pairs: pd.DataFrame,
     *,

@@ -23,7 +23,7 @@ from ctl_helpers.findings.replicates import (
     whole,
 )
 from ctl_helpers.findings.words import FLOOR, plain
-from ctl_helpers.results.labels import PAPER_LAMBDA, Control, Metric, Scheme
+from ctl_helpers.results.labels import PAPER_LAMBDA, Metric, Scheme
 
 _METRICS = [Metric.BASELINE, Metric.DISTANCE]
 
@@ -97,14 +97,14 @@ def edit_mean_length(table: pd.DataFrame, **only: str) -> Sample:
     return _mean(table, Metric.COEF, PAPER_LAMBDA, only)
 
 
-@measure("{:.0f} times")
+@measure("{:.1f} times")
 def edit_growth(table: pd.DataFrame, *, step: int) -> Sample:
-    """By what the distance grows when λ doubles, from a λ of the grid to the next.
+    """By what ε grows when λ doubles, from a λ of the grid to the next.
 
     Args:
         step: which of the steps; −1 for the last one.
     """
-    rows = table[table["metric"] == Metric.DISTANCE]
+    rows = table[table["metric"] == Metric.EPSILON]
     values, seeds = cube(rows, _unit(table), lam=None)
     logs = np.log2(sorted(table["lam"].unique()))
 
@@ -127,15 +127,6 @@ def edit_excess(table: pd.DataFrame) -> Sample:
         return float(np.exp(np.median(np.log(distance[seen] / baseline[seen] ** 2))))
 
     return _edits(table, values, seeds, excess)
-
-
-@measure("{:.1f} times")
-def control_ratio(controls: pd.DataFrame) -> Sample:
-    """Mean ε of random vectors that move the features as far over that of task vectors."""
-    rows = controls[controls["metric"] == Metric.EPSILON]
-    kinds = [Control.RANDOM, Control.TASK_VECTORS]
-    values, seeds = cube(rows, _unit(rows), control=kinds)
-    return whole(values, seeds, "pairs", lambda rows: float(np.divide(*rows.mean(axis=0))))
 
 
 @measure(plain)

@@ -47,8 +47,11 @@ def most_linear_at(table: pd.DataFrame) -> Sample:
 
 @measure("{:.0%}")
 def kept(table: pd.DataFrame, *, metric: str = Metric.EPSILON) -> Sample:
-    """ε, or another metric, at the factor's last value over that at its first."""
-    return _curve(table, lambda rows: ends(np.nanmean(rows, axis=0)), Metric(metric))
+    """ε, or another metric, at the factor's last value over that at its first.
+
+    The ratio of the means over seeds, since it stands beside them.
+    """
+    return _curve(table, lambda rows: ends(np.nanmean(rows, axis=0)), Metric(metric)).pooled()
 
 
 @measure("{:.0%}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -112,7 +113,10 @@ def measure(write: str | Words) -> Callable[[Callable[..., Sample]], Measure]:
     Args:
         write: how its number is written: ``"{:.0f} times"``, or a function.
     """
-    words = write.format if isinstance(write, str) else write
+    written = write.format if isinstance(write, str) else write
+
+    def words(value: float) -> str:
+        return signed(written(value))
 
     def declare(function: Callable[..., Sample]) -> Measure:
         if function.__name__ in MEASURES:
@@ -121,6 +125,11 @@ def measure(write: str | Words) -> Callable[[Callable[..., Sample]], Measure]:
         return MEASURES[function.__name__]
 
     return declare
+
+
+def signed(text: str) -> str:
+    """A number with a true minus sign, and with none where it is written as zero."""
+    return re.sub(r"[−+](0(?:\.0+)?)(?![\d.])", r"\1", re.sub(r"-(?=\d)", "−", text))
 
 
 def quoted(*findings: Iterable[Finding]) -> list[dict[str, str]]:

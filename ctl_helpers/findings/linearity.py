@@ -13,7 +13,8 @@ import pandas as pd
 
 from ctl_helpers.findings.finding import measure
 from ctl_helpers.findings.replicates import Replicates, Sample, Values, cube, ends, largest_mean
-from ctl_helpers.results.labels import Control, Metric, Weights
+from ctl_helpers.findings.words import plain
+from ctl_helpers.results.labels import Control, Metric, Scheme, Weights
 
 HALF = 0.5
 """The ε at which a mix is half way to being no nearer than one of its parts."""
@@ -90,6 +91,23 @@ def epsilon_growth(many: pd.DataFrame) -> Sample:
     rows = many[(many["metric"] == Metric.EPSILON) & (many["weights"] == Weights.EQUAL)]
     values, replicates = cube(rows, [], k=None)
     return Sample(values, replicates, "seeds", lambda k: float(np.log2(ends(k[0]))))
+
+
+@measure(plain)
+def mix_level(table: pd.DataFrame, *, at: str, metric: str = Metric.EPSILON) -> Sample:
+    """A metric of mixes of ever more parts, mean over draws and layers; ε if not another one.
+
+    Args:
+        table: by number of parts ``k``. Of several kinds of weights the equal ones count, of
+            several schemes of α that which shrinks.
+        at: the ``"fewest"`` parts or the ``"most"``.
+    """
+    rows = table[table["metric"] == metric]
+    for name, kind in (("weights", Weights.EQUAL), ("scheme", Scheme.FALLING)):
+        rows = rows[rows[name] == kind] if name in rows else rows
+    values, replicates = cube(rows, [], k=None)
+    place = {"fewest": 0, "most": -1}[at]
+    return Sample(values, replicates, "seeds", lambda k: float(np.nanmean(k[:, place])))
 
 
 @measure("{:.2f}")

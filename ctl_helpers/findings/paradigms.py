@@ -33,13 +33,6 @@ def in_order(findings: ByParadigm, best: str = "lowest") -> list[Paradigm]:
     return sorted(means, key=lambda name: means[name], reverse=best == "highest")
 
 
-def _behind(share: float) -> str:
-    points = f"{100 * abs(share):.1f}"
-    if points == "0.0":
-        return "level with"
-    return f"{points} points {'behind' if share > 0 else 'ahead of'}"
-
-
 @measure("{:.1%}")
 def paradigm_accuracy(single: pd.DataFrame, *, paradigm: str) -> Sample:
     """Accuracy of each task's own network, mean over tasks; of θ_PT where it is ``PT``."""
@@ -60,9 +53,12 @@ def single_nearer(single: pd.DataFrame) -> Sample:
     return _compared(_own(single), "accuracy", _TASKS, nearer)
 
 
-@measure(_behind)
+@measure(lambda share: f"{-100 * share:+.1f} points")
 def single_behind(single: pd.DataFrame, *, paradigm: str, over: str = "full") -> Sample:
-    """How far a paradigm's accuracy on single tasks is behind another's, mean over tasks."""
+    """How far a paradigm's accuracy on single tasks is behind another's, mean over tasks.
+
+    It is written as what a reader looks for, the paradigm's lead: with the other sign.
+    """
     return _less(_own(single), "accuracy", _TASKS, over, paradigm)
 
 

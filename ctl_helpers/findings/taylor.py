@@ -21,7 +21,7 @@ def taylor_accuracy(single: pd.DataFrame, *, model: str) -> Sample:
     return _accuracies(single, lambda means: means[_PLACES[model]])
 
 
-@measure(lambda share: f"{100 * share:.1f}".replace("-", "−"))
+@measure(lambda share: f"{100 * share:.1f}")
 def taylor_gained(single: pd.DataFrame, *, model: str) -> Sample:
     """Accuracy over that of the pretrained network, mean over tasks."""
     return _accuracies(single, lambda means: means[_PLACES[model]] - means[_PLACES["pretrained"]])

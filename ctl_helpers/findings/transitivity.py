@@ -81,8 +81,15 @@ def premise_rank(triples: pd.DataFrame) -> Sample:
 
 
 @measure("{:.2f} times")
-def mixed_over_parts(lemmas: pd.DataFrame) -> Sample:
-    """The largest error of a mixed pair over the largest error of any pair of its networks."""
+def mixed_over_parts(lemmas: pd.DataFrame, *, lemma: str = "") -> Sample:
+    """The largest error of a mixed pair over the largest error of any pair of its networks.
+
+    Args:
+        lemmas: errors of mixed pairs.
+        lemma: the only lemma whose mixes count; both if empty.
+    """
+    if lemma:
+        lemmas = lemmas[lemmas["lemma"] == lemma]
     ratios = lemmas.assign(ratio=lemmas["error"] / lemmas["largest_of_parts"])
     return column(ratios, "ratio", "mixes", np.max)
 

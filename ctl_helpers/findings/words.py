@@ -40,28 +40,6 @@ def power_of_ten(exponent: int) -> str:
     return f"10{str(exponent).translate(_SUPERSCRIPTS)}"
 
 
-def trend(values: pd.Series, small: float = 0.0) -> str:
-    """How a series goes from its first value to its last: "falls from 0.31 to 0.02".
-
-    Args:
-        values: by what changes, in its order; what is not known is left out.
-        small: a difference that does not count. One of less than a tenth never does.
-    """
-    values = values.dropna()
-    by = [float(place) for place in values.index]
-    first, last = values.iloc[0], values.iloc[-1]
-    low, high = sorted((first, last))
-    if high - low <= max(small, 0.1 * max(abs(low), abs(high))):
-        text = f"stays at about {plain(values.iloc[[0, -1]].mean())}"
-    else:
-        text = f"{'falls' if last < first else 'rises'} from {plain(first)} to {plain(last)}"
-    if values.max() - high > max(small, abs(high) / 2):
-        return f"{text}, with a peak of {plain(values.max())} at {plain(by[values.argmax()])}"
-    if low - values.min() > max(small, abs(low) / 3):
-        return f"{text}, with a low of {plain(values.min())} at {plain(by[values.argmin()])}"
-    return text
-
-
 def extent(table: pd.DataFrame, column: str, panels: Mapping[str, str]) -> str:
     """From where to where a column goes in each panel: "from 0 to 20"."""
     by_setting = table[table["setting"].isin(list(panels))].groupby("setting")[column]
@@ -103,9 +81,38 @@ def said(
     panels: Mapping[str, str], measure: Measure, *tables: pd.DataFrame, **arguments: object
 ) -> str:
     """A measure's number in each panel, marked as the finding it is; a dash where there is none."""
-    findings = measure.by_setting(*tables, **arguments)
-    numbers = {name: mark(finding) for name, finding in findings.items()}
-    return by_panel(panels, dict.fromkeys(panels, "–") | numbers)
+    return in_turn(panels, cells(panels, measure, *tables, **arguments))
+
+
+def cells(
+    panels: Mapping[str, str], measure: Measure, *tables: pd.DataFrame, **arguments: object
+) -> list[str]:
+    """As :func:`said`, panel by panel: what a row of a :func:`number_table` takes."""
+    return in_columns(panels, measure.by_setting(*tables, **arguments))
+
+
+def in_columns(panels: Mapping[str, str], findings: Mapping[str, Finding]) -> list[str]:
+    """Each panel's finding with its mark; a dash where there is none."""
+    return [mark(findings[name]) if name in findings else "–" for name in panels]
+
+
+def spans(
+    panels: Mapping[str, str], *findings: Mapping[str, Finding], form: str = "{} to {}"
+) -> list[str]:
+    """Several numbers in each panel: what a row of a :func:`number_table` takes."""
+    columns = zip(*(in_columns(panels, of) for of in findings), strict=True)
+    return [form.format(*texts) for texts in columns]
+
+
+def number_table(panels: Mapping[str, str], rows: Mapping[str, Sequence[str]]) -> str:
+    """A table of numbers, a row each and a column for each panel, between empty lines."""
+    lines = [[name, *texts] for name, texts in rows.items()]
+    return f"\n\n{markdown_table(['', *panels.values()], lines)}\n\n"
+
+
+def in_turn(panels: Mapping[str, str], texts: Sequence[str]) -> str:
+    """As :func:`by_panel`, of a text for each panel in order."""
+    return by_panel(panels, dict(zip(panels, texts, strict=True)))
 
 
 def by_panel(panels: Mapping[str, str], values: Mapping[str, object], form: str = "{}") -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from ctl_helpers import settings
 from ctl_helpers.findings.judging import Word
 from ctl_helpers.findings.verdict import Number, Part, Verdict
+from ctl_helpers.findings.words import power_of_ten
 
 MARKS: dict[Word, str] = {
     "reproduced": "✓",
@@ -70,7 +71,8 @@ def position(part: Part) -> str:
 
 def digits(value: float) -> str:
     """Three significant ones; what rounding alone leaves of a difference is nothing."""
-    return f"{round(value, 12) + 0.0:.3g}".replace("-", "−")
+    mantissa, _, power = f"{round(value, 12) + 0.0:.3g}".replace("-", "−", 1).partition("e")
+    return f"{mantissa}·{power_of_ten(int(power))}" if power else mantissa
 
 
 def described(verdict: Verdict) -> str:

@@ -25,50 +25,58 @@ from ctl_helpers.findings.averaging import (
     unequal_over_equal,
 )
 from ctl_helpers.findings.finding import Measure
-from ctl_helpers.findings.words import by_panel, mark, said
+from ctl_helpers.findings.words import by_panel, cells, in_turn, number_table, said, spans
 
 Panels = Mapping[str, str]
 
 
 def singles(accuracy: pd.DataFrame, panels: Panels) -> str:
     """How accurate the single networks are."""
-    spans = _span(single_accuracy, accuracy, "least", "most")
-    return f"Single networks are right on {by_panel(panels, spans)} of the test images."
+    ends = _ends(panels, single_accuracy, accuracy, at=("least", "most"))
+    return f"Single networks are right on {in_turn(panels, ends)} of the test images."
 
 
 def ensembles(ensembles: pd.DataFrame, panels: Panels) -> str:
     """How averaged weights compare with ensembles, and whether far networks make the difference."""
-    counts = {str(name): len(rows) for name, rows in ensembles.groupby("setting")}
-    ahead, behind = (
-        said(panels, ensemble_order, ensembles, averaged=side) for side in ("ahead", "behind")
-    )
-    text = (
-        f"Over {by_panel(panels, counts, '{} triples')} the accuracies of averaged weights "
-        "and of the ensemble correlate at "
-        f"{said(panels, ensemble_correlation, ensembles)}. Averaged weights are ahead of the "
-        f"ensemble in {ahead} and behind in {behind}; in the mean they differ by "
-        f"{said(panels, ensemble_lead, ensembles)}, without sign by "
-        f"{said(panels, ensemble_gap, ensembles)}."
-    )
-    rates = _span(ensemble_lead, ensembles, "fewest", "most", "{}, then {}", name="of")
-    if not rates:
-        return text
+    counts = ensembles.groupby("setting").size()
+    rows = {
+        "triples": [f"{counts[name]:,}" for name in panels],
+        "correlation of both accuracies": cells(panels, ensemble_correlation, ensembles),
+        "averaged weights ahead": cells(panels, ensemble_order, ensembles, averaged="ahead"),
+        "averaged weights behind": cells(panels, ensemble_order, ensembles, averaged="behind"),
+        "averaged weights less ensemble, mean": cells(panels, ensemble_lead, ensembles),
+        "the same without sign": cells(panels, ensemble_gap, ensembles),
+    }
+    shares = {
+        "with fewest networks of the highest learning rate": "fewest",
+        "with most of them": "most",
+    }
+    rates = {
+        name: cells(panels, ensemble_lead, ensembles, of=share) for name, share in shares.items()
+    }
+    text = "Averaged weights against the ensemble of the same three networks."
+    if not ensemble_lead.by_setting(ensembles, of="most"):
+        return f"{text}{number_table(panels, rows)}"
     return (
-        f"{text}\n\nWhere networks of the highest learning rate join, weights are farther apart, "
-        "second order has more to say, and averaged weights should fall behind. In triples with "
-        "the fewest of them, and then with the most, averaged weights differ by "
-        f"{by_panel(panels, rates)}."
+        f"{text}{number_table(panels, rows | rates)}"
+        "The last two rows are about the mean difference. Where networks of the highest learning "
+        "rate join, weights are farther apart, second order has more to say, and averaged weights "
+        "should fall behind."
     )
 
 
 def blocks(averaging: pd.DataFrame, panels: Panels) -> str:
     """How near averaged features are at the first and at the last block, and how long."""
-    nearer = by_panel(panels, _span(average_nearer, averaging, "first", "last"))
-    lengths = by_panel(panels, _span(average_length, averaging, "least", "most"))
+    first, last = (cells(panels, average_nearer, averaging, at=at) for at in ("first", "last"))
+    rows = {
+        "baseline over distance at the first block": first,
+        "the same at the last block": last,
+        "largest distance of a block": cells(panels, average_worst_distance, averaging),
+        "length by block": _ends(panels, average_length, averaging, at=("least", "most")),
+    }
     return (
-        f"From the first block to the last the baseline goes from {nearer} the distance (medians "
-        f"over averages), which is {said(panels, average_worst_distance, averaging)} at most; the "
-        f"length is {lengths} of the averaged features'."
+        "Averages against averaged features: medians over averages, and the mean length."
+        f"{number_table(panels, rows)}"
     )
 
 
@@ -81,52 +89,64 @@ def tasks(accuracy: pd.DataFrame, panels: Panels) -> str:
 
 def more_networks(spread: pd.DataFrame, panels: Panels) -> str:
     """How distance and length go as networks join, and what unequal weights change."""
-    distances = by_panel(panels, _span(mix_distance, spread, "smallest", "largest"))
+    counts = spread.groupby("setting")["k"]
+    first, last = (cells(panels, mix_distance, spread, at=at) for at in ("smallest", "largest"))
+    rows = {
+        "networks": [f"{counts.min()[name]} to {counts.max()[name]}" for name in panels],
+        "distance with fewest": first,
+        "distance with most": last,
+        "distance over baseline, median of all mixes": cells(panels, share_of_baseline, spread),
+        "least length of a mix": cells(panels, mix_length, spread, at="least"),
+        "distance with unequal weights over that with equal ones": cells(
+            panels, unequal_over_equal, spread
+        ),
+    }
     return (
-        f"From {spread['k'].min()} networks to {_most(spread, panels)} with equal weights, the "
-        f"distance (mean over layers) goes from {distances}. In the median over all mixes the "
-        f"distance is {said(panels, share_of_baseline, spread)} of the baseline; the length, mean "
-        f"over layers, is at least {said(panels, mix_length, spread, at='least')}. With unequal "
-        "weights the distance is, in the mean over $k$, "
-        f"{said(panels, unequal_over_equal, spread)} that with equal ones: a random mix leans on "
-        "few of its networks and is nearer to them."
+        "Means over layers; with equal weights but for the last row, which is the mean over $k$. A "
+        "random mix leans on few of its networks and is nearer to them."
+        f"{number_table(panels, rows)}"
     )
 
 
 def second_order(spread: pd.DataFrame, many: pd.DataFrame, panels: Panels) -> str:
     """How distance and spread grow beside what second order allows."""
     wider = _allowed(spread)
-    farther = {name: ratio**2 for name, ratio in wider.items()}
+    counts = spread.groupby("setting")["k"]
+    rows = {
+        "networks": [f"{counts.min()[name]} to {counts.max()[name]}" for name in panels],
+        "spread, as $1 - 1/k$ grows": [f"{wider[name]:.2f} times" for name in panels],
+        "spread, measured": cells(panels, spread_growth, spread),
+        "distance, as the square of $1 - 1/k$ grows": [
+            f"{wider[name] ** 2:.2f} times" for name in panels
+        ],
+        "distance, measured": cells(panels, growth, many),
+        "power of the spread that the distance goes with": cells(panels, power_of_spread, spread),
+        "R² of the spread": cells(panels, explained_by, spread, name="spread"),
+        "R² of the number of networks": cells(panels, explained_by, spread, name="k"),
+    }
     return (
-        f"With {_most(spread, panels)} networks that makes "
-        f"{by_panel(panels, wider, '{:.2f} times')} the spread of {spread['k'].min()}, and "
-        f"{by_panel(panels, farther, '{:.1f} times')} the distance. Measured, the spread grows "
-        f"{said(panels, spread_growth, spread)}, the distance {said(panels, growth, many)}. Over "
-        "all mixes, with equal and unequal weights, the distance goes with the spread to the power "
-        f"{said(panels, power_of_spread, spread)}, where second order gives 2. How much of the "
-        "distance the spread explains, on logarithmic axes, against the number of networks: R² "
-        f"{_explained(spread, panels)}."
+        "How far do spread and distance grow from fewest networks to most? Both are means over "
+        "seeds, draws and layers before the ratio, with equal weights. The last three rows are "
+        "over all mixes, on logarithmic axes; second order gives a power of 2."
+        f"{number_table(panels, rows)}"
     )
 
 
 def summary(spread: pd.DataFrame, many: pd.DataFrame, panels: Panels) -> str:
     """What was seen of many networks, and of why their error does not pile up."""
-    most = _most(spread, panels)
-    farther = {name: ratio**2 for name, ratio in _allowed(spread).items()}
-    return (
-        f"- With {most} networks the two sides of Theorem 4.2 differ in direction by a distance of "
-        f"{said(panels, mix_distance, spread, at='largest')}, and in length by a coefficient of "
-        f"{said(panels, mix_length, spread, at='largest')} (equal weights).\n"
-        "- The error goes with the spread of the weights (R² against that of the number of "
-        f"networks: {_explained(spread, panels)}). Up to {most} networks the distance grows "
-        f"{said(panels, growth, many)}; second order allows "
-        f"{by_panel(panels, farther, '{:.1f} times')}."
-    )
-
-
-def _most(spread: pd.DataFrame, panels: Panels) -> str:
     most = {str(name): counts.max() for name, counts in spread.groupby("setting")["k"]}
-    return by_panel(panels, most)
+    farther = {name: ratio**2 for name, ratio in _allowed(spread).items()}
+    explained = (said(panels, explained_by, spread, name=name) for name in ("spread", "k"))
+    return (
+        f"- With {by_panel(panels, most)} networks the two sides of Theorem 4.2 differ in "
+        f"direction by a distance of {said(panels, mix_distance, spread, at='largest')}, and in "
+        f"length by a coefficient of {said(panels, mix_length, spread, at='largest')} (equal "
+        "weights).\n"
+        "- The error goes with the spread of the weights: R² "
+        f"{' against that of the number of networks, '.join(explained)}. The distance grows "
+        f"{said(panels, growth, many)}; second order allows "
+        f"{by_panel(panels, farther, '{:.2f} times')}."
+    )
 
 
 def _allowed(spread: pd.DataFrame) -> dict[str, float]:
@@ -136,23 +156,8 @@ def _allowed(spread: pd.DataFrame) -> dict[str, float]:
     return {str(name): float(ratio) for name, ratio in grown.items()}
 
 
-def _explained(spread: pd.DataFrame, panels: Panels) -> str:
-    both = _span(explained_by, spread, "spread", "k", "{} against {}", name="name")
-    return by_panel(panels, both)
-
-
-def _span(
-    measure: Measure,
-    table: pd.DataFrame,
-    first: str,
-    last: str,
-    form: str = "{} to {}",
-    *,
-    name: str = "at",
-) -> dict[str, str]:
-    """Setting → a measure at two values of its argument ``name``."""
-    start, end = (measure.by_setting(table, **{name: value}) for value in (first, last))
-    return {
-        key: form.format(*(mark(one[key]) if key in one else "–" for one in (start, end)))
-        for key in start | end
-    }
+def _ends(
+    panels: Panels, measure: Measure, table: pd.DataFrame, *, at: tuple[str, str]
+) -> list[str]:
+    """A measure at two places in each panel: "0.98 to 1.02"."""
+    return spans(panels, *(measure.by_setting(table, at=place) for place in at))

@@ -23,14 +23,14 @@ _LINEAR = {
     "neg-direction": "for subtracted ones",
 }
 _MERGED = {
-    "avg-ensemble": "averaging weights does what averaging outputs does",
-    "add-stitch": "a sum of task vectors keeps both tasks, as averaged features do,",
-    "neg-stitch": "subtracting a task vector takes away its own task and spares the others",
+    "avg-ensemble": "Averaging weights does what averaging outputs does",
+    "add-stitch": "A sum of task vectors keeps both tasks, as averaged features do",
+    "neg-stitch": "Subtracting a task vector takes away its own task and spares the others",
 }
 _PRETRAINED = {
-    "pretrain-epochs": "more pretraining makes networks more linear",
-    "similar-to-pretrain": "fine-tuning data more like those of pretraining do so too",
-    "curvature-bound": "curvature times squared distance explains what is left (Theorem 5.1)",
+    "pretrain-epochs": "More pretraining makes networks more linear",
+    "similar-to-pretrain": "Fine-tuning on data nearer to those of pretraining does, too",
+    "curvature-bound": "Curvature times squared distance explains what is left (Theorem 5.1)",
 }
 
 
@@ -76,7 +76,7 @@ def special(judged: Judged) -> str:
         f"{_answer(ran)}."
     )
     if told:
-        text += f" They are {_share(told)}."
+        text += f" They are so {_share(told)}."
         if ratios := _known(_over_control(verdict) for verdict in told):
             text += f" Their ε over that of random vectors {_extent(ratios)}."
     return text + _untestable(ran)
@@ -122,13 +122,9 @@ def _claims(question: str, phrases: Mapping[str, str], judged: Judged) -> str:
     for claim, phrase in phrases.items():
         own = _ran(judged, [claim])
         told = _told(own)
-        if told:
-            said = f"is reproduced {_share(told)}"
-        else:
-            said = "could not be tested" if own else "was not run"
-        lines.append(f"that {phrase} {said}")
-    text = "; ".join(lines)
-    return f"{answer} {text[0].upper()}{text[1:]}.{_untestable(ran)}"
+        untold = "could not be tested" if own else "not run"
+        lines.append(f"*{phrase}*: {f'reproduced {_share(told)}' if told else untold}.")
+    return f"{answer} {' '.join(lines)}{_untestable(ran)}"
 
 
 def _ran(judged: Judged, claims: Iterable[str]) -> list[Verdict]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ctl_helpers.findings.live import halfway_length, halfway_mean, halfway_of_pair
-from ctl_helpers.findings.words import mark
+from ctl_helpers.findings.words import mark, markdown_table
 from ctl_helpers.results.labels import Metric
 
 SETTING = "digits-mlp"
@@ -30,12 +30,17 @@ def halfway(direction: pd.DataFrame, panels: Mapping[str, str]) -> str:
         mark(halfway_length.by_setting(direction, end=end)[SETTING])
         for end in ("smallest", "largest")
     )
+    head = ["", "distance (1 − cosine)", "baseline"]
+    lines = [
+        ["all pairs", mean(Metric.DISTANCE), mean(Metric.BASELINE)],
+        *(
+            [" and ".join(pair), of_pair(Metric.DISTANCE, pair), of_pair(Metric.BASELINE, pair)]
+            for pair in (_NEAR, _FAR)
+        ),
+    ]
     return (
-        f"Over all test images, pairs, layers and seeds, 1 − cosine of the two sides at α = 0.5 is "
-        f"{mean(Metric.DISTANCE)} on average, against a baseline of {mean(Metric.BASELINE)}; coef "
-        f"is {smallest} to {largest} by pair. From {' and '.join(_NEAR)} to {' and '.join(_FAR)} "
-        f"the baseline goes from {of_pair(Metric.BASELINE, _NEAR)} to "
-        f"{of_pair(Metric.BASELINE, _FAR)} and the two sides' distance from "
-        f"{of_pair(Metric.DISTANCE, _NEAR)} to {of_pair(Metric.DISTANCE, _FAR)}. "
-        "{doc}`4_1` shows each layer and pair, and controls that break it."
+        "Over all test images, layers and seeds at α = 0.5:\n\n"
+        f"{markdown_table(head, lines)}\n\n"
+        f"The length (coef) is {smallest} to {largest} by pair. {{doc}}`4_1` shows each layer and "
+        "pair, and controls that break it."
     )

@@ -24,7 +24,7 @@ from ctl_helpers.findings.paradigms import (
     sum_alpha,
     sum_reached,
 )
-from ctl_helpers.findings.words import by_panel, mark, markdown_table, plain, quote
+from ctl_helpers.findings.words import by_panel, in_columns, markdown_table, plain, quote
 from ctl_helpers.results.labels import MAIN_PARADIGMS, PARADIGM_NAMES, Paradigm
 
 Vector = NDArray[np.float64]
@@ -143,7 +143,11 @@ def orthogonality(cosines: pd.DataFrame, moved: pd.DataFrame, panels: Mapping[st
     """|Cosine| between task vectors, and what they do to other tasks' embeddings."""
     angles, changes = by_paradigm(mean_cosine, cosines), by_paradigm(interference, moved)
     lines = [
-        [PARADIGM_NAMES[name], *_marked(panels, angles[name]), *_marked(panels, changes[name])]
+        [
+            PARADIGM_NAMES[name],
+            *in_columns(panels, angles[name]),
+            *in_columns(panels, changes[name]),
+        ]
         for name in MAIN_PARADIGMS
     ]
     numbers = ("mean \\|cosine\\|", "others' change over own")
@@ -185,7 +189,7 @@ def costs(cost: pd.DataFrame, panels: Mapping[str, str]) -> str:
     seconds, size = (by_paradigm(step_cost, cost, value=value) for value in ("seconds", "bytes"))
     lines = []
     for name in MAIN_PARADIGMS:
-        cells = zip(_marked(panels, seconds[name]), _marked(panels, size[name]), strict=True)
+        cells = zip(in_columns(panels, seconds[name]), in_columns(panels, size[name]), strict=True)
         lines.append([PARADIGM_NAMES[name], *(" / ".join(pair) for pair in cells)])
     head = "time / peak memory of a training step, over all parameters"
     return markdown_table([head, *_names(panels)], lines)
@@ -234,10 +238,6 @@ def _cells(panels: Mapping[str, str], *findings: Mapping[str, Finding]) -> list[
         " / ".join(f"{100 * float(of[name]):.1f}" for of in findings if name in of) or "–"
         for name in panels
     ]
-
-
-def _marked(panels: Mapping[str, str], findings: Mapping[str, Finding]) -> list[str]:
-    return [mark(findings[name]) if name in findings else "–" for name in panels]
 
 
 def _with_all_rows(table: pd.DataFrame) -> pd.DataFrame:

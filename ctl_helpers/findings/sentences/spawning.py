@@ -25,28 +25,40 @@ from ctl_helpers.findings.spawning import (
     spawned_fall,
     under_chord,
 )
-from ctl_helpers.findings.words import LINEAR, by_panel, mark, quote, said
+from ctl_helpers.findings.words import (
+    LINEAR,
+    cells,
+    in_turn,
+    mark,
+    number_table,
+    quote,
+    said,
+    spans,
+)
 
 Panels = Mapping[str, str]
 
 
 def barriers(spawning: pd.DataFrame, panels: Panels) -> str:
     """From which k on the loss is flat, and where it is so from the random start."""
-    start, end = (_spawned(panels, spawning, "barrier", at) for at in ("first", "last"))
+    rows = {
+        "flat from": _from(panels, flat_from.by_setting(spawning)),
+        "barrier at the smallest k, nats": _spawned(panels, spawning, "barrier", "first"),
+        "barrier at the largest k, nats": _spawned(panels, spawning, "barrier", "last"),
+    }
+    text = (
+        f"Call the loss flat where it rises by at most {FLAT:g} nats over its better end. The "
+        "barrier is how far it rises over the straight line between both ends."
+        f"{number_table(panels, rows)}"
+    )
     highest = spawned.by_setting(spawning, name="barrier", at="most")
     never = [name for name, finding in highest.items() if finding.value < NO_BARRIER]
-    titles = ", ".join(panels[name].split(" (")[0] for name in panels if name in never)
-    text = (
-        f"Call the loss flat where it rises by at most {FLAT:g} nats over its better end. It is "
-        f"flat {_from(panels, flat_from.by_setting(spawning))}. The barrier, the height over the "
-        f"straight line between the ends, is {start} at the smallest $k$ and {end} at the largest "
-        "(nats)."
-    )
     if not never:
         return text
+    titles = ", ".join(panels[name].split(" (")[0] for name in panels if name in never)
     return (
-        f"{text}\n\n**Where the copies part right at the random start and still have no barrier** "
-        f"({titles}), the spawning epoch has nothing to show: sharing the random weights is "
+        f"{text}**Some copies part right at the random start and still have no barrier** "
+        f"({titles}). There the spawning epoch has nothing to show: sharing the random weights is "
         "enough. Earlier work saw the same for the smallest network on MNIST, while larger "
         "networks need some common training first {cite}`frankle2020lmc`. The null control below "
         "tells that the measure can fail."
@@ -55,63 +67,76 @@ def barriers(spawning: pd.DataFrame, panels: Panels) -> str:
 
 def features(spawning: pd.DataFrame, panels: Panels) -> str:
     """From which k on features are linear, and how far ε and the baseline fall."""
-    start, end = (_spawned(panels, spawning, "epsilon", at) for at in ("first", "last"))
     falls, alike = (
-        said(panels, spawned_fall, spawning, name=name) for name in ("distance", "baseline")
+        cells(panels, spawned_fall, spawning, name=name) for name in ("distance", "baseline")
     )
     least, most = (spawned.by_setting(spawning, name="coef", at=at) for at in ("least", "most"))
-    spans = {name: f"{mark(least[name])} to {mark(most[name])}" for name in least}
+    rows = {
+        "linear from": _from(panels, linear_from.by_setting(spawning)),
+        "ε at the smallest k": _spawned(panels, spawning, "epsilon", "first"),
+        "ε at the largest k": _spawned(panels, spawning, "epsilon", "last"),
+        "distance at the smallest k over that at the largest": falls,
+        "the same of the baseline": alike,
+        "length": spans(panels, least, most),
+    }
     return (
-        f"Call features linear where ε is at most {LINEAR:g}, mean over layers. They are linear "
-        f"{_from(panels, linear_from.by_setting(spawning))}: ε is {start} at the smallest $k$ and "
-        f"{end} at the largest. The raw distance at the smallest $k$ is {falls} times that at the "
-        f"largest, and the baseline {alike} times: copies that stay more alike have less of both, "
-        "which ε does not count. LLFC does not ask for length; the coefficient is "
-        f"{by_panel(panels, spans)}, where 1 is equal length."
+        f"Call features linear where ε is at most {LINEAR:g}, mean over layers."
+        f"{number_table(panels, rows)}"
+        "Copies that stay more alike have a smaller distance and a smaller baseline. ε does not "
+        "count that as linearity. LLFC does not ask for length, for which 1 is equal length."
     )
 
 
 def theorem(induced: pd.DataFrame, panels: Panels) -> str:
     """How Theorem 3.3's two steps hold, and what either does to the loss."""
-    gap, jensen = (said(panels, induced_mean, induced, name=name) for name in ("gap", "jensen"))
+    rows = {
+        "gap in loss, mean": cells(panels, induced_mean, induced, name="gap"),
+        "gap over its bound, median": cells(panels, bound_used, induced),
+        "what convexity takes away, mean": cells(panels, induced_mean, induced, name="jensen"),
+        "mixes with a loss *under* the chord": cells(panels, under_chord, induced),
+        "largest gap over k": cells(panels, largest_gap, induced),
+        "largest error of the logits over the smallest": cells(panels, error_span, induced),
+        "rank correlation of gap and error": cells(panels, gap_rank, induced),
+    }
     return (
-        f"Both steps hold in {_held(induced, panels)}; theory leaves them no choice. Between our "
-        f"copies the gap is {gap} on average, and in the median only "
-        f"{said(panels, bound_used, induced)} of its bound, which is for samples where a network "
-        f"is sure and wrong. Convexity takes away {jensen}, so that "
-        f"{said(panels, under_chord, induced)} of all mixes have a loss *under* the chord.\n\n"
+        f"Both steps hold in {held(induced, panels)}; theory leaves them no choice. The bound is "
+        "for samples where a network is sure and wrong."
+        f"{number_table(panels, rows)}"
         "Does the gap go *with* the error, which only limits it? The claim `llfc-implies-lmc` on "
-        "the page of [claims](claims.md) asks for that, which is more than the theorem. Over $k$, "
-        "at $\\alpha = \\frac12$, the largest gap is "
-        f"{said(panels, largest_gap, induced)}, the errors span "
-        f"{said(panels, error_span, induced)}, and their rank correlation is "
-        f"{said(panels, gap_rank, induced)}. It can be judged only where a gap reaches "
-        f"{NO_BARRIER:g} nats and the errors differ."
+        "the page of [claims](claims.md) asks for that, which is more than the theorem. It looks "
+        "at the last three rows, which are over $k$ at $\\alpha = \\frac12$. It can be judged "
+        f"only where a gap reaches {NO_BARRIER:g} nats and the errors differ."
     )
 
 
 def null_control(control: pd.DataFrame, induced: pd.DataFrame, panels: Panels) -> str:
     """Loss and features between two networks from different random weights."""
     barrier, epsilon, coef = (
-        said(panels, from_other_weights, control, name=name)
+        cells(panels, from_other_weights, control, name=name)
         for name in ("barrier", "epsilon", "coef")
     )
     error, gap = (
-        said(panels, other_weights_over_copies, control, induced, name=name)
+        cells(panels, other_weights_over_copies, control, induced, name=name)
         for name in ("error", "gap")
     )
+    rows = {
+        "barrier, nats": barrier,
+        "ε, mean over layers": epsilon,
+        "length": coef,
+        "error of the logits, over that of the copies": error,
+        "gap in loss, over that of the copies": gap,
+    }
     ridges = from_other_weights.by_setting(control, name="barrier").values()
     why = (
-        " Since the second part of the split is never positive, it is the first that makes the "
+        " The second part of the split is never positive. So it is the first that makes the "
         "barrier: a barrier takes logits that are not linear."
         if all(ridge.value > FLAT for ridge in ridges)
         else ""
     )
     return (
-        "Two networks from *different* random weights, trained on the same task in the same two "
-        f"orders, have a barrier of {barrier} nats, an ε of {epsilon} and a length of {coef}. "
-        "Compared with copies that part at the smallest $k$, "
-        f"the error of their logits is {error} as large and the gap in loss {gap}.{why}"
+        "Two networks from *different* random weights are trained on the same task, in the same "
+        "two orders. The last two rows compare them with copies that part at the smallest $k$."
+        f"{number_table(panels, rows)}{why.lstrip()}"
     )
 
 
@@ -119,39 +144,35 @@ def summary(
     spawning: pd.DataFrame, control: pd.DataFrame, induced: pd.DataFrame, panels: Panels
 ) -> str:
     """What was seen of loss and features, of the null control and of the theorem, an item each."""
-    flat, linear = (_from(panels, one.by_setting(spawning)) for one in (flat_from, linear_from))
+    flat, linear = (
+        in_turn(panels, _from(panels, one.by_setting(spawning))) for one in (flat_from, linear_from)
+    )
     barrier, epsilon = (
         said(panels, from_other_weights, control, name=name) for name in ("barrier", "epsilon")
     )
-    together = f"{': both come together' if flat == linear and 'at no k' not in flat else ''}"
+    copies = said(panels, spawned, spawning, name="barrier", at="first")
     return (
-        f"- The loss is flat {flat}, and features are linear {linear}{together}.\n"
+        f"- The loss is flat from {flat} on, and features are linear from {linear} on.\n"
         f"- Trained from different weights, two networks have a barrier of {barrier} nats and an "
         f"ε of {epsilon}; copies that share their random weights and part at the "
-        f"smallest $k$, a barrier of {_spawned(panels, spawning, 'barrier', 'first')} nats.\n"
-        f"- The two steps behind Theorem 3.3 hold in {_held(induced, panels)}. Of all mixes "
+        f"smallest $k$, a barrier of {copies} nats.\n"
+        f"- The two steps behind Theorem 3.3 hold in {held(induced, panels)}. Of all mixes "
         f"{said(panels, under_chord, induced)} lie under the chord: there convexity takes away "
         "more than the gap adds."
     )
 
 
-def _spawned(panels: Panels, spawning: pd.DataFrame, name: str, at: str) -> str:
-    return said(panels, spawned, spawning, name=name, at=at)
+def _spawned(panels: Panels, spawning: pd.DataFrame, name: str, at: str) -> list[str]:
+    return cells(panels, spawned, spawning, name=name, at=at)
 
 
-def _from(panels: Panels, findings: Mapping[str, Finding]) -> str:
+def _from(panels: Panels, findings: Mapping[str, Finding]) -> list[str]:
     """From which k on something is so; settings without a finding have it at no k."""
-    return by_panel(
-        panels,
-        {
-            name: f"from k = {mark(findings[name])} on" if name in findings else "at no k"
-            for name in panels
-        },
-    )
+    return [f"k = {mark(findings[name])}" if name in findings else "no k" for name in panels]
 
 
-def _held(induced: pd.DataFrame, panels: Panels) -> str:
-    """In how many cases the two steps of the proof hold."""
+def held(induced: pd.DataFrame, panels: Panels) -> str:
+    """In how many cases the two steps of Theorem 3.3's proof hold: "all 720 cases"."""
     broken = broken_steps.by_setting(induced)
     cases = f"all {len(inner(induced))} cases"
     if all(finding.value == 0 for finding in broken.values()):

@@ -14,37 +14,43 @@ from ctl_helpers.findings.taylor import (
     taylor_ratio,
     taylor_times_farther,
 )
-from ctl_helpers.findings.words import by_panel, mark, quote
+from ctl_helpers.findings.words import cells, number_table, spans
 from ctl_helpers.results.labels import Expansion
 
 
 def lost(single: pd.DataFrame, addition: pd.DataFrame, panels: Mapping[str, str]) -> str:
     """Accuracy of networks and of their Taylor models, alone and with all task vectors added."""
-
-    def alone(model: str) -> str:
-        return quote(panels, taylor_accuracy.by_setting(single, model=model))
-
-    def added(model: Expansion) -> str:
-        scalings = quote(panels, taylor_lambda.by_setting(addition, model=model))
-        return f"{quote(panels, taylor_added.by_setting(addition, model=model))} (λ = {scalings})"
-
+    kinds = {"network": Expansion.NETWORK, "Taylor model": Expansion.TAYLOR}
+    alone = {
+        f"{name}, alone": cells(panels, taylor_accuracy, single, model=model)
+        for name, model in {"pretrained network": "pretrained", **kinds}.items()
+    }
+    added = {
+        f"{name}, all vectors added (λ)": spans(
+            panels,
+            taylor_added.by_setting(addition, model=model),
+            taylor_lambda.by_setting(addition, model=model),
+            form="{} ({})",
+        )
+        for name, model in kinds.items()
+    }
+    lacks = {"of the gain, missing from the Taylor model": cells(panels, taylor_lost, single)}
     return (
-        f"Fine-tuning takes the accuracy from {alone('pretrained')} to {alone(Expansion.NETWORK)} "
-        f"(mean over tasks); the Taylor model reaches {alone(Expansion.TAYLOR)}, and so lacks "
-        f"{quote(panels, taylor_lost.by_setting(single))} of the gain. With all task vectors added "
-        "and λ chosen on held-out images for each, the network reaches "
-        f"{added(Expansion.NETWORK)}, its Taylor model {added(Expansion.TAYLOR)}."
+        "Accuracy, mean over tasks; λ is chosen on held-out images."
+        f"{number_table(panels, {**alone, **lacks, **added})}"
     )
 
 
 def apart(taylor: pd.DataFrame, ctl: pd.DataFrame, panels: Mapping[str, str]) -> str:
     """The distance of CTL against that of Taylor models, as it is and as a share of baselines."""
     least, most = (taylor_ratio.by_setting(taylor, ctl, at=at) for at in ("least", "most"))
-    ends = {name: f"{mark(least[name])} to {mark(most[name])}" for name in least}
-    farther = taylor_times_farther.by_setting(taylor, ctl)
+    rows = {
+        "distance of CTL over that of the Taylor model, by block": spans(panels, least, most),
+        "the Taylor model's share of its baseline over CTL's, at the block where that is least": (
+            cells(panels, taylor_times_farther, taylor, ctl)
+        ),
+    }
     return (
-        f"Measured, the distance of CTL is {by_panel(panels, ends)} of the Taylor model's over the "
-        "blocks; second order without common terms gives 0.12 to 0.25, and less where terms "
-        "cancel. As a share of the baseline, the Taylor model's is "
-        f"{quote(panels, farther)} as large at least."
+        "What was measured. Second order without common terms gives 0.12 to 0.25 in the first row, "
+        f"and less where terms cancel.{number_table(panels, rows)}"
     )
