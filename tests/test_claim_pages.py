@@ -336,17 +336,17 @@ def test_a_page_closes_with_the_verdicts_of_its_own_settings(monkeypatch) -> Non
     monkeypatch.setattr(claim_pages, "verdicts", lambda section: MADE)
     panels = {"mnist-mlp": "MNIST MLP (A)", "small-clip": "Small CLIP (C)"}
     head, _, *lines = claim_pages.verdict_lines(panels, "4.1").data.splitlines()
-    assert head == "| claim | MNIST MLP (A) | Small CLIP (C) | what was missed |"
+    assert head == "| claim, and what was missed | MNIST MLP (A) | Small CLIP (C) |"
     assert lines[0] == (
-        '| <a href="claims.html#claim-ctl">The ctl claim</a> | ✓ reproduced | ? undecided, about 9 '
-        "seeds would decide | Error ε of the worst layer |"
+        '| <a href="claims.html#claim-ctl">The ctl claim</a>: Error ε of the worst layer | '
+        "✓ reproduced | ? undecided, about 9 seeds would decide |"
     )
     # A claim that two sections decide has a row for each.
     assert [line.split(" | ")[1] for line in lines] == [
         "✓ reproduced", "✓ reproduced", "✗ contradicted",
     ]  # fmt: skip
     alone = claim_pages.verdict_lines({"small-t5": "Small T5 (C)"}, "4.1").data
-    assert alone.endswith("| ∅ not testable | no barrier to begin with |")
+    assert alone.endswith(": no barrier to begin with | ∅ not testable |")
     assert claim_pages.verdict_lines({"llama-2-13b": "Llama"}, "4.1").data == "*Not run yet.*"
 
 

@@ -244,7 +244,11 @@ def test_cosines_are_written_in_their_cells() -> None:
     assert len(figure.data) == 6
     assert figure.data[1].z[0] == pytest.approx([1, -0.03, -0.03])
     assert list(figure.data[0].x) == list(figure.data[0].y) == list("abc")
-    assert figure.data[0].texttemplate == "%{z:.2f}"
+    assert figure.data[0].texttemplate == "%{text}"
+    written = [text for row in figure.data[0].text for text in row]
+    assert written == [
+        f"{value:.2f}".replace("-", "−") for row in figure.data[0].z for value in row
+    ]
     axis = figure.layout.coloraxis
     assert (axis.cmin, axis.cmax) == (-0.18, 0.18)
     assert axis.colorbar.ticktext == ("−0.18", "0", "≥ 0.18")

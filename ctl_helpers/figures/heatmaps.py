@@ -14,6 +14,7 @@ from plotly.graph_objects import Figure, Heatmap
 from ctl_helpers.figures.drawing import BLUE, VERMILION, by_pair, empty_panels, significant
 from ctl_helpers.figures.frame import PANEL, Menu, button, framed
 from ctl_helpers.figures.three import LOOKS, of_three, quotes, ranked
+from ctl_helpers.findings.finding import signed
 from ctl_helpers.findings.paradigms import (
     by_paradigm,
     classification_inside,
@@ -143,11 +144,13 @@ def cosines(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
 
 def _cosine_map(part: pd.DataFrame, tasks: Sequence[str]) -> Heatmap:
     means = part.pivot_table(index="i", columns="j", values="cosine", sort=False)
+    rows = [significant(means.loc[task, tasks], 3) for task in tasks]
     return Heatmap(
         x=tasks,
         y=tasks,
-        z=[significant(means.loc[task, tasks], 3) for task in tasks],
-        texttemplate="%{z:.2f}",
+        z=rows,
+        text=[[signed(f"{value:.2f}") for value in row] for row in rows],
+        texttemplate="%{text}",
         textfont_size=10,
         hovertemplate="%{y} and %{x}: %{z}<extra></extra>",
         coloraxis="coloraxis",

@@ -125,14 +125,13 @@ def heatmap(panel: Panel, trace: Json, scale: Json, order: float) -> None:
     )
     panel.axes.margins(0)
     panel.axes.grid(False)
-    if form := re.fullmatch(r"%\{z:(.+)\}", trace.get("texttemplate", "")):
+    if "texttemplate" in trace:
         look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 6, "zorder": order + 1}
-        for row, values in zip(y, trace["z"], strict=True):
-            for column, value in zip(x, values, strict=True):
+        for row, values, texts in zip(y, trace["z"], trace["text"], strict=True):
+            for column, value, text in zip(x, values, texts, strict=True):
                 red, green, blue, _ = mesh.to_rgba(value)
                 pale = 0.3 * red + 0.6 * green + 0.1 * blue > 0.5
-                written = format(round(value, 2) + 0.0, form[1]).replace("-", "−")
-                panel.axes.text(column, row, written, color=INK if pale else "white", **look)
+                panel.axes.text(column, row, text, color=INK if pale else "white", **look)
 
 
 def _colours(scale: Json) -> colors.Colormap:

@@ -28,6 +28,8 @@ from ctl_helpers.site.claim_marks import (
 
 NOT_RUN = "*Not run yet.*"
 
+_WHAT = "claim, and what was missed"
+
 _COLUMNS = ["setting", "verdict", "part", "number", "control", "p", "over"]
 
 
@@ -49,7 +51,7 @@ def failures(judged: Sequence[Verdict]) -> Markdown:
                 ]
             )
             last = what
-    head = ["claim, and what was missed", "section", "setting", "verdict", "number", "control"]
+    head = [_WHAT, "section", "setting", "verdict", "number", "control"]
     return Markdown(_table(head, rows))
 
 
@@ -67,10 +69,11 @@ def verdict_lines(panels: Mapping[str, str], *sections: str) -> Markdown:
     rows = []
     for (claim, name, section), judged in said.items():
         words = [_came_to(judged[key]) if key in judged else "" for key in panels]
-        parts = dict.fromkeys(filter(None, map(missed, judged.values())))
-        of_section = f" {section}" if len(sections) > 1 else ""
-        rows.append([claim_link(claim, name) + of_section, *words, "; ".join(parts)])
-    head = ["claim", *panels.values(), "what was missed"]
+        parts = "; ".join(dict.fromkeys(filter(None, map(missed, judged.values()))))
+        of_section = f" ({section})" if len(sections) > 1 else ""
+        what = f"{claim_link(claim, name)}{of_section}{': ' * bool(parts)}{parts}"
+        rows.append([what, *words])
+    head = [_WHAT, *panels.values()]
     return Markdown(_table(head, rows) if rows else NOT_RUN)
 
 

@@ -24,7 +24,15 @@ from ctl_helpers.findings.paradigms import (
     sum_alpha,
     sum_reached,
 )
-from ctl_helpers.findings.words import by_panel, in_columns, markdown_table, plain, quote
+from ctl_helpers.findings.words import (
+    by_panel,
+    cells,
+    in_columns,
+    markdown_table,
+    number_table,
+    plain,
+    quote,
+)
 from ctl_helpers.results.labels import MAIN_PARADIGMS, PARADIGM_NAMES, Paradigm
 
 Vector = NDArray[np.float64]
@@ -89,7 +97,7 @@ def sums_at_one_rate(
     """The same with rates of their own and with one rate, over the seeds that ran both."""
     own = addition.merge(common[["setting", "seed"]].drop_duplicates())
 
-    def cells(table: pd.DataFrame, paradigm: Paradigm) -> list[str]:
+    def reached(table: pd.DataFrame, paradigm: Paradigm) -> list[str]:
         alpha = sum_alpha.by_setting(table, paradigm=paradigm)
         both = _cells(panels, *_sum(table, paradigm))
         return [
@@ -99,7 +107,7 @@ def sums_at_one_rate(
 
     lines = []
     for paradigm in MAIN_PARADIGMS:
-        pairs = zip(cells(own, paradigm), cells(common, paradigm), strict=True)
+        pairs = zip(reached(own, paradigm), reached(common, paradigm), strict=True)
         lines.append([PARADIGM_NAMES[paradigm], *(cell for pair in pairs for cell in pair)])
     head = [f"{name}, {of}" for name in _names(panels) for of in ("rates of their own", "one rate")]
     return markdown_table(["absolute / normalized", *head], lines)
@@ -126,16 +134,19 @@ def ablation(addition: pd.DataFrame, single: pd.DataFrame, panels: Mapping[str, 
 
 def regions(maps: pd.DataFrame, panels: Mapping[str, str]) -> str:
     """How disentangled weights are for 0 ≤ α ≤ 1, and the errors where both α are over 1."""
-    errors = ", ".join(
-        f"{quote(panels, findings)} for {PARADIGM_NAMES[paradigm]}"
+    rows = {
+        f"error of classification, {PARADIGM_NAMES[paradigm]}": in_columns(panels, findings)
         for paradigm, findings in by_paradigm(classification_inside, maps).items()
-    )
+    }
+    beyond = {
+        "embeddings, other vector over own": cells(panels, scale_free_beyond, maps),
+        "predictions changed by the other vector": cells(panels, classification_beyond, maps),
+    }
     return (
-        f"For 0 ≤ α ≤ 1 the mean error of classification is {errors} (mean over pairs, sum over "
-        "both tasks). Where both α are over 1 and linear layers only train, the other vector moves "
-        f"an embedding {quote(panels, scale_free_beyond.by_setting(maps))} times as far as the "
-        "task's own does, and changes "
-        f"{quote(panels, classification_beyond.by_setting(maps))} of the predictions."
+        "The mean error for 0 ≤ α ≤ 1, over pairs and the sum of both tasks:"
+        f"{number_table(panels, rows)}"
+        "Where both α are over 1 and linear layers only train, how far does the other vector move "
+        f"what the own one moves?{number_table(panels, beyond)}"
     )
 
 
@@ -189,8 +200,8 @@ def costs(cost: pd.DataFrame, panels: Mapping[str, str]) -> str:
     seconds, size = (by_paradigm(step_cost, cost, value=value) for value in ("seconds", "bytes"))
     lines = []
     for name in MAIN_PARADIGMS:
-        cells = zip(in_columns(panels, seconds[name]), in_columns(panels, size[name]), strict=True)
-        lines.append([PARADIGM_NAMES[name], *(" / ".join(pair) for pair in cells)])
+        both = zip(in_columns(panels, seconds[name]), in_columns(panels, size[name]), strict=True)
+        lines.append([PARADIGM_NAMES[name], *(" / ".join(pair) for pair in both)])
     head = "time / peak memory of a training step, over all parameters"
     return markdown_table([head, *_names(panels)], lines)
 
