@@ -175,10 +175,7 @@ def what_controls_show(controls: pd.DataFrame, panels: Panels) -> str:
 
 def lengths_of_controls(controls: pd.DataFrame, panels: Panels) -> str:
     """How long features are at the output, of task vectors and of each control."""
-    rows = {
-        str(control): cells(panels, control_length, controls, control=control)
-        for control in Control
-    }
+    rows = {str(one): cells(panels, control_length, controls, control=one) for one in Control}
     return (
         "The mean length at the output, at $\\alpha = \\frac12$. Other samples' features are as "
         "long as the right ones, and lose what their direction loses."
