@@ -56,7 +56,7 @@ EDITS: list[tuple[Callable[..., str], list[str], list[str]]] = [
     (
         editing.averaged,
         ["stitched_addition"],
-        ["at λ = 0.5", "averaged features | 75% |", "up to there | 0% |"],
+        ["at λ = 0.5", "averaged features | 75% |", "up to λ = 0.5 | 0% |"],
     ),
     (
         editing.forgotten,

@@ -162,7 +162,7 @@ def averaged(stitched: pd.DataFrame, panels: Panels) -> str:
     gains = {
         "of one network's gain, averaged features keep": cells(panels, stitch_kept, stitched),
         "of that gain, the other network's features bring": cells(panels, stitch_single, stitched),
-        "averaged features against merged weights, up to there": cells(
+        f"averaged features against merged weights, up to λ = {half:g}": cells(
             panels, stitch_agreement, stitched
         ),
         "the same beyond": cells(panels, stitch_agreement, stitched, beyond=True),
