@@ -124,15 +124,14 @@ def test_nearest_samples_are_counted_by_kind_and_class() -> None:
     }  # fmt: skip
 
 
-class Parts(torch.nn.Linear):
-    """A network that can be run up to its one layer."""
-
-    def forward(self, inputs: torch.Tensor, until: str = "") -> torch.Tensor:
-        return super().forward(inputs)
+def test_chance_is_the_commonest_label_and_nothing_where_labels_are_ranked() -> None:
+    labels = {"a": torch.tensor([2, 2, 0]), "b": torch.tensor([0.5, 0.5, 1.0])}
+    streams = {task: [(None, part) for part in parts.split(2)] for task, parts in labels.items()}
+    assert stitching.commonest(streams) == {"a": pytest.approx(2 / 3), "b": 0.0}
 
 
 def test_a_direction_is_the_mean_change_on_held_out_samples() -> None:
-    model = Parts(2, 2, bias=False)
+    model = torch.nn.Linear(2, 2, bias=False)
     checkpoints = {"PT": {"weight": torch.zeros(2, 2)}, "a": {"weight": torch.eye(2)}}
     samples = {
         split: {"a": [(torch.tensor(inputs), torch.tensor([0]))]}

@@ -296,6 +296,31 @@ def test_targets_that_are_no_classes_are_refused(kind: str, net, around, inputs)
         ctl.evaluate(net, around(net, "a"), [ctl.Evaluation({"a": 1.0})], [(inputs(4), targets)])
 
 
+def test_real_targets_are_ranked(net, around, inputs) -> None:
+    """Over all batches together, and with ties, which share their mean rank."""
+    graded = torch.tensor([0.2, 0.9, 0.2, 0.5, 1.0, 0.0, 0.5], dtype=torch.float64)
+    x, states = inputs(7), around(net, "ab")
+    batches = [(x[:3], graded[:3]), (x[3:], graded[3:])]
+    heads = {None: lambda output: output[:, 1]}
+    asked = [ctl.Evaluation(mix) for mix in ({"a": 1.0}, {"a": 0.5, "b": 0.5})]
+    table = ctl.evaluate(net, states, asked, batches, heads=heads)
+    for row, one in zip(table.itertuples(), asked, strict=True):
+        z = naive_logits(states, dict(one.mix), x.numpy())[:, 1]
+        p = 1 / (1 + np.exp(-z))
+        loss = -(graded * np.log(p) + (1 - graded) * np.log(1 - p)).mean()
+        ranks = pd.Series(z).rank().corr(pd.Series(graded.numpy()).rank())
+        assert (row.n, row.loss) == (7, pytest.approx(loss.item()))
+        assert row.accuracy == pytest.approx(ranks)
+
+
+@pytest.mark.parametrize("targets", [torch.rand(4, 2), torch.tensor([0.0, 0.5, 1.0, 5.0])])
+def test_grades_out_of_range_are_refused(targets: Tensor, net, around, inputs) -> None:
+    heads = {None: lambda output: output[:, 0]}
+    with refused(ValueError, "one number for each of 4 samples, .* from 0 to 1 a sample"):
+        asked = [ctl.Evaluation({"a": 1.0})]
+        ctl.evaluate(net, around(net, "a"), asked, [(inputs(4), targets)], heads=heads)
+
+
 def test_an_output_without_a_tensor_is_refused(around, inputs) -> None:
     class Empty(nn.Linear):
         def forward(self, x: Tensor) -> dict[str, None]:

@@ -148,6 +148,37 @@ def test_a_single_stream_and_halved_batches(model, states, streams) -> None:
     assert halved.loss.tolist() == pytest.approx(whole.loss.tolist(), rel=1e-12)
 
 
+class Masked(nn.Module):
+    """Means of the states that a mask counts, after two layers that can be run apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 6), nn.Linear(6, 3)
+
+    def forward(
+        self, feature: Tensor | None = None, /, *, until=None, after=None, **batch: Tensor
+    ) -> Tensor:
+        states = self.first(batch["x"]).tanh() if after is None else feature
+        if until:
+            return states
+        mask = batch["mask"][..., None]
+        return self.second((states.tanh() * mask).sum(1) / mask.sum(1))
+
+
+def test_both_parts_are_given_the_entries_of_a_dict(around) -> None:
+    torch.manual_seed(0)
+    model = Masked().double()
+    states, mask = around(model, "ap"), torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0], [1, 1, 1]])
+    given = {"x": torch.randn(4, 3, 6, dtype=torch.float64), "mask": mask}
+    streams = [(given, torch.tensor([0, 1, 2, 0]))]
+    fronts = {"own": [(1.0, P)], "averaged": [(0.5, P), (0.5, {"a": 1.0})]}
+    stitches = [ctl.Stitch(front, P, "first", params={"front": n}) for n, front in fronts.items()]
+    stitched = ctl.stitch(model, states, stitches, streams).set_index("front").loss
+    alone = ctl.evaluate(model, states, [ctl.Evaluation(P)], streams).loss[0]
+    assert stitched["own"] == pytest.approx(alone, rel=1e-12)
+    assert stitched["averaged"] != pytest.approx(alone, rel=1e-3)
+
+
 def test_bad_input_gets_one_sentence(model, net, around, states, streams) -> None:
     one, x = STITCHES[:1], streams["s"]
 

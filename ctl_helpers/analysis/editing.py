@@ -140,12 +140,13 @@ def negation(
         test examples of 0 and the one that :func:`~ctl_helpers.analysis.task_arithmetic.strongest`
         chooses, which is marked by ``chosen``.
     """
-    everything = list(dict.fromkeys([*tasks, *control]))
 
     def subtracted(split: str, edits: Sequence[tuple[str, float]]) -> pd.DataFrame:
         asked = [
             Evaluation(
-                edit(pretrained, {i: -lam}), everything, {"split": split, "i": i, "lam": lam}
+                edit(pretrained, {i: -lam}),
+                list(dict.fromkeys([i, *control])),
+                {"split": split, "i": i, "lam": lam},
             )
             for i, lam in edits
         ]

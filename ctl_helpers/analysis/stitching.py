@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,9 @@ from torch import Tensor, nn
 
 from ctl_helpers.analysis.task_arithmetic import roles, strongest
 from ctl_helpers.engine.batches import Streams
-from ctl_helpers.engine.inputs import Inputs
-from ctl_helpers.engine.mix import Mix, StateDict, combine
-from ctl_helpers.engine.network import Network
-from ctl_helpers.engine.passes import device_for
+from ctl_helpers.engine.folds import Fold, Pass
+from ctl_helpers.engine.mix import Mix, MixKey, StateDict, mix_key
+from ctl_helpers.engine.passes import run
 from ctl_helpers.engine.questions import edit
 from ctl_helpers.engine.stitch import Stitch
 
@@ -23,7 +23,7 @@ Score = Callable[[Sequence[Stitch], Streams], pd.DataFrame]
 """Stitches and streams → scores, such as ``partial(ctl.stitch, model, checkpoints)``."""
 
 Front = Sequence[tuple[float, Mix]]
-Labelled = tuple[Tensor, Tensor]
+Labelled = tuple[Any, Tensor]
 LabelledStreams = Mapping[str, Sequence[Labelled]]
 
 
@@ -119,7 +119,8 @@ def stitched_negation(
                 fronts[model],
                 {pretrained: 1.0},
                 layer,
-                params={"split": split, "i": i, "lam": lam, "model": model, "block": block},
+                tuple(dict.fromkeys([i, *control])),
+                {"split": split, "i": i, "lam": lam, "model": model, "block": block},
             )
             for i in tasks
             for lam in [0.0, *lambdas]
@@ -136,11 +137,15 @@ def stitched_negation(
 
 
 def commonest(streams: LabelledStreams) -> dict[str, float]:
-    """Task → the share of its commonest label, which one answer to everything would reach."""
+    """Task → the share of its commonest label, which one answer to everything would reach.
+
+    It is 0 where labels are real numbers, with which one answer has no rank correlation.
+    """
     shares = {}
     for task, batches in streams.items():
-        counts = torch.cat([labels for _, labels in batches]).unique(return_counts=True)[1]
-        shares[task] = counts.max().item() / counts.sum().item()
+        labels = torch.cat([labels for _, labels in batches])
+        most = labels.unique(return_counts=True)[1].max().item()
+        shares[task] = 0.0 if labels.is_floating_point() else most / len(labels)
     return shares
 
 
@@ -169,28 +174,43 @@ def directions(
     Returns:
         A row per task vector × sample: ``i``, ``kind`` (the sample's task), ``label``, ``moved``.
     """
-    network = Network(model, device_for(model, None))
+    start = mix_key({pretrained: 1.0})
 
-    def features(mix: Mix, batches: Sequence[Labelled]) -> Tensor:
-        weights = combine(checkpoints, mix)
-        given = (Inputs.of(inputs, network.device) for inputs, _ in batches)
-        parts = [network.forward(weights, batch, until=layer).cpu() for batch in given]
-        return torch.cat(parts).flatten(1)
+    def deltas(
+        i: str, task: str, batches: Sequence[Labelled], function: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        fold = _Deltas(start, mix_key(edit(pretrained, {i: lam})), layer, function)
+        run(model, checkpoints, {task: fold}, {task: batches}, [layer])
+        return torch.cat(fold.parts)
 
-    def delta(i: str, batches: Sequence[Labelled]) -> Tensor:
-        start = features({pretrained: 1.0}, batches)
-        return features(edit(pretrained, {i: lam}), batches) - start
+    test, rows = streams["test"], []
+    for i in tasks:
+        mean = deltas(i, i, streams["held-out"][i], lambda delta: delta).mean(0)
+        for task in tasks:
+            moved = deltas(i, task, test[task], lambda delta, mean=mean: delta @ mean)
+            labels = torch.cat([targets for _, targets in test[task]])
+            samples = {"kind": task, "label": labels.tolist(), "i": i, "moved": moved.numpy()}
+            rows.append(pd.DataFrame(samples))
+    return pd.concat(rows, ignore_index=True)
 
-    test, held_out = streams["test"], streams["held-out"]
-    everything = [batch for task in tasks for batch in test[task]]
-    samples = pd.DataFrame(
-        {"kind": task, "label": label}
-        for task in tasks
-        for _, labels in test[task]
-        for label in labels.tolist()
-    )
-    moved = {i: delta(i, everything) @ delta(i, held_out[i]).mean(0) for i in tasks}
-    return pd.concat(samples.assign(i=i, moved=far.numpy()) for i, far in moved.items())
+
+class _Deltas(Fold):
+    """Keeps in ``parts`` what a function makes of how far a layer's features move, by batch."""
+
+    needs_output = False
+
+    def __init__(
+        self, start: MixKey, end: MixKey, layer: str, function: Callable[[Tensor], Tensor]
+    ) -> None:
+        self.steps, self.parts = [(start, end)], list[Tensor]()
+        self._layer, self._function = layer, function
+
+    def reduce(self, step: int, targets: Tensor | None, passes: Mapping[MixKey, Pass]) -> Tensor:
+        before, after = (passes[mix].features[self._layer] for mix in self.steps[step])
+        return self._function(after - before).cpu()
+
+    def keep(self, results: Sequence[Tensor]) -> None:
+        self.parts += results
 
 
 def nearest(

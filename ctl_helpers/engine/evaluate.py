@@ -57,6 +57,11 @@ class Scorer:
     exact match of greedy decoding, which follows the answer as long as it is right. A sample all
     of whose targets are −100 does not count.
 
+    A target may also be a real number s from 0 to 1, such as how alike people find two texts, where
+    the head gives one number z a sample. The loss is the cross-entropy of s and ``1/(1 + e⁻ᶻ)``; in
+    place of accuracy stands Spearman's rank correlation of z and s, equal numbers sharing their
+    mean rank.
+
     A language model may be given the labels itself and compare each with the token before, as
     causal ones of transformers do. Whether it does is told by its own loss, once per task.
     """
@@ -67,8 +72,13 @@ class Scorer:
         self._is_shifted: bool | None = None
 
     def __call__(self, output: object, targets: Any) -> Tensor:
-        """Shape (3,), float64: samples, summed cross-entropy (nats) and hits."""
+        """Shape (3,), float64: samples, summed cross-entropy (nats) and hits.
+
+        Where targets are real numbers, shape (samples, 2): what the head gives, and the target.
+        """
         logits = self._head(output)
+        if logits.dim() == 1 and isinstance(targets, Tensor) and targets.is_floating_point():
+            return self._graded(logits, targets)
         logits, targets = self._aligned(logits, self._checked(targets), output)
         if logits.shape[:-1] != targets.shape:
             raise ValueError(
@@ -90,6 +100,15 @@ class Scorer:
         has_target = counted.view(len(targets), -1).any(1)
         hits = has_target & ~wrong.view(len(targets), -1).any(1)
         return torch.stack([has_target.sum().double(), loss, hits.sum().double()])
+
+    def _graded(self, logits: Tensor, targets: Tensor) -> Tensor:
+        if targets.shape != logits.shape or not ((targets >= 0) & (targets <= 1)).all():
+            raise ValueError(
+                f"the head of {self._whose} gives one number for each of {len(logits)} samples, "
+                f"and the targets have the shape {tuple(targets.shape)} and go from "
+                f"{targets.min():g} to {targets.max():g}; pass one real number from 0 to 1 a sample"
+            )
+        return torch.stack([logits, targets], 1).double()
 
     def _checked(self, targets: Any) -> Tensor:
         if targets is None:
@@ -127,11 +146,23 @@ class Scorer:
 
 
 def scores(parts: Iterable[Tensor]) -> dict[str, float]:
-    """``n``, mean ``loss`` and ``accuracy`` from a :class:`Scorer`'s sums on each batch."""
+    """``n``, mean ``loss`` and ``accuracy`` from what a :class:`Scorer` gives for each batch."""
+    parts = list(parts)
+    if any(part.dim() == 2 for part in parts):
+        graded, targets = torch.cat(parts).unbind(1)
+        loss = F.binary_cross_entropy_with_logits(graded, targets)
+        correlation = torch.stack([_ranks(graded), _ranks(targets)]).corrcoef()[0, 1]
+        return {"n": len(targets), "loss": loss.item(), "accuracy": correlation.item()}
     n, loss, hits = sum(parts, torch.zeros(())).tolist()
     if n == 0:
         raise ValueError(f"no sample has a target other than {PADDING}; pass labelled samples")
     return {"n": int(n), "loss": loss / n, "accuracy": hits / n}
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """From smallest to largest; equal values share the mean of their ranks."""
+    _, place, counts = values.unique(return_inverse=True, return_counts=True)
+    return (counts.cumsum(0) - (counts - 1) / 2)[place]
 
 
 def head_of(heads: Heads | None, task: Task) -> Callable[[Any], Tensor]:
@@ -171,7 +202,8 @@ def evaluate(
 
     Returns:
         One row per evaluation and task: its params, ``task``, ``n`` (a sample whose targets are
-        all −100 does not count), ``loss`` (nats), ``accuracy``.
+        all −100 does not count), ``loss`` (nats), ``accuracy``, in place of which a task whose
+        targets are real numbers has a rank correlation.
 
     Raises:
         ValueError, TypeError, KeyError: as :func:`~ctl_helpers.compare`; a task without targets or

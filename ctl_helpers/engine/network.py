@@ -84,14 +84,20 @@ class Network:
     def _entries(self) -> set[str]:
         return {key.removeprefix(ENTRY) for key in self.changed if key.startswith(ENTRY)}
 
-    def forward(self, weights: Mapping[str, Tensor], batch: Inputs, **options: Any) -> Any:
-        """The model's output on a batch, with more keywords of its own."""
+    def forward(
+        self, weights: Mapping[str, Tensor], batch: Inputs, *arguments: Any, **options: Any
+    ) -> Any:
+        """The model's output on a batch, with more keywords of its own.
+
+        ``arguments`` stand in for a batch's tensor, and before the entries of one that is a dict.
+        """
         given = self.given(batch)
+        arguments = arguments or given.arguments
         keywords = {
             k: v for k, v in given.keywords.items() if k not in LABELS or _takes(self.model, k)
         }
         with self.lending(given):
-            return self.run(weights, lambda model: model(*given.arguments, **keywords, **options))
+            return self.run(weights, lambda model: model(*arguments, **keywords, **options))
 
     def run(self, weights: Mapping[str, Tensor], work: Callable[[nn.Module], Result]) -> Result:
         """What some work on the model gives, with other weights in place of its own."""

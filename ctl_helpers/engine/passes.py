@@ -96,13 +96,12 @@ class Engine:
         """The copy of the model that runs."""
         return self._network.model
 
-    def __call__(self, mix: MixKey, *arguments: Any, **keywords: Any) -> Any:
-        """The model's output with the weights of a mix."""
-        return self._network.run(self._weights[mix], lambda model: model(*arguments, **keywords))
+    def forward(self, mix: MixKey, batch: Inputs, *arguments: Any, **options: Any) -> Any:
+        """The model's output on a batch with the weights of a mix.
 
-    def forward(self, mix: MixKey, batch: Inputs, **options: Any) -> Any:
-        """The model's output on a batch with the weights of a mix."""
-        return self._network.forward(self._weights[mix], batch, **options)
+        ``arguments`` as for :meth:`~ctl_helpers.engine.network.Network.forward`.
+        """
+        return self._network.forward(self._weights[mix], batch, *arguments, **options)
 
     def passes(self, batch: Inputs) -> Callable[[MixKey], Pass]:
         """Mix → its pass on a batch.

@@ -63,7 +63,8 @@ def stitch(
     Args:
         model: an architecture that can be run in two parts: ``model(inputs, until=layer)`` gives
             the feature after a layer, samples first, and ``model(feature, after=layer)`` the
-            output. Its weights are not used.
+            output. A batch that is a dict is given to both parts, as keywords: a mask counts in
+            the second, too. Its weights are not used.
         stitches: the models to score.
         checkpoints, batches, heads, device: as for :func:`~ctl_helpers.evaluate`.
 
@@ -117,7 +118,7 @@ def _score(
                 features[front] = _feature(engine, front, batch)
         # A new tensor, since a tail may change its input in place.
         mixed = sum((weight * features[front] for weight, front in prefix), torch.zeros(()))
-        output = engine(mix_key(one.tail), mixed, after=one.layer)
+        output = engine.forward(mix_key(one.tail), batch, mixed, after=one.layer)
         sums.append(scorer(output, batch.targets))
         features = {front: x for front, x in features.items() if last_use[front] > number}
     return sums
