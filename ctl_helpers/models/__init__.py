@@ -4,6 +4,7 @@
 - ``resnet``: ResNet-18 and the ResNets for CIFAR-10.
 - ``clip``: CLIP's image tower, its zero-shot heads, and a small CLIP.
 - ``text``: what text networks have in common, and checkpoints under transformers' names.
+- ``bert``: BERT encoders in stages, which make a vector of a text.
 - ``t5``: T5 in stages.
 - ``llama``: Llama, and networks of its shape, in stages.
 """
