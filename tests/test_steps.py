@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ctl_helpers.data.images import Images
 from ctl_helpers.training.loop import Snapshot
-from ctl_helpers.training.steps import StepRecipe, classification, contrastive, steps
+from ctl_helpers.training.steps import StepRecipe, classification, contrastive, labelling, steps
 
 RECIPE = StepRecipe(steps=7, lr=0.01, batch_size=4, weight_decay=0.1, warmup=2)
 
@@ -100,7 +100,8 @@ def test_only_the_named_parameters_train() -> None:
     changed = {n for n, v in whole[-1].weights.items() if not torch.equal(v, start.weights[n])}
     assert changed == {"attn.in_proj_weight", "attn.out_proj.weight"}
     assert {name for name, p in model.named_parameters() if p.requires_grad} == changed
-    assert {name.split("/")[0] for name in whole[-1].optimizer} == {"0", "1"}
+    assert {name.split("/")[0] for name in whole[0].optimizer} == {"0", "1"}
+    assert whole[-1].optimizer == {}
     assert whole[-1].weights.keys() == start.weights.keys()
     *_, again = steps(Attention(), loss, 12, whole[0], recipe, 0)
     assert all(torch.equal(again.weights[n], v) for n, v in whole[-1].weights.items())
@@ -145,6 +146,15 @@ def test_classification_is_cross_entropy_under_the_head() -> None:
     chosen = torch.tensor([4, 0, 2])
     expected = F.cross_entropy(3 * model(images.inputs[chosen]), images.targets[chosen])
     assert torch.equal(classification(images, head)(model, chosen), expected)
+
+
+def test_labelling_is_cross_entropy_of_what_a_batch_gives() -> None:
+    texts, targets = torch.rand(5, 3), torch.tensor([0, 1, 1, 0, 1])
+    model, chosen = network(), torch.tensor([4, 0, 2])
+    loss = labelling(lambda n: ({"input": texts[n]}, targets[n]), lambda x: 3 * x)
+    assert torch.equal(
+        loss(model, chosen), F.cross_entropy(3 * model(texts[chosen]), targets[chosen])
+    )
 
 
 @pytest.mark.parametrize(

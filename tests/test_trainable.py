@@ -6,6 +6,7 @@ import pytest
 from conftest import small_tower
 from torch import nn
 
+from ctl_helpers.models.bert import Bert
 from ctl_helpers.models.llama import small_llama
 from ctl_helpers.models.t5 import small_t5
 from ctl_helpers.training.trainable import VARIANTS, trainable
@@ -25,6 +26,13 @@ def t5() -> nn.Module:
 
 def llama() -> nn.Module:
     return small_llama(vocabulary=11, width=8, inner=8, layers=2, heads=2, positions=8)
+
+
+def bert() -> nn.Module:
+    from transformers import BertConfig
+
+    sizes = {"hidden_size": 8, "intermediate_size": 12, "vocab_size": 11}
+    return Bert(BertConfig(num_hidden_layers=2, num_attention_heads=2, **sizes))
 
 
 # What a layer's names begin with, its attention's linear layers, its feed-forward's, and what of
@@ -64,6 +72,13 @@ NETWORKS = {
         [f"self_attn.{part}_proj." for part in "qkvo"],
         [f"mlp.{part}_proj." for part in ("gate", "up", "down")],
         False,
+    ),
+    "BERT": (
+        bert,
+        [f"encoder.layer.{n}." for n in (0, 1)],
+        [f"attention.{p}." for p in ("self.query", "self.key", "self.value", "output.dense")],
+        ["intermediate.dense.", "output.dense."],
+        True,
     ),
 }
 

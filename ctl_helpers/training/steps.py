@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -114,6 +114,9 @@ def steps(
 ) -> Iterator[Snapshot]:
     """Train from ``start`` on, and give a snapshot now and then and after the last step.
 
+    The last one lacks the optimizer's state, which is twice as large as the weights: the schedule
+    ends there, and no training goes on from it.
+
     A step's samples depend on ``seed`` and its number alone, so that training may stop and go on
     at any snapshot, with the same weights in the end on the same machine.
 
@@ -145,7 +148,11 @@ def steps(
         chosen = torch.randperm(samples, generator=generator)[: recipe.batch_size]
         return update(model, loss, chosen.to(device), optimizer, recipe.clip)
 
-    return training(model, optimizer, start, recipe.steps, step, every)
+    snapshots = training(model, optimizer, start, recipe.steps, step, every)
+    return (
+        replace(snapshot, optimizer={}) if snapshot.done == recipe.steps else snapshot
+        for snapshot in snapshots
+    )
 
 
 def contrastive(tower: Callable[[Tensor], Tensor], inputs: Tensor, tokens: Tensor) -> Loss:
@@ -183,5 +190,23 @@ def classification(images: Images, head: Callable[[Tensor], Tensor]) -> Loss:
     def loss(model: nn.Module, chosen: Tensor) -> Tensor:
         logits = head(model(floats(images.inputs[chosen])))
         return F.cross_entropy(logits, images.targets[chosen])
+
+    return loss
+
+
+def labelling(
+    batch: Callable[[Tensor], tuple[Mapping[str, Tensor], Tensor]],
+    head: Callable[[Tensor], Tensor],
+) -> Loss:
+    """Cross-entropy of a model that makes vectors of texts, under a frozen head.
+
+    Args:
+        batch: indices of samples → what the model takes as keywords, and labels.
+        head: vectors → logits.
+    """
+
+    def loss(model: nn.Module, chosen: Tensor) -> Tensor:
+        inputs, targets = batch(chosen)
+        return F.cross_entropy(head(model(**inputs)), targets)
 
     return loss

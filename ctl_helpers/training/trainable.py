@@ -42,14 +42,16 @@ VARIANTS = (
 )
 """The paradigms that train linear layers alone."""
 
-# The names that open_clip (one packed matrix for q, k and v), and transformers' CLIP, Llama and T5
-# give to the linear layers of a block.
+# The names that open_clip (one packed matrix for q, k and v), and transformers' CLIP, Llama, T5 and
+# BERT give to the linear layers of a block.
 _ATTENTION = (
     r"attn\.(in_proj_|out_proj\.)|self_attn\.([qkvo]|out)_proj\.|"
-    r"(SelfAttention|EncDecAttention)\.[qkvo]\."
+    r"(SelfAttention|EncDecAttention)\.[qkvo]\.|"
+    r"attention\.(self\.(query|key|value)|output\.dense)\."
 )
 _FEED_FORWARD = (
-    r"mlp\.(c_fc|c_proj|fc1|fc2|gate_proj|up_proj|down_proj)\.|DenseReluDense\.(wi|wi_0|wi_1|wo)\."
+    r"mlp\.(c_fc|c_proj|fc1|fc2|gate_proj|up_proj|down_proj)\.|"
+    r"DenseReluDense\.(wi|wi_0|wi_1|wo)\.|(intermediate|output)\.dense\."
 )
 _BLOCK = f"{_ATTENTION}|{_FEED_FORWARD}"
 _PATTERNS = {
@@ -68,7 +70,7 @@ def trainable(names: Iterable[str], paradigm: str) -> tuple[str, ...]:
 
     Args:
         names: all parameters of a network; where linear layers alone train, in the names of
-            open_clip or of transformers' CLIP, T5 or Llama.
+            open_clip or of transformers' CLIP, T5, Llama or BERT.
         paradigm: a :class:`Paradigm`, or its name.
 
     Returns:
@@ -88,7 +90,7 @@ def trainable(names: Iterable[str], paradigm: str) -> tuple[str, ...]:
     if not chosen:
         raise ValueError(
             f"'{variant}' chooses none of the {len(names)} parameters ({', '.join(names[:3])}, …); "
-            "it knows the names of open_clip and of transformers' CLIP, T5 and Llama"
+            "it knows the names of open_clip and of transformers' CLIP, T5, Llama and BERT"
         )
     if len(chosen) == len(names):
         raise ValueError(
