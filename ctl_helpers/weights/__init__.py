@@ -11,6 +11,7 @@
 - ``records``: do the records of torch's archives hold what tensors take?
 - ``pickles``: whole modules of task_vectors, without running what is in them.
 - ``hub``: published repositories at pinned commits.
+- ``published``: networks whose files come from there, from a package or the data folder.
 - ``names``: CLIP checkpoints under open_clip's names.
 - ``resnet``: the published ResNets for CIFAR-10.
 - ``checksums``: is a file there, and is it the published one?

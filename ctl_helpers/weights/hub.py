@@ -16,7 +16,7 @@ from ctl_helpers.project import MissingDataError
 if TYPE_CHECKING:
     from ctl_helpers.engine.mix import StateDict
 
-# The commit of each repository of the paper's settings; None: not known yet, see `commit`.
+# The commit of each repository of the settings; None: not known yet, see `commit`.
 COMMITS: Mapping[str, str | None] = {
     "openai/clip-vit-base-patch32": "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268",
     "openai/clip-vit-base-patch16": "57c216476eefef5ab752ec549e440a49ae4ae5f3",
@@ -37,6 +37,7 @@ COMMITS: Mapping[str, str | None] = {
     "tanganke/clip-vit-large-patch14_gtsrb": "6eacfe7af7432984b5352a676735d00e5a1ae9c4",
     "tanganke/clip-vit-large-patch14_mnist": "721ec5961afb977071c4124d43cf7f5fa4ba76af",
     "tanganke/clip-vit-large-patch14_dtd": None,
+    "sentence-transformers/all-MiniLM-L6-v2": "c9745ed1d9f207416be6d2e6f8de32d1f16199bf",
     "google-t5/t5-base": "a9723ea7f1b39c1eae772870f3b547bf6ef7e6c1",
     "mrm8488/t5-base-finetuned-imdb-sentiment": None,
     "mrm8488/t5-base-finetuned-race": None,
