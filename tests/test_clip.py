@@ -5,11 +5,10 @@ from __future__ import annotations
 import open_clip
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 import ctl_helpers as ctl
-from ctl_helpers.models.clip import ImageTower, Words, ZeroShotHead, class_vectors, small_clip
+from ctl_helpers.models.clip import ImageTower, Words, small_clip
 
 SIZES = {"image_size": 16, "patch": 8, "width": 32, "layers": 3, "heads": 2, "embedding": 24}
 SIZES |= {"text_width": 16, "text_layers": 1, "text_heads": 2, "context": 6}
@@ -78,25 +77,6 @@ def test_the_true_vit_b_32_is_a_tower() -> None:
         expected = model.encode_image((images - mean) / std)
         assert torch.allclose(tower(images), expected, atol=1e-5)
     assert len(tower.feature_layers) == 12
-
-
-def test_heads_are_scaled_cosines() -> None:
-    classes = F.normalize(torch.randn(3, 8), dim=-1)
-    embeddings = torch.randn(5, 8)
-    logits = ZeroShotHead(classes, 20.0)(embeddings)
-    expected = 20 * torch.cosine_similarity(embeddings[:, None], classes[None], dim=-1)
-    assert torch.allclose(logits, expected, atol=1e-5)
-    assert torch.allclose(ZeroShotHead(classes, 20.0)(3 * embeddings), logits, atol=1e-5)
-
-
-@torch.no_grad()
-def test_class_vectors_are_means_of_unit_prompts(clip: nn.Module) -> None:
-    prompts = [WORDS(["a cat", "a photo of a cat"]), WORDS(["a red", "a photo of a red"])]
-    found = class_vectors(clip, prompts)
-    assert torch.allclose(found.norm(dim=1), torch.ones(2))
-    for row, tokens in zip(found, prompts, strict=True):
-        each = [F.normalize(clip.encode_text(one[None])[0], dim=0) for one in tokens]
-        assert torch.allclose(row, F.normalize(sum(each), dim=0), atol=1e-6)
 
 
 def test_words_are_numbered_and_end_with_the_largest() -> None:

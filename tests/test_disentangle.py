@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 import ctl_helpers as ctl
 from ctl_helpers.engine.disentangle import GRID, MEASURES, Plane
-from ctl_helpers.models.clip import ZeroShotHead
+from ctl_helpers.models.heads import ZeroShotHead
 
 ALPHAS = (-2.0, -0.5, 0.0, 1.0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -187,7 +188,7 @@ def directions(
     for i in tasks:
         mean = deltas(i, i, streams["held-out"][i], lambda delta: delta).mean(0)
         for task in tasks:
-            moved = deltas(i, task, test[task], lambda delta, mean=mean: delta @ mean)
+            moved = deltas(i, task, test[task], partial(torch.matmul, other=mean))
             labels = torch.cat([targets for _, targets in test[task]])
             samples = {"kind": task, "label": labels.tolist(), "i": i, "moved": moved.numpy()}
             rows.append(pd.DataFrame(samples))

@@ -2,7 +2,8 @@
 
 - ``mlp``: the MLPs of Rotated MNIST and of the digits.
 - ``resnet``: ResNet-18 and the ResNets for CIFAR-10.
-- ``clip``: CLIP's image tower, its zero-shot heads, and a small CLIP.
+- ``clip``: CLIP's image tower, and a small CLIP.
+- ``heads``: frozen heads made from prompts.
 - ``text``: what text networks have in common, and checkpoints under transformers' names.
 - ``bert``: BERT encoders in stages, which make a vector of a text.
 - ``t5``: T5 in stages.

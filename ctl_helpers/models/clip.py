@@ -1,8 +1,8 @@
-"""CLIP through open_clip: the image tower that is compared, and the heads that it is read with."""
+"""CLIP through open_clip: the image tower that is compared, and a small CLIP."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -91,34 +91,6 @@ class Classifier(ImageTower):
         """As :meth:`ImageTower.forward`, with logits in place of embeddings."""
         output = super().forward(inputs, until=until, after=after)
         return output if until else self.head(F.normalize(output, dim=-1))
-
-
-class ZeroShotHead:
-    """Embeddings → logits ``scale · cos(embedding, class)``, with frozen class vectors.
-
-    Args:
-        classes: unit vectors, shape (classes, width).
-        scale: the factor on the cosines.
-    """
-
-    def __init__(self, classes: Tensor, scale: float) -> None:
-        self.classes, self.scale = classes, scale
-
-    def __call__(self, embeddings: Tensor) -> Tensor:
-        """Shape (samples, width) → (samples, classes)."""
-        return self.scale * F.normalize(embeddings, dim=-1) @ self.classes.to(embeddings).T
-
-
-@torch.no_grad()
-def class_vectors(model: CLIP, prompts: Iterable[Tensor]) -> Tensor:
-    """One unit vector per class: the mean of its prompts' unit embeddings (Radford et al. 2021).
-
-    Args:
-        model: a whole CLIP.
-        prompts: a class's tokens, shape (templates, context), class by class.
-    """
-    means = [F.normalize(model.encode_text(tokens), dim=-1).mean(0) for tokens in prompts]
-    return F.normalize(torch.stack(means), dim=-1)
 
 
 class Words:

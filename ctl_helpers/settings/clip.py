@@ -8,26 +8,24 @@ from typing import Any, Literal, cast
 
 from torch import Tensor, nn
 
-from ctl_helpers.data.dataset import CaptionedSet, PromptedSet
+from ctl_helpers.data.dataset import CaptionedSet
 from ctl_helpers.data.images import Images
-from ctl_helpers.models.clip import ImageTower, Words, ZeroShotHead, class_vectors, small_clip
+from ctl_helpers.models.clip import ImageTower, Words, small_clip
 from ctl_helpers.settings.images import OnImages
 from ctl_helpers.settings.schema import Checked, Network, Start
-from ctl_helpers.settings.tuned import Job, PretrainedHere, Tuned
+from ctl_helpers.settings.tuned import Job, PretrainedHere
+from ctl_helpers.settings.zero_shot import Embed, ZeroShot
 from ctl_helpers.training.loop import default_device
 from ctl_helpers.training.steps import classification, contrastive
 
 _GREY = (0.5, 0.5, 0.5)  # mean and deviation of pixels: to [−1, 1]
 
 
-class AnyClip(Tuned, OnImages):
+class AnyClip(ZeroShot, OnImages):
     """What settings of a whole CLIP have in common: image towers are fine-tuned under frozen heads.
 
-    Attributes:
-        logit_scale: the factor on the cosines in the zero-shot heads.
+    The heads are made by the pretrained text tower.
     """
-
-    logit_scale: float
 
     @abstractmethod
     def clip(self) -> nn.Module:
@@ -50,10 +48,6 @@ class AnyClip(Tuned, OnImages):
         weights = start.weights()
         return {name: weights[name] for name in weights if name.startswith("visual.")}
 
-    def facts(self) -> dict[str, object]:
-        """The scale of the logits."""
-        return {"logit scale": self.logit_scale}
-
     def task_job(self, seed: int, task: str, samples: int | None) -> Job:
         """The image tower, under the task's frozen zero-shot head."""
         images, device = self.images(task, "train", samples), default_device()
@@ -61,24 +55,17 @@ class AnyClip(Tuned, OnImages):
         loss = classification(images, self.heads(seed, [task])[task])
         return self.build().to(device), loss, len(images)
 
-    def heads(self, seed: int, tasks: Sequence[str]) -> dict[str, ZeroShotHead]:
-        """The zero-shot head of each task, from the pretrained text tower and all templates."""
-        model, data = self.clip(), cast(PromptedSet, self.data.module)
+    def embedder(self, seed: int) -> Embed:
+        """The pretrained text tower."""
+        model: Any = self.clip()
         model.load_state_dict(self.pretrained(seed).weights())
         model.to(default_device()).eval()
-        heads = {}
-        for task in tasks:
-            prompts = (
-                self.tokens([form.format(name) for form in data.templates(task)])
-                for name in data.class_names(task)
-            )
-            vectors = class_vectors(model, (prompt.to(default_device()) for prompt in prompts))
-            heads[task] = ZeroShotHead(vectors, self.logit_scale)
-        return heads
+        return lambda texts: model.encode_text(self.tokens(texts).to(default_device()))
 
     def source_parts(self) -> tuple[str, ...]:
         """The modules of this package that trained weights depend on."""
-        return "models.clip", f"data.sets.{self.data.set}", "training.checkpoints", "training.steps"
+        data = f"data.sets.{self.data.set}"
+        return "models.clip", "models.heads", data, "training.checkpoints", "training.steps"
 
 
 class SmallClip(Network, Checked):

@@ -67,6 +67,10 @@ class Needs(BaseModel):
             return [partial(_placed, partial(resnet.published_file, n)) for n in resnet.FILES]
         if self.model.pretrained is None:
             return []
+        networks = _weights("published").NETWORKS
+        if self.model.pretrained in networks:
+            network = networks[self.model.pretrained]
+            return [partial(network.file, name) for name in network.checksums]
         hub = _weights("hub")
         files: list[Callable[..., object]] = [
             partial(hub.weights_file, repo)

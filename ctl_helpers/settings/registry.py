@@ -25,6 +25,7 @@ _KINDS = {
     "clip": ("clip", "ClipSetting"),
     "t5": ("text", "T5Setting"),
     "llama": ("text", "LlamaSetting"),
+    "bert-published": ("published_encoder", "PublishedEncoder"),
     "clip-published": ("published_clip", "PublishedClip"),
     "t5-published": ("published_text", "PublishedText"),
     "llama-published": ("published_text", "PublishedText"),

@@ -23,6 +23,9 @@ PRETRAINED = "PT"
 
 Grade = Literal["A", "B", "C", "D"]
 
+Strangers = Mapping[Literal["foreign", "scratch"], Mapping[str, Any]]
+"""Checkpoints of another pretraining, or from random weights."""
+
 GRADES: dict[Grade, str] = {
     "A": "the paper's own",
     "B": "a real pretrained network on real data",
@@ -173,6 +176,27 @@ class Setting(Described):
     def source_checksum(self) -> str:
         """Digest of the code behind this setting's own network and data set."""
 
+    @abstractmethod
+    def checkpoints(self, seed: int, *args: Any, **kwargs: Any) -> Mapping[str, Any]:
+        """Networks by name, ``"PT"`` and those of tasks: name → state dict."""
+
+    def strangers(self, seed: int, tasks: Sequence[str] | None = None, **how: Any) -> Strangers:
+        """Networks for the control of pretraining: those of another one.
+
+        Args:
+            seed: whose networks they are compared with.
+            tasks, how: as for ``checkpoints``.
+
+        Returns:
+            Checkpoints, under the keyword of :func:`ctl_helpers.analysis.controls.controlled` that
+            takes them.
+        """
+        return {"foreign": self.checkpoints(_another(seed), tasks, **how)}
+
+    def split_by(self, seed: int) -> Self:
+        """The same with classes split otherwise, by a seed; here tasks are whole sets."""
+        return self
+
     def check_task(self, task: str) -> None:
         """Refuse a task that the setting does not have.
 
@@ -205,6 +229,10 @@ class Setting(Described):
     def heads(self, seed: int, tasks: Sequence[str]) -> Mapping[str, Any] | None:
         """Frozen heads by task; None where networks give logits themselves."""
         return None
+
+
+def _another(seed: int) -> int:
+    return 0 if seed else 1
 
 
 class Start(Protocol):

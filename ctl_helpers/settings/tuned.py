@@ -10,7 +10,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from ctl_helpers.engine.linearized import Linearized
-from ctl_helpers.settings.schema import Start
+from ctl_helpers.settings.schema import PRETRAINED, Start, Strangers
 from ctl_helpers.settings.trained import Trained
 from ctl_helpers.training.checkpoints import Checkpoint
 from ctl_helpers.training.loop import Snapshot, default_device, initial_weights
@@ -83,6 +83,15 @@ class Tuned(Trained):
             for rate in rates
             for order in orders
         }
+
+    def strange_variants(
+        self, seed: int, task: str, rates: Sequence[float], orders: Sequence[int]
+    ) -> Strangers:
+        """As :meth:`strangers`, to be compared with :meth:`variants`: one stands in for all."""
+        names = (f"rate {rate:g} order {order}" for rate in rates for order in orders)
+        ((keyword, networks),) = self.strangers(seed, [task]).items()
+        start, one = networks[PRETRAINED], networks[task]
+        return {keyword: {PRETRAINED: start, **dict.fromkeys(names, one)}}
 
     def network(self, paradigm: str, pretrained: Mapping[str, Tensor]) -> nn.Module:
         """The network that takes the checkpoints of a paradigm, with θ_PT's weights or nobody's.
