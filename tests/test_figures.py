@@ -161,7 +161,7 @@ def test_controls_are_bands_between_quartiles_over_pairs(measured) -> None:
         assert list(line.y) == pytest.approx([value + number for value in mid], rel=1e-3)
     # Told apart without their colours.
     controls = [t for t in figure.data if t.name in list(Control) and t.fill is None]
-    assert {t.line.dash for t in controls} == {"dash", "dashdot", "longdash"}
+    assert {t.line.dash for t in controls} == {"dash", "dashdot", "longdash", "longdashdot"}
     assert {t.name for t in controls} == set(map(str, list(Control)[1:]))
     # The ε of other samples is too large for one axis with the others.
     shown = {t.name for t in controls if t.visible is None}
@@ -238,7 +238,8 @@ def test_controls_are_told_beside_task_vectors(measured) -> None:
     numbers = [epsilon(one, control=control, at="worst").effect for control in Control]
     assert (
         f"it is {numbers[0]:.2f} for task vectors, {numbers[1]:.2f} pretrained apart, "
-        f"{numbers[2]:.2f} for random vectors, {numbers[3]:.2f} for other samples (Setting one)"
+        f"{numbers[2]:.2f} from random weights, {numbers[3]:.2f} for random vectors, "
+        f"{numbers[4]:.2f} for other samples (Setting one)"
     ) in title(figure)
 
 

@@ -260,11 +260,12 @@ def test_epsilon_of_all_controls_is_that_of_a_naive_loop(net, around, inputs) ->
     x = inputs(25)
     random, _ = random_vectors(net, checkpoints, "PT", "ab", [x], 0, layers=LAYERS)
     asked = ctl.pairs("ab", [0.5])
-    options = {"random": random, "layers": LAYERS}
+    options = {"random": random, "layers": LAYERS, "scratch": foreign}
     table = controlled(net, checkpoints, "PT", "ab", asked, [x], foreign=foreign, **options)
     expected = {
         "task vectors": (checkpoints, 0),
         "pretrained apart": ({"a": checkpoints["a"], "b": foreign["b"]}, 0),
+        "from random weights": (foreign, 0),
         "random vectors": (random, 0),
         "other samples": (checkpoints, 1),
     }
@@ -280,3 +281,6 @@ def test_epsilon_of_all_controls_is_that_of_a_naive_loop(net, around, inputs) ->
     for alike in (None, {**foreign, "PT": checkpoints["PT"]}):
         left = controlled(net, checkpoints, "PT", "ab", asked, [x], foreign=alike, **options)
         assert set(left["control"]) == {*expected} - {"pretrained apart"}
+    del options["scratch"]
+    left = controlled(net, checkpoints, "PT", "ab", asked, [x], **options)
+    assert list(dict.fromkeys(left["control"])) == [*expected][:1] + [*expected][3:]

@@ -1,9 +1,10 @@
 """Null controls of linearity: what a comparison of features gives without what it is about.
 
-Four labels tell them apart in a column ``control``: ``"task vectors"`` is the comparison itself;
-``"pretrained apart"`` has every second network from another pretraining; ``"random vectors"`` has
-task vectors whose entries are shuffled and which move the features as far; ``"other samples"`` has
-the left side of a sample against the right side of the next.
+Labels tell them apart in a column ``control``: ``"task vectors"`` is the comparison itself;
+``"pretrained apart"`` has every second network from another pretraining, or from none;
+``"from random weights"`` has all of them from none; ``"random vectors"`` has task vectors
+whose entries are shuffled and which move the features as far; ``"other samples"`` has the left side
+of a sample against the right side of the next.
 """
 
 from __future__ import annotations
@@ -110,6 +111,7 @@ def controlled(
     *,
     random: Mapping[str, StateDict],
     foreign: Mapping[str, StateDict] | None = None,
+    scratch: Mapping[str, StateDict] | None = None,
     layers: str | Iterable[str] | None = None,
     device: torch.device | str | None = None,
 ) -> pd.DataFrame:
@@ -122,9 +124,10 @@ def controlled(
         comparisons: such as :func:`~ctl_helpers.pairs` at one α, or
             :func:`~ctl_helpers.addition` at one λ.
         random: the networks of :func:`random_vectors`.
-        foreign: networks of another pretraining that stand in for those of the same name, and
-            its own θ_PT. The control is left out where there are none, or where that θ_PT is no
-            other, as where the only pretraining there is was published.
+        foreign: networks of another pretraining, or from random weights, that stand in for those
+            of the same name, and their own θ_PT. The control is left out where there are none, or
+            where that θ_PT is no other, as where the only pretraining there is was published.
+        scratch: networks of the same names that were fine-tuned from random weights, and these.
 
     Returns:
         :func:`~ctl_helpers.compare`'s tables one below the other, told apart by ``control``;
@@ -141,6 +144,8 @@ def controlled(
         strangers = {name + _PRIME: foreign[name] for name in names if name in foreign}
         asked = apart(comparisons, names)
         tables["pretrained apart"] = compared({**checkpoints, **strangers}, asked)
+    if scratch is not None:
+        tables["from random weights"] = compared(scratch, comparisons)
     tables["random vectors"] = compared(random, comparisons)
     tables["other samples"] = compared(checkpoints, comparisons, permuted=True)
     return pd.concat(

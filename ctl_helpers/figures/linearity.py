@@ -38,6 +38,7 @@ from ctl_helpers.results.labels import Control, Metric
 _OF = {
     Control.TASK_VECTORS: "for task vectors",
     Control.APART: "pretrained apart",
+    Control.SCRATCH: "from random weights",
     Control.RANDOM: "for random vectors",
     Control.OTHER_SAMPLES: "for other samples",
 }
@@ -155,8 +156,8 @@ def controls(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         "control",
         panels,
         f"Can ε fail? At the worst layer it is {by_panel(panels, stored)}",
-        "By layer: for task vectors as in the paper, for networks pretrained apart, for random "
-        "vectors that move features as far, and for permuted samples.",
+        "By layer: for task vectors as in the paper, and for controls, such as networks pretrained "
+        "apart, random vectors that move features as far, and permuted samples.",
         findings=quoted(*(of.values() for of in told.values())),
         log=True,
     )

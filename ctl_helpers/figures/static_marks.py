@@ -24,6 +24,7 @@ _DASHES: dict[str, Any] = {
     "dash": "--",
     "dashdot": "-.",
     "longdash": (0, (8, 3)),
+    "longdashdot": (0, (8, 3, 1, 3)),
 }
 _MARKERS = {
     "circle": "o",

@@ -10,12 +10,22 @@ import pandas as pd
 
 from ctl_helpers.figures.axes import LINEAR_AXIS, log_axis
 from ctl_helpers.figures.choices import Line, View
-from ctl_helpers.figures.drawing import DOTTED, GREY, ORANGE, PURPLE, SKY, band, significant
+from ctl_helpers.figures.drawing import (
+    DOTTED,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    band,
+    significant,
+)
 from ctl_helpers.findings.words import FLOOR
 from ctl_helpers.results.labels import Control, Metric
 
 LOOKS = {
     Control.APART: (ORANGE, "dash"),
+    Control.SCRATCH: (GREEN, "longdashdot"),
     Control.RANDOM: (PURPLE, "dashdot"),
     Control.OTHER_SAMPLES: (SKY, "longdash"),
 }

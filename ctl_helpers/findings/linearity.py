@@ -20,6 +20,14 @@ HALF = 0.5
 """The ε at which a mix is half way to being no nearer than one of its parts."""
 
 
+def controls_in(table: pd.DataFrame) -> list[Control]:
+    """Task vectors and the controls that a table has, in the order of their labels.
+
+    Random weights are a control beside published networks alone.
+    """
+    return [one for one in Control if (table["control"] == one).any()]
+
+
 @measure("{:.2f}")
 def epsilon(controls: pd.DataFrame, *, control: str = Control.TASK_VECTORS, at: str) -> Sample:
     """ε of a control or of task vectors, mean over pairs.

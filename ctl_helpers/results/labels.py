@@ -54,6 +54,7 @@ class Control(Label):
 
     TASK_VECTORS = "task vectors"
     APART = "pretrained apart"
+    SCRATCH = "from random weights"
     RANDOM = "random vectors"
     OTHER_SAMPLES = "other samples"
 

@@ -117,15 +117,15 @@ class PublishedEncoder(ZeroShot):
         return _Random(self.model, seed) if self.from_random else _Published(self.model)
 
     def strangers(self, seed: int, tasks: Sequence[str] | None = None, **how: Any) -> Strangers:
-        """Networks from random weights: no other pretraining was published."""
-        return {"scratch": self._from_random.checkpoints(seed, tasks, **how)}
+        """Networks fine-tuned from random weights: no other pretraining was published."""
+        return _both(self._from_random.checkpoints(seed, tasks, **how))
 
     def strange_variants(
         self, seed: int, task: str, rates: Sequence[float], orders: Sequence[int]
     ) -> Strangers:
         """The same of :meth:`variants`."""
         variants = self._from_random.variants(seed, task, rates, orders)
-        return {"scratch": {PRETRAINED: self._from_random.start(seed, None), **variants}}
+        return _both({PRETRAINED: self._from_random.start(seed, None), **variants})
 
     @property
     def _from_random(self) -> Self:
@@ -183,3 +183,8 @@ class PublishedEncoder(ZeroShot):
         """The modules of this package that trained weights depend on."""
         data = (f"data.sets.{self.data.set}", "data.labelled_texts", "data.tokens")
         return "models.bert", "models.heads", *data, "training.checkpoints", "training.steps"
+
+
+def _both(networks: Mapping[str, Mapping[str, Tensor]]) -> Strangers:
+    """Networks beside the published ones, and by themselves."""
+    return {"foreign": networks, "scratch": networks}

@@ -24,7 +24,7 @@ PRETRAINED = "PT"
 Grade = Literal["A", "B", "C", "D"]
 
 Strangers = Mapping[Literal["foreign", "scratch"], Mapping[str, Any]]
-"""Checkpoints of another pretraining, or from random weights."""
+"""Checkpoints that others are mixed with, and those from random weights."""
 
 GRADES: dict[Grade, str] = {
     "A": "the paper's own",
@@ -188,8 +188,8 @@ class Setting(Described):
             tasks, how: as for ``checkpoints``.
 
         Returns:
-            Checkpoints, under the keyword of :func:`ctl_helpers.analysis.controls.controlled` that
-            takes them.
+            Checkpoints, under the keywords of :func:`ctl_helpers.analysis.controls.controlled` that
+            take them.
         """
         return {"foreign": self.checkpoints(_another(seed), tasks, **how)}
 

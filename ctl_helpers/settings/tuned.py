@@ -89,9 +89,9 @@ class Tuned(Trained):
     ) -> Strangers:
         """As :meth:`strangers`, to be compared with :meth:`variants`: one stands in for all."""
         names = (f"rate {rate:g} order {order}" for rate in rates for order in orders)
-        ((keyword, networks),) = self.strangers(seed, [task]).items()
+        networks = self.strangers(seed, [task])["foreign"]
         start, one = networks[PRETRAINED], networks[task]
-        return {keyword: {PRETRAINED: start, **dict.fromkeys(names, one)}}
+        return {"foreign": {PRETRAINED: start, **dict.fromkeys(names, one)}}
 
     def network(self, paradigm: str, pretrained: Mapping[str, Tensor]) -> nn.Module:
         """The network that takes the checkpoints of a paradigm, with θ_PT's weights or nobody's.

@@ -21,7 +21,7 @@ from ctl_helpers.findings.cross_task import (
     valley,
 )
 from ctl_helpers.findings.finding import Measure
-from ctl_helpers.findings.linearity import epsilon, special_ratio
+from ctl_helpers.findings.linearity import controls_in, epsilon, special_ratio
 from ctl_helpers.findings.transitivity import (
     TRIANGLE,
     counterexamples,
@@ -160,25 +160,26 @@ def what_controls_show(controls: pd.DataFrame, panels: Panels) -> str:
     """ε of task vectors and of each control where it is largest, and how special vectors are."""
     rows = {
         str(control): cells(panels, epsilon, controls, control=control, at="worst")
-        for control in Control
+        for control in controls_in(controls)
     }
     rows["task vectors over random vectors, all layers"] = cells(panels, special_ratio, controls)
     return (
         "ε at the layer where it is largest for task vectors. The farther networks pretrained "
         "apart and other samples are over task vectors, the more a shared start has to do with it."
         f"{number_table(panels, rows)}"
-        "The last row compares with random vectors that move features as far. Under 1, the vectors "
-        "that training finds are more linear than others of their effect. Near 1, any vector would "
-        "do."
+        "The last row compares with random vectors that move features as far. Under 1, task vectors "
+        "are more linear than others of their effect. Near 1, any vector would do."
     )
 
 
 def lengths_of_controls(controls: pd.DataFrame, panels: Panels) -> str:
     """How long features are at the output, of task vectors and of each control."""
-    rows = {str(one): cells(panels, control_length, controls, control=one) for one in Control}
+    rows = {
+        str(one): cells(panels, control_length, controls, control=one)
+        for one in controls_in(controls)
+    }
     return (
-        "The mean length at the output, at $\\alpha = \\frac12$. Other samples' features are as "
-        "long as the right ones, and lose what their direction loses."
+        "The mean length at the output, at $\\alpha = \\frac12$. Other samples' features are as long."
         f"{number_table(panels, rows)}"
     )
 

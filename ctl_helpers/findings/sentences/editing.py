@@ -17,7 +17,7 @@ from ctl_helpers.findings.editing import (
     theorem_mean_length,
     worst_block,
 )
-from ctl_helpers.findings.linearity import epsilon, special_ratio
+from ctl_helpers.findings.linearity import controls_in, epsilon, special_ratio
 from ctl_helpers.findings.stitching import (
     TUNED,
     WHOLE,
@@ -135,7 +135,7 @@ def control(controls: pd.DataFrame, panels: Panels, *, samples: str = "images") 
     called = {Control.OTHER_SAMPLES: f"other {samples}"}
     rows = {
         called.get(kind, str(kind)): cells(panels, epsilon, controls, control=kind, at="mean")
-        for kind in Control
+        for kind in controls_in(controls)
     }
     rows["task vectors over random vectors"] = cells(panels, special_ratio, controls)
     return (
