@@ -32,7 +32,7 @@ def over_majority(accuracy: pd.DataFrame) -> Sample:
     """How far own networks are over always giving the commonest answer, mean over tasks.
 
     In standard errors of an accuracy of n examples, ``√(m(1 − m)/n)`` at the majority's share m.
-    NaN where majorities are not stored, as those of image sets whose classes are balanced.
+    NaN where majorities are not stored, as in older runs on balanced classes.
 
     Args:
         accuracy: columns as for :func:`learned`, ``n`` and ``majority``.

@@ -54,6 +54,7 @@ SCORE = [TASK, Column("n", "integer", "samples"), Column("loss", unit="nats"), A
 """What ``ctl.evaluate`` gives beside labels."""
 
 NETWORK_SCORE = [Column("network", "label"), *SCORE]
+BESIDE_MAJORITY = [*NETWORK_SCORE, Column("majority", unit="share", optional=True)]
 BARRIER = [*PAIR, TASK, *_numbers("nats", "loss_i", "loss_j", "barrier", "rise")]
 ERROR = Column("error", unit="length of logits")
 MEANS = [*_numbers("1 − cosine", "distance", "baseline"), Column("coef"), Column("epsilon")]
@@ -97,7 +98,7 @@ TABLES: dict[str, dict[str, list[Column]]] = {
         "control": [*_numbers("nats", "barrier", "rise", "gap"), ERROR, *MEANS],
     },
     "4.1": {
-        "accuracy": NETWORK_SCORE,
+        "accuracy": BESIDE_MAJORITY,
         "paths": [*PAIR, ALPHA, *SCORE, ROLE],
         "barriers": BARRIER,
         "direction": ALONG,
@@ -138,7 +139,7 @@ TABLES: dict[str, dict[str, list[Column]]] = {
         "spread": [K, *DRAW, *MEANS, Column("spread", unit="squared length")],
     },
     "4.3": {
-        "accuracy": NETWORK_SCORE,
+        "accuracy": BESIDE_MAJORITY,
         **_EDITS,
         "stitched_addition": [
             *PAIR,
@@ -165,7 +166,7 @@ TABLES: dict[str, dict[str, list[Column]]] = {
         ],
     },
     "4.3.text": {
-        "accuracy": [*NETWORK_SCORE, Column("majority", unit="share")],
+        "accuracy": BESIDE_MAJORITY,
         **_EDITS,
         "norms": BY_LAMBDA,
         "readings": [*BY_LAMBDA, _of("reading", labels.Pooling)],

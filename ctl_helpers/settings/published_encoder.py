@@ -98,6 +98,7 @@ class PublishedEncoder(ZeroShot):
     """
 
     usual_batch: ClassVar[int] = 50
+    far: ClassVar[tuple[str, ...]] = ()  # no task is farther than others
 
     model: PublishedBert
     longest: int

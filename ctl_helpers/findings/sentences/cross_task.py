@@ -167,7 +167,7 @@ def what_controls_show(controls: pd.DataFrame, panels: Panels) -> str:
         "ε at the layer where it is largest for task vectors. The farther networks pretrained "
         "apart and other samples are over task vectors, the more a shared start has to do with it."
         f"{number_table(panels, rows)}"
-        "The last row compares with random vectors that move features as far. Under 1, task vectors "
+        "The last row compares with random vectors that move features as far. Under 1 task vectors "
         "are more linear than others of their effect. Near 1, any vector would do."
     )
 
@@ -179,7 +179,7 @@ def lengths_of_controls(controls: pd.DataFrame, panels: Panels) -> str:
         for one in controls_in(controls)
     }
     return (
-        "The mean length at the output, at $\\alpha = \\frac12$. Other samples' features are as long."
+        "The mean length at the output, at $\\alpha = \\frac12$. Other samples' are as long."
         f"{number_table(panels, rows)}"
     )
 

@@ -54,13 +54,12 @@ Panels = Mapping[str, str]
 
 def networks(accuracy: pd.DataFrame, panels: Panels, *, samples: str = "images") -> str:
     """What the networks can do before and after fine-tuning; ``samples`` is what they are asked."""
-    texts = "majority" in accuracy
     rows = {
-        f"pretrained network, {'before fine-tuning' if texts else 'zero-shot'}": "start",
+        "pretrained network": "start",
         "fine-tuned network, on its own task": "own",
         "fine-tuned network, on the other tasks": "other",
     }
-    if texts:
+    if "majority" in accuracy:
         rows["always the most frequent training answer"] = "majority"
     numbers = {name: cells(panels, network_accuracy, accuracy, of=of) for name, of in rows.items()}
     told = f"Share of the test {samples} that are right, mean over tasks."
