@@ -32,7 +32,7 @@ RAISED_IN = {
     "hub": "weights.hub weights.read:_found",
     "meta": "engine.copies weights.fitting:make",
     "layers": "engine.defaults engine.hooks engine.layers engine.pooling:KeyError engine.reading "
-    "models.clip:KeyError",
+    "models.bert:KeyError models.clip:KeyError",
     "samples": "engine.hooks:_flat engine.reading:_axis_by_shape engine.reading:_sample_axis "
     "engine.trial:counted",
     "outputs": "engine.disentangle engine.outputs engine.stitch:_feature",
@@ -47,7 +47,7 @@ RAISED_IN = {
     "device": "engine.devices",
     "stages": "engine.passes:_to_stream engine.stitch:TypeError engine.streaming",
     "configurations": "models.llama",
-    "texts": "models.clip models.llama:begin models.t5 models.text",
+    "texts": "models.bert models.clip models.llama:begin models.t5 models.text",
     "mixes": "engine.mix:mix_key engine.questions:_average engine.questions:edit "
     "engine.tensor_sums:_extrapolated",
     "not-finite": "engine.linearity:_products engine.mix:check_finite "
@@ -56,7 +56,7 @@ RAISED_IN = {
     "tables": "engine.compare:triples engine.evaluate:barriers engine.linearity:histogram "
     "analysis.loss_chord analysis.regression",
     "probe": "probing",
-    "data": "data settings.needs settings.published_text",
+    "data": "data settings.needs settings.published_text weights.published",
     "training": "training",
     "book": "settings runs results findings figures site project",
 }

@@ -12,7 +12,7 @@ import pytest
 
 from ctl_helpers.findings.finding import MEASURES
 from ctl_helpers.findings.sentences import batchnorm, cross_task, factors, spawning
-from ctl_helpers.results.labels import EVERYWHERE, Statistics, Triple
+from ctl_helpers.results.labels import Control, Statistics, Triple
 
 SEEDS = (0, 1, 2)
 PAIRS = list(combinations("abc", 2))
@@ -64,8 +64,9 @@ def controls(lengths: Mapping[str, float], epsilon: Mapping[str, float]) -> pd.D
     return pd.DataFrame(rows)
 
 
-LENGTHS = dict(zip(EVERYWHERE, (0.9, 0.5, 0.8, 0.7), strict=True))
-ERRORS = dict(zip(EVERYWHERE, (0.4, 1.2, 0.8, 1.6), strict=True))
+CONTROLS = (Control.TASK_VECTORS, Control.APART, Control.RANDOM, Control.OTHER_SAMPLES)
+LENGTHS = dict(zip(CONTROLS, (0.9, 0.5, 0.8, 0.7), strict=True))
+ERRORS = dict(zip(CONTROLS, (0.4, 1.2, 0.8, 1.6), strict=True))
 
 
 def test_the_length_of_each_control_is_that_at_the_output() -> None:

@@ -35,7 +35,7 @@ EDITS: list[tuple[Callable[..., str], list[str], list[str]]] = [
     (
         editing.networks,
         ["accuracy"],
-        ["before fine-tuning | 40% |", "its own task | 90% |", "training answer | 20% |"],
+        ["pretrained network | 40% |", "its own task | 90% |", "training answer | 20% |"],
     ),
     (
         editing.edited,
