@@ -135,6 +135,26 @@ def test_paradigms_are_scored_alone_and_added(networks, streams) -> None:
     assert test["paradigm"].tolist() == ["full", "full", "tangent", "tangent"]
 
 
+def test_no_mix_is_scored_twice(networks, streams, monkeypatch) -> None:
+    ran: list[str] = []
+
+    def evaluate(model, states, evaluations, on, **options) -> pd.DataFrame:
+        ran.extend(task for one in evaluations for task in one.tasks)
+        return ctl.evaluate(model, states, evaluations, on, **options)
+
+    rates, both = {"full": 1.0, "tangent": 3.0}, {"held-out": streams, "test": dict(streams)}
+    plain = [paradigms.added(networks, rates, TASKS, [0.5, 1.0], both)]
+    plain.append(paradigms.single(networks, rates, TASKS, both["test"]))
+    monkeypatch.setattr(paradigms, "evaluate", evaluate)
+    for _ in range(2):
+        assert paradigms.added(networks, rates, TASKS, [0.5, 1.0], both).equals(plain[0])
+        assert paradigms.single(networks, rates, TASKS, both["test"]).equals(plain[1])
+    assert ran == []
+    paradigms.common_rate(networks, ["full"], [1.0, 2.0], TASKS, [0.25, 1.0], streams, 0)
+    # Of the rate that is known, one more sum; of the other three sums and both networks.
+    assert len(ran) == 2 + (3 * 2 + 2)
+
+
 def test_what_a_vector_moves_is_counted_by_task(networks, streams) -> None:
     def moved(model: nn.Module, states: Mapping[str, dict[str, torch.Tensor]]) -> pd.DataFrame:
         return paradigms.moved(model, states, TASKS, streams)

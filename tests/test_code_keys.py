@@ -28,7 +28,6 @@ def keys_changed(path: Path, keys: Callable[[], dict[str, str]]) -> set[str]:
     content, found = path.read_bytes(), []
     for more in (b"", b"# changed\n"):
         path.write_bytes(content + more)
-        code_keys._module_imports.cache_clear()
         found.append(keys())
     path.write_bytes(content)
     before, after = found
@@ -131,7 +130,6 @@ def test_a_new_import_is_followed(package: Path) -> None:
     path.write_text(path.read_text() + "from ctl_helpers import new\n")
     (package / "new.py").write_text("from ctl_helpers.deeper import x\n")
     (package / "deeper.py").touch()
-    code_keys._module_imports.cache_clear()
     assert code_keys.checksum(code) != before
     assert changing(package, code) == {"engine/similarity.py", "new.py", "deeper.py"}
 
@@ -143,4 +141,5 @@ def test_the_code_itself_counts_and_places_do_not(package: Path) -> None:
     package.rename(package.with_name("moved"))
     code_keys._PACKAGE = package.with_name("moved")  # put back by the fixture
     code_keys._exports.cache_clear()
+    code_keys._module_imports.cache_clear()
     assert code_keys.checksum(code) == here

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 import ctl_helpers as ctl
+from ctl_helpers.analysis.controls import permuted
 from ctl_helpers.engine import mixed_weights
 from ctl_helpers.engine.hooks import taps
 from ctl_helpers.engine.tensor_sums import mixed_tensors
@@ -264,11 +265,11 @@ def test_permuted_samples_move_within_the_part_that_fits(net, around, inputs) ->
         if len(args[0]) > 6:
             raise torch.OutOfMemoryError
 
-    checkpoints, x, asked = around(net, "abc"), inputs(12), ctl.pairs("abc", [0.5])
-    parts = ctl.measure(net, checkpoints, asked, x.split(6), LAYERS, permuted=True).values
+    checkpoints, x, asked = around(net, "abc"), inputs(12), permuted(ctl.pairs("abc", [0.5]))
+    parts = ctl.measure(net, checkpoints, asked, x.split(6), LAYERS).values
     net[4].register_forward_pre_hook(limited)
     with pytest.warns(UserWarning, match="at most 6 samples"):
-        found = ctl.measure(net, checkpoints, asked, [x], LAYERS, permuted=True).values
+        found = ctl.measure(net, checkpoints, asked, [x], LAYERS).values
     for key, values in parts.items():
         torch.testing.assert_close(found[key], values, rtol=0, atol=0, equal_nan=True)
 
@@ -354,14 +355,14 @@ def test_zero_features_are_left_out_and_counted() -> None:
 
 def test_permuted_samples_are_far_and_compared_as_said(net, around, inputs) -> None:
     checkpoints = around(net, "ab", scale=1e-6)
-    x = inputs(12)
-    found = ctl.measure(net, checkpoints, ctl.pairs("ab", [0.5]), [x], LAYERS, permuted=True).values
+    x, asked = inputs(12), permuted(ctl.pairs("ab", [0.5]))
+    found = ctl.measure(net, checkpoints, asked, [x], LAYERS).values
     f = features(net, checkpoints["a"], x, "4")
     cosines = torch.nn.functional.cosine_similarity(f.roll(1, 0), f)
     torch.testing.assert_close(found[0, "4", "distance"], 1 - cosines, rtol=0, atol=1e-4)
     torch.testing.assert_close(found[0, "4", "baseline"], 1 - cosines, rtol=0, atol=1e-4)
     with pytest.raises(ValueError, match="two or more samples"):
-        ctl.measure(net, checkpoints, ctl.pairs("ab", [0.5]), [x[:1]], LAYERS, permuted=True)
+        ctl.measure(net, checkpoints, asked, [x[:1]], LAYERS)
 
 
 def errors(table: pd.DataFrame, *keys: str) -> pd.Series:
@@ -468,7 +469,7 @@ def test_equal_parts_have_no_epsilon(dtype, net, around, inputs) -> None:
 def test_epsilon_of_permuted_samples_is_computed_as_said(net, around, inputs) -> None:
     checkpoints, x = around(net, "ab"), inputs(12)
     asked = ctl.pairs("ab", [0.25])
-    found = ctl.measure(net, checkpoints, asked, x.split(6), LAYERS, permuted=True)
+    found = ctl.measure(net, checkpoints, permuted(asked), x.split(6), LAYERS)
     mixed = ctl.combine(checkpoints, asked[0].left)
     for layer in LAYERS:
         left, a, b = (

@@ -111,6 +111,11 @@ def test_only_the_prefix_and_the_tail_run_and_each_once(model, states, streams) 
     ctl.stitch(model, states, STITCHES[1:4], {"t": streams["t"]})
     # +0.4τ_a and θ_PT up to block 2, +0.4τ_a up to block 1; two tails from 3 on, one from 2.
     assert ran == {0: 18, 1: 18, 2: 12 + 6, 3: 18, 4: 18}
+    ran.clear()
+    equal = [[(1.0, P)], [(0.5, P), (0.5, ctl.edit("p", {"a": 0.0}))], [(2.0, P), (-1.0, P)]]
+    ctl.stitch(model, states, [ctl.Stitch(one, P, "blocks.2") for one in equal], streams)
+    # Whatever they are called, these are one model.
+    assert ran == dict.fromkeys(range(5), 6 + 9 + 4)
 
 
 @pytest.mark.parametrize("layer", [f"blocks.{number}" for number in range(5)])

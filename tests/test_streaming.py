@@ -16,6 +16,7 @@ from test_text_models import LLAMA_SIZES, T5_SIZES, VOCABULARY, theirs
 from torch import Tensor, nn
 
 import ctl_helpers as ctl
+from ctl_helpers.analysis.controls import permuted
 from ctl_helpers.engine import passes
 from ctl_helpers.engine.lazy_state import LazyState
 from ctl_helpers.engine.mix import StateDict
@@ -174,7 +175,7 @@ def test_a_portion_is_as_large_as_the_memory_allows(around) -> None:
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
-        ("llama", {"permuted": True}),  # within their batch
+        ("llama", {"comparisons": permuted(ctl.pairs("ab", [0.5]))}),  # within their batch
         ("t5", {"dtype": torch.bfloat16}),
         ("t5", {"layers": ("encoder.block.1.layer.0", "states.decoder.0")}),  # inside a block
     ],
@@ -182,9 +183,13 @@ def test_a_portion_is_as_large_as_the_memory_allows(around) -> None:
 def test_options_mean_what_they_mean_in_the_usual_way(kind: str, options, around) -> None:
     model = network(kind)
     checkpoints, given = around(model, "ab", scale=0.05), batches(model, [4, 3])
-    ask = partial(ctl.measure, model, checkpoints, ctl.pairs("ab", [0.5]), given)
-    found = ask(**options, stream=True)
-    assert same(found, ask(**options, stream=False))
+
+    def ask(stream: bool, **options) -> ctl.Linearity:
+        asked = {"comparisons": ctl.pairs("ab", [0.5]), **options}
+        return ctl.measure(model, checkpoints, batches=given, stream=stream, **asked)
+
+    found = ask(stream=True, **options)
+    assert same(found, ask(stream=False, **options))
     assert not same(found, ask(stream=True))
 
 

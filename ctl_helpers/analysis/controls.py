@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ctl_helpers.analysis.displacement import displacement, first_layers, some, stream_of, tied
 from ctl_helpers.engine.batches import Streams
-from ctl_helpers.engine.compare import measure
+from ctl_helpers.engine.compare import compare
 from ctl_helpers.engine.defaults import layers_to_tap
 from ctl_helpers.engine.inputs import Batch
 from ctl_helpers.engine.lazy_state import LazyState, described
@@ -134,12 +134,17 @@ def controlled(
         networks pretrained apart bear the names of those that they stand in for.
     """
 
-    def compared(
-        weights: Mapping[str, StateDict], asked: Sequence[Comparison], permuted: bool = False
-    ) -> pd.DataFrame:
-        return measure(model, weights, asked, batches, layers, device, permuted=permuted).table()
+    def compared(weights: Mapping[str, StateDict], asked: Sequence[Comparison]) -> pd.DataFrame:
+        return compare(model, weights, asked, batches, layers, device)
 
-    tables = {"task vectors": compared(checkpoints, comparisons)}
+    # One after the other, so that one pass of each network serves both.
+    pairs = zip(comparisons, permuted(comparisons), strict=True)
+    both = compared(checkpoints, [one for pair in pairs for one in pair])
+    own, others = (
+        both[both["comparison"] % 2 == part].assign(comparison=both["comparison"] // 2)
+        for part in (0, 1)
+    )
+    tables = {"task vectors": own}
     if foreign is not None and not _equal(foreign[pretrained], checkpoints[pretrained]):
         strangers = {name + _PRIME: foreign[name] for name in names if name in foreign}
         asked = apart(comparisons, names)
@@ -147,7 +152,7 @@ def controlled(
     if scratch is not None:
         tables["from random weights"] = compared(scratch, comparisons)
     tables["random vectors"] = compared(random, comparisons)
-    tables["other samples"] = compared(checkpoints, comparisons, permuted=True)
+    tables["other samples"] = others
     return pd.concat(
         [table.assign(control=label) for label, table in tables.items()], ignore_index=True
     )
@@ -180,6 +185,11 @@ def apart(comparisons: Sequence[Comparison], names: Sequence[str]) -> list[Compa
         )
 
     return list(map(away, comparisons))
+
+
+def permuted(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """The same comparisons, with the left side of a sample against the right side of the next."""
+    return [replace(comparison, permuted=True) for comparison in comparisons]
 
 
 def _equal(a: StateDict, b: StateDict) -> bool:

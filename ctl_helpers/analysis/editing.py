@@ -11,13 +11,42 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 
 from ctl_helpers.analysis.task_arithmetic import roles, strongest
-from ctl_helpers.engine.batches import Streams
+from ctl_helpers.engine.batches import Streams, Task, named_streams, tasks_of
 from ctl_helpers.engine.compare import Comparison
 from ctl_helpers.engine.evaluate import Evaluation
-from ctl_helpers.engine.mix import Mix
+from ctl_helpers.engine.mix import Mix, MixKey, mix_key
 from ctl_helpers.engine.questions import disentangled, edit
 
 Score = Callable[[Sequence[Evaluation], Streams], pd.DataFrame]
+
+
+def once(score: Score) -> Score:
+    """The same scores, those of a mix on a stream computed when they are first asked for.
+
+    Args:
+        score: see the module. Streams are told apart by identity, so hand over the same ones.
+    """
+    known: dict[tuple[int, MixKey, Task], dict[str, float]] = {}
+    streams_seen: list[Streams] = []  # kept, so that no other takes the place of one in memory
+
+    def scored(evaluations: Sequence[Evaluation], streams: Streams) -> pd.DataFrame:
+        streams_seen.append(streams)
+        asked = [
+            (one, (id(streams), mix_key(one.mix), task))
+            for one in evaluations
+            for task in tasks_of(one.tasks, named_streams(streams))
+        ]
+        new = {
+            key: Evaluation(one.mix, None if key[2] is None else [key[2]])
+            for one, key in asked
+            if key not in known
+        }
+        if new:
+            table = score(list(new.values()), streams)[["n", "loss", "accuracy"]]
+            known.update(zip(new, table.to_dict("records"), strict=True))
+        return pd.DataFrame({**one.params, "task": key[2], **known[key]} for one, key in asked)
+
+    return scored
 
 
 def search(

@@ -6,13 +6,13 @@ How networks are made is the caller's: it gives checkpoints by paradigm and rate
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import pandas as pd
 from torch import nn
 
-from ctl_helpers.analysis.editing import Score, addition, best, own_networks, sums
+from ctl_helpers.analysis.editing import Score, addition, best, once, own_networks, sums
 from ctl_helpers.engine.batches import Streams
 from ctl_helpers.engine.evaluate import Evaluation, Heads, evaluate, logits
 from ctl_helpers.engine.mix import StateDict
@@ -38,11 +38,31 @@ class Networks:
     checkpoints: Callable[[str, float, Sequence[str]], Checkpoints]
     model: Callable[[str], nn.Module]
     heads: Heads
+    _scores: dict[tuple[str, float, tuple[str, ...]], Score] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def score(self, paradigm: str, rate: float, tasks: Sequence[str]) -> Score:
-        """What scores a paradigm's networks; see :mod:`ctl_helpers.analysis.editing`."""
+        """What scores a paradigm's networks; see :mod:`ctl_helpers.analysis.editing`.
+
+        A paradigm's best rate may be the common one, and a search scores what tables show: nothing
+        is computed twice.
+        """
+        key = (paradigm, rate, tuple(tasks))
+        if key not in self._scores:
+            self._scores[key] = once(partial(self._evaluated, *key))
+        return self._scores[key]
+
+    def _evaluated(
+        self,
+        paradigm: str,
+        rate: float,
+        tasks: Sequence[str],
+        evaluations: Sequence[Evaluation],
+        streams: Streams,
+    ) -> pd.DataFrame:
         states = self.checkpoints(paradigm, rate, tasks)
-        return partial(evaluate, self.model(paradigm), states, heads=self.heads)
+        return evaluate(self.model(paradigm), states, evaluations, streams, heads=self.heads)
 
     def each(
         self,

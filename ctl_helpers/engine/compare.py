@@ -68,19 +68,13 @@ def measure(
     device: torch.device | str | None = None,
     *,
     ignore: Sequence[str] = (),
-    permuted: bool = False,
     max_memory: float | None = None,
     dtype: torch.dtype | None = None,
     stream: bool | None = None,
     pooling: Poolings = None,
     progress: bool | None = None,
 ) -> Linearity:
-    """As :func:`compare`, with the values of every sample.
-
-    Args:
-        permuted: a null control, the left side of a sample against the right side of the next in
-            the batch, or in its part where memory is short: only what all samples share is left.
-    """
+    """As :func:`compare`, with the values of every sample."""
     comparisons = _checked(comparisons)
     check_types(model, checkpoints, max_memory)
     streams = named_streams(batches)
@@ -93,7 +87,7 @@ def measure(
     chosen = layers_to_tap(model, states, mix, streams, task, layers, **options)
     layers = chosen.names
     folds = {
-        task: LinearityFold({n: comparisons[n] for n in numbers}, layers, permuted)
+        task: LinearityFold({n: comparisons[n] for n in numbers}, layers)
         for task, numbers in positions.items()
     }
     options |= {"stream": stream, "pooling": pooling, "progress": progress}

@@ -36,6 +36,8 @@ class Comparison:
         baseline: pairs of mixes whose features are compared with each other.
         tasks: names of the streams to measure on; all of them when None.
         params: what names this comparison in the result table, one column each.
+        permuted: a null control, the left side of a sample against the right side of the next in
+            the batch, or in its part where memory is short: only what all samples share is left.
     """
 
     left: Mix
@@ -43,6 +45,7 @@ class Comparison:
     baseline: Sequence[tuple[Mix, Mix]] = ()
     tasks: Sequence[str] | None = None
     params: Mapping[str, object] = field(default_factory=dict)
+    permuted: bool = False
 
     def mixes(self) -> list[Mix]:
         """All that it needs to be run."""
@@ -139,11 +142,12 @@ class _Equation:
     baseline: Sequence[_Pair]
 
     @classmethod
-    def of(cls, comparison: Comparison, permuted: bool) -> _Equation:
+    def of(cls, comparison: Comparison) -> _Equation:
+        is_moved = comparison.permuted
         return cls(
-            (mix_key(comparison.left), permuted),
+            (mix_key(comparison.left), is_moved),
             [(weight, (mix_key(mix), False)) for weight, mix in comparison.right],
-            [((mix_key(a), permuted), (mix_key(b), False)) for a, b in comparison.baseline],
+            [((mix_key(a), is_moved), (mix_key(b), False)) for a, b in comparison.baseline],
         )
 
     def pairs(self) -> list[_Pair]:
@@ -161,18 +165,14 @@ class LinearityFold(Fold):
     Args:
         comparisons: position → comparison.
         layers: the tapped layers.
-        permuted: whether left sides are moved on to the next sample.
     """
 
     needs_output = False
 
-    def __init__(
-        self, comparisons: Mapping[int, Comparison], layers: Sequence[str], permuted: bool
-    ) -> None:
+    def __init__(self, comparisons: Mapping[int, Comparison], layers: Sequence[str]) -> None:
         self._layers = layers
         self._equations = {
-            position: _Equation.of(comparison, permuted)
-            for position, comparison in comparisons.items()
+            position: _Equation.of(comparison) for position, comparison in comparisons.items()
         }
         # The products of each pair, batch by batch, and the pairs that are new at each step.
         self._products: dict[_Pair, list[Tensor]] = {}

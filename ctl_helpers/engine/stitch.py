@@ -47,6 +47,23 @@ class _Front:
     layer: str
 
 
+@dataclass(frozen=True)
+class _Model:
+    """A stitched model, whatever it is called: the weight of each front, and the tail."""
+
+    prefix: tuple[tuple[_Front, float], ...]
+    tail: MixKey
+    layer: str
+
+    @classmethod
+    def of(cls, one: Stitch) -> _Model:
+        weights: dict[_Front, float] = {}
+        for weight, mix in one.prefix:
+            front = _Front(mix_key(mix), one.layer)
+            weights[front] = weights.get(front, 0.0) + weight
+        return cls(tuple(weights.items()), mix_key(one.tail), one.layer)
+
+
 def stitch(
     model: nn.Module,
     checkpoints: Mapping[str, Checkpoint],
@@ -57,8 +74,9 @@ def stitch(
 ) -> pd.DataFrame:
     """Mean cross-entropy and accuracy of stitched models.
 
-    In each batch every distinct (prefix mix, layer) runs once, and each stitch's tail once. A
-    feature is held until the last stitch that takes it, so put those that share one side by side.
+    In each batch every distinct (prefix mix, layer) runs once, and so does the tail of equal
+    stitches. A feature is held until the last stitch that takes it, so put those that share one
+    side by side.
 
     Args:
         model: an architecture that can be run in two parts: ``model(inputs, until=layer)`` gives
@@ -105,23 +123,21 @@ def _score(
     engine: Engine, stitches: Sequence[Stitch], scorer: Scorer, batch: Inputs
 ) -> list[Tensor]:
     """The sums of every stitch over one batch."""
-    prefixes = [
-        [(weight, _Front(mix_key(mix), one.layer)) for weight, mix in one.prefix]
-        for one in stitches
-    ]
-    last_use = {front: n for n, prefix in enumerate(prefixes) for _, front in prefix}
+    models = [_Model.of(one) for one in stitches]
+    # Equal models, such as all at λ = 0, run once.
+    last_use = {front: n for n, one in enumerate(dict.fromkeys(models)) for front, _ in one.prefix}
     features: dict[_Front, Tensor] = {}
-    sums = []
-    for number, (one, prefix) in enumerate(zip(stitches, prefixes, strict=True)):
-        for _, front in prefix:
+    sums: dict[_Model, Tensor] = {}
+    for number, one in enumerate(dict.fromkeys(models)):
+        for front, _ in one.prefix:
             if front not in features:
                 features[front] = _feature(engine, front, batch)
         # A new tensor, since a tail may change its input in place.
-        mixed = sum((weight * features[front] for weight, front in prefix), torch.zeros(()))
-        output = engine.forward(mix_key(one.tail), batch, mixed, after=one.layer)
-        sums.append(scorer(output, batch.targets))
+        mixed = sum((weight * features[front] for front, weight in one.prefix), torch.zeros(()))
+        output = engine.forward(one.tail, batch, mixed, after=one.layer)
+        sums[one] = scorer(output, batch.targets)
         features = {front: x for front, x in features.items() if last_use[front] > number}
-    return sums
+    return [sums[one] for one in models]
 
 
 def _feature(engine: Engine, front: _Front, batch: Inputs) -> Tensor:

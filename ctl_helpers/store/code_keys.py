@@ -41,13 +41,13 @@ def _reached(code: str) -> set[Path]:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            waiting += _module_imports(path)
+            waiting += _module_imports(path.read_text(encoding="utf-8"))
     return found
 
 
 @cache
-def _module_imports(path: Path) -> tuple[Path, ...]:
-    return tuple(_imports(ast.parse(path.read_text(encoding="utf-8"))))
+def _module_imports(code: str) -> tuple[Path, ...]:
+    return tuple(_imports(ast.parse(code)))
 
 
 def _imports(tree: ast.AST) -> Iterator[Path]:
