@@ -52,7 +52,7 @@ def test_a_grid_is_expanded_and_a_profile_overrides_it() -> None:
     assert [job.name for job in found] == [f"digits-mlp-seed-{n}" for n in range(3)]
     (fast,) = plan.jobs("fast", "4.1", "digits-mlp")
     assert fast.parameters == {
-        "setting_name": "digits-mlp", "samples": 200, "alphas": [0.5], "seed": 0,
+        "setting_name": "digits-mlp", "samples": 64, "alphas": [0.5], "seed": 0,
     }  # fmt: skip
     assert fast.point == {"seed": 0}
     assert fast.title == "Digits MLP, seed 0"
@@ -75,7 +75,7 @@ def test_a_profile_changes_one_section_alone(copied: Path) -> None:
     for section, found in (("4.1", [1]), ("3", None)):
         for job in plan.jobs("fast", section, "digits-mlp"):
             assert job.parameters.get("alphas") == found
-            assert job.parameters["samples"] == 200
+            assert job.parameters["samples"] == 64
 
 
 def test_runs_are_chosen_by_kind_setting_and_section() -> None:
