@@ -461,6 +461,9 @@ def varied(table: pd.DataFrame) -> pd.DataFrame:
     return joined.assign(**dict(zip(numbers, (joined[numbers].to_numpy() * off).T, strict=True)))
 
 
+LISTED = [one for one in Control if one != Control.SCRATCH]
+
+
 def controls(
     epsilons: Sequence[float], spreads: Sequence[float], kind: str = "pairs", **point: object
 ) -> pd.DataFrame:
@@ -469,7 +472,7 @@ def controls(
         {"seed": seed, **dict(unit), **point, "control": control, "layer": layer, "metric": metric}
         | {"n": 9, "mean": value * factor if metric == "epsilon" else 1 + value, "std": 0.0}
         for seed, unit in product(SEEDS, lengths.units(kind))
-        for control, epsilon, spread in zip(Control, epsilons, spreads, strict=True)
+        for control, epsilon, spread in zip(LISTED, epsilons, spreads, strict=True)
         for layer, factor in (("first", 0.9), ("last", 1.0))
         for metric, value in (("epsilon", epsilon), ("coef", spread))
     )

@@ -121,6 +121,7 @@ def test_panels_are_chosen_by_network_and_tasks_numbered(published: Path) -> Non
     assert found.i.tolist() == ["D₁", "D₁", "0°"]
     assert found.j.tolist() == ["D₂", "D₂", "D₄"]
     assert table.i[0] == "classes 6–10"
+    assert pages.numbered(table.rename(columns={"j": "task"})).task.tolist() == found.j.tolist()
 
 
 def test_the_list_of_settings_says_which_seeds_ran_where_and_which_in_part(
@@ -146,9 +147,9 @@ def test_a_setting_without_data_is_shown_as_not_run(
     monkeypatch.setenv("CTL_DATA_DIR", str(tmp_path / "nothing"))
     tasks.forget()
     text = pages.state_of_settings("4.1").data
-    (names,) = re.findall(r"<summary>Not run: (.*)\. What they need</summary>", text)
-    assert "MNIST MLP" in names.split(", ")
-    assert "**Not run**: MNIST is not in" in text
+    (names,) = re.findall(r"<summary>Not run: (.*)</summary>", text)
+    assert "MNIST MLP" in names.split("; ")
+    assert "MNIST is not in `DATA`" in text
     assert "ctl data mnist-mlp" in text
 
 

@@ -52,8 +52,13 @@ def undecided(difference: Finding) -> str:
 
 
 def reaching_most(reached: ByParadigm, setting: str) -> str:
-    """How what reaches most is fine-tuned, with all that its interval does not tell from it."""
-    own = {name: reached[name][setting] for name in LOOKS}
-    best, *others = sorted(LOOKS, key=lambda name: -float(own[name]))
+    """How what reaches most is fine-tuned, with all that its interval does not tell from it.
+
+    A dash where none has a number, as the share of networks that are never right.
+    """
+    own = {name: reached[name][setting] for name in LOOKS if setting in reached[name]}
+    if not own:
+        return "–"
+    best, *others = sorted(own, key=lambda name: -float(own[name]))
     level = [name for name in others if not signed_words(own[best], own[name], "more", "", "")]
     return " or perhaps ".join(HOW[name] for name in (best, *level))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
 
 import yaml
@@ -181,10 +182,8 @@ def load() -> dict[str, Claim]:
     Raises:
         SettingError: the file is missing or not written right, in one sentence.
     """
-    path = root() / "book" / _FILE
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return TypeAdapter(dict[str, Claim]).validate_python(content)
+        return dict(_parsed((root() / "book" / _FILE).read_text(encoding="utf-8")))
     except ValidationError as error:
         first = error.errors()[0]
         # A union's place holds the names of its types, which are nobody's key.
@@ -194,3 +193,9 @@ def load() -> dict[str, Claim]:
     except (OSError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise SettingError(f"{_FILE} cannot be read: {reason}") from None
+
+
+# Every page asks, and the file is long.
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> dict[str, Claim]:
+    return TypeAdapter(dict[str, Claim]).validate_python(yaml.safe_load(text))

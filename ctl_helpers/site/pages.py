@@ -109,7 +109,7 @@ def panels(section: str, networks: str = "") -> dict[str, str]:
 
 
 def numbered(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with fine-tuning tasks called D₁, D₂, … in its columns ``i`` and ``j``."""
+    """The table with fine-tuning tasks called D₁, D₂, … in its columns ``i``, ``j``, ``task``."""
     names = {
         (setting, task): f"D{'₀₁₂₃₄₅₆₇₈₉'[number]}"
         for setting in table["setting"].unique()
@@ -119,7 +119,7 @@ def numbered(table: pd.DataFrame) -> pd.DataFrame:
         column: [
             names.get(key, key[1]) for key in zip(table["setting"], table[column], strict=True)
         ]
-        for column in ("i", "j")
+        for column in ("i", "j", "task")
         if column in table
     }
     return table.assign(**renamed)
