@@ -71,7 +71,8 @@ def position(part: Part) -> str:
 
 def digits(value: float) -> str:
     """Three significant ones; what rounding alone leaves of a difference is nothing."""
-    mantissa, _, power = f"{round(value, 12) + 0.0:.3g}".replace("-", "−", 1).partition("e")
+    mantissa, _, power = f"{round(value, 12) + 0.0:.3g}".partition("e")
+    mantissa = mantissa.replace("-", "−")
     return f"{mantissa}·{power_of_ten(int(power))}" if power else mantissa
 
 
