@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ctl_helpers.analysis.displacement import displacement, first_layers, some, stream_of, tied
+from ctl_helpers.analysis.displacement import displacement, first_layers, some, stream_of
 from ctl_helpers.engine.batches import Streams
 from ctl_helpers.engine.compare import compare
 from ctl_helpers.engine.defaults import layers_to_tap
@@ -28,6 +28,7 @@ from ctl_helpers.engine.lazy_state import LazyState, described
 from ctl_helpers.engine.linearity import Comparison
 from ctl_helpers.engine.mix import Mix, StateDict, mix_key
 from ctl_helpers.engine.questions import edit
+from ctl_helpers.engine.ties import first_names
 
 _STEP = 10.0
 """The most that a factor may grow or shrink by in one round."""
@@ -91,7 +92,9 @@ def random_vectors(
     networks: dict[str, StateDict] = {pretrained: start}
     tables = []
     for name in names:
-        vector = _shuffled(start, checkpoints[name], f"{seed}/{name}", tied(model))
+        vector = _shuffled(
+            start, checkpoints[name], f"{seed}/{name}", first_names(model, buffers=False)
+        )
         end = partial(_end, start, vector, places)
         few, every = some(batches, name, samples), stream_of(batches, name)
         factors = _matched(partial(moved, batches=few), checkpoints[name], end, len(layers), rounds)

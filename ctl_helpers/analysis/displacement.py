@@ -18,6 +18,7 @@ from ctl_helpers.engine.outputs import feature_in
 from ctl_helpers.engine.passes import run
 from ctl_helpers.engine.similarity import inner_products
 from ctl_helpers.engine.stages import Staged
+from ctl_helpers.engine.ties import first_names
 
 _FEW = 2
 """Samples that show which weights a feature hangs on."""
@@ -116,17 +117,8 @@ def first_layers(
         found, order = _by_stage(model, state, layers)
     else:
         found, order = _by_graph(model, state, batch, layers, device_for(model, device))
-    names = tied(model)
+    names = first_names(model, buffers=False)
     return {name: found.get(names[name], order[-1]) for name in state if name in names}
-
-
-def tied(model: nn.Module) -> dict[str, str]:
-    """Parameter's name → the first name of the same tensor."""
-    first: dict[int, str] = {}
-    return {
-        name: first.setdefault(id(value), name)
-        for name, value in model.named_parameters(remove_duplicate=False)
-    }
 
 
 def _by_stage(
@@ -148,7 +140,7 @@ def _by_graph(
     model: nn.Module, state: StateDict, batch: Batch, layers: Sequence[str], place: torch.device
 ) -> tuple[dict[str, str], list[str]]:
     """Parameter → first layer, and the layers in their order."""
-    names, inputs = tied(model), Inputs.of(batch, place)
+    names, inputs = first_names(model, buffers=False), Inputs.of(batch, place)
     inputs = inputs.part(slice(0, _FEW))
     given = inputs.given(inputs.tensors().keys())
     weights = {name: state[name].to(place) for name in state}

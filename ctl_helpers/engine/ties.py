@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from ctl_helpers.engine.tensor_kinds import same
 
 
-def first_names(model: nn.Module) -> dict[str, str]:
-    """Name of a parameter or buffer → the first name of the same tensor."""
+def first_names(model: nn.Module, *, buffers: bool = True) -> dict[str, str]:
+    """Name of a parameter, or of a buffer where asked → the first name of the same tensor."""
     first: dict[int, str] = {}
     parameters = model.named_parameters(remove_duplicate=False)
-    buffers = model.named_buffers(remove_duplicate=False)
-    return {name: first.setdefault(id(tensor), name) for name, tensor in (*parameters, *buffers)}
+    rest = model.named_buffers(remove_duplicate=False) if buffers else ()
+    return {name: first.setdefault(id(tensor), name) for name, tensor in (*parameters, *rest)}
 
 
 def places(model: nn.Module) -> set[str]:
