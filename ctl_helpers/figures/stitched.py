@@ -107,7 +107,7 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     start = stitch_accuracy.by_setting(table, model=AddedModel.WEIGHTS, lam=0.0)
     findings = [averaged, own, other, start]
     phrases = {
-        name: f"{averaged[name]} of both tasks' images, one network's on {own[name]} of its own "
+        name: f"{averaged[name]} of both tasks' samples, one network's on {own[name]} of its own "
         f"and {other[name]} of the other's, the pretrained ones on {start[name]}"
         for name in panels
     }

@@ -15,6 +15,7 @@ from plotly.graph_objects import Figure
 
 from ctl_helpers import results, settings
 from ctl_helpers.project import data_folder
+from ctl_helpers.settings import Described
 from ctl_helpers.site.claim_pages import NOT_RUN, verdict_lines
 
 Made = TypeVar("Made")
@@ -32,7 +33,7 @@ class Page:
         numbered: call tasks D₁, D₂, … where there are several settings, so that they share a menu.
 
     Attributes:
-        panels: setting → title and grade, for settings that have results, stand-ins last.
+        panels: setting → title and grade, for settings that have results, in order of grade.
     """
 
     def __init__(self, section: str, networks: str = "", *, numbered: bool = False) -> None:
@@ -100,12 +101,16 @@ class Page:
 def panels(section: str, networks: str = "") -> dict[str, str]:
     """As :attr:`Page.panels`; arguments as :class:`Page`."""
     stored = {run.facts["setting"] for run in results.runs(section)}
-    shown = [settings.describe(name) for name in reversed(settings.names()) if name in stored]
     return {
         setting.name: f"{setting.title} ({setting.grade})"
-        for setting in shown
-        if networks in setting.architecture
+        for setting in by_grade()
+        if setting.name in stored and networks in setting.architecture
     }
+
+
+def by_grade() -> list[Described]:
+    """All settings, those first that are nearest to the paper's."""
+    return sorted(map(settings.describe, settings.names()), key=lambda each: each.grade)
 
 
 def numbered(table: pd.DataFrame) -> pd.DataFrame:
@@ -137,8 +142,8 @@ def state_of_settings(*sections: str, networks: str = "", needs: bool = True) ->
     stored = {section: results.runs(section) for section in sections}
     lines: list[str] = []
     waiting: dict[str, str] = {}
-    for name in settings.names():
-        setting = settings.describe(name)
+    for setting in by_grade():
+        name = setting.name
         if networks not in setting.architecture or not setting.sections.keys() & stored:
             continue
         runs = {

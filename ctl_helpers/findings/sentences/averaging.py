@@ -33,7 +33,7 @@ Panels = Mapping[str, str]
 def singles(accuracy: pd.DataFrame, panels: Panels) -> str:
     """How accurate the single networks are."""
     ends = _ends(panels, single_accuracy, accuracy, at=("least", "most"))
-    return f"Single networks are right on {in_turn(panels, ends)} of the test images."
+    return f"Single networks are right on {in_turn(panels, ends)} of the test samples."
 
 
 def ensembles(ensembles: pd.DataFrame, panels: Panels) -> str:

@@ -55,7 +55,7 @@ def networks(accuracy: pd.DataFrame, panels: Panels) -> str:
         for task, whose in _WHOSE.items()
     }
     return (
-        "How many test images a fine-tuned network gets right. No stage of its training had the "
+        "How many test samples a fine-tuned network gets right. No stage of its training had the "
         "classes of another network's task. What pretraining taught the head, fine-tuning may have "
         f"undone.{number_table(panels, rows)}"
     )
@@ -193,8 +193,8 @@ def common_part(common: pd.DataFrame, controls: pd.DataFrame, panels: Panels) ->
         ),
     }
     return (
-        "The mean of the logits over a task's images is that common part. ε counts only what tells "
-        "the two networks apart; some of that may be common to all samples, too."
+        "The mean of the logits over a task's samples is that common part. ε counts only what "
+        "tells the two networks apart; some of that may be common to all samples, too."
         f"{number_table(panels, rows)}"
     )
 

@@ -41,7 +41,6 @@ from ctl_helpers.findings.words import cells, number_table, plain, spans
 from ctl_helpers.results.labels import (
     PAPER_LAMBDA,
     AddedModel,
-    Control,
     Metric,
     Pooling,
     Role,
@@ -52,8 +51,8 @@ from ctl_helpers.results.labels import (
 Panels = Mapping[str, str]
 
 
-def networks(accuracy: pd.DataFrame, panels: Panels, *, samples: str = "images") -> str:
-    """What the networks can do before and after fine-tuning; ``samples`` is what they are asked."""
+def networks(accuracy: pd.DataFrame, panels: Panels) -> str:
+    """What the networks can do before and after fine-tuning."""
     rows = {
         "pretrained network": "start",
         "fine-tuned network, on its own task": "own",
@@ -62,26 +61,24 @@ def networks(accuracy: pd.DataFrame, panels: Panels, *, samples: str = "images")
     if "majority" in accuracy:
         rows["always the most frequent training answer"] = "majority"
     numbers = {name: cells(panels, network_accuracy, accuracy, of=of) for name, of in rows.items()}
-    told = f"Share of the test {samples} that are right, mean over tasks."
+    told = "Share of the test samples that are right, mean over tasks."
     return f"{told}{number_table(panels, numbers)}"
 
 
-def edited(
-    addition: pd.DataFrame, negation: pd.DataFrame, panels: Panels, *, samples: str = "images"
-) -> str:
+def edited(addition: pd.DataFrame, negation: pd.DataFrame, panels: Panels) -> str:
     """What all task vectors added, and one subtracted, do to accuracy."""
     chosen = negation[(negation["split"] == Split.TEST) & negation["chosen"]]
     lams = chosen.groupby("setting")["lam"].agg(["min", "max"])
     scalings = [" to ".join(dict.fromkeys(map(plain, lams.loc[name]))) for name in panels]
     added = {
-        f"λ that held-out {samples} choose, mean over seeds": cells(panels, added_lambda, addition),
-        f"test {samples} that are right": cells(panels, added_accuracy, addition),
+        "λ that held-out samples choose, mean over seeds": cells(panels, added_lambda, addition),
+        "test samples that are right": cells(panels, added_accuracy, addition),
         "the same over what the tasks' own networks reach": cells(
             panels, added_accuracy, addition, share=True
         ),
     }
     subtracted = {
-        f"λ that held-out {samples} choose for the single tasks": scalings,
+        "λ that held-out samples choose for the single tasks": scalings,
         "right on $\\mathcal D_i$, before and after": _before_after(panels, negation, Role.FIRST),
         "right on $\\mathcal D_{\\text{PT}}$, before and after": _before_after(
             panels, negation, Role.PRETRAINING
@@ -91,7 +88,7 @@ def edited(
         f"All task vectors added:{number_table(panels, added)}"
         "Negation, $\\theta_{\\text{PT}} - \\lambda\\tau_i$, is to make the network forget "
         "$\\mathcal D_i$ and nothing else. λ is the largest that keeps 95% of the accuracy on "
-        f"$\\mathcal D_{{\\text{{PT}}}}$ on held-out {samples}. One task vector subtracted, means "
+        f"$\\mathcal D_{{\\text{{PT}}}}$ on held-out samples. One task vector subtracted, means "
         f"over tasks:{number_table(panels, subtracted)}"
     )
 
@@ -129,11 +126,10 @@ def reached(eq2: pd.DataFrame, panels: Panels) -> str:
     return f"Equation 2, mean over pairs and blocks:{number_table(panels, rows)}"
 
 
-def control(controls: pd.DataFrame, panels: Panels, *, samples: str = "images") -> str:
+def control(controls: pd.DataFrame, panels: Panels) -> str:
     """The linearity error of task vectors beside those of null controls."""
-    called = {Control.OTHER_SAMPLES: f"other {samples}"}
     rows = {
-        called.get(kind, str(kind)): cells(panels, epsilon, controls, control=kind, at="mean")
+        str(kind): cells(panels, epsilon, controls, control=kind, at="mean")
         for kind in controls_in(controls)
     }
     rows["task vectors over random vectors"] = cells(panels, special_ratio, controls)
@@ -167,7 +163,7 @@ def averaged(stitched: pd.DataFrame, panels: Panels) -> str:
         "the same beyond": cells(panels, stitch_agreement, stitched, beyond=True),
     }
     return (
-        f"Right on both tasks' images at λ = {half:g}, mean over pairs:"
+        f"Right on both tasks' samples at λ = {half:g}, mean over pairs:"
         f"{number_table(panels, right)}"
         "And what is gained over the pretrained network, on the task where a pair loses more. The "
         "last two rows are how far both curves are apart, over what averaged features gain."
@@ -183,7 +179,7 @@ def forgotten(stitched: pd.DataFrame, panels: Panels) -> str:
         return cells(panels, negation_accuracy, stitched, role=role, at=at)
 
     rows = {
-        "λ that held-out images choose, mean": cells(panels, negation_lambda, stitched),
+        "λ that held-out samples choose, mean": cells(panels, negation_lambda, stitched),
         "right on $\\mathcal D_i$ at λ = 0": right(Role.FIRST, "start"),
         "right on $\\mathcal D_i$ at that λ": right(Role.FIRST, "chosen"),
         "of what it is over chance, left at that λ": cells(
@@ -198,8 +194,8 @@ def forgotten(stitched: pd.DataFrame, panels: Panels) -> str:
         ),
     }
     return (
-        "Held-out images choose the largest λ that keeps 95% of the accuracy on "
-        "$\\mathcal D_{\\text{PT}}$ with Δ subtracted. On test images, means over task vectors:"
+        "Held-out samples choose the largest λ that keeps 95% of the accuracy on "
+        "$\\mathcal D_{\\text{PT}}$ with Δ subtracted. On test samples, means over task vectors:"
         f"{number_table(panels, rows)}"
         "The last row is how far both sides of Equation 4 are apart on $\\mathcal D_i$, over what "
         "the accuracy falls."
@@ -219,7 +215,7 @@ def many(theorem: pd.DataFrame, panels: Panels) -> str:
 
 
 def neighbours(nearest: pd.DataFrame, panels: Panels) -> str:
-    """A table of what the images have in common that move most along each task vector."""
+    """A table of what the samples have in common that move most along each task vector."""
     head = [
         "task vector",
         "of its kind",
@@ -246,10 +242,10 @@ def common(nearest: pd.DataFrame, panels: Panels) -> str:
         "classes among them": cells(panels, nearest_classes, nearest),
     }
     return (
-        "The nearest images, fifty or all there are, mean over task vectors:"
+        "The nearest samples, fifty or all there are, mean over task vectors:"
         f"{number_table(panels, rows)}"
-        "As far as it is the *kind* of image that they share, the mean direction tells which "
-        "images the task vector acts on. It tells little of which class they are: it is one "
+        "As far as it is the *kind* of sample that they share, the mean direction tells which "
+        "samples the task vector acts on. It tells little of which class they are: it is one "
         "direction, and fine-tuning teaches many classes."
     )
 

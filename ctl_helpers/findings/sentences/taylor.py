@@ -36,7 +36,7 @@ def lost(single: pd.DataFrame, addition: pd.DataFrame, panels: Mapping[str, str]
     }
     lacks = {"of the gain, missing from the Taylor model": cells(panels, taylor_lost, single)}
     return (
-        "Accuracy, mean over tasks; λ is chosen on held-out images."
+        "Accuracy, mean over tasks; λ is chosen on held-out samples."
         f"{number_table(panels, {**alone, **lacks, **added})}"
     )
 
