@@ -104,7 +104,7 @@ class Provenance:
         return "\n".join(f"{name}: {text}" for name, text in self._lines())
 
     def _lines(self) -> list[tuple[str, str]]:
-        return [(name, _plain(value)) for name, value in self.facts.items()]
+        return [(name, plain(value)) for name, value in self.facts.items()]
 
 
 def _notebook_parameters() -> dict[str, object]:
@@ -161,9 +161,10 @@ def _package(name: str) -> str:
         return "not installed"
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
+    """A fact of provenance as text."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items())
+        return ", ".join(f"{key} {plain(part)}" for key, part in value.items())
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_plain, value)) + "]"
+        return "[" + ", ".join(map(plain, value)) + "]"
     return str(value)

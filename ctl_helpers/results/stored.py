@@ -82,12 +82,15 @@ def folder_name(section: str) -> str:
 
 def runs(section: str) -> list[Run]:
     """The stored runs of a section: for each setting those made here, else the published ones."""
-    local, published = (
-        list(_stored(folder / folder_name(section), folder == published_folder()))
-        for folder in (current_folder(), published_folder())
-    )
+    local = list(_stored(current_folder() / folder_name(section), published=False))
+    published = published_runs(section)
     here = {run.facts["setting"] for run in local}
     return local + [run for run in published if run.facts["setting"] not in here]
+
+
+def published_runs(section: str) -> list[Run]:
+    """The runs of a section that come with the book."""
+    return list(_stored(published_folder() / folder_name(section), published=True))
 
 
 def tables(section: str, name: str) -> pd.DataFrame:
@@ -111,7 +114,7 @@ def joined(stored: Sequence[Run], name: str) -> pd.DataFrame | None:
     return pd.concat(parts, ignore_index=True) if parts else None
 
 
-def _stored(folder: Path, published: bool) -> Iterator[Run]:
+def _stored(folder: Path, *, published: bool) -> Iterator[Run]:
     for path in sorted(folder.glob(f"*/{PROVENANCE}")):
         facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         yield Run(path.parent, facts, published)

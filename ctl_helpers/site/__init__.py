@@ -2,6 +2,7 @@
 
 - ``build``: lays out stored runs as pages and calls the book tool.
 - ``pages``: what narrative pages show of a section.
+- ``published``: where the results come from that are published with the book.
 - ``claim_grid``: the dashboard, claims by settings.
 - ``claim_strips``: its dot plots.
 - ``claim_pages``: every verdict in full, what was missed, and a line a claim.

@@ -17,7 +17,7 @@ from ctl_helpers.project import root, work_folder
 from ctl_helpers.results import current_folder, folder_name, published_folder
 from ctl_helpers.runs.execute import NOTEBOOK, TABLES, silence_kernels
 from ctl_helpers.runs.plan import Job, jobs
-from ctl_helpers.site import gallery, live, own, supported, table_files
+from ctl_helpers.site import gallery, live, own, published, supported, table_files
 from ctl_helpers.site.execute_pages import execute_pages
 from ctl_helpers.store.artifacts import digest
 from ctl_helpers.weights.checksums import file_checksum
@@ -51,6 +51,8 @@ def lay_out(profile: str) -> list[Job]:
         wanted[pages_folder() / section / f"{job.name}.ipynb"] = _page(job, stored / NOTEBOOK)
         for file in (stored / TABLES).iterdir():
             wanted[current_folder() / section / job.name / file.name] = file.read_bytes()
+    for page, text in published.pages().items():
+        wanted[root() / "book" / page] = text.encode()
     for folder in (pages_folder(), current_folder()):
         for path in [path for path in folder.rglob("*") if path.is_file()]:
             if path not in wanted:
@@ -122,7 +124,8 @@ def build(profile: str) -> Path:
 def sweep(built: Path) -> None:
     """Take out of the built pages of runs those laid out no more, which the book tool leaves."""
     for page in built.rglob("*.html"):
-        if not (pages_folder() / page.relative_to(built)).with_suffix(".ipynb").is_file():
+        source = pages_folder() / page.relative_to(built)
+        if not any(source.with_suffix(kind).is_file() for kind in (".ipynb", ".md")):
             page.unlink()
 
 

@@ -17,6 +17,7 @@ from ctl_helpers import results, settings
 from ctl_helpers.project import data_folder
 from ctl_helpers.settings import Described
 from ctl_helpers.site.claim_pages import NOT_RUN, verdict_lines
+from ctl_helpers.site.published import page_of
 
 Made = TypeVar("Made")
 
@@ -194,7 +195,7 @@ def _origin(by_section: Mapping[str, list[results.Run]]) -> str:
     """Where a setting's results come from, section by section where there are several."""
     runs = [run for section_runs in by_section.values() for run in section_runs]
     seeds = [
-        f"{section}: " * (len(by_section) > 1) + (_seeds(part) if part else "not run")
+        f"{section}: " * (len(by_section) > 1) + (_linked(part) if part else "not run")
         for section, part in by_section.items()
     ]
     made = "published with the book" if runs[0].published else "run with this build"
@@ -207,6 +208,15 @@ def _origin(by_section: Mapping[str, list[results.Run]]) -> str:
     gaps = [f"{_seeds(part)} {text}" for text, part in _by_fact(runs, "partial").items()]
     partial = f" In part: {'; '.join(gaps)}." if gaps else ""
     return f"*Results*: {'; '.join(seeds)} ({made}, {day}, on {where}).{partial}"
+
+
+def _linked(runs: Sequence[results.Run]) -> str:
+    """Their seeds, with links to where they come from."""
+    pages = list(dict.fromkeys(map(page_of, runs)))
+    if len(pages) == 1:
+        return f"[{_seeds(runs)}]({pages[0]})"
+    numbers = (f"[{run.facts['parameters'].get('seed')}]({page_of(run)})" for run in runs)
+    return f"seeds {', '.join(numbers)}"
 
 
 def _seeds(runs: Sequence[results.Run]) -> str:

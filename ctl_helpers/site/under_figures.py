@@ -12,12 +12,14 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from ctl_helpers.site import table_files
 
 _ALL = "data-of-this-section"
+_SETTINGS = "settings"  # the heading above what was run, from where that links to each run
 
 
 class UnderFigures(SphinxPostTransform):
     """Puts a figure's code, hidden until opened, and links to its tables under the figure.
 
-    The cell of a narrative page's figure names its tables. A run's page shows its code above, and
+    The cell of a narrative page's figure names its tables, and its runs stand under the page's
+    settings. A run's page shows its code above, and
     links to all tables of its section at its end.
     """
 
@@ -28,11 +30,13 @@ class UnderFigures(SphinxPostTransform):
         """Change the page's doctree."""
         parts = self.env.docname.split("/")
         is_run = "runs" in parts
+        is_told = any(_SETTINGS in each["ids"] for each in self.document.findall(nodes.section))
+        runs = f' <a href="#{_SETTINGS}">Runs</a>' if is_told else ""
         for cell in list(self.document.findall(nodes.container)):
             if cell.get("nb_element") != "cell_code" or not any(cell.findall(nodes.figure)):
                 continue
             if tables := cell["cell_metadata"].get("ctl", {}).get("tables"):
-                _add(cell, f"Data: {table_files.links(tables, self.env.docname)}")
+                _add(cell, f"Data: {table_files.links(tables, self.env.docname)}{runs}")
             elif is_run:
                 _add(cell, f'<a href="#{_ALL}">Data (CSV, Parquet)</a>')
         if is_run:
