@@ -55,7 +55,7 @@ def test_a_grid_is_expanded_and_a_profile_overrides_it() -> None:
         "setting_name": "digits-mlp", "samples": 64, "alphas": [0.5], "seed": 0,
     }  # fmt: skip
     assert fast.point == {"seed": 0}
-    assert fast.title == "Digits MLP, seed 0"
+    assert fast.title == "4.1 · Digits MLP · seed 0"
 
 
 def test_a_grid_of_two_parameters_is_a_product(copied: Path) -> None:

@@ -79,7 +79,8 @@ def test_chapters_are_the_pages_of_the_contents_without_those_of_runs() -> None:
     assert names[0] == "book/index"
     assert names.index("book/4_1") < names.index("book/4_1_resnets") < names.index("book/4_2")
     listed = re.findall(r"file: (\S+)", (ROOT / "_toc.yml").read_text("utf-8"))
-    assert names[1:] == listed
+    assert names[1:] == [name for name in listed if not name.startswith("book/runs/")]
+    assert len(names) <= len(listed)
 
 
 @needs_chromium

@@ -16,7 +16,7 @@ PROVENANCES = sorted((ROOT / "results").glob("*/*/provenance.json"))
 
 
 def test_each_published_run_is_a_row_of_a_page() -> None:
-    texts = published.pages()
+    texts = {path: text for path, text in published.pages().items() if "published" in path.name}
     rows = {path: re.findall(r"^\| (?!:--)", text, re.M) for path, text in texts.items()}
     assert sum(map(len, rows.values())) == len(PROVENANCES) + len(texts)  # and a head each
     for path in PROVENANCES:
@@ -28,6 +28,14 @@ def test_each_published_run_is_a_row_of_a_page() -> None:
             assert f"| {fact}" in row
         for package, version in facts["packages"].items():
             assert f"{package} {version}" in text
+
+
+def test_each_section_has_a_page_above_those_of_its_runs() -> None:
+    contents = (ROOT / "_toc.yml").read_text(encoding="utf-8")
+    named = re.findall(r"file: book/(runs/\w+)$", contents, re.M)
+    above = {str(path) for path in published.pages() if "published" not in path.name}
+    assert above == {f"{name}.md" for name in named}
+    assert re.findall(r"glob: book/(runs/\w+)/\*$", contents, re.M) == named
 
 
 def test_a_fact_that_differs_between_seeds_is_in_the_table(tmp_path: Path) -> None:

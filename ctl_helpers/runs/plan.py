@@ -47,7 +47,7 @@ class Job:
     def title(self) -> str:
         """The heading of its page."""
         point = [f"{key} {value}" for key, value in self.point.items()]
-        return ", ".join([settings.describe(self.setting).title, *point])
+        return " · ".join([self.section, settings.describe(self.setting).title, *point])
 
     @property
     def notebook(self) -> Path:

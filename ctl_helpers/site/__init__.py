@@ -21,6 +21,8 @@
 - ``table_files``: tables as CSV and Parquet.
 - ``terms``: links to the glossary.
 - ``headings``: those that a cell writes.
+- ``numbering``: figures' numbers page by page, theorems' as in the paper.
+- ``reading_order``: the way from narrative page to narrative page.
 - ``live``: the network that runs in the reader's browser.
 - ``printed``: the book as one PDF.
 """

@@ -10,7 +10,7 @@ import yaml
 
 
 def chapters(toc: Path) -> list[str]:
-    """The pages that the book's ``_toc.yml`` names, ``"book/index"``; those of runs are globs."""
+    """The narrative pages of the book's ``_toc.yml``, ``"book/index"`` first; not those of runs."""
     content = yaml.safe_load(toc.read_text(encoding="utf-8"))
 
     def files(entry: Mapping[str, Any]) -> Iterator[str]:
@@ -20,4 +20,4 @@ def chapters(toc: Path) -> list[str]:
             for inner in entry.get(key, ()):
                 yield from files(inner)
 
-    return [content["root"], *files(content)]
+    return [name for name in (content["root"], *files(content)) if "/runs/" not in name]

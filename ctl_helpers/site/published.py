@@ -11,6 +11,11 @@ from ctl_helpers.findings.words import markdown_table
 from ctl_helpers.results.record import plain
 
 _COLUMNS = ("code", "finished", "seconds", "device")
+_ABOVE = """# Notebooks of Section {section}
+
+Below this page in the contents stands what was run of `notebooks/{folder}.ipynb`: with code and
+outputs where this build ran it, as a list of runs where results are published with the book.
+"""
 _APART = {*_COLUMNS, "setting", "section", "parameters"}
 
 
@@ -28,18 +33,20 @@ def page_of(run: results.Run) -> PurePosixPath:
 def pages() -> dict[PurePosixPath, str]:
     """The pages of all published runs, whether or not this machine has run their settings again.
 
+    Each section has one more, under which its runs' pages stand in the contents.
+
     Returns:
         path as from :func:`page_of` → Markdown.
     """
     of_page: dict[PurePosixPath, list[results.Run]] = {}
-    for section in sorted({part for one in settings.names() for part in _sections(one)}):
+    above = {}
+    described = map(settings.describe, settings.names())
+    for section in sorted({part for setting in described for part in setting.sections}):
+        folder = PurePosixPath("runs") / results.folder_name(section)
+        above[folder.with_suffix(".md")] = _ABOVE.format(section=section, folder=folder.name)
         for run in results.published_runs(section):
             of_page.setdefault(page_of(run), []).append(run)
-    return {path: _page(runs) for path, runs in of_page.items()}
-
-
-def _sections(name: str) -> list[str]:
-    return list(settings.describe(name).sections)
+    return above | {path: _page(runs) for path, runs in of_page.items()}
 
 
 def _page(runs: Sequence[results.Run]) -> str:
@@ -58,7 +65,7 @@ def _page(runs: Sequence[results.Run]) -> str:
     profile = "seeds" if setting.kind == "embedded" else "real"
     return "\n".join(
         [
-            f"# {setting.title}, published runs",
+            f"# {section} · {setting.title} · published runs",
             "",
             "These results are published with the book. Pages show them where this build has no "
             "runs of its own of the setting. To make them again: "
