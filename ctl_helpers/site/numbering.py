@@ -24,7 +24,7 @@ def figure_label(docname: str) -> str:
     return re.sub(r"_(?=\d)", ".", path.name).replace("_", "-") + "-"
 
 
-def _number(app: Sphinx, env: BuildEnvironment) -> None:
+def _number(app: Sphinx, env: BuildEnvironment) -> list[str]:
     # Sphinx joins the parts of a number with dots, whatever they are.
     numbers = cast("dict[str, dict[str, dict[str, tuple[object, ...]]]]", env.toc_fignumbers)
     for docname, kinds in numbers.items():
@@ -35,9 +35,11 @@ def _number(app: Sphinx, env: BuildEnvironment) -> None:
             for anchor in anchors:
                 if found := _OF_THE_PAPER.fullmatch(anchor):
                     anchors[anchor] = found.groups()
+    return []  # pages whose numbers change are known to Sphinx
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension with Sphinx."""
-    app.connect("env-updated", _number)
+    # After Sphinx has numbered them through all pages (priority 500).
+    app.connect("env-get-updated", _number, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
