@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import pandas as pd
@@ -25,13 +26,14 @@ def paths(curves: pd.DataFrame, barriers: pd.DataFrame, panels: Mapping[str, str
     roles = list(dict.fromkeys(curves["role"]))
     for column, _, part in in_panels(curves, panels):
         for n, role in enumerate(roles):
+            told = "on " + re.sub(r"_(\w+)", r"<sub>\1</sub>", role)
             pairs = by_pair(part[part["role"] == role], ["alpha"])
             for row, (measure, form) in enumerate((("loss", ".3f"), ("accuracy", ".1%")), 1):
                 data = {pair: {"y": significant(part[measure])} for pair, part in pairs.items()}
-                hover = f"α = %{{x}}: {measure} %{{y:{form}}}<extra>on {role}</extra>"
+                hover = f"α = %{{x}}: {measure} %{{y:{form}}}<extra>{told}</extra>"
                 alphas = pairs[ALL]["alpha"].tolist()
                 look = {"x": alphas, "mode": "lines+markers", "hovertemplate": hover}
-                lines.append(Line(f"on {role}", COLOURS[n], data, row, column, look=look))
+                lines.append(Line(told, COLOURS[n], data, row, column, look=look))
     both, start = (loss_rise.by_setting(barriers, tasks=tasks) for tasks in ("both", "pretraining"))
     figure = draw(
         lines,

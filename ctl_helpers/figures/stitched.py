@@ -48,6 +48,7 @@ _NAMED = {  # where λ stands beside a point
 }
 _EDITED = {NegatedModel.FEATURE: ("circle", "solid"), NegatedModel.WEIGHTS: ("square", "dot")}
 _ROLES = {Role.PRETRAINING: GREEN, Role.FIRST: VERMILION}
+_TOLD = {Role.PRETRAINING: "the pretraining task", Role.FIRST: "the vector's task"}
 
 
 def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -118,7 +119,7 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         "curve from the pretrained network on with growing lambda: averaged features (circles), "
         "merged weights (squares) and the features of either network alone (triangles). λ stands "
         "beside the points of the fine-tuned networks and of the largest λ.",
-        rows=["accuracy on D_j"],
+        rows=["accuracy on D<sub>j</sub>"],
         columns=list(panels.values()),
         menu="pair",
         height=500,
@@ -126,7 +127,7 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         gap=0.12,
         findings=quoted(*(one.values() for one in findings)),
     )
-    figure.update_xaxes(title_text="accuracy on D_i", tickformat=".0%")
+    figure.update_xaxes(title_text="accuracy on D<sub>i</sub>", tickformat=".0%")
     return figure.update_yaxes(tickformat=".0%")
 
 
@@ -143,7 +144,10 @@ def _addition_lines(edits: Mapping[str, pd.DataFrame], panels: Mapping[str, str]
                 }
                 for edit, curve in curves.items()
             }
-            hover = f"λ = %{{customdata}}<br>D_i %{{x:.1%}}, D_j %{{y:.1%}}<extra>{model}</extra>"
+            hover = (
+                "λ = %{customdata}<br>D<sub>i</sub> %{x:.1%}, D<sub>j</sub> %{y:.1%}"
+                f"<extra>{model}</extra>"
+            )
             look = marks(hover, symbol, line_width=1.5)
             if model in _NAMED:
                 look |= {"mode": "lines+markers+text", "textposition": _NAMED[model]}
@@ -174,7 +178,7 @@ def negation(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     }
     phrases = {
         name: " and ".join(
-            f"from {before[name]} to {after[name]} on {role}"
+            f"from {before[name]} to {after[name]} on {_TOLD[role]}"
             for role, (before, after) in ends.items()
         )
         for name in panels
@@ -182,7 +186,8 @@ def negation(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     test = table[table["split"] == Split.TEST]
     figure = draw(
         _negation_lines(by_edit(test, ["model", "role", "lam"], panels), panels),
-        "With Δ(λτ) subtracted at the λ that keeps 95% of D_PT, the accuracy goes "
+        "With Δ(λτ) subtracted at the λ that keeps 95% of the accuracy on the pretraining task, "
+        "accuracy goes "
         f"{by_panel(panels, phrases)}",
         "Test accuracy against lambda on the task whose vector is subtracted and on the "
         "pretraining task; held-out data choose the lambda of the title. Circles with solid "
@@ -205,7 +210,7 @@ def _negation_lines(edits: Mapping[str, pd.DataFrame], panels: Mapping[str, str]
             for model, (symbol, dash) in _EDITED.items():
                 curves = _curves(edits, setting=setting, model=model, role=role)
                 data = {edit: xy(curve, "lam", "accuracy") for edit, curve in curves.items()}
-                name = f"{role}, {model}"
+                name = f"{_TOLD[role]}, {model}"
                 hover = f"λ = %{{x}}: %{{y:.1%}}<extra>{name}</extra>"
                 look = marks(hover, symbol, size=8, line_dash=dash)
                 lines.append(Line(name, colour, data, 1, column, look=look))

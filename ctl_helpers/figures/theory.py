@@ -35,7 +35,7 @@ from ctl_helpers.findings.words import by_panel
 _FIT = {**DOTTED, "line_width": 1.5}
 _REGRESSORS = {
     "product": ("the bound", "½ α(1−α) λ<sub>max</sub> ‖θ<sub>i</sub>−θ<sub>j</sub>‖²"),
-    "curvature": ("the curvature λ_max", "λ<sub>max</sub>"),
+    "curvature": ("the curvature", "λ<sub>max</sub>"),
     "squared_distance": ("the squared distance", "‖θ<sub>i</sub>−θ<sub>j</sub>‖²"),
 }
 
@@ -61,7 +61,7 @@ def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         for column, (name, (called, _)) in enumerate(_REGRESSORS.items(), 1):
             number = len(cells) + 1 if cells else ""
             axes |= {f"xaxis{number}": rows[name], f"yaxis{number}": rows["delta"]}
-            heading = called.removeprefix("the ").replace("curvature λ_max", "λ<sub>max</sub>")
+            heading = called.removeprefix("the ")
             cells.append(f"{heading}: R² = {explained[name].get(setting, '–')}")
             lines += _scattered(rows, name, colours, row, column)
     figure = draw(

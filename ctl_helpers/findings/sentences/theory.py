@@ -28,8 +28,8 @@ from ctl_helpers.results.labels import Buffers, Lemma, Scale
 
 NAMES = {
     "product": "product",
-    "curvature": "λ_max alone",
-    "squared_distance": "‖θ_i − θ_j‖² alone",
+    "curvature": "$\\lambda_{\\max}$ alone",
+    "squared_distance": "$\\lVert\\theta_i - \\theta_j\\rVert^2$ alone",
 }
 """What a reader sees of each regressor."""
 
