@@ -503,7 +503,7 @@ def test_regression_states_r_squared() -> None:
     cells = [note.text for note in figure.layout.annotations]
     assert [cell[-4:] for cell in cells] == [f"{value:.2f}" for value in expected.values()]
     assert title(figure) == (
-        "δ is explained best by the bound, R² = 1.00, or perhaps the curvature λ_max, R² = "
+        "δ is explained best by the bound, R² = 1.00, or perhaps the curvature, R² = "
         f"{expected['curvature']:.2f}"
     )
     fitted = figure.data[named(figure, "least squares, a line a seed")[0]]
@@ -526,14 +526,14 @@ def test_regression_compares_settings_and_survives_a_single_start() -> None:
     cells = [note.text for note in figure.layout.annotations]
     assert [cell[-4:] for cell in cells[3:]] == ["1.00", " = –", "1.00"]
     assert title(figure) == (
-        "δ is explained best by the bound, R² = 1.00, or perhaps the curvature λ_max, R² = 0.65 "
+        "δ is explained best by the bound, R² = 1.00, or perhaps the curvature, R² = 0.65 "
         "(Setting one) and by the bound, R² = 1.00, or perhaps the squared distance, R² = 1.00 "
         "(Setting two)"
     )
     other = table.assign(setting="two", delta=table["curvature"])
     assert title(theory.regression(pd.concat([table, other]), PANELS)) == (
-        "δ is explained best by the bound, R² = 1.00, or perhaps the curvature λ_max, R² = 0.65 "
-        "(Setting one) and by the curvature λ_max, R² = 1.00, or perhaps the bound, R² = 0.65 "
+        "δ is explained best by the bound, R² = 1.00, or perhaps the curvature, R² = 0.65 "
+        "(Setting one) and by the curvature, R² = 1.00, or perhaps the bound, R² = 0.65 "
         "(Setting two)"
     )
 

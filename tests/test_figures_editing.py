@@ -166,7 +166,7 @@ def test_stitched_models_are_curves_from_the_pretrained_network_on() -> None:
     first = figure.data[0]
     assert (list(first.x), list(first.y)) == ([0.5, 0.75], [0.4, 0.8])
     alt = figure.layout.meta["alt"]
-    assert "78% of both tasks' images, one network's on 92% of its own and 40% of" in alt
+    assert "78% of both tasks' samples, one network's on 92% of its own and 40% of" in alt
 
 
 def test_negation_says_where_both_accuracies_go() -> None:
@@ -181,7 +181,7 @@ def test_negation_says_where_both_accuracies_go() -> None:
     table = pd.concat([table, table.assign(split="held-out", accuracy=0.5)])
     figure = stitched.negation(everywhere(table), PANELS)
     alt = figure.layout.meta["alt"]
-    assert "from 80% to 50% on D_i and from 80% to 75% on D_PT (Setting one)" in alt
+    assert "from 80% to 50% on the vector's task and from 80% to 75% on the pretraining" in alt
     assert len(figure.data) == 2 * 2 * 2
     assert list(figure.data[0].x) == [0.0, 1.0, 2.0]
 
