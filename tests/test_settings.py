@@ -84,6 +84,7 @@ def test_every_data_set_has_the_same_functions(name: str) -> None:
     ("name", "task", "split"),
     [
         *(("clip8", "DTD", "val"), ("kinds", "digits", "all"), ("real_kinds", "GTSRB", "all")),
+        ("image_kinds", "GTSRB", "pretrain"),
         *(
             ("instructions", "code", "train"),
             ("nlp6", "IMDB", "dev"),
@@ -131,6 +132,7 @@ def test_settings_are_listed_embedded_first() -> None:
         ("mnist-mlp", "A", "paper's own"),
         ("cifar10-resnet20", "B", "real pretrained, in part"),
         ("real-minilm", "B", "real pretrained, in part"),
+        ("real-efficientnet", "B", "real pretrained, in part"),
         ("tinyimagenet-resnet18", "C", "trained here on real images"),
         ("small-clip", "C", "trained here on real images"),
         ("small-t5", "C", "trained here on real texts"),
