@@ -154,6 +154,14 @@ def test_grades_follow_from_where_data_and_weights_come_from() -> None:
         assert (setting.grade == "C") <= (setting.kind == "real"), name
 
 
+def test_frozen_batchnorm_can_be_trained() -> None:
+    setting = settings.load("cifar10-resnet20")
+    assert setting.finetuning.frozen_norm
+    assert not setting.with_trained_norm().finetuning.frozen_norm
+    usual = settings.load("scenes-resnet")
+    assert usual.with_trained_norm() == usual
+
+
 @pytest.mark.parametrize("name", PROFILES)
 def test_every_profile_loads_and_has_settings(name: str) -> None:
     kinds = settings.profile(name).kinds
