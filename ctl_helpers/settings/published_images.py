@@ -11,8 +11,8 @@ import torch
 from pydantic import Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.optim.swa_utils import update_bn
 
-from ctl_helpers.analysis.batchnorm import recomputed
 from ctl_helpers.data.dataset import DataSet
 from ctl_helpers.data.images import Images
 from ctl_helpers.models.efficientnet import EfficientNet, from_efficientnet_pytorch, imagenet_rows
@@ -104,14 +104,16 @@ class _Random:
     @property
     def key(self) -> str:
         facts = [self.setting.model.model_dump(), self.seed, self.setting.data_checksum()]
-        return digest(["random weights", *facts, module_checksum("analysis.batchnorm")])
+        return digest(["random weights", *facts, _SEEN, _BATCH])
 
     def weights(self) -> Mapping[str, Tensor]:
         def build() -> EfficientNet:
             return self.setting.model.build(frozen_norm=False)
 
-        images = self.setting.images(self.setting.pretrain, "head", _SEEN).batches(_BATCH)
-        return recomputed(build(), initial_weights(build, self.seed), images)
+        model, images = build(), self.setting.images(self.setting.pretrain, "head", _SEEN)
+        model.load_state_dict(initial_weights(build, self.seed))
+        update_bn(images.batches(_BATCH), model)
+        return model.state_dict()
 
 
 class PublishedImages(PublishedStart, OnImages):
@@ -176,29 +178,21 @@ class PublishedImages(PublishedStart, OnImages):
         self, seed: int, task: str, *, replaced: tuple[str, float] | None = None, **how: Any
     ) -> Checkpoint:
         """As :meth:`Trained.finetuned`, which takes the same, but for :attr:`replaced`."""
-        setting = self.model_copy(
-            update={"replaced": replaced if replaced and replaced[1] else None}
-        )
+        share = replaced if replaced and replaced[1] else None  # no share is none at all
+        setting = self.model_copy(update={"replaced": share})
         return super(PublishedImages, setting).finetuned(seed, task, **how)
 
     def task_job(self, seed: int, task: str, samples: int | None) -> Job:
-        """The network, under the task's frozen head."""
-        images, heads = self.images(task, "train", samples), self.heads(seed, self._read(task))
-        head = heads[task]
+        """The network, under the frozen head of the task, or of all classes that have images."""
+        images, (head,) = self.images(task, "train", samples), self.heads(seed, [task]).values()
         if self.replaced:
             donor, ratio = self.replaced
             kept = range(len(head.bias) if ratio < 1 else 0)
+            head = head.rows(kept).beside(self.heads(seed, [donor])[donor])
             donors = self.images(donor, "train", samples)
-            donors = Images(donors.inputs, donors.targets + len(kept))
-            images, head = (
-                images.replaced(donors, ratio, seed),
-                head.rows(kept).beside(heads[donor]),
-            )
+            shifted = Images(donors.inputs, donors.targets + len(kept))
+            images = images.replaced(shifted, ratio, seed)
         return under_head(self.build(), images, head)
-
-    def _read(self, task: str) -> list[str]:
-        """The tasks whose classes a network is trained on."""
-        return [task, *(self.replaced or ())[:1]]
 
     def heads(self, seed: int, tasks: Sequence[str]) -> dict[str, LinearHead]:
         """The head of each task, the same for every seed."""
@@ -237,7 +231,8 @@ class PublishedImages(PublishedStart, OnImages):
 
     def facts(self) -> dict[str, object]:
         """How heads are fitted, whether BatchNorm trains, and which images are replaced."""
-        facts: dict[str, object] = {"frozen norm": self.frozen_norm, "head decay": self.head_decay}
+        heads = [self.published().key, self.head_decay]
+        facts: dict[str, object] = {"frozen norm": self.frozen_norm, "heads": heads}
         return {**facts, "replaced": self.replaced} if self.replaced else facts
 
     def source_parts(self) -> tuple[str, ...]:
