@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from ctl_helpers.data.dataset import CaptionedSet
 from ctl_helpers.models.clip import ImageTower, Words, small_clip
-from ctl_helpers.settings.images import OnImages, under_head
+from ctl_helpers.settings.images import OnImages
 from ctl_helpers.settings.schema import Checked, Network, Start
-from ctl_helpers.settings.tuned import Job, PretrainedHere
+from ctl_helpers.settings.tuned import Job, PretrainedHere, under_head
 from ctl_helpers.settings.zero_shot import Embed, ZeroShot
 from ctl_helpers.training.loop import default_device
 from ctl_helpers.training.steps import contrastive

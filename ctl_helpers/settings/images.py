@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ctl_helpers.data.batches import Batches
 from ctl_helpers.data.images import Images
 from ctl_helpers.settings.schema import Setting
-from ctl_helpers.settings.tuned import Job
-from ctl_helpers.training.loop import default_device
-from ctl_helpers.training.steps import classification
 
 
 class OnImages(Setting):
@@ -34,10 +31,3 @@ class OnImages(Setting):
         """Batches by task: task → batches of ``(inputs, targets)``."""
         size = batch_size or self.usual_batch
         return {task: self.images(task, split, samples).batches(size) for task in tasks}
-
-
-def under_head(model: nn.Module, images: Images, head: Callable[[Tensor], Tensor]) -> Job:
-    """What training by steps trains: a network that embeds images, under a frozen head."""
-    device = default_device()
-    images = Images(images.inputs.to(device), images.targets.to(device))
-    return model.to(device), classification(images, head), len(images)

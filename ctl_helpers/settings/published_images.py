@@ -18,10 +18,10 @@ from ctl_helpers.data.images import Images
 from ctl_helpers.models.efficientnet import EfficientNet, from_efficientnet_pytorch, imagenet_rows
 from ctl_helpers.models.linear_head import LinearHead
 from ctl_helpers.project import SettingError
-from ctl_helpers.settings.images import OnImages, under_head
+from ctl_helpers.settings.images import OnImages
 from ctl_helpers.settings.published_start import PublishedStart
 from ctl_helpers.settings.schema import Checked, Network, Start
-from ctl_helpers.settings.tuned import Job
+from ctl_helpers.settings.tuned import Job, under_head
 from ctl_helpers.store.artifacts import Store, digest
 from ctl_helpers.store.code_keys import module_checksum
 from ctl_helpers.training.checkpoints import Checkpoint
