@@ -21,7 +21,8 @@ RAISED_IN = {
     "probing.sources",
     "names": "engine.checkpoints:KeyError engine.evaluate:KeyError engine.passes:KeyError "
     "analysis.vector_angles:KeyError probing.outcome",
-    "checkpoints": "engine.mix weights.fitting weights.hub:check_base weights.names",
+    "checkpoints": "engine.mix models.efficientnet weights.fitting weights.hub:check_base "
+    "weights.names",
     "tensors": "engine.checkpoints engine.tensor_kinds engine.tensor_sums",
     "tied": "engine.ties models.text:from_transformers weights.fitting:_add_ties",
     "adapters": "engine.tensor_sums:_check_factors weights.adapters weights.read:_base "
@@ -32,7 +33,7 @@ RAISED_IN = {
     "hub": "weights.hub weights.read:_found",
     "meta": "engine.copies weights.fitting:make",
     "layers": "engine.defaults engine.hooks engine.layers engine.pooling:KeyError engine.reading "
-    "models.bert:KeyError models.clip:KeyError",
+    "models.bert:KeyError models.clip:KeyError models.efficientnet:KeyError",
     "samples": "engine.hooks:_flat engine.reading:_axis_by_shape engine.reading:_sample_axis "
     "engine.trial:counted",
     "outputs": "engine.disentangle engine.outputs engine.stitch:_feature",
@@ -56,7 +57,8 @@ RAISED_IN = {
     "tables": "engine.compare:triples engine.evaluate:barriers engine.linearity:histogram "
     "analysis.loss_chord analysis.regression",
     "probe": "probing",
-    "data": "data settings.needs settings.published_text weights.published",
+    "data": "data models.efficientnet:imagenet_rows models.linear_head settings.needs "
+    "settings.published_text weights.published",
     "training": "training",
     "book": "settings runs results findings figures site project",
 }

@@ -84,6 +84,7 @@ def test_every_data_set_has_the_same_functions(name: str) -> None:
     ("name", "task", "split"),
     [
         *(("clip8", "DTD", "val"), ("kinds", "digits", "all"), ("real_kinds", "GTSRB", "all")),
+        ("image_kinds", "GTSRB", "pretrain"),
         *(
             ("instructions", "code", "train"),
             ("nlp6", "IMDB", "dev"),
@@ -131,6 +132,7 @@ def test_settings_are_listed_embedded_first() -> None:
         ("mnist-mlp", "A", "paper's own"),
         ("cifar10-resnet20", "B", "real pretrained, in part"),
         ("real-minilm", "B", "real pretrained, in part"),
+        ("real-efficientnet", "B", "real pretrained, in part"),
         ("tinyimagenet-resnet18", "C", "trained here on real images"),
         ("small-clip", "C", "trained here on real images"),
         ("small-t5", "C", "trained here on real texts"),
@@ -150,6 +152,14 @@ def test_grades_follow_from_where_data_and_weights_come_from() -> None:
     for name, setting in graded.items():
         assert (setting.grade == "D") == (setting.kind == "embedded"), name
         assert (setting.grade == "C") <= (setting.kind == "real"), name
+
+
+def test_frozen_batchnorm_can_be_trained() -> None:
+    setting = settings.load("cifar10-resnet20")
+    assert setting.finetuning.frozen_norm
+    assert not setting.with_trained_norm().finetuning.frozen_norm
+    usual = settings.load("scenes-resnet")
+    assert usual.with_trained_norm() == usual
 
 
 @pytest.mark.parametrize("name", PROFILES)

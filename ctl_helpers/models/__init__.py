@@ -3,7 +3,9 @@
 - ``mlp``: the MLPs of Rotated MNIST and of the digits.
 - ``resnet``: ResNet-18 and the ResNets for CIFAR-10.
 - ``clip``: CLIP's image tower, and a small CLIP.
+- ``efficientnet``: EfficientNets in stages.
 - ``heads``: frozen heads made from prompts.
+- ``linear_head``: frozen heads fitted to features.
 - ``text``: what text networks have in common, and checkpoints under transformers' names.
 - ``bert``: BERT encoders in stages, which make a vector of a text.
 - ``t5``: T5 in stages.

@@ -7,10 +7,12 @@
 - ``trained``: networks trained here, whose checkpoints are stored.
 - ``scratch``: those trained from random weights, by epochs.
 - ``tuned``: those fine-tuned by steps from a pretrained one.
+- ``published_start``: those of them whose pretrained network is published.
 - ``zero_shot``: those whose frozen heads the pretrained network makes of prompts.
 - ``clip``, ``text``: CLIPs and text networks that are pretrained here.
-- ``published_clip``, ``published_encoder``, ``published_text``, ``published_resnet``: networks that
-  others pretrained.
+- ``published_clip``, ``published_images``, ``published_resnet``: image networks that others
+  pretrained.
+- ``published_encoder``, ``published_text``: text networks that others pretrained.
 """
 
 from ctl_helpers.settings.registry import Profile, describe, load, missing, names, profile

@@ -9,14 +9,13 @@ from typing import Any, Literal, cast
 from torch import Tensor, nn
 
 from ctl_helpers.data.dataset import CaptionedSet
-from ctl_helpers.data.images import Images
 from ctl_helpers.models.clip import ImageTower, Words, small_clip
 from ctl_helpers.settings.images import OnImages
 from ctl_helpers.settings.schema import Checked, Network, Start
-from ctl_helpers.settings.tuned import Job, PretrainedHere
+from ctl_helpers.settings.tuned import Job, PretrainedHere, under_head
 from ctl_helpers.settings.zero_shot import Embed, ZeroShot
 from ctl_helpers.training.loop import default_device
-from ctl_helpers.training.steps import classification, contrastive
+from ctl_helpers.training.steps import contrastive
 
 _GREY = (0.5, 0.5, 0.5)  # mean and deviation of pixels: to [−1, 1]
 
@@ -50,10 +49,8 @@ class AnyClip(ZeroShot, OnImages):
 
     def task_job(self, seed: int, task: str, samples: int | None) -> Job:
         """The image tower, under the task's frozen zero-shot head."""
-        images, device = self.images(task, "train", samples), default_device()
-        images = Images(images.inputs.to(device), images.targets.to(device))
-        loss = classification(images, self.heads(seed, [task])[task])
-        return self.build().to(device), loss, len(images)
+        images = self.images(task, "train", samples)
+        return under_head(self.build(), images, self.heads(seed, [task])[task])
 
     def embedder(self, seed: int) -> Embed:
         """The pretrained text tower."""

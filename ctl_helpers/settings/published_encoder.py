@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from tokenizers import Tokenizer
@@ -16,7 +16,8 @@ from ctl_helpers.data.tokens import Coder
 from ctl_helpers.models.bert import Bert
 from ctl_helpers.models.text import from_transformers
 from ctl_helpers.settings.needs import TOKENIZER
-from ctl_helpers.settings.schema import PRETRAINED, Checked, Network, Strangers
+from ctl_helpers.settings.published_start import PublishedStart
+from ctl_helpers.settings.schema import Checked, Network
 from ctl_helpers.settings.tuned import Job
 from ctl_helpers.settings.zero_shot import Embed, ZeroShot
 from ctl_helpers.store.artifacts import digest
@@ -24,9 +25,6 @@ from ctl_helpers.training.loop import default_device, initial_weights
 from ctl_helpers.training.steps import labelling
 from ctl_helpers.weights.files import read
 from ctl_helpers.weights.published import NETWORKS
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 WEIGHTS = "model.safetensors"
 
@@ -87,50 +85,30 @@ class _Random:
         return initial_weights(self.model.build, self.seed)
 
 
-class PublishedEncoder(ZeroShot):
+class PublishedEncoder(ZeroShot, PublishedStart):
     """A setting whose sentence encoder is published; it is fine-tuned here.
 
     Attributes:
         model: the architecture.
         longest: tokens of a text, marks included; longer ones are cut.
-        from_random: whether networks start from random weights, under the same heads: the control
-            of what pretraining does.
     """
 
     usual_batch: ClassVar[int] = 50
-    far: ClassVar[tuple[str, ...]] = ()  # no task is farther than others
 
     model: PublishedBert
     longest: int
-    from_random: bool = False
-
-    @property
-    def pretrain(self) -> str:
-        """What stands for the pretraining task."""
-        return self.control[0]
 
     def build(self) -> Bert:
         """The network, with weights that nobody should use."""
         return self.model.build().to(default_device())
 
-    def pretrained(self, seed: int) -> _Published | _Random:
-        """The published network, the same for every seed; or one with random weights."""
-        return _Random(self.model, seed) if self.from_random else _Published(self.model)
+    def published(self) -> _Published:
+        """The published network."""
+        return _Published(self.model)
 
-    def strangers(self, seed: int, tasks: Sequence[str] | None = None, **how: Any) -> Strangers:
-        """Networks fine-tuned from random weights: no other pretraining was published."""
-        return _both(self._from_random.checkpoints(seed, tasks, **how))
-
-    def strange_variants(
-        self, seed: int, task: str, rates: Sequence[float], orders: Sequence[int]
-    ) -> Strangers:
-        """The same of :meth:`variants`."""
-        variants = self._from_random.variants(seed, task, rates, orders)
-        return _both({PRETRAINED: self._from_random.start(seed, None), **variants})
-
-    @property
-    def _from_random(self) -> Self:
-        return self.model_copy(update={"from_random": True})
+    def random(self, seed: int) -> _Random:
+        """The same network with random weights."""
+        return _Random(self.model, seed)
 
     def coder(self) -> Coder:
         """The published tokenizer.
@@ -157,7 +135,7 @@ class PublishedEncoder(ZeroShot):
     def embedder(self, seed: int) -> Embed:
         """The published network itself."""
         model, coder, device = self.build().eval(), self.coder(), default_device()
-        model.load_state_dict(_Published(self.model).weights())
+        model.load_state_dict(self.published().weights())
 
         def embed(texts: Sequence[str]) -> Tensor:
             alone = LabelledTexts(tuple((text,) for text in texts), torch.zeros(len(texts)))
@@ -184,8 +162,3 @@ class PublishedEncoder(ZeroShot):
         """The modules of this package that trained weights depend on."""
         data = (f"data.sets.{self.data.set}", "data.labelled_texts", "data.tokens")
         return "models.bert", "models.heads", *data, "training.checkpoints", "training.steps"
-
-
-def _both(networks: Mapping[str, Mapping[str, Tensor]]) -> Strangers:
-    """Networks beside the published ones, and by themselves."""
-    return {"foreign": networks, "scratch": networks}

@@ -105,6 +105,10 @@ class Scratch(Trained, OnImages):
         """The same with the classes split otherwise, by a seed; 0 is the set's own order."""
         return self.model_copy(update={"class_order": seed})
 
+    def with_trained_norm(self) -> Self:
+        """The same with BatchNorm's statistics trained in fine-tuning."""
+        return self.model_copy(update={"finetuning": replace(self.finetuning, frozen_norm=False)})
+
     def loaded(self, task: str, split: str, samples: int | None = None) -> Any:
         """As :meth:`Setting.loaded`."""
         return super().loaded(self._named(task), split, samples)

@@ -9,16 +9,24 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
+from ctl_helpers.data.images import Images
 from ctl_helpers.engine.linearized import Linearized
 from ctl_helpers.settings.schema import PRETRAINED, Start, Strangers
 from ctl_helpers.settings.trained import Trained
 from ctl_helpers.training.checkpoints import Checkpoint
 from ctl_helpers.training.loop import Snapshot, default_device, initial_weights
-from ctl_helpers.training.steps import Loss, StepRecipe, steps
+from ctl_helpers.training.steps import Loss, StepRecipe, classification, steps
 from ctl_helpers.training.trainable import Paradigm
 
 Job = tuple[nn.Module, Loss, int]
 """What training by steps trains: a network, its loss, and the number of samples."""
+
+
+def under_head(model: nn.Module, images: Images, head: Callable[[Tensor], Tensor]) -> Job:
+    """The training of a network that embeds images, under a frozen head."""
+    device = default_device()
+    images = Images(images.inputs.to(device), images.targets.to(device))
+    return model.to(device), classification(images, head), len(images)
 
 
 class Tuned(Trained):

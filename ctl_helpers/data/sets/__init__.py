@@ -15,6 +15,7 @@ Real:
 - ``tinyimagenet``: Tiny ImageNet at 32×32 pixels.
 - ``imagenet``: ImageNet-1k.
 - ``real_kinds``: six kinds of real image.
+- ``image_kinds``: five of them, and parts of Tiny ImageNet.
 - ``real_texts``: six real text-to-text tasks.
 - ``text_kinds``: eight kinds of labelled text, and pairs of sentences.
 - ``clip8``: the eight image sets of CLIP's task vectors.
