@@ -51,4 +51,4 @@ def lengths_over_one(features: pd.DataFrame, panels: Mapping[str, str]) -> str:
         rows[f"deviation of the length from 1, mean over layers, {kind}"] = cells(
             panels, statistics_length_error, features, statistics=kind
         )
-    return f"Length by layer, of mixed [ResNets](4_1_resnets.md):{number_table(panels, rows)}"
+    return f"Length by layer, of mixed networks:{number_table(panels, rows)}"
