@@ -177,6 +177,25 @@ def test_what_the_page_says_follows_the_keys(page: Page) -> None:
 
 
 @pytest.mark.slow
+def test_the_page_opens_on_a_digit_that_both_sides_read_and_ends_with_one_they_do_not(
+    page: Page,
+) -> None:
+    def read() -> tuple[int, int, int]:
+        state = page.evaluate("window.ctlLive")
+        return state["digit"], *(int(np.argmax(state[side])) for side in ("logits", "mean"))
+
+    label, own, other = read()
+    assert label == own == other
+    page.get_by_role("button", name="Look at it above").click()
+    told = page.locator("#live-apart").inner_text()
+    label, own, other = read()
+    assert own != other
+    assert f"A {label}, turned by" in told
+    assert f"mixed weights read {own} (" in told
+    assert f"mixed features {other} (" in told
+
+
+@pytest.mark.slow
 def test_a_drawing_is_made_as_the_data_set_was(page: Page) -> None:
     drawing = page.locator(".live-drawing")
     drawing.scroll_into_view_if_needed()

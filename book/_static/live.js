@@ -202,9 +202,10 @@
     return Math.abs(value) < 5e-5 ? "0" : signed(Number(value.toPrecision(2)).toString());
   };
   const percent = (share) => `${(100 * share).toFixed(0)}%`;
+  const most = (values) => values.indexOf(Math.max(...values));
   const named = (shares) => {
-    const most = Math.max(...shares);
-    return `${shares.indexOf(most)} (${percent(most)})`;
+    const label = most(shares);
+    return `${label} (${percent(shares[label])})`;
   };
 
   const choice = () => ({
@@ -277,7 +278,7 @@
     const all = digits[turn.value];
     strip.replaceChildren(
       ...Array.from({ length: all.length / SIDE ** 2 }, (_, label) => {
-        const values = all.slice(label * SIDE ** 2, (label + 1) * SIDE ** 2);
+        const values = imageOf(all, label);
         const canvas = make("canvas", { width: SIDE, height: SIDE, "aria-hidden": "true" });
         paint(canvas, values);
         const button = make("button", { type: "button", "aria-label": `Digit ${label}` }, canvas);
@@ -285,7 +286,54 @@
         return button;
       }),
     );
-    strip.children[digit ?? 3].click();
+    strip.children[digit ?? opening(all)].click();
+  };
+
+  const imageOf = (all, label) => all.slice(label * SIDE ** 2, (label + 1) * SIDE ** 2);
+  // A first look shows what is usual: a digit that both sides read as what it is.
+  const opening = (all) => {
+    const labels = [3, ...Array(all.length / SIDE ** 2).keys()];
+    const isRead = (label) => {
+      const { logits, mean } = compare(choice(), imageOf(all, label));
+      return most(logits) === label && most(mean) === label;
+    };
+    return labels.find(isRead) ?? 3;
+  };
+
+  // The test image whose two sides are read as different digits, and are surest of it.
+  const parting = () => {
+    const found = [];
+    for (const [turned, all] of Object.entries(digits)) {
+      tasks.forEach((i, n) => tasks.slice(n + 1).forEach((j) => {
+        for (let label = 0; label < all.length / SIDE ** 2; label++) {
+          const pair = { mode: "alpha", i, j, factor: 0.5 };
+          const { logits, mean } = compare(pair, imageOf(all, label));
+          const [own, other] = [softmax(logits), softmax(mean)];
+          if (most(own) !== most(other)) {
+            found.push({ turned, label, i, j, own, other, sure: Math.min(Math.max(...own), Math.max(...other)) });
+          }
+        }
+      }));
+    }
+    return found.sort((a, b) => b.sure - a.sure)[0];
+  };
+  const tellParting = (place) => {
+    const one = parting();
+    if (!one) {
+      place.textContent = "Of the test images on this page none is.";
+      return;
+    }
+    const look = make("button", { type: "button" }, "Look at it above");
+    look.addEventListener("click", () => {
+      [mode.value, first.value, second.value, slider.value] = ["alpha", one.i, one.j, 0.5];
+      digit = one.label;
+      turn.value = one.turned;
+      offer();
+      root.scrollIntoView();
+    });
+    const text = `A ${one.label}, turned by ${one.turned}, half way between the networks ${one.i} and ` +
+      `${one.j}: mixed weights read ${named(one.own)}, mixed features ${named(one.other)}. `;
+    place.replaceChildren(make("p", {}, text, look));
   };
 
   const BRUSH = 2.2; // in points of ink: strokes as wide as most in the data set
@@ -345,4 +393,6 @@
     outcome,
   );
   offer();
+  const apart = document.getElementById("live-apart");
+  if (apart) tellParting(apart);
 })();
