@@ -110,6 +110,7 @@ class Pooling(Label):
     PAPER = "the paper's"
     ANSWER = "mean over the answer"
     LAST = "last token of the prompt"
+    PROMPT = "mean over the prompt"
 
 
 class Buffers(Label):

@@ -9,6 +9,7 @@
 - ``tuned``: those fine-tuned by steps from a pretrained one.
 - ``zero_shot``: those whose frozen heads the pretrained network makes of prompts.
 - ``clip``, ``text``: CLIPs and text networks that are pretrained here.
+- ``tuned_llama``: a published language model that is fine-tuned here.
 - ``published_clip``, ``published_encoder``, ``published_text``, ``published_resnet``: networks that
   others pretrained.
 """

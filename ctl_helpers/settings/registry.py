@@ -26,6 +26,7 @@ _KINDS = {
     "t5": ("text", "T5Setting"),
     "llama": ("text", "LlamaSetting"),
     "bert-published": ("published_encoder", "PublishedEncoder"),
+    "llama-gguf": ("tuned_llama", "TunedLlama"),
     "clip-published": ("published_clip", "PublishedClip"),
     "t5-published": ("published_text", "PublishedText"),
     "llama-published": ("published_text", "PublishedText"),
