@@ -241,9 +241,9 @@ def test_the_published_network_is_the_one_that_was_published(real_data) -> None:
     setting = settings.load("real-smollm2")
     model, coder = pretrained(setting), setting.coder()
     assert sum(weights.numel() for weights in model.parameters()) == 134_515_008
-    (ids,) = coder.plain(["The capital of France is Paris. Water boils at one hundred degrees."])
+    (ids,) = coder.plain(["The capital of France is Paris. It lies on the river Seine."])
     ids = torch.tensor([ids])
     logits = model(ids[:, :1], answer_ids=ids[:, 1:-1])
-    assert F.cross_entropy(logits[0], ids[0, 1:]).item() == pytest.approx(2.14, abs=0.01)
+    assert F.cross_entropy(logits[0], ids[0, 1:]).item() == pytest.approx(2.40, abs=0.01)
     (asked,) = coder.plain(["The capital of France is"])
     assert coder.plain([" Paris"])[0] == model(torch.tensor([asked]))[0].argmax(-1).tolist()

@@ -144,7 +144,7 @@ class TunedLlama(Tuned, OnTexts):
             does.
     """
 
-    usual_batch: ClassVar[int] = 10
+    usual_batch: ClassVar[int] = 16
     far: ClassVar[tuple[str, ...]] = ()  # no task is farther than others
 
     model: GgufLlama
