@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -91,6 +90,7 @@ def test_a_file_gives_the_tokenizer_that_was_written(tmp_path: Path) -> None:
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("gguf", reason="the extra gguf is not installed")
     path = tmp_path / FILE
     with refused(MissingDataError, "there is no weight file"):
         gguf_file.read_llama(path)
@@ -236,8 +236,7 @@ def test_a_section_goes_the_whole_way(
 @torch.no_grad()
 def test_the_published_network_is_the_one_that_was_published(real_data) -> None:
     real_data("weights/SmolLM2-135M-Instruct")
-    if importlib.util.find_spec("gguf") is None:
-        pytest.skip("the extra gguf is not installed")
+    pytest.importorskip("gguf", reason="the extra gguf is not installed")
     setting = settings.load("real-smollm2")
     model, coder = pretrained(setting), setting.coder()
     assert sum(weights.numel() for weights in model.parameters()) == 134_515_008
