@@ -124,8 +124,11 @@ def test_a_road_that_ends_nowhere_is_said(
         NETWORK.file("tokenizer.json")
 
 
-def test_real_files_are_the_published_ones(real_data) -> None:
-    for name, network in NETWORKS.items():
-        folder = real_data(network.folder)
-        for file in network.checksums:
-            assert network.file(file, local=True) == folder / network.folder / file, name
+@pytest.mark.parametrize("name", NETWORKS)
+def test_real_files_are_the_published_ones(name: str, real_data) -> None:
+    network = NETWORKS[name]
+    folder = real_data(network.folder)
+    for file in network.checksums:
+        if file.endswith(".gguf"):
+            pytest.importorskip("gguf", reason="the extra gguf is not installed")
+        assert network.file(file, local=True) == folder / network.folder / file

@@ -10,6 +10,7 @@
 - ``bert``: BERT encoders in stages, which make a vector of a text.
 - ``t5``: T5 in stages.
 - ``llama``: Llama, and networks of its shape, in stages.
+- ``choices``: a Llama that scores many answers to one prompt, and the heads that read them.
 """
 
 from __future__ import annotations

@@ -108,8 +108,9 @@ class Pooling(Label):
     """How the states of a text become its feature."""
 
     PAPER = "the paper's"
-    ANSWER = "mean over the answer"
     LAST = "last token of the prompt"
+    ANSWER = "mean over the answer"
+    PROMPT = "mean over the prompt"
 
 
 class Buffers(Label):

@@ -168,6 +168,7 @@ TABLES: dict[str, dict[str, list[Column]]] = {
     "4.3.text": {
         "accuracy": BESIDE_MAJORITY,
         **_EDITS,
+        "kept": NETWORK_SCORE,
         "norms": BY_LAMBDA,
         "readings": [*BY_LAMBDA, _of("reading", labels.Pooling)],
         "many": MANY,

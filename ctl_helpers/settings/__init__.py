@@ -13,6 +13,7 @@
 - ``published_clip``, ``published_images``, ``published_resnet``: image networks that others
   pretrained.
 - ``published_encoder``, ``published_text``: text networks that others pretrained.
+- ``tuned_llama``: a published language model that is fine-tuned here.
 """
 
 from ctl_helpers.settings.registry import Profile, describe, load, missing, names, profile

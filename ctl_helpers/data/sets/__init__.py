@@ -18,6 +18,7 @@ Real:
 - ``image_kinds``: five of them, and parts of Tiny ImageNet.
 - ``real_texts``: six real text-to-text tasks.
 - ``text_kinds``: eight kinds of labelled text, and pairs of sentences.
+- ``prompted_kinds``: six of these kinds as prompts with answers, and running text.
 - ``clip8``: the eight image sets of CLIP's task vectors.
 - ``clip8_files``: their files.
 - ``nlp6``: the six text sets of the paper's T5-base.

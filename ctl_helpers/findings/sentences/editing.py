@@ -269,9 +269,10 @@ def sides(eq2: pd.DataFrame, norms: pd.DataFrame, panels: Panels) -> str:
 
 
 def readings(table: pd.DataFrame, panels: Panels) -> str:
-    """The state of one token against the mean over the answer's."""
+    """The state of one token against a mean over more of them, those that were measured."""
     rows = {}
-    for way in (Pooling.LAST, Pooling.ANSWER):
+    measured = set(table["reading"])
+    for way in (way for way in Pooling if way in measured and way != Pooling.PAPER):
         for metric in (Metric.BASELINE, Metric.DISTANCE):
             means = cells(panels, edit_mean, table, metric=metric, reading=way)
             rows[f"{metric}, {way}"] = means
