@@ -27,8 +27,8 @@ RAISED_IN = {
     "tied": "engine.ties models.text:from_transformers weights.fitting:_add_ties",
     "adapters": "engine.tensor_sums:_check_factors weights.adapters weights.read:_base "
     "weights.read:_check_factors",
-    "files": "weights.checksums weights.files weights.lazy weights.pickles weights.records "
-    "weights.resnet weights.wrappers probing.pickle_headers probing.safetensors_headers "
+    "files": "weights.checksums weights.files weights.gguf_file weights.lazy weights.pickles "
+    "weights.records weights.resnet weights.wrappers probing.pickle_headers probing.safetensors_headers "
     "probing.vocabularies",
     "hub": "weights.hub weights.read:_found",
     "meta": "engine.copies weights.fitting:make",
