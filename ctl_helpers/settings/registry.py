@@ -27,7 +27,7 @@ _KINDS = {
     "llama": ("text", "LlamaSetting"),
     "bert-published": ("published_encoder", "PublishedEncoder"),
     "efficientnet-published": ("published_images", "PublishedImages"),
-    "llama-gguf": ("tuned_llama", "TunedLlama"),
+    "llama-gguf-published": ("tuned_llama", "TunedLlama"),
     "clip-published": ("published_clip", "PublishedClip"),
     "t5-published": ("published_text", "PublishedText"),
     "llama-published": ("published_text", "PublishedText"),

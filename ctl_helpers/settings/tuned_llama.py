@@ -50,7 +50,7 @@ class GgufLlama(Network, Checked):
         pool: what becomes a feature, as for :class:`ctl_helpers.models.choices.BranchingLlama`.
     """
 
-    architecture: Literal["llama-gguf"]
+    architecture: Literal["llama-gguf-published"]
     pretrained: str
     vocab_size: int
     hidden_size: int
