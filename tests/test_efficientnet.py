@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import timm
 import torch
@@ -16,6 +18,7 @@ from ctl_helpers.models.efficientnet import (
     EfficientNet,
     from_efficientnet_pytorch,
     imagenet_rows,
+    with_statistics,
 )
 
 SIZE = "test_efficientnet"
@@ -93,3 +96,18 @@ def test_rows_of_imagenet_are_found_by_wordnet_id() -> None:
     assert "goldfish" in ImageNetInfo().index_to_description(1)
     with refused(ValueError, "'n00000000' is the WordNet id of none"):
         imagenet_rows(["n01443537", "n00000000"])
+
+
+def test_other_statistics_leave_the_function_as_it_is(model: EfficientNet) -> None:
+    torch.manual_seed(1)
+    other = {
+        name: torch.rand_like(value) + 0.5 if ".running_" in name else value
+        for name, value in model.state_dict().items()
+    }
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    found = with_statistics(model, other)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert all(torch.equal(found[name], other[name]) for name in other if ".running_" in name)
+    moved = copy.deepcopy(model)
+    moved.load_state_dict(found)
+    torch.testing.assert_close(moved(images()), model(images()))

@@ -113,6 +113,29 @@ def from_efficientnet_pytorch(
     return dict(zip(wanted, state.values(), strict=True))
 
 
+@torch.no_grad()
+def with_statistics(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of the same function in evaluation, under other running statistics of BatchNorm.
+
+    With mean m and variance v in place of m₀ and v₀, a norm with gain γ and shift β gets the gain
+    ``γ √((v + ε) / (v₀ + ε))`` and the shift ``β + γ (m − m₀) / √(v₀ + ε)``.
+
+    Args:
+        model: the network; it stays as it is.
+        state: a state dict with the other statistics, under the same names.
+    """
+    found = dict(model.state_dict())
+    for name, norm in model.named_modules():
+        if isinstance(norm, _BatchNorm):
+            means, variances = (f"{name}.running_{kind}" for kind in ("mean", "var"))
+            gain = found[f"{name}.weight"] / (found[variances] + norm.eps).sqrt()
+            shift = gain * (state[means] - found[means])
+            found[f"{name}.bias"] = found[f"{name}.bias"] + shift
+            found[f"{name}.weight"] = gain * (state[variances] + norm.eps).sqrt()
+            found |= {means: state[means], variances: state[variances]}
+    return found
+
+
 def imagenet_rows(wordnet_ids: Sequence[str]) -> list[int]:
     """Which of ImageNet-1k's classes some are, in the order of its classifiers.
 

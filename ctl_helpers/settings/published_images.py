@@ -15,7 +15,12 @@ from torch.optim.swa_utils import update_bn
 
 from ctl_helpers.data.dataset import DataSet
 from ctl_helpers.data.images import Images
-from ctl_helpers.models.efficientnet import EfficientNet, from_efficientnet_pytorch, imagenet_rows
+from ctl_helpers.models.efficientnet import (
+    EfficientNet,
+    from_efficientnet_pytorch,
+    imagenet_rows,
+    with_statistics,
+)
 from ctl_helpers.models.linear_head import LinearHead
 from ctl_helpers.project import SettingError
 from ctl_helpers.settings.images import OnImages
@@ -96,7 +101,11 @@ class _Published:
 
 @dataclass(frozen=True)
 class _Random:
-    """The same network with random weights, and BatchNorm's statistics of what they give."""
+    """The same network with random weights, under the published statistics of BatchNorm.
+
+    So far as they differ from those of what random weights give, gains and shifts make up for it,
+    exactly. With other statistics a sum with negative weights could have a negative variance.
+    """
 
     setting: PublishedImages
     seed: int
@@ -104,7 +113,8 @@ class _Random:
     @property
     def key(self) -> str:
         facts = [self.setting.model.model_dump(), self.seed, self.setting.data_checksum()]
-        return digest(["random weights", *facts, _SEEN, _BATCH])
+        published = self.setting.published().key
+        return digest(["random weights", *facts, published, _SEEN, _BATCH])
 
     def weights(self) -> Mapping[str, Tensor]:
         def build() -> EfficientNet:
@@ -113,7 +123,7 @@ class _Random:
         model, images = build(), self.setting.images(self.setting.pretrain, "head", _SEEN)
         model.load_state_dict(initial_weights(build, self.seed))
         update_bn(images.batches(_BATCH), model)
-        return model.state_dict()
+        return with_statistics(model, self.setting.published().weights())
 
 
 class PublishedImages(PublishedStart, OnImages):
