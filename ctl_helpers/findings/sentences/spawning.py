@@ -47,8 +47,9 @@ def barriers(spawning: pd.DataFrame, panels: Panels) -> str:
         "barrier at the largest k, nats": _spawned(panels, spawning, "barrier", "last"),
     }
     text = (
-        f"Call the loss flat where it rises by at most {FLAT:g} nats over its better end. The "
-        "barrier is how far it rises over the straight line between both ends."
+        f"Call the loss flat where it rises by at most {FLAT:g} nats above that of the better end. "
+        "The barrier is how far it rises above the chord, the straight line that joins the losses "
+        "of both ends."
         f"{number_table(panels, rows)}"
     )
     highest = spawned.by_setting(spawning, name="barrier", at="most")
