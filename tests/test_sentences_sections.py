@@ -51,7 +51,7 @@ EDITS: list[tuple[Callable[..., str], list[str], list[str]]] = [
     (
         editing.control,
         ["eq2_controls"],
-        ["over random vectors | 0.33 |", "other images | 0.53 |"],
+        ["over random vectors | 0.33 |", "other samples | 0.53 |"],
     ),
     (
         editing.averaged,
