@@ -120,8 +120,8 @@ def test_claims_of_one_sentence_are_told_apart() -> None:
         "**Do merged networks do what their features say?** No. *Averaging weights does what "
         "averaging outputs does*: reproduced in 0 of 1 setting (contradicted). *Two task vectors "
         "added keep both tasks, as averaged features do*: could not be tested. *Subtracting a "
-        "task vector takes away its own task and spares the others*: not run. Not testable: Small CLIP, "
-        "trained here (a ceiling)."
+        "task vector takes away its own task and spares the others*: not run. Not testable: Small "
+        "CLIP, trained here (a ceiling)."
     )
     assert "Theorem 5.1)*: reproduced in all 2 settings" in found.pretrained(
         judged(SENTENCES[found.pretrained], "reproduced", "reproduced")
