@@ -301,8 +301,10 @@ def test_numbers_that_are_shown_beside_are_said_to_decide_nothing(rows) -> None:
     made = [dataclasses.replace(MADE[0], shown=(beside,))]
     rows(made)
     text = claim_pages.all_claims(made).data
-    assert re.search(r"2\. \*\*The paper's own distance\*\*\. .* Shown, decides nothing\.", text)
-    assert text.count("Shown, decides nothing.") == 1
+    assert re.search(
+        r"2\. \*\*The paper's own distance\*\*\. .* It is shown, but does not decide\.", text
+    )
+    assert text.count("It is shown, but does not decide.") == 1
     assert "|  |  | (2) | 0.01 [−0.09, 0.11] | – |" in text
 
 

@@ -432,7 +432,7 @@ def test_induced_counts_what_is_over_the_bound() -> None:
     error = np.where(table["alpha"].isin([0, 1]), 1e-9, 0.1)
     table = table.assign(error=error, gap=error * math.sqrt(2) / 4)
     figure = spawning.induced(table, ONE)
-    said = "in all 4 cases; it is 25.0% of that bound in the median, 25.0% at most"
+    said = "in all 4 cases; it is 25.0% of that bound in the median and 25.0% at most"
     assert said in title(figure)
     bound, *points = figure.data
     assert np.divide(bound.y, bound.x) == pytest.approx([math.sqrt(2)] * 2)

@@ -57,12 +57,10 @@ def test_single_shows_each_tasks_own_network_and_their_mean() -> None:
     assert [round(y) for y in first.y] == [0, 1, 2]
     assert list(figure.layout.yaxis.ticktext) == ["a", "b", "mean over tasks"]
     text = title(figure)
-    assert "linear layers only make +2.0 points, undecided (Setting one) and +2.0" in text
+    assert "linear layers only +2.0 points, undecided (Setting one) and +2.0" in text
     assert "the tangent space −10.0 points, undecided (Setting one)" in text
     table["accuracy"] += 0.001 * table["seed"] * (table["paradigm"] == "full")
-    assert "linear layers only make +2.0 points (Setting one)" in title(
-        paradigms.single(table, PANELS)
-    )
+    assert "linear layers only +2.0 points (Setting one)" in title(paradigms.single(table, PANELS))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +70,7 @@ def test_single_shows_each_tasks_own_network_and_their_mean() -> None:
 def test_singles_title_has_the_sign_of_the_table(more: float, text: str) -> None:
     table = accuracies({**WAYS, "attention-weights": more}).assign(setting="one", seed=0)
     figure = paradigms.single(table, ONE)
-    said = f"linear layers only make {text}, undecided, and the tangent space −10.0 points"
+    said = f"linear layers only {text}, undecided, the tangent space −10.0 points"
     assert said in title(figure)
     assert all(trace.error_x.array is None for trace in figure.data)
 
@@ -165,7 +163,7 @@ def test_without_exact_errors_the_axis_is_plain() -> None:
     assert (distance.label, "exact" in distance.args[1]["yaxis.ticktext"]) == ("1 − cosine", False)
     text = title(figure)
     assert "0.018 with linear layers only, 0.18 with all parameters and 0.36 in the" in text
-    assert "task addition reaches most with all parameters or perhaps" in text
+    assert "the sum of task vectors is best with all parameters or perhaps" in text
 
 
 def planes(tasks: str, grid: tuple[float, ...], errors: dict[str, float]) -> Iterator[dict]:
@@ -279,8 +277,8 @@ def expansions(distances: tuple[float, float]) -> tuple[pd.DataFrame, pd.DataFra
 @pytest.mark.parametrize(
     ("distances", "text"),
     [
-        ((0.02, 0.08), "is 2.0 times that of Equation 1 at the block"),
-        ((0.002, 0.004), "is 0.2 times that of Equation 1 at the block"),
+        ((0.02, 0.08), "is 2.0 times that of Equation 1, at the block"),
+        ((0.002, 0.004), "is 0.2 times that of Equation 1, at the block"),
     ],
 )
 def test_taylors_error_is_told_against_equation_one(distances: tuple, text: str) -> None:

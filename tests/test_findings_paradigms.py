@@ -280,7 +280,7 @@ def test_sentences_quote_their_findings() -> None:
     text = paradigms.regions(of(PLANES), PANELS)
     for row in (
         r"error of classification, tangent space \| .*>28\.7%</span> \|",
-        r"embeddings, other vector over own \| .*>0\.20</span> \|",
+        r"change of embeddings, as a share of the own vector's \| .*>0\.20</span> \|",
         r"predictions changed by the other vector \| .*>45%</span> \|",
     ):
         assert re.search(row, text)

@@ -80,11 +80,11 @@ def test_linear_counts_settings_and_gives_both_ranges_of_the_error() -> None:
         verdict("add-direction", "scenes-clip", "not testable", 0.01, gate="nothing moves"),
     ]
     assert found.linear(made) == (
-        "**Is a mixed network linear where pretraining is shared?** In part. Directions are linear "
-        "in 2 of 4 cases (undecided or contradicted in the others): in some settings between two "
-        "tasks, everywhere for averages and nowhere for subtracted ones. The error ε goes from "
-        "0.2 to 1.5; with networks pretrained apart it goes from 0.9 to 1.3. Not testable: Scenes "
-        "CLIP (nothing moves)."
+        "**Is a mixed network linear where pretraining is shared?** In part. The claim of linear "
+        "features is reproduced in 2 of 4 cases (the others: undecided or contradicted): in some "
+        "settings between two tasks, everywhere for averages and nowhere for subtracted ones. The "
+        "error ε at the worst layer (zero is linear) goes from 0.2 to 1.5; with networks "
+        "pretrained apart it goes from 0.9 to 1.3. Not testable: Scenes CLIP (nothing moves)."
     )
 
 
@@ -93,16 +93,16 @@ def test_linear_counts_settings_and_gives_both_ranges_of_the_error() -> None:
     [
         (("reproduced", "reproduced", "reproduced"), "in all 3 settings."),
         (("reproduced",), "in the one setting that could tell."),
-        (("undecided",), "in none (undecided)."),
+        (("undecided",), "in 0 of 1 setting (undecided)."),
         (("contradicted", "partly"), "in none of 2 settings (partly or contradicted)."),
-        (("reproduced", "partly", "reproduced"), "in 2 of 3 settings (partly in the other)."),
+        (("reproduced", "partly", "reproduced"), "in 2 of 3 settings (the other: partly)."),
     ],
 )
 def test_special_says_in_how_many_settings_and_the_ratio(words, share) -> None:
     text = found.special(judged(["special"], *words))
-    assert f" They are so {share}" in text
+    assert f" They are more linear {share}" in text
     # 0.4 over its control of 1.2, everywhere.
-    assert "Their ε over that of random vectors is 0.33." in text
+    assert "Their ε, divided by that of random vectors, is 0.33." in text
 
 
 def test_a_setting_judged_in_two_sections_is_two_cases() -> None:
@@ -118,10 +118,10 @@ def test_claims_of_one_sentence_are_told_apart() -> None:
     ]
     assert found.merged(made) == (
         "**Do merged networks do what their features say?** No. *Averaging weights does what "
-        "averaging outputs does*: reproduced in none (contradicted). *A sum of task vectors keeps "
-        "both tasks, as averaged features do*: could not be tested. *Subtracting a task vector "
-        "takes away its own task and spares the others*: not run. Not testable: Small CLIP, "
-        "trained here (a ceiling)."
+        "averaging outputs does*: reproduced in 0 of 1 setting (contradicted). *Two task vectors "
+        "added keep both tasks, as averaged features do*: could not be tested. *Subtracting a "
+        "task vector takes away its own task and spares the others*: not run. Not testable: Small "
+        "CLIP, trained here (a ceiling)."
     )
     assert "Theorem 5.1)*: reproduced in all 2 settings" in found.pretrained(
         judged(SENTENCES[found.pretrained], "reproduced", "reproduced")
@@ -135,9 +135,9 @@ def test_the_second_paper_s_claims_are_listed_by_how_far_they_go() -> None:
         *judged(["llo-ablation"], "not run"),
     ]
     assert found.linear_layers(made).endswith(
-        "Its claims are reproduced in 4 of 6 cases (undecided or contradicted in the others); "
-        "everywhere: *The llo-single claim* and *The llo-cost claim*; nowhere: *The llo-addition "
-        "claim*."
+        "Its claims are reproduced in 4 of 6 cases (the others: undecided or contradicted). "
+        "Reproduced everywhere: *The llo-single claim* and *The llo-cost claim*. Reproduced "
+        "nowhere: *The llo-addition claim*."
     )
 
 

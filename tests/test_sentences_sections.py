@@ -51,7 +51,7 @@ EDITS: list[tuple[Callable[..., str], list[str], list[str]]] = [
     (
         editing.control,
         ["eq2_controls"],
-        ["over random vectors | 0.33 |", "other images | 0.53 |"],
+        ["over random vectors | 0.33 |", "other samples | 0.53 |"],
     ),
     (
         editing.averaged,
@@ -84,7 +84,7 @@ def test_a_sentence_states_the_numbers_of_its_tables(
 
 def test_what_a_grid_cannot_tell_is_a_dash() -> None:
     short = TABLES["stitched_addition"].query("lam <= 0.5").assign(setting="one")
-    assert "| the same beyond | – |" in editing.averaged(short, PANEL)
+    assert "| the same, larger λ | – |" in editing.averaged(short, PANEL)
 
 
 def test_texts_have_sides_and_readings() -> None:
@@ -179,8 +179,8 @@ def test_rates_are_spoken_of_where_they_are_known() -> None:
     rows = {"models": ["; ".join(names[:3]), "; ".join(names[1:4]), "; ".join(names[3:])]}
     table = one(pd.DataFrame(rows).assign(seed=0, averaged=[0.6, 0.5, 0.4], ensemble=0.5))
     text = averaging.ensembles(table, PANEL)
-    assert re.search(r"\| with fewest [^|]*\| [^|]*\+10\.0 points</span> \|", text)
-    assert re.search(r"\| with most [^|]*\| [^|]*−10\.0 points</span> \|", text)
+    assert re.search(r"\| difference with fewest [^|]*\| [^|]*\+10\.0 points</span> \|", text)
+    assert re.search(r"\| difference with most [^|]*\| [^|]*−10\.0 points</span> \|", text)
     assert "learning rate" not in averaging.ensembles(table.assign(models="a; b; c"), PANEL)
 
 

@@ -296,7 +296,7 @@ def test_averages_behind_their_ensembles_are_said_to_be() -> None:
 
 def test_a_sum_of_nothing_is_said_to_be() -> None:
     nothing, some = (said(stitched.added(stitched_sums(lam), PANELS)) for lam in (0.0, 0.4))
-    assert "at λ = 0, which adds nothing," in nothing
+    assert "at λ = 0, which adds nothing (" in nothing
     assert "nothing" not in some
 
 

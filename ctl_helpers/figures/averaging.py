@@ -35,7 +35,7 @@ _LOOKS = (("averaged network", BLUE, "circle"), ("baseline", GREY, "diamond"))
 
 
 def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
-    """Accuracy of averaged weights against that of the ensemble, a point a triple (Figure 4).
+    """Accuracy of averaged weights against that of the ensemble, one point per triple (Figure 4).
 
     Args:
         table: rows of ``models``, ``averaged`` and ``ensemble`` (accuracies).
@@ -60,8 +60,8 @@ def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     figure = draw(
         lines,
         "How far is one network with averaged weights ahead of the ensemble of the three? By "
-        f"{by_panel(panels, which)}, mean over triples; their accuracies correlate at "
-        f"{by_panel(panels, correlations)}",
+        f"{by_panel(panels, which)}, mean over triples; over triples the two accuracies correlate "
+        f"at {by_panel(panels, correlations)}",
         "Scatter plot. Each point is a triple of fine-tuned networks: across, the accuracy of "
         "their averaged logits; up, that of the network with their averaged weights. A dotted "
         "line marks equal accuracy.",

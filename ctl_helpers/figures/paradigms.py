@@ -80,8 +80,8 @@ def single(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     return dots(
         kinds,
         panels,
-        "On a network's own task, against all parameters, linear layers only make "
-        f"{by_panel(panels, ours)}, and the tangent space {by_panel(panels, tangent)} (mean over "
+        "Accuracy on a network's own task, compared with all parameters: linear layers only "
+        f"{by_panel(panels, ours)}, the tangent space {by_panel(panels, tangent)} (mean over "
         "tasks)",
         "A row for each task and one for their mean: test accuracy of the pretrained network "
         "(crosses) and of the task's own network, fine-tuned in all parameters (circles), in the "
@@ -115,7 +115,7 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         "One network with all task vectors added reaches, of the accuracy of the tasks' own "
         f"networks, {ranked(panels, best, 'highest')}{but if nothing_added else ''}",
         "Accuracy, mean over tasks, against the factor of the task vectors: a curve on held-out "
-        "data for each paradigm, and a star a seed for test data at the chosen factor. The menu "
+        "data for each paradigm, one star per seed for test data at the chosen factor. The menu "
         "chooses between normalized accuracy, a share of that of the task's own network, and "
         "absolute accuracy.",
         rows=["mean over tasks"],
@@ -196,9 +196,9 @@ def linearity(
     figure = draw(
         lines,
         f"At λ = {lam:g} the linearity error ε of Equation 2 is {ranked(panels, errors)} (mean "
-        f"over blocks); task addition reaches most {by_panel(panels, winner)}",
+        f"over blocks); the sum of task vectors is best {by_panel(panels, winner)}",
         "Left, by block, how far both sides of Equation 2 are apart for each paradigm; right, the "
-        f"mean over blocks against the normalized accuracy of all task vectors added, a point a "
+        "mean over blocks against the normalized accuracy of all task vectors added, one point per "
         f"seed. {READ_AGAINST} On the log scale, what cannot be told from zero stands at the lower "
         f"end, as exact.{BANDS if controls is not None else ''}",
         rows=[""] * len(panels),

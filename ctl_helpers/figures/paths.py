@@ -37,8 +37,9 @@ def paths(curves: pd.DataFrame, barriers: pd.DataFrame, panels: Mapping[str, str
     both, start = (loss_rise.by_setting(barriers, tasks=tasks) for tasks in ("both", "pretraining"))
     figure = draw(
         lines,
-        "Between two fine-tuned networks the loss rises over its better end: on their tasks by "
-        f"{by_panel(panels, both)}, on the pretraining task by {by_panel(panels, start)} (medians)",
+        "Between two fine-tuned networks the loss rises above that of the better one: on their "
+        f"tasks by {by_panel(panels, both)}, on the pretraining task by {by_panel(panels, start)} "
+        "(medians)",
         "Loss above and accuracy below against alpha, from network j at zero to network i at one, "
         "on both fine-tuning tasks and on the pretraining task.",
         rows=["loss", "accuracy"],

@@ -148,9 +148,9 @@ def curves(table: pd.DataFrame, barriers: pd.DataFrame, panels: Mapping[str, str
             lines.append(Line(name, colours[k], {"": data}, 1, column, name, look))
     figure = draw(
         lines,
-        f"Epochs before spawning {extent(table, 'k', panels)}: the barrier of a seed's line "
-        f"(nats over the straight line between its ends) {_barriers(barriers, panels)}, mean over "
-        "seeds",
+        f"Epochs before spawning {extent(table, 'k', panels)}: the barrier between two copies "
+        f"(nats above the straight line between their losses) {_barriers(barriers, panels)}, mean "
+        "over seeds",
         "Loss against alpha on the line between two copies of a network, a line for each number "
         "of epochs k that they share before they are trained apart, from blue (few) to orange "
         "(many).",
@@ -185,7 +185,8 @@ def induced(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     figure = draw(
         _induced_lines(shown, panels),
         f"The gap in loss stays under √2 times the logits' error in {cases} cases; it is "
-        f"{by_panel(panels, middle)} of that bound in the median, {by_panel(panels, most)} at most",
+        f"{by_panel(panels, middle)} of that bound in the median and {by_panel(panels, most)} at "
+        "most",
         "Scatter plot on log scales. The horizontal place is the mean error of the mixed "
         "network's logits against the mixed logits, the vertical one the difference of the two "
         "losses; colours from blue to orange are epochs before spawning. The dotted line is the "

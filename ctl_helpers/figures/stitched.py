@@ -60,8 +60,8 @@ def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """
     test = table[table["split"] == Split.TEST]
     best, chosen = added_accuracy.by_setting(table, share=True), added_lambda.by_setting(table)
-    at = {name: f"{best[name]} at λ = {chosen[name]}" for name in best}
-    at |= {name: f"{at[name]}, which adds nothing," for name in at if float(chosen[name]) == 0}
+    at = {name: f"{best[name]} of their accuracy at λ = {chosen[name]}" for name in best}
+    at |= {name: f"{at[name]}, which adds nothing" for name in at if float(chosen[name]) == 0}
     lines = []
     for column, _, rows in in_panels(test, panels):
         for task, part in rows.groupby("task", sort=False):
@@ -69,8 +69,8 @@ def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         lines.append(_accuracy("mean over tasks", BLUE, rows, column, "mean over tasks", width=3))
     figure = draw(
         lines,
-        "One network with all task vectors added reaches "
-        f"{by_panel(panels, at)} of the accuracy of the tasks' own networks; held-out data chose λ",
+        "One network with all task vectors added, beside the tasks' own networks, reaches "
+        f"{by_panel(panels, at)}; λ was chosen on held-out data",
         "Test accuracy against lambda: a thin grey line for each task and a thick one for their "
         "mean, from the pretrained network at zero. A dotted line marks the chosen lambda.",
         rows=["accuracy"],

@@ -46,8 +46,8 @@ def taylor(table: pd.DataFrame, ctl: pd.DataFrame, panels: Mapping[str, str]) ->
     times = taylor_times_farther.by_setting(table, ctl)
     figure = draw(
         lines,
-        "Distance over baseline of the Taylor model is "
-        f"{by_panel(panels, times)} that of Equation 1 at the block where this ratio is least",
+        "As a share of its baseline, the distance of the Taylor model is "
+        f"{by_panel(panels, times)} that of Equation 1, at the block where this ratio is smallest",
         "By block on a log scale, one minus cosine as a share of its baseline: between a "
         "fine-tuned network's features and those of its first-order expansion, against how far "
         "fine-tuning moved them (squares), and between the features of mixed weights and mixed "

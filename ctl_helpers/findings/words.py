@@ -45,7 +45,7 @@ def extent(table: pd.DataFrame, column: str, panels: Mapping[str, str]) -> str:
     by_setting = table[table["setting"].isin(list(panels))].groupby("setting")[column]
     ends = set(zip(by_setting.min(), by_setting.max(), strict=True))
     if len(ends) > 1:
-        return "from lowest to highest"
+        return "from least to most"
     low, high = ends.pop()
     return f"from {plain(low)} to {plain(high)}"
 

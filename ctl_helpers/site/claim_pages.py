@@ -126,7 +126,7 @@ def _one_claim(key: str, claim: Claim, judged: Sequence[Verdict]) -> str:
 def _asked(verdict: Verdict) -> Iterator[str]:
     """The parts that decide, those that are shown beside them, and the gates."""
     for place, part in enumerate((*verdict.parts, *verdict.shown), 1):
-        shown = "" if place <= len(verdict.parts) else " Shown, decides nothing."
+        shown = "" if place <= len(verdict.parts) else " It is shown, but does not decide."
         unit = f" ({part.unit})" if part.unit else ""
         yield f"{place}. **{part.effect}**{unit}. {part.reason}{_between(part)}{shown}"
     if verdict.gates:

@@ -168,7 +168,7 @@ def state_of_settings(*sections: str, networks: str = "", needs: bool = True) ->
 
 
 _MORE = r" \(([^()]*) (?:are|is) missing\)$"
-_ELSEWHERE = "What they need is told beside {ref}`all settings <what-is-here>`."
+_ELSEWHERE = "The front page lists what they need, beside {ref}`all settings <what-is-here>`."
 
 
 def _missing(names: Sequence[str]) -> list[str]:

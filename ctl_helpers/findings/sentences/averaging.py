@@ -42,25 +42,29 @@ def ensembles(ensembles: pd.DataFrame, panels: Panels) -> str:
     rows = {
         "triples": [f"{counts[name]:,}" for name in panels],
         "correlation of both accuracies": cells(panels, ensemble_correlation, ensembles),
-        "averaged weights ahead": cells(panels, ensemble_order, ensembles, averaged="ahead"),
-        "averaged weights behind": cells(panels, ensemble_order, ensembles, averaged="behind"),
-        "averaged weights less ensemble, mean": cells(panels, ensemble_lead, ensembles),
-        "the same without sign": cells(panels, ensemble_gap, ensembles),
+        "triples where averaged weights are ahead": cells(
+            panels, ensemble_order, ensembles, averaged="ahead"
+        ),
+        "triples where they are behind": cells(
+            panels, ensemble_order, ensembles, averaged="behind"
+        ),
+        "averaged weights minus ensemble, mean": cells(panels, ensemble_lead, ensembles),
+        "the same without its sign": cells(panels, ensemble_gap, ensembles),
     }
     shares = {
-        "with fewest networks of the highest learning rate": "fewest",
-        "with most of them": "most",
+        "difference with fewest networks of the highest learning rate": "fewest",
+        "difference with most of them": "most",
     }
     rates = {
         name: cells(panels, ensemble_lead, ensembles, of=share) for name, share in shares.items()
     }
-    text = "Averaged weights against the ensemble of the same three networks."
+    text = "Accuracy of averaged weights beside that of the ensemble of the same three networks."
     if not ensemble_lead.by_setting(ensembles, of="most"):
         return f"{text}{number_table(panels, rows)}"
     return (
         f"{text}{number_table(panels, rows | rates)}"
-        "The last two rows are about the mean difference. Where networks of the highest learning "
-        "rate join, weights are farther apart, second order has more to say, and averaged weights "
+        "The last two rows split the mean difference. Networks of the highest learning rate are "
+        "farther apart from the others. So terms of second order are larger, and averaged weights "
         "should fall behind."
     )
 
@@ -75,7 +79,8 @@ def blocks(averaging: pd.DataFrame, panels: Panels) -> str:
         "length by block": _ends(panels, average_length, averaging, at=("least", "most")),
     }
     return (
-        "Averages against averaged features: medians over averages, and the mean length."
+        "The averaged network's feature against the averaged features: medians over averages, and "
+        "the mean length."
         f"{number_table(panels, rows)}"
     )
 
@@ -95,15 +100,18 @@ def more_networks(spread: pd.DataFrame, panels: Panels) -> str:
         "networks": [f"{counts.min()[name]} to {counts.max()[name]}" for name in panels],
         "distance with fewest": first,
         "distance with most": last,
-        "distance over baseline, median of all mixes": cells(panels, share_of_baseline, spread),
+        "distance as a share of the baseline, median of all mixes": cells(
+            panels, share_of_baseline, spread
+        ),
         "least length of a mix": cells(panels, mix_length, spread, at="least"),
-        "distance with unequal weights over that with equal ones": cells(
+        "distance with unequal weights, divided by that with equal ones": cells(
             panels, unequal_over_equal, spread
         ),
     }
     return (
-        "Means over layers; with equal weights but for the last row, which is the mean over $k$. A "
-        "random mix leans on few of its networks and is nearer to them."
+        "Means over layers, with equal weights; the last row compares with unequal weights and is "
+        "a mean over the number of networks $k$. A mix with random weights is made mostly of a few "
+        "of its networks, and is nearer to these."
         f"{number_table(panels, rows)}"
     )
 
@@ -114,20 +122,23 @@ def second_order(spread: pd.DataFrame, many: pd.DataFrame, panels: Panels) -> st
     counts = spread.groupby("setting")["k"]
     rows = {
         "networks": [f"{counts.min()[name]} to {counts.max()[name]}" for name in panels],
-        "spread, as $1 - 1/k$ grows": [f"{wider[name]:.2f} times" for name in panels],
-        "spread, measured": cells(panels, spread_growth, spread),
-        "distance, as the square of $1 - 1/k$ grows": [
+        "growth of the spread, if it goes like $1 - 1/k$": [
+            f"{wider[name]:.2f} times" for name in panels
+        ],
+        "growth of the spread, measured": cells(panels, spread_growth, spread),
+        "growth of the distance, if it goes like $(1 - 1/k)^2$": [
             f"{wider[name] ** 2:.2f} times" for name in panels
         ],
-        "distance, measured": cells(panels, growth, many),
-        "power of the spread that the distance goes with": cells(panels, power_of_spread, spread),
+        "growth of the distance, measured": cells(panels, growth, many),
+        "the distance goes like the spread to the power of": cells(panels, power_of_spread, spread),
         "R² of the spread": cells(panels, explained_by, spread, name="spread"),
         "R² of the number of networks": cells(panels, explained_by, spread, name="k"),
     }
     return (
-        "How far do spread and distance grow from fewest networks to most? Both are means over "
-        "seeds, draws and layers before the ratio, with equal weights. The last three rows are "
-        "over all mixes, on logarithmic axes; second order gives a power of 2."
+        "How much do spread and distance grow from the fewest networks to the most, with equal "
+        "weights? Each growth is the ratio of two means over seeds, draws and layers. The last "
+        "three rows fit all mixes on logarithmic axes. If only second order mattered, the distance "
+        "would go like the spread to the power of 2."
         f"{number_table(panels, rows)}"
     )
 
@@ -138,7 +149,7 @@ def summary(spread: pd.DataFrame, many: pd.DataFrame, panels: Panels) -> str:
     farther = {name: ratio**2 for name, ratio in _allowed(spread).items()}
     explained = (said(panels, explained_by, spread, name=name) for name in ("spread", "k"))
     return (
-        f"- With {by_panel(panels, most)} networks the two sides of Theorem 4.2 differ in "
+        f"- With {by_panel(panels, most)} networks, the two sides of Theorem 4.2 differ in "
         f"direction by a distance of {said(panels, mix_distance, spread, at='largest')}, and in "
         f"length by a coefficient of {said(panels, mix_length, spread, at='largest')} (equal "
         "weights).\n"

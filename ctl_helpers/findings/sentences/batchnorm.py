@@ -44,7 +44,7 @@ def lengths_over_one(features: pd.DataFrame, panels: Mapping[str, str]) -> str:
     layers = features.groupby("setting")["layer"].nunique()
     rows = {"layers": [str(layers[name]) for name in panels]}
     for kind in (MIXED, RECOMPUTED):
-        rows[f"layers with a length over 1, {kind}"] = cells(
+        rows[f"layers with a length above 1, {kind}"] = cells(
             panels, statistics_too_long, features, statistics=kind
         )
     for kind in (MIXED, RECOMPUTED):

@@ -55,9 +55,9 @@ def networks(accuracy: pd.DataFrame, panels: Panels) -> str:
         for task, whose in _WHOSE.items()
     }
     return (
-        "How many test samples a fine-tuned network gets right. No stage of its training had the "
-        "classes of another network's task. What pretraining taught the head, fine-tuning may have "
-        f"undone.{number_table(panels, rows)}"
+        "The share of test samples that a fine-tuned network gets right. It was never trained on "
+        "the classes of another network's task. What pretraining taught the head, fine-tuning may "
+        f"have undone.{number_table(panels, rows)}"
     )
 
 
@@ -73,28 +73,28 @@ def loss(barriers: pd.DataFrame, panels: Panels) -> str:
         "largest barrier": cells(panels, loss_barrier, barriers, at="most"),
     }
     return (
-        "How far does the loss *rise* over its better end? And how far over the straight line "
-        "between both ends, which is a *barrier* in the strict sense "
-        "{cite}`frankle2020lmc,entezari2022permutation`? A line is one of a seed, a pair and a "
-        f"task.{number_table(panels, rows)}"
+        "The *rise* is how far the loss gets above that of the better end, the network with the "
+        "lower loss. The *barrier* is how far it gets above the chord, which joins the losses of "
+        "both ends {cite}`frankle2020lmc,entezari2022permutation`. There is one line per seed, "
+        f"pair and task.{number_table(panels, rows)}"
         "**Where there is no barrier, LMC fails because the ends differ, not because of a bump "
         "between them.** That fits what comes next: cross-entropy is convex in the logits, so "
-        "where the logits mix linearly the loss stays under the straight line."
+        "where the logits mix linearly the loss stays under the chord."
     )
 
 
 def valley_between(paths: pd.DataFrame, panels: Panels) -> str:
     """Whether the loss on the pretraining task falls half way between two networks."""
     rows = {
-        "under the mean of both ends": cells(panels, valley, paths, under="chord"),
-        "under the better end": cells(panels, valley, paths, under="ends"),
+        "below the mean of both ends": cells(panels, valley, paths, under="chord"),
+        "below the better end": cells(panels, valley, paths, under="ends"),
     }
     return (
         "Now look at the middle of the line on the pretraining task. How far is the loss at "
-        "$\\alpha = \\frac12$ under the ends? (Medians over pairs; a negative number is over.)"
-        f"{number_table(panels, rows)}"
-        "Where both are positive the line runs through a valley: a mix knows more of what both "
-        "networks came from than either of them."
+        "$\\alpha = \\frac12$ below that of the ends? (Medians over pairs; where a number is "
+        f"negative, the loss is higher.){number_table(panels, rows)}"
+        "Where both numbers are positive the line runs through a valley: the mixed network is "
+        "better on the pretraining task than either of the two."
     )
 
 
@@ -111,20 +111,20 @@ def direction(direction: pd.DataFrame, panels: Panels, *, blocks: bool = False) 
         f"median over {layers} and pairs": cells(panels, times_nearer, direction),
         "the same, seed by seed": _seed_by_seed(panels, times_nearer, direction),
     }
-    text = "How many times the distance is the baseline, at $\\alpha = \\frac12$?"
+    text = "The baseline over the distance at $\\alpha = \\frac12$; more is more linear."
     if not blocks:
-        rows["quartiles apart"] = cells(panels, quartiles_apart, direction)
+        rows["cases whose quartiles are apart"] = cells(panels, quartiles_apart, direction)
         return (
             f"{text}{number_table(panels, rows)}"
-            "The last row asks sample by sample: in how many cases (seed, pair, α, layer) is the "
-            "distance's upper quartile below the baseline's lower quartile? The worst quarter of "
-            "the samples is not looked at."
+            "The last row looks at the spread over samples: in how many cases (seed, pair, α, "
+            "layer) is the distance's upper quartile below the baseline's lower quartile? It "
+            "leaves out the worst quarter of the samples."
         )
     for name, layer in (("at the stem", _STEM), ("at the last block", _LAST_BLOCK)):
         rows[name] = cells(panels, times_nearer, direction, at=layer)
     return (
         f"{text}{number_table(panels, rows)}"
-        "A network that just had the feature of one of its ends would reach nearly 4."
+        "A mixed network that just had the feature of one of the two would reach nearly 4."
     )
 
 
@@ -137,11 +137,11 @@ def lengths(direction: pd.DataFrame, panels: Panels, *, blocks: bool = False) ->
             "cases under 1": cells(panels, too_short, direction),
         }
         return (
-            "The mean of the coefficient over samples. A case is one of a seed, a pair, an α and a "
-            f"layer.{number_table(panels, rows)}"
-            "Under 1, mixed networks come out *too short*. In the first layer they must. Before "
-            "the ReLU the features mix exactly, and the ReLU of a mean is at most the mean of the "
-            "ReLUs. So a unit that fires for one network alone loses length in the mix."
+            "The mean of coef over samples, one case per seed, pair, α and layer."
+            f"{number_table(panels, rows)}"
+            "Below 1, the mixed network's features are *too short*. In the first layer they must "
+            "be. Before the ReLU the features mix exactly, and the ReLU of a mean is at most the "
+            "mean of the ReLUs. So a unit that fires for one network alone loses length."
         )
     half = {"alpha": 0.5}
     rows = {
@@ -151,8 +151,8 @@ def lengths(direction: pd.DataFrame, panels: Panels, *, blocks: bool = False) ->
         "at the output, seed by seed": _seed_by_seed(panels, length, direction, at=_OUTPUT, **half),
     }
     return (
-        "The mean of the coefficient over samples and pairs, at $\\alpha = \\frac12$."
-        f"{number_table(panels, rows)}"
+        "The mean of coef over samples and pairs, at $\\alpha = \\frac12$. Below 1, the mixed "
+        f"network's features are too short.{number_table(panels, rows)}"
     )
 
 
@@ -164,11 +164,11 @@ def what_controls_show(controls: pd.DataFrame, panels: Panels) -> str:
     }
     rows["task vectors over random vectors, all layers"] = cells(panels, special_ratio, controls)
     return (
-        "ε at the layer where it is largest for task vectors. The farther networks pretrained "
-        "apart and other samples are over task vectors, the more a shared start has to do with it."
+        "ε at the layer where it is largest for task vectors. The larger it is for networks "
+        "pretrained apart and for other samples, the more a shared start has to do with it."
         f"{number_table(panels, rows)}"
-        "The last row compares with random vectors that move features as far. Under 1 task vectors "
-        "are more linear than others of their effect. Near 1, any vector would do."
+        "The last row divides by the ε of random vectors that move features as far. Below 1, task "
+        "vectors are more linear than these. Near 1, any vector would do."
     )
 
 
@@ -179,7 +179,8 @@ def lengths_of_controls(controls: pd.DataFrame, panels: Panels) -> str:
         for one in controls_in(controls)
     }
     return (
-        "The mean length at the output, at $\\alpha = \\frac12$. Other samples' are as long."
+        "The mean of coef at the output, at $\\alpha = \\frac12$. It is small where the two sides "
+        "point in different directions, however long they are."
         f"{number_table(panels, rows)}"
     )
 
@@ -193,8 +194,8 @@ def common_part(common: pd.DataFrame, controls: pd.DataFrame, panels: Panels) ->
         ),
     }
     return (
-        "The mean of the logits over a task's samples is that common part. ε counts only what "
-        "tells the two networks apart; some of that may be common to all samples, too."
+        "The mean of the logits over a task's samples is that common part. ε compares with what "
+        "differs between the two networks; some of that may be common to all samples, too."
         f"{number_table(panels, rows)}"
     )
 
@@ -234,25 +235,24 @@ def thresholds(triples: pd.DataFrame, lemmas: pd.DataFrame, panels: Panels) -> s
         cells(panels, counterexamples, triples, limit=limit) for limit in ("twice near", "fixed")
     )
     rows = {
-        "third pair over the line, line at twice the largest ε among near tasks": near,
-        f"the same, line at ε = {LINEAR:g}": fixed,
+        "third pair above the limit, limit at twice the largest ε among near tasks": near,
+        f"the same, limit at ε = {LINEAR:g}": fixed,
         "of these, one network pretrained apart": cells(panels, counterexamples_apart, triples),
-        "of all triples, third pair over that line": cells(panels, nonlinear_thirds, triples),
+        "of all triples, third pair above that limit": cells(panels, nonlinear_thirds, triples),
         "rank correlation of given and third error": cells(panels, premise_rank, triples),
-        "largest error of a mixed pair over that of any pair": cells(
+        "largest error of a mixed pair, divided by that of any pair": cells(
             panels, mixed_over_parts, lemmas
         ),
     }
     return (
-        "As a yes or no the conjecture is less comfortable. Errors grow by degrees, and wherever "
-        "one draws a line between linear and not linear, it cuts somewhere. So draw two lines. Of "
-        "the triples whose two given pairs are under the line, in how many is the third pair over "
-        f"it?{number_table(panels, rows)}"
-        "**How much is that worth?** Where no third pair is over the line, the conjecture could "
+        "For the conjecture a pair is linear or it is not. But errors grow by degrees, so we need "
+        "a limit up to which a pair counts as linear, and try two. Of the triples whose two given "
+        f"pairs are below it, in how many is the third pair above it?{number_table(panels, rows)}"
+        "**How much is that worth?** Where no third pair is above the limit, the conjecture could "
         "not fail. And a network pretrained apart mostly spoils both of its pairs at once, so that "
-        "the premise fails with the conclusion. The rank correlation is of triples of one "
-        "pretraining. (Errors that have nothing to do with each other give a little less than 0, "
-        "since the triples of three networks share their pairs.)\n\n"
+        "the premise fails with the conclusion. The rank correlation is over triples that share "
+        "one pretraining. (Errors that have nothing to do with each other would give a little less "
+        "than 0, since the three triples of three networks share their pairs.)\n\n"
         "The last row is about Lemmas B.2 and B.3, which pass the property on to mixes: a mix of "
         "linear networks should be linear with its parts."
     )
@@ -274,11 +274,11 @@ def summary(
         said(panels, loss_rise, barriers, tasks=tasks) for tasks in ("both", "pretraining")
     )
     return (
-        f"- Loss: it rises over its better end by {both} on the two tasks, and by {start} on the "
-        "pretraining task (medians). There it is, half way, "
-        f"{said(panels, valley, paths)} under the mean of both ends. Of all lines "
-        f"{said(panels, lines_without_bump, barriers)} stay within {NO_BUMP:g} nats of the "
-        "straight line between their ends or below it.\n"
+        f"- Loss: it rises above that of the better end by {both} on the two tasks, and by {start} "
+        "on the pretraining task (medians). On the pretraining task it is, half way, "
+        f"{said(panels, valley, paths)} below the mean of both ends. Of all lines "
+        f"{said(panels, lines_without_bump, barriers)} stay within {NO_BUMP:g} nats of the chord "
+        "or below it.\n"
         f"- Features: at the layer where it is largest, ε is {own}, against {apart} pretrained "
         f"apart and {random} for random vectors of equal effect.\n"
         "- Transitivity is a matter of degree: the third pair's squared error is at most "

@@ -61,7 +61,7 @@ def networks(accuracy: pd.DataFrame, panels: Panels) -> str:
     if "majority" in accuracy:
         rows["always the most frequent training answer"] = "majority"
     numbers = {name: cells(panels, network_accuracy, accuracy, of=of) for name, of in rows.items()}
-    told = "Share of the test samples that are right, mean over tasks."
+    told = "The share of test samples that a network gets right, mean over tasks."
     return f"{told}{number_table(panels, numbers)}"
 
 
@@ -73,7 +73,7 @@ def edited(addition: pd.DataFrame, negation: pd.DataFrame, panels: Panels) -> st
     added = {
         "λ that held-out samples choose, mean over seeds": cells(panels, added_lambda, addition),
         "test samples that are right": cells(panels, added_accuracy, addition),
-        "the same over what the tasks' own networks reach": cells(
+        "the same, divided by what the tasks' own networks reach": cells(
             panels, added_accuracy, addition, share=True
         ),
     }
@@ -86,10 +86,10 @@ def edited(addition: pd.DataFrame, negation: pd.DataFrame, panels: Panels) -> st
     }
     return (
         f"All task vectors added:{number_table(panels, added)}"
-        "Negation, $\\theta_{\\text{PT}} - \\lambda\\tau_i$, is to make the network forget "
-        "$\\mathcal D_i$ and nothing else. λ is the largest that keeps 95% of the accuracy on "
-        f"$\\mathcal D_{{\\text{{PT}}}}$ on held-out samples. One task vector subtracted, means "
-        f"over tasks:{number_table(panels, subtracted)}"
+        "Negation, $\\theta_{\\text{PT}} - \\lambda\\tau_i$, is meant to make the network forget "
+        "its task $\\mathcal D_i$ and keep the pretraining task $\\mathcal D_{\\text{PT}}$. λ is "
+        "the largest that keeps 95% of the accuracy on $\\mathcal D_{\\text{PT}}$ on held-out "
+        f"samples. One task vector subtracted, means over tasks:{number_table(panels, subtracted)}"
     )
 
 
@@ -134,8 +134,8 @@ def control(controls: pd.DataFrame, panels: Panels) -> str:
     }
     rows["task vectors over random vectors"] = cells(panels, special_ratio, controls)
     return (
-        f"The error ε of Equation 2 at λ = {PAPER_LAMBDA:g}, mean over pairs and blocks. Random "
-        f"vectors move the features as far as task vectors do.{number_table(panels, rows)}"
+        f"The error ε of Equation 2 at λ = {PAPER_LAMBDA:g}, mean over pairs and blocks, for task "
+        f"vectors and for controls.{number_table(panels, rows)}"
     )
 
 
@@ -155,18 +155,19 @@ def averaged(stitched: pd.DataFrame, panels: Panels) -> str:
         ),
     }
     gains = {
-        "of one network's gain, averaged features keep": cells(panels, stitch_kept, stitched),
-        "of that gain, the other network's features bring": cells(panels, stitch_single, stitched),
-        f"averaged features against merged weights, up to λ = {half:g}": cells(
+        "share of one network's gain, averaged features": cells(panels, stitch_kept, stitched),
+        "the same, the other network's features": cells(panels, stitch_single, stitched),
+        f"averaged features and merged weights apart, up to λ = {half:g}": cells(
             panels, stitch_agreement, stitched
         ),
-        "the same beyond": cells(panels, stitch_agreement, stitched, beyond=True),
+        "the same, larger λ": cells(panels, stitch_agreement, stitched, beyond=True),
     }
     return (
         f"Right on both tasks' samples at λ = {half:g}, mean over pairs:"
         f"{number_table(panels, right)}"
-        "And what is gained over the pretrained network, on the task where a pair loses more. The "
-        "last two rows are how far both curves are apart, over what averaged features gain."
+        "A gain is accuracy over the pretrained network's. The first two rows divide by what a "
+        "network's features gain on its own task, for the task of a pair where averaging loses "
+        "more. The last two divide by what averaged features gain."
         f"{number_table(panels, gains)}"
         f"At λ = {most:g} the average has about all that either task vector adds to a feature."
     )
@@ -182,14 +183,14 @@ def forgotten(stitched: pd.DataFrame, panels: Panels) -> str:
         "λ that held-out samples choose, mean": cells(panels, negation_lambda, stitched),
         "right on $\\mathcal D_i$ at λ = 0": right(Role.FIRST, "start"),
         "right on $\\mathcal D_i$ at that λ": right(Role.FIRST, "chosen"),
-        "of what it is over chance, left at that λ": cells(
+        "of the accuracy above chance, left at that λ": cells(
             panels, negation_left, stitched, role=Role.FIRST
         ),
         "right on $\\mathcal D_i$ at the largest λ": right(Role.FIRST, "last"),
         "right on $\\mathcal D_{\\text{PT}}$ at λ = 0": right(Role.PRETRAINING, "start"),
         "right on $\\mathcal D_{\\text{PT}}$ at that λ": right(Role.PRETRAINING, "chosen"),
         "right on $\\mathcal D_{\\text{PT}}$ at the largest λ": right(Role.PRETRAINING, "last"),
-        f"both sides apart, over the fall, λ up to {WHOLE:g}": cells(
+        f"both sides apart, divided by the fall, λ up to {WHOLE:g}": cells(
             panels, negation_agreement, stitched
         ),
     }
@@ -197,8 +198,8 @@ def forgotten(stitched: pd.DataFrame, panels: Panels) -> str:
         "Held-out samples choose the largest λ that keeps 95% of the accuracy on "
         "$\\mathcal D_{\\text{PT}}$ with Δ subtracted. On test samples, means over task vectors:"
         f"{number_table(panels, rows)}"
-        "The last row is how far both sides of Equation 4 are apart on $\\mathcal D_i$, over what "
-        "the accuracy falls."
+        "The last row is how far the accuracies of both sides of Equation 4 are apart on "
+        "$\\mathcal D_i$, divided by how far the accuracy falls."
     )
 
 
@@ -218,10 +219,10 @@ def neighbours(nearest: pd.DataFrame, panels: Panels) -> str:
     """A table of what the samples have in common that move most along each task vector."""
     head = [
         "task vector",
-        "of its kind",
+        "samples of its kind",
         "by chance",
         "most frequent class",
-        "its share",
+        "share of that class",
         "classes",
     ]
     lines = [f"| {' | '.join(head)} |", "|:--|--:|--:|:--|--:|--:|"]
@@ -242,11 +243,11 @@ def common(nearest: pd.DataFrame, panels: Panels) -> str:
         "classes among them": cells(panels, nearest_classes, nearest),
     }
     return (
-        "The nearest samples, fifty or all there are, mean over task vectors:"
+        "The samples that go farthest along it, fifty or all there are, mean over task vectors:"
         f"{number_table(panels, rows)}"
-        "As far as it is the *kind* of sample that they share, the mean direction tells which "
-        "samples the task vector acts on. It tells little of which class they are: it is one "
-        "direction, and fine-tuning teaches many classes."
+        "As far as the samples share their *kind*, the mean direction tells on which samples the "
+        "task vector acts. Do they share a class? It is one direction, and fine-tuning teaches "
+        "many classes."
     )
 
 

@@ -26,8 +26,8 @@ def pretraining(pretraining: pd.DataFrame, panels: Panels) -> str:
     return (
         "From fewest epochs of pretraining to most, means over layers:"
         f"{number_table(panels, rows)}"
-        "Where the baseline falls too, pretraining keeps the networks nearer together. ε does not "
-        "count that as linearity."
+        "Where the baseline falls, too, the networks stay nearer to each other after more "
+        "pretraining. ε does not count that as linearity."
     )
 
 
@@ -35,7 +35,7 @@ def finetuning(finetuning: pd.DataFrame, panels: Panels) -> str:
     """How ε and length go with fine-tuning, from its first epoch on."""
     rows = {
         "ε, first to last": _ends(finetuning, panels),
-        "last ε over the first": cells(panels, kept, finetuning),
+        "last ε, divided by the first": cells(panels, kept, finetuning),
         "length, first to last": _ends(finetuning, panels, Metric.COEF),
         **_raw(finetuning, panels),
     }
@@ -52,15 +52,15 @@ def to_pretraining(table: pd.DataFrame, apart: pd.DataFrame, panels: Panels) -> 
     rows = {
         "ε, first to last": _ends(table, panels),
         **_raw(table, panels),
-        "distance of the weights, ratio by ratio": moved,
+        "distance of the weights, at each ratio": moved,
     }
     return (
         "From no replaced images to all, means over layers:"
         f"{number_table(panels, rows)}"
-        "Similarity is not all that changes along this axis. Networks that go on with what they "
-        "know may also stay nearer to each other, which is the second factor of Theorem 5.1. "
-        "Where the weights stay as far apart and ε falls, similarity itself is at work. Where both "
-        "fall, either may be."
+        "Similarity is not all that may change from left to right in the figure. Networks that "
+        "are fine-tuned on what they know may also stay nearer to each other, and squared distance "
+        "is the second factor of Theorem 5.1. If ε falls and the distance of the weights does not, "
+        "similarity itself is at work. If both fall, either may be the cause."
     )
 
 
@@ -68,14 +68,15 @@ def to_each_other(table: pd.DataFrame, to_pretraining: pd.DataFrame, panels: Pan
     """How features go as tasks near each other, beside what the pretraining task does."""
     rows = {
         "ε, first to last": _ends(table, panels),
-        "last ε over the first": cells(panels, kept, table),
+        "last ε, divided by the first": cells(panels, kept, table),
         "the same with the pretraining task's images": cells(panels, kept, to_pretraining),
         **_raw(table, panels),
     }
     return (
         "From no replaced images to all, means over layers:"
         f"{number_table(panels, rows)}"
-        "Networks of one task become alike, which by itself makes them no more linear."
+        "Networks that are trained on the same images become alike. That alone makes them no more "
+        "linear."
     )
 
 

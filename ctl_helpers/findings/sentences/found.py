@@ -24,13 +24,14 @@ _LINEAR = {
 }
 _MERGED = {
     "avg-ensemble": "Averaging weights does what averaging outputs does",
-    "add-stitch": "A sum of task vectors keeps both tasks, as averaged features do",
+    "add-stitch": "Two task vectors added keep both tasks, as averaged features do",
     "neg-stitch": "Subtracting a task vector takes away its own task and spares the others",
 }
 _PRETRAINED = {
     "pretrain-epochs": "More pretraining makes networks more linear",
-    "similar-to-pretrain": "Fine-tuning on data nearer to those of pretraining does, too",
-    "curvature-bound": "Curvature times squared distance explains what is left (Theorem 5.1)",
+    "similar-to-pretrain": "Fine-tuning on data nearer to those of pretraining does so, too",
+    "curvature-bound": "Curvature times squared distance explains how far the loss is from linear "
+    "(Theorem 5.1)",
 }
 
 
@@ -51,7 +52,7 @@ def linear(judged: Judged) -> str:
             for claim, phrase in _LINEAR.items()
             if _ran(told, [claim])
         }
-        text += f" Directions are linear {_share(told)}"
+        text += f" The claim of linear features is reproduced {_share(told)}"
         if len(set(often.values())) > 1:
             text += f": {_joined([f'{where} {phrase}' for phrase, where in often.items()])}"
         text += "."
@@ -62,7 +63,7 @@ def linear(judged: Judged) -> str:
             if part.control and _APART in (part.control_effect or "").lower()
         )
         if errors := _known(part.number.value for part in firsts):
-            text += f" The error ε {_extent(errors)}"
+            text += f" The error ε at the worst layer (zero is linear) {_extent(errors)}"
             text += f"; with networks pretrained apart it {_extent(apart)}." if apart else "."
     return text + _untestable(ran)
 
@@ -76,9 +77,9 @@ def special(judged: Judged) -> str:
         f"{_answer(ran)}."
     )
     if told:
-        text += f" They are so {_share(told)}."
+        text += f" They are more linear {_share(told)}."
         if ratios := _known(_over_control(verdict) for verdict in told):
-            text += f" Their ε over that of random vectors {_extent(ratios)}."
+            text += f" Their ε, divided by that of random vectors, {_extent(ratios)}."
     return text + _untestable(ran)
 
 
@@ -98,7 +99,7 @@ def linear_layers(judged: Judged) -> str:
     ran = _ran(judged, keys)
     told = _told(ran)
     text = (
-        "**Are linear layers alone the better place for task vectors (the second paper)?** "
+        "**Are task vectors better if only linear layers are fine-tuned (the second paper)?** "
         f"{_answer(ran)}."
     )
     if told:
@@ -107,8 +108,8 @@ def linear_layers(judged: Judged) -> str:
             own = _ran(told, [key])
             if own:
                 where.setdefault(_often(own), []).append(f"*{own[0].name}*")
-        lists = [f"{often}: {_joined(names)}" for often, names in where.items()]
-        text += f" Its claims are reproduced {_share(told)}; {'; '.join(lists)}."
+        lists = [f" Reproduced {often}: {_joined(names)}." for often, names in where.items()]
+        text += f" Its claims are reproduced {_share(told)}.{''.join(lists)}"
     return text + _untestable(ran)
 
 
@@ -170,8 +171,8 @@ def _share(told: Judged) -> str:
     others = {verdict.word for verdict in told} - {"reproduced"}
     rest = _joined(sorted(others, reverse=True), "or")
     if good == 0:
-        return f"in none of {len(told)} {unit} ({rest})" if len(told) > 1 else f"in none ({rest})"
-    return f"in {good} of {len(told)} {unit} ({rest} in the other{'s' * (len(told) - good > 1)})"
+        return f"in {'none' if len(told) > 1 else 0} of {len(told)} {unit} ({rest})"
+    return f"in {good} of {len(told)} {unit} (the other{'s' * (len(told) - good > 1)}: {rest})"
 
 
 def _over_control(verdict: Verdict) -> float | None:

@@ -139,14 +139,16 @@ def regions(maps: pd.DataFrame, panels: Mapping[str, str]) -> str:
         for paradigm, findings in by_paradigm(classification_inside, maps).items()
     }
     beyond = {
-        "embeddings, other vector over own": cells(panels, scale_free_beyond, maps),
+        "change of embeddings, as a share of the own vector's": cells(
+            panels, scale_free_beyond, maps
+        ),
         "predictions changed by the other vector": cells(panels, classification_beyond, maps),
     }
     return (
-        "The mean error for 0 ≤ α ≤ 1, over pairs and the sum of both tasks:"
+        "The mean error for 0 ≤ α ≤ 1 over pairs, summed over both tasks:"
         f"{number_table(panels, rows)}"
-        "Where both α are over 1 and linear layers only train, how far does the other vector move "
-        f"what the own one moves?{number_table(panels, beyond)}"
+        "And linear layers only where both α are above 1: how much does the other task's vector "
+        f"change, compared with the task's own vector?{number_table(panels, beyond)}"
     )
 
 
@@ -161,7 +163,7 @@ def orthogonality(cosines: pd.DataFrame, moved: pd.DataFrame, panels: Mapping[st
         ]
         for name in MAIN_PARADIGMS
     ]
-    numbers = ("mean \\|cosine\\|", "others' change over own")
+    numbers = ("mean \\|cosine\\|", "change on other tasks, divided by own task's")
     head = ["", *(f"{number}, {name}" for number in numbers for name in _names(panels))]
     return markdown_table(head, lines)
 
@@ -186,7 +188,7 @@ def two_regressions(panels: Mapping[str, str]) -> str:
     one, other = map(vector, shared)
     turned = other - (other @ one) / (one @ one) * one
     return markdown_table(
-        ["tasks", "cosine of the vectors", "change by the other vector, over its own"],
+        ["tasks", "cosine of the vectors", "change by the other vector, divided by its own's"],
         [
             line("data in orthogonal subspaces", vector(apart[0]), vector(apart[1]), apart[0]),
             line("data that overlap", one, other, shared[0]),
@@ -202,7 +204,7 @@ def costs(cost: pd.DataFrame, panels: Mapping[str, str]) -> str:
     for name in MAIN_PARADIGMS:
         both = zip(in_columns(panels, seconds[name]), in_columns(panels, size[name]), strict=True)
         lines.append([PARADIGM_NAMES[name], *(" / ".join(pair) for pair in both)])
-    head = "time / peak memory of a training step, over all parameters"
+    head = "time / peak memory of a training step, divided by that of all parameters"
     return markdown_table([head, *_names(panels)], lines)
 
 

@@ -47,8 +47,9 @@ def barriers(spawning: pd.DataFrame, panels: Panels) -> str:
         "barrier at the largest k, nats": _spawned(panels, spawning, "barrier", "last"),
     }
     text = (
-        f"Call the loss flat where it rises by at most {FLAT:g} nats over its better end. The "
-        "barrier is how far it rises over the straight line between both ends."
+        f"Call the loss flat where it rises by at most {FLAT:g} nats above that of the better end. "
+        "The barrier is how far it rises above the chord, the straight line that joins the losses "
+        "of both ends."
         f"{number_table(panels, rows)}"
     )
     highest = spawned.by_setting(spawning, name="barrier", at="most")
@@ -57,11 +58,11 @@ def barriers(spawning: pd.DataFrame, panels: Panels) -> str:
         return text
     titles = ", ".join(panels[name].split(" (")[0] for name in panels if name in never)
     return (
-        f"{text}**Some copies part right at the random start and still have no barrier** "
-        f"({titles}). There the spawning epoch has nothing to show: sharing the random weights is "
-        "enough. Earlier work saw the same for the smallest network on MNIST, while larger "
+        f"{text}**Some copies have no barrier for any k, not even if they part at the random "
+        f"start** ({titles}). There a larger k cannot show an effect: sharing the random weights "
+        "is enough. Earlier work saw the same for the smallest network on MNIST, while larger "
         "networks need some common training first {cite}`frankle2020lmc`. The null control below "
-        "tells that the measure can fail."
+        "shows that the measure can fail."
     )
 
 
@@ -75,15 +76,16 @@ def features(spawning: pd.DataFrame, panels: Panels) -> str:
         "linear from": _from(panels, linear_from.by_setting(spawning)),
         "ε at the smallest k": _spawned(panels, spawning, "epsilon", "first"),
         "ε at the largest k": _spawned(panels, spawning, "epsilon", "last"),
-        "distance at the smallest k over that at the largest": falls,
-        "the same of the baseline": alike,
+        "distance at the smallest k, divided by that at the largest": falls,
+        "the same for the baseline": alike,
         "length": spans(panels, least, most),
     }
     return (
         f"Call features linear where ε is at most {LINEAR:g}, mean over layers."
         f"{number_table(panels, rows)}"
-        "Copies that stay more alike have a smaller distance and a smaller baseline. ε does not "
-        "count that as linearity. LLFC does not ask for length, for which 1 is equal length."
+        "Copies that are more alike have a smaller distance and a smaller baseline. ε does not "
+        "count that as linearity. Length is coef, where 1 is equal length; LLFC does not ask for "
+        "it."
     )
 
 
@@ -91,21 +93,21 @@ def theorem(induced: pd.DataFrame, panels: Panels) -> str:
     """How Theorem 3.3's two steps hold, and what either does to the loss."""
     rows = {
         "gap in loss, mean": cells(panels, induced_mean, induced, name="gap"),
-        "gap over its bound, median": cells(panels, bound_used, induced),
+        "gap as a share of its bound, median": cells(panels, bound_used, induced),
         "what convexity takes away, mean": cells(panels, induced_mean, induced, name="jensen"),
-        "mixes with a loss *under* the chord": cells(panels, under_chord, induced),
+        "mixes with a loss *below* the chord": cells(panels, under_chord, induced),
         "largest gap over k": cells(panels, largest_gap, induced),
-        "largest error of the logits over the smallest": cells(panels, error_span, induced),
+        "largest error of the logits, divided by the smallest": cells(panels, error_span, induced),
         "rank correlation of gap and error": cells(panels, gap_rank, induced),
     }
     return (
-        f"Both steps hold in {held(induced, panels)}; theory leaves them no choice. The bound is "
-        "for samples where a network is sure and wrong."
+        f"Both steps of the proof hold in {held(induced, panels)}, as they must. The gap comes "
+        "near its bound only on samples where a network is sure and wrong."
         f"{number_table(panels, rows)}"
-        "Does the gap go *with* the error, which only limits it? The claim `llfc-implies-lmc` on "
-        "the page of [claims](claims.md) asks for that, which is more than the theorem. It looks "
-        "at the last three rows, which are over $k$ at $\\alpha = \\frac12$. It can be judged "
-        f"only where a gap reaches {NO_BARRIER:g} nats and the errors differ."
+        "The error is an upper bound of the gap. Does the gap also grow *with* the error? The "
+        "claim `llfc-implies-lmc` on the page of [claims](claims.md) says so, which is more than "
+        "the theorem. It looks at the last three rows, which are over $k$ at $\\alpha = \\frac12$. "
+        f"It can be judged only where a gap reaches {NO_BARRIER:g} nats and the errors differ."
     )
 
 
@@ -123,20 +125,20 @@ def null_control(control: pd.DataFrame, induced: pd.DataFrame, panels: Panels) -
         "barrier, nats": barrier,
         "ε, mean over layers": epsilon,
         "length": coef,
-        "error of the logits, over that of the copies": error,
-        "gap in loss, over that of the copies": gap,
+        "error of the logits, divided by that of the copies": error,
+        "gap in loss, divided by that of the copies": gap,
     }
     ridges = from_other_weights.by_setting(control, name="barrier").values()
     why = (
-        " The second part of the split is never positive. So it is the first that makes the "
-        "barrier: a barrier takes logits that are not linear."
+        "The second part of the split above is never positive. So the barrier comes from the "
+        "first part: there is no barrier unless the logits are not linear."
         if all(ridge.value > FLAT for ridge in ridges)
         else ""
     )
     return (
         "Two networks from *different* random weights are trained on the same task, in the same "
         "two orders. The last two rows compare them with copies that part at the smallest $k$."
-        f"{number_table(panels, rows)}{why.lstrip()}"
+        f"{number_table(panels, rows)}{why}"
     )
 
 
@@ -154,10 +156,10 @@ def summary(
     return (
         f"- The loss is flat from {flat} on, and features are linear from {linear} on.\n"
         f"- Trained from different weights, two networks have a barrier of {barrier} nats and an "
-        f"ε of {epsilon}; copies that share their random weights and part at the "
-        f"smallest $k$, a barrier of {copies} nats.\n"
+        f"ε of {epsilon}. Copies that share their random weights and part at the "
+        f"smallest $k$ have a barrier of {copies} nats.\n"
         f"- The two steps behind Theorem 3.3 hold in {held(induced, panels)}. Of all mixes "
-        f"{said(panels, under_chord, induced)} lie under the chord: there convexity takes away "
+        f"{said(panels, under_chord, induced)} lie below the chord: there convexity takes away "
         "more than the gap adds."
     )
 

@@ -34,7 +34,7 @@ def lost(single: pd.DataFrame, addition: pd.DataFrame, panels: Mapping[str, str]
         )
         for name, model in kinds.items()
     }
-    lacks = {"of the gain, missing from the Taylor model": cells(panels, taylor_lost, single)}
+    lacks = {"share of the gain that the Taylor model misses": cells(panels, taylor_lost, single)}
     return (
         "Accuracy, mean over tasks; λ is chosen on held-out samples."
         f"{number_table(panels, {**alone, **lacks, **added})}"
@@ -46,11 +46,11 @@ def apart(taylor: pd.DataFrame, ctl: pd.DataFrame, panels: Mapping[str, str]) ->
     least, most = (taylor_ratio.by_setting(taylor, ctl, at=at) for at in ("least", "most"))
     rows = {
         "distance of CTL over that of the Taylor model, by block": spans(panels, least, most),
-        "the Taylor model's share of its baseline over CTL's, at the block where that is least": (
-            cells(panels, taylor_times_farther, taylor, ctl)
-        ),
+        "the Taylor model's share of its baseline, divided by CTL's, at the block where that is "
+        "smallest": (cells(panels, taylor_times_farther, taylor, ctl)),
     }
     return (
-        "What was measured. Second order without common terms gives 0.12 to 0.25 in the first row, "
-        f"and less where terms cancel.{number_table(panels, rows)}"
+        "What was measured. If $H$ mixes the two task vectors little, second order gives 0.12 to "
+        "0.25 in the first row. Where terms cancel, it gives less."
+        f"{number_table(panels, rows)}"
     )

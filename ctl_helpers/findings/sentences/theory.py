@@ -39,7 +39,7 @@ Explained = dict[str, dict[str, Finding]]
 def convexity(induced: pd.DataFrame, panels: Mapping[str, str]) -> str:
     """Theorem 3.3: in how many cases both steps of its proof hold."""
     return (
-        f"**Check** (Section 3, spawned copies of one network): both steps hold in "
+        "**Check** (Section 3, on copies of one network, trained apart): both steps hold in "
         f"{held(induced, panels)}."
     )
 
@@ -47,18 +47,17 @@ def convexity(induced: pd.DataFrame, panels: Mapping[str, str]) -> str:
 def transitivity(triples: pd.DataFrame, lemmas: pd.DataFrame, panels: Mapping[str, str]) -> str:
     """Conjecture 4.1 and the lemmas: the largest errors over those of given pairs."""
     rows = {
-        "Conjecture 4.1, third pair over the larger given one": cells(panels, worst_ratio, triples),
+        "Conjecture 4.1, third pair": cells(panels, worst_ratio, triples),
         **{
-            f"Lemma {lemma}, mixed pair over any pair": cells(
-                panels, mixed_over_parts, lemmas, lemma=lemma
-            )
+            f"Lemma {lemma}, mixed pair": cells(panels, mixed_over_parts, lemmas, lemma=lemma)
             for lemma in Lemma
         },
     }
     return (
-        "**Check** (Section 4.1). The first row is of squared errors, the most over all triples. "
-        "The others are the largest error of a mixed pair over the largest of any pair of its "
-        f"networks.{number_table(panels, rows)}"
+        "**Check** (Section 4.1). The first row divides the squared error of the third pair by the "
+        "larger squared error of the given ones; it is the largest number over all triples. The "
+        "other rows divide the largest error of a mixed pair by the largest error of any pair of "
+        f"its networks.{number_table(panels, rows)}"
     )
 
 
@@ -67,11 +66,11 @@ def many(table: pd.DataFrame, panels: Mapping[str, str]) -> str:
     counts = table.groupby("setting")["k"]
     rows = {
         "networks": [f"{counts.min()[name]} to {counts.max()[name]}" for name in panels],
-        "distance grows": cells(panels, growth, table),
+        "growth of the distance": cells(panels, growth, table),
     }
     return (
-        "**Check** (Section 4.2). How the distance of both sides grows, mean over layers, with "
-        f"equal weights:{number_table(panels, rows)}"
+        "**Check** (Section 4.2). How much the distance between both sides grows as networks join, "
+        f"mean over layers, with equal weights:{number_table(panels, rows)}"
     )
 
 
@@ -81,14 +80,14 @@ def task_vectors(theorem: pd.DataFrame, panels: Mapping[str, str]) -> str:
         "distance at the block and scheme of α where it is largest": cells(
             panels, theorem_distance, theorem
         ),
-        "baseline over distance, in units of k + 1, median over blocks": cells(
+        "baseline over distance, divided by k + 1, median over blocks": cells(
             panels, theorem_nearer, theorem
         ),
     }
     return (
-        "**Check** (Section 4.3), with all task vectors. The second row would be 1 for a left side "
-        "that did not move at all, beside parts that moved equally far in unrelated directions."
-        f"{number_table(panels, rows)}"
+        "**Check** (Section 4.3), with all task vectors. For comparison: the second row would be 1 "
+        "if the left side did not move from the pretrained feature, and the parts on the right "
+        f"moved equally far in unrelated directions.{number_table(panels, rows)}"
     )
 
 
@@ -165,16 +164,18 @@ def curvature_seen(pairs: pd.DataFrame, nearer: pd.DataFrame, panels: Mapping[st
     rows = {
         "pairs under the bound": cells(panels, under_bound, pairs),
         "δ over the bound, median": cells(panels, share_of_bound, pairs, term="delta"),
-        "R² of the product less that of its better factor": cells(panels, explained_more, pairs),
+        "R² of the product minus that of its better factor": cells(panels, explained_more, pairs),
         "choices of starts where the product has the highest R²": [
             f"{sum(best)} of {len(best)}" for best in won
         ],
-        "largest product over the smallest": cells(panels, predictor_span, pairs),
-        "third-order rest over second order, median": cells(panels, rest_over_second_order, pairs),
+        "largest product, divided by the smallest": cells(panels, predictor_span, pairs),
+        "third-order rest, divided by second order, median": cells(
+            panels, rest_over_second_order, pairs
+        ),
         "off second order nearest to the start, median": off,
     }
     return (
-        "A bound that is far above δ holds without saying much about it: see the first two rows."
+        "A bound that is far above δ holds, but says little about δ: see the first two rows."
         f"{number_table(panels, rows)}"
     )
 
