@@ -159,6 +159,7 @@ def test_the_browser_computes_what_pytorch_does(site: Path, page: Page) -> None:
 def test_what_the_page_says_follows_the_keys(page: Page) -> None:
     words = [page.locator(f".live-{part}") for part in ("summary", "layers", "classes")]
     strips = "() => [...document.querySelectorAll('.live-strip path')].map((p) => p.outerHTML)"
+    page.get_by_role("button", name="Digit 3").click()  # which networks are less sure of
     before, drawn = [part.inner_text() for part in words], page.evaluate(strips)
     page.get_by_label("α", exact=True).focus()
     page.keyboard.press("End")

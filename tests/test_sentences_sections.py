@@ -164,13 +164,13 @@ def test_a_barrier_that_never_was_is_explained() -> None:
     assert "have no barrier" not in copies.barriers(rising, PANEL)
     assert "| flat from | no k |" in copies.barriers(rising, PANEL)
     flat = rising.assign(barrier=0.001, rise=0.001)
-    assert "still have no barrier** (Setting one)" in copies.barriers(flat, PANEL)
+    assert "start** (Setting one)" in copies.barriers(flat, PANEL)
 
 
 def test_a_broken_step_of_the_proof_is_told() -> None:
     kept = one(sections.induced(0.05, (3.0, 6.0))).assign(excess=-0.1)
     broken = one(sections.induced(9.0, (3.0, 6.0))).assign(excess=-0.1)
-    assert "hold in all 18 cases;" in copies.theorem(kept, PANEL)
+    assert "hold in all 18 cases." in copies.theorem(kept, PANEL)
     assert "hold in all 18 cases but" in copies.theorem(broken, PANEL)
 
 

@@ -44,7 +44,8 @@ class Run:
         for parameter, value in self.point().items():
             if parameter != "seed":
                 table[GRID + parameter] = str(value) if isinstance(value, list) else value
-        table.attrs["table"] = f"{self.facts['section']}/{name}"
+        # Alone, since what runs differ in (such as a noise floor) is lost when they are joined.
+        table.attrs = {"table": f"{self.facts['section']}/{name}"}
         return table
 
 

@@ -101,7 +101,7 @@ def theorem(induced: pd.DataFrame, panels: Panels) -> str:
         "rank correlation of gap and error": cells(panels, gap_rank, induced),
     }
     return (
-        f"Both steps of the proof hold in {held(induced, panels)}, as they must. The gap comes "
+        f"Both steps of the proof must hold; they hold in {held(induced, panels)}. The gap comes "
         "near its bound only on samples where a network is sure and wrong."
         f"{number_table(panels, rows)}"
         "The error is an upper bound of the gap. Does the gap also grow *with* the error? The "
