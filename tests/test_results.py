@@ -136,7 +136,7 @@ def test_the_list_of_settings_says_which_seeds_ran_where_and_which_in_part(
         path.write_text(json.dumps(json.loads(path.read_text()) | facts | finished))
     (line,) = re.findall(".*`digits-mlp`.*", pages.state_of_settings("4.1").data)
     assert line.endswith(
-        "*Results*: [seeds 0, 1, 2](runs/4_1/digits-mlp-published.md) (published with the "
+        "*Results*: [seeds 0, 1, 2](runs/9_9/digits-mlp-published.md) (published with the "
         "book, 2026-01-03, on GPU (seeds 0, 1) and CPU (seed 2)). In part: seed 2 no maps."
     )
 
