@@ -8,6 +8,9 @@ from typing import Any
 
 import yaml
 
+RUNS = "book/runs/"
+"""Where the pages of runs begin."""
+
 
 def chapters(toc: Path) -> list[str]:
     """The narrative pages of the book's ``_toc.yml``, ``"book/index"`` first; not those of runs."""
@@ -20,4 +23,4 @@ def chapters(toc: Path) -> list[str]:
             for inner in entry.get(key, ()):
                 yield from files(inner)
 
-    return [name for name in (content["root"], *files(content)) if "/runs/" not in name]
+    return [name for name in (content["root"], *files(content)) if not name.startswith(RUNS)]

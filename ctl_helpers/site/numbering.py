@@ -13,7 +13,7 @@ _OF_THE_PAPER = re.compile(r"(?:conjecture|definition|lemma|theorem)-([\dAB])-(\
 
 
 def figure_label(docname: str) -> str:
-    """What comes before a figure's number on a page, nothing where one page has the name alone.
+    """What comes before a figure's number: its page, but for the front page and those of runs.
 
     ``book/4_1_resnets`` → ``4.1-resnets-``. So a number does not depend on other pages, of which a
     machine that has run more has more.

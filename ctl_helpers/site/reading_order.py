@@ -9,9 +9,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from ctl_helpers.site.contents import chapters
-
-RUNS = "book/runs/"
+from ctl_helpers.site.contents import RUNS, chapters
 
 
 def neighbours(page: str, chain: Sequence[str]) -> tuple[str | None, str | None]:

@@ -12,6 +12,8 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
+from ctl_helpers.site.contents import RUNS
+
 GLOSSARY = "book/notation"
 _NO_LINKS = (nodes.reference, nodes.title, nodes.literal, nodes.caption, nodes.term, nodes.math)
 
@@ -77,7 +79,7 @@ def _first_use(terms: Iterable[str], text: str) -> tuple[str, int, int] | None:
 
 
 def _on_resolved(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    is_run = docname.startswith("book/runs/")
+    is_run = docname.startswith(RUNS)
     if docname == GLOSSARY or is_run or GLOSSARY not in app.env.all_docs:
         return
     terms = definitions(app.env.get_doctree(GLOSSARY))

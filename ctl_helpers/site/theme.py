@@ -10,6 +10,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 from ctl_helpers.project import repository
+from ctl_helpers.site.contents import RUNS
 
 MENDED = (
     # The theme preloads its icon fonts across origins, which browsers refuse on pages opened as
@@ -35,7 +36,7 @@ def colab_address(address: str, docname: str, root: Path, named: str | None = No
         named: the notebook that the page's front matter names, where it is not the page's own.
     """
     parts = PurePosixPath(docname).parts
-    section = named or (parts[2] if docname.startswith("book/runs/") else parts[-1])
+    section = named or (parts[2] if docname.startswith(RUNS) else parts[-1])
     notebook = f"notebooks/{section}.ipynb"
     if not (root / notebook).is_file():
         return None
