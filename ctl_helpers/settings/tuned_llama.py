@@ -19,9 +19,10 @@ from ctl_helpers.data.texts import Texts
 from ctl_helpers.data.tokens import NO_TARGET, Batch, Coder, Row
 from ctl_helpers.models.choices import BranchingLlama, Choices, Reading, each_token
 from ctl_helpers.models.text import from_transformers
+from ctl_helpers.settings.published_start import PublishedStart
 from ctl_helpers.settings.schema import Checked, Network, Strangers
 from ctl_helpers.settings.texts import OnTexts
-from ctl_helpers.settings.tuned import Job, Tuned
+from ctl_helpers.settings.tuned import Job
 from ctl_helpers.store.artifacts import digest
 from ctl_helpers.training.loop import default_device, initial_weights
 from ctl_helpers.training.text_losses import answering
@@ -129,7 +130,7 @@ class _Coder(Coder):
         return list(zip(self.prompts(texts.sources), self.plain(texts.targets), strict=True))
 
 
-class TunedLlama(Tuned, OnTexts):
+class TunedLlama(PublishedStart, OnTexts):
     """A setting whose language model is published; it is fine-tuned here.
 
     A task's labels are answers, scored by the mean log-likelihood of their tokens. The control task
@@ -140,21 +141,12 @@ class TunedLlama(Tuned, OnTexts):
         model: the architecture.
         longest: tokens of a prompt, and of a piece of running text; longer ones are cut.
         fewer: task → which share of the samples asked for it has, where many answers take long.
-        from_random: whether networks start from random weights: the control of what pretraining
-            does.
     """
 
     usual_batch: ClassVar[int] = 16
-    far: ClassVar[tuple[str, ...]] = ()  # no task is farther than others
 
     model: GgufLlama
     fewer: dict[str, float] = Field(default_factory=dict)
-    from_random: bool = False
-
-    @property
-    def pretrain(self) -> str:
-        """What stands for the pretraining task."""
-        return self.control[0]
 
     @property
     def choices(self) -> ChoiceSet:
@@ -169,17 +161,20 @@ class TunedLlama(Tuned, OnTexts):
         """The tokenizer of the published file."""
         return _coder(self.model.file(), self.longest)
 
-    def pretrained(self, seed: int) -> _Start:
-        """The published network, the same for every seed; or one with random weights."""
-        return _Start(self.model, seed if self.from_random else None)
+    def published(self) -> _Start:
+        """The published network."""
+        return _Start(self.model, None)
+
+    def random(self, seed: int) -> _Start:
+        """The same network with random weights."""
+        return _Start(self.model, seed)
 
     def strangers(self, seed: int, tasks: Sequence[str] | None = None, **how: Any) -> Strangers:
         """Networks fine-tuned from random weights: no other pretraining was published.
 
         They take as long to train as the others do, and are the same for every seed.
         """
-        scratch = self.model_copy(update={"from_random": True})
-        return {"foreign": scratch.checkpoints(0, tasks, **how)}
+        return {"foreign": super().strangers(0, tasks, **how)["foreign"]}
 
     def heads(self, seed: int, tasks: Sequence[str]) -> Mapping[str, Any]:
         """What scores each task's answers; of running text, each token."""
