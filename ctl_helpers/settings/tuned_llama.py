@@ -181,6 +181,11 @@ class TunedLlama(PublishedStart, OnTexts):
         found = {task: self._answers(task) for task in tasks}
         return {task: each_token if one is None else one for task, one in found.items()}
 
+    def exact_heads(self, tasks: Sequence[str]) -> Mapping[str, Any]:
+        """What says which label of each task greedy decoding writes."""
+        found = {task: self._answers(task) for task in tasks}
+        return {task: one.greedy for task, one in found.items() if one is not None}
+
     def streams(
         self,
         tasks: Sequence[str],
