@@ -243,7 +243,8 @@ class TunedLlama(PublishedStart, OnTexts):
     def source_parts(self) -> tuple[str, ...]:
         """The modules of this package that trained weights depend on."""
         data = f"data.sets.{self.data.set}", "data.tokens", "training.text_losses"
-        return "models.choices", *data, "training.checkpoints", "training.steps"
+        training = (f"training.{module}" for module in ("checkpoints", "low_rank", "steps"))
+        return "models.choices", *data, *training
 
 
 @lru_cache(maxsize=2)
