@@ -66,6 +66,19 @@ def test_an_answer_says_no_more_than_its_verdicts(sentence, words, answer) -> No
     assert "nan" not in text
 
 
+def test_published_networks_are_told_one_by_one() -> None:
+    made = [
+        verdict("special", "real-minilm", "reproduced"),
+        verdict("special", "real-efficientnet", "partly"),
+        verdict("special", "real-efficientnet", "undecided", section="4.3"),
+        verdict("special", "digits-mlp", "contradicted"),
+    ]
+    assert found.special(made).endswith(
+        " *Published networks*: MiniLM reproduced; EfficientNet-Lite0 partly or undecided."
+    )
+    assert "*Published networks*" not in found.special(made[-1:])
+
+
 def test_no_verdict_at_all_is_not_run() -> None:
     for sentence in SENTENCES:
         assert "** Not run yet." in sentence([])

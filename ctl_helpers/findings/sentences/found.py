@@ -15,6 +15,7 @@ from ctl_helpers.findings.words import plain
 Judged = Sequence[Verdict]
 
 _APART = "pretrained apart"  # in the name of a part's control
+_PUBLISHED = "B"  # the grade of settings with a published network
 
 _LINEAR = {
     "ctl-direction": "between two tasks",
@@ -65,7 +66,7 @@ def linear(judged: Judged) -> str:
         if errors := _known(part.number.value for part in firsts):
             text += f" The error ε at the worst layer (zero is linear) {_extent(errors)}"
             text += f"; with networks pretrained apart it {_extent(apart)}." if apart else "."
-    return text + _untestable(ran)
+    return text + _rest(ran)
 
 
 def special(judged: Judged) -> str:
@@ -80,7 +81,7 @@ def special(judged: Judged) -> str:
         text += f" They are more linear {_share(told)}."
         if ratios := _known(_over_control(verdict) for verdict in told):
             text += f" Their ε, divided by that of random vectors, {_extent(ratios)}."
-    return text + _untestable(ran)
+    return text + _rest(ran)
 
 
 def merged(judged: Judged) -> str:
@@ -110,7 +111,7 @@ def linear_layers(judged: Judged) -> str:
                 where.setdefault(_often(own), []).append(f"*{own[0].name}*")
         lists = [f" Reproduced {often}: {_joined(names)}." for often, names in where.items()]
         text += f" Its claims are reproduced {_share(told)}.{''.join(lists)}"
-    return text + _untestable(ran)
+    return text + _rest(ran)
 
 
 def _claims(question: str, phrases: Mapping[str, str], judged: Judged) -> str:
@@ -118,14 +119,14 @@ def _claims(question: str, phrases: Mapping[str, str], judged: Judged) -> str:
     ran = _ran(judged, phrases)
     answer = f"**{question}** {_answer(ran)}."
     if not _told(ran):
-        return answer + _untestable(ran)
+        return answer + _rest(ran)
     lines = []
     for claim, phrase in phrases.items():
         own = _ran(judged, [claim])
         told = _told(own)
         untold = "could not be tested" if own else "not run"
         lines.append(f"*{phrase}*: {f'reproduced {_share(told)}' if told else untold}.")
-    return f"{answer} {' '.join(lines)}{_untestable(ran)}"
+    return f"{answer} {' '.join(lines)}{_rest(ran)}"
 
 
 def _ran(judged: Judged, claims: Iterable[str]) -> list[Verdict]:
@@ -190,6 +191,22 @@ def _extent(values: Sequence[float]) -> str:
     """From where to where: "goes from 0.2 to 0.9", or "is 0.2"."""
     low, high = plain(min(values)), plain(max(values))
     return f"is {low}" if low == high else f"goes from {low} to {high}"
+
+
+def _rest(ran: Judged) -> str:
+    """How it went with published networks, and what could not be tested."""
+    return _published(ran) + _untestable(ran)
+
+
+def _published(ran: Judged) -> str:
+    """The verdicts on networks that others pretrained and published, network by network."""
+    words: dict[str, dict[str, None]] = {}
+    for verdict in ran:
+        if verdict.grade == _PUBLISHED:
+            network = settings.describe(verdict.setting).title.split(" on ")[0]
+            words.setdefault(network, {})[verdict.word] = None
+    told = [f"{network} {_joined(list(one), 'or')}" for network, one in words.items()]
+    return f" *Published networks*: {'; '.join(told)}." if told else ""
 
 
 def _untestable(ran: Judged) -> str:
