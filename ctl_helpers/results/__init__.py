@@ -4,6 +4,7 @@
 - ``shapes``: which tables there are, and their columns.
 - ``columns``: a column's kind, unit and labels.
 - ``labels``: what columns of labels may hold.
+- ``checksums``: what the files of published results have to be.
 - ``stored``: runs made here or published, and their tables for a page.
 """
 

@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from ctl_helpers import settings
 from ctl_helpers.project import root, work_folder
-from ctl_helpers.results import current_folder, folder_name, published_folder
+from ctl_helpers.results import checksums, current_folder, folder_name, published_folder
 from ctl_helpers.runs.execute import NOTEBOOK, TABLES, silence_kernels
 from ctl_helpers.runs.plan import Job, jobs
 from ctl_helpers.site import gallery, live, own, published, supported, table_files
@@ -139,6 +139,7 @@ def publish(chosen: Iterable[Job]) -> list[Path]:
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(stored / TABLES, target)
             written.append(target)
+    checksums.update(published_folder(), written)
     return written
 
 
