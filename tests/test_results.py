@@ -50,6 +50,7 @@ def test_provenance_says_what_made_a_result(tmp_path: Path) -> None:
     assert facts["data checksum"] == settings.load("digits-mlp").data_checksum()
     assert facts["packages"]["torch"]
     assert facts["seconds"] >= 0
+    assert 0 < float(facts["peak memory"].removesuffix(" GB")) < 1000
     table = results.Provenance(facts)._repr_html_()
     assert "digits-mlp" in table
     assert "<script>" not in results.Provenance({"a": "<script>"})._repr_html_()
