@@ -15,6 +15,7 @@ from ctl_helpers.findings.verdict import Verdict
 
 SETTINGS = ("mnist-mlp", "small-clip", "digits-mlp", "scenes-clip")
 SENTENCES: dict[Callable[[Sequence[Verdict]], str], tuple[str, ...]] = {
+    found.between_tasks: ("ctl-direction",),
     found.linear: ("ctl-direction", "avg-direction", "add-direction", "neg-direction"),
     found.special: ("special",),
     found.merged: ("avg-ensemble", "add-stitch", "neg-stitch"),

@@ -70,7 +70,7 @@
     for (const text of picture.querySelectorAll("[data-between]")) {
       const [[x1, y1], [x2, y2]] = text.dataset.between.split(" ").map((name) => points[name]);
       const side = Number(text.dataset.side);
-      set(text, { x: (x1 + x2) / 2 + 22 * side, y: (y1 + y2) / 2 + (side ? 5 : 16) });
+      set(text, { x: (x1 + x2) / 2 + 22 * side, y: (y1 + y2) / 2 + (side ? 5 : 25) });
     }
     set(picture.querySelector("linearGradient"), { x1: points.j[0], x2: points.i[0] });
     const way = Object.keys(points).filter((name) => name.startsWith("path"));
@@ -114,7 +114,7 @@
   const chosen = (field) => field.querySelector("input:checked").value;
   const pretraining = choice("Networks", "pretraining", { j: "shared pretraining", "j-apart": "pretrained apart" });
   const layers = choice("Layer", "layer", { 0: "hidden 1", 1: "hidden 2", 2: "hidden 3", 3: "logits" });
-  const digits = choice("Image", "digit", Object.fromEntries(everyDigit.map((digit) => [digit, ""])));
+  const digits = choice(`Image, turned by ${data.tasks.i}`, "digit", Object.fromEntries(everyDigit.map((digit) => [digit, ""])));
   digits.querySelectorAll("label").forEach((label, digit) => {
     const canvas = make("canvas", { width: SIDE, height: SIDE, "aria-hidden": "true" });
     paint(canvas, imageOf(images, digit));
@@ -123,12 +123,14 @@
   });
   const slider = make("input", { type: "range", id: "hero-alpha", min: 0, max: 1, step: 0.02, value: 0.5 });
   const value = make("output", { for: "hero-alpha" });
+  const featureTitle = make("b");
   const weightWords = make("figcaption");
   const featureWords = make("figcaption");
-  const summary = make("p", { class: "hero-numbers", "aria-live": "polite" });
+  const summary = make("p", { class: "hero-numbers" });
+  let alpha = Number(slider.value);
 
   const state = () => ({
-    alpha: Number(slider.value),
+    alpha,
     j: chosen(pretraining),
     layer: Number(chosen(layers)),
     digit: Number(chosen(digits)),
@@ -169,18 +171,21 @@
       "aria-label",
       `Feature space, ${LAYERS[now.layer]}, digit ${now.digit}: ${error}.`,
     );
+    featureTitle.textContent = `Feature space: ${LAYERS[now.layer]}`;
     weightWords.innerHTML =
-      `<b>Weight space.</b> <span class="key dot"></span> is the network <i>α</i>${T("i")} + (1 − <i>α</i>)${T("j")}. ` +
+      `<span class="key dot"></span> = <i>α</i>${T("i")} + (1 − <i>α</i>)${T("j")}. ` +
       (apart
-        ? `Every line has its true length: ${T("j")} starts from weights far away.`
-        : `Three networks span a plane; lengths are true.`);
+        ? `${T("PT")} and ${T("PT")}′ learned upright digits from two random starts; from them `
+        : `${T("PT")} learned upright digits; from it `) +
+      `${T("i")} learned those turned by ${data.tasks.i}, ${T("j")} by ${data.tasks.j}. Lengths are true.`;
     featureWords.innerHTML =
-      `<b>Feature space</b>, ${LAYERS[now.layer]}. <span class="key ring"></span> mix of features, ` +
-      `<span class="key dot"></span> the mixed network’s feature and its path. Across: along the line; up: where ` +
-      `the path leaves it most; one scale.${inside ? ` This plane has ${(100 * seen).toFixed(0)}% of the gap.` : ""}`;
+      '<span class="key ring"></span> the mix of features, <span class="key dot"></span> the mixed ' +
+      "network’s feature, with its path. Across: along the line. Up: where the path leaves it most. " +
+      `One scale.${inside ? ` The plane has ${(100 * seen).toFixed(0)}% of the gap.` : ""}`;
     summary.innerHTML = inside
-      ? `<b>ε = ${epsilon.toFixed(2)}</b> for this ${now.digit} (all ten digits: ${all.toFixed(2)}; 1 − cosine here: ` +
-        `${short(distance)}). At 0 the dot is in the ring; at 1 it is no nearer to it than the two ends are.`
+      ? `<b>ε = ${epsilon.toFixed(2)}</b> and 1 − cosine = ${short(distance)} for this ${now.digit}; ` +
+        `ε = ${all.toFixed(2)} for all ten digits. At ε = 0 the dot is in the ring; at 1 it is no nearer ` +
+        "to the ring than the two ends are."
       : "At an end the mixed network is one of the two: the dot is in the ring by definition.";
     window.ctlHero = { ...now, epsilon, all, distance, seen, whole: [...whole], mean: [...mean], plane: feature.plane };
   };
@@ -193,6 +198,12 @@
     return off.indexOf(Math.min(...off));
   };
 
+  const name = make("span", { class: "hero-alpha" }, make("label", { for: slider.id }, "α"), " = ", value);
+  const [from, to] = ["j", "i"].map((end) => {
+    const label = make("span", { "aria-hidden": "true" });
+    label.innerHTML = T(end);
+    return label;
+  });
   layers.querySelectorAll("input")[2].checked = true;
   digits.querySelectorAll("input")[opening()].checked = true;
   for (const field of [pretraining, layers, digits]) field.addEventListener("input", () => update(450));
@@ -201,16 +212,10 @@
     make(
       "div",
       { class: "hero-pictures" },
-      make("figure", {}, weightPicture, weightWords),
-      make("figure", {}, featurePicture, featureWords),
+      make("figure", {}, make("b", {}, "Weight space"), weightPicture, weightWords),
+      make("figure", {}, featureTitle, featurePicture, featureWords),
     ),
-    make(
-      "div",
-      { class: "hero-slider" },
-      make("label", { for: slider.id }, "α"),
-      slider,
-      value,
-    ),
+    make("div", { class: "hero-slider" }, name, from, slider, to),
     make("div", { class: "hero-choices" }, pretraining, layers, digits),
     summary,
   );
@@ -221,15 +226,19 @@
   let showing = !still;
   slider.addEventListener("input", () => {
     showing = false;
+    alpha = Number(slider.value);
     update();
   });
-  const sweep = (start) => (time) => {
+  // What the page does by itself is not read out.
+  root.addEventListener("input", () => summary.setAttribute("aria-live", "polite"), { once: true });
+  const sweep = (time, start = time) => {
     if (!showing) return;
-    const part = Math.min((time - start) / 1800, 1);
-    slider.value = 0.5 * part * part * (3 - 2 * part);
+    const part = Math.min((time - start) / 2000, 1);
+    alpha = 0.5 * part * part * (3 - 2 * part);
+    slider.value = alpha;
     update();
-    if (part < 1) requestAnimationFrame(sweep(start));
+    if (part < 1) requestAnimationFrame((later) => sweep(later, start));
   };
   update();
-  if (showing) requestAnimationFrame((time) => sweep(time)(time));
+  if (showing) requestAnimationFrame((time) => sweep(time));
 })();
