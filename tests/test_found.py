@@ -72,6 +72,23 @@ def test_no_verdict_at_all_is_not_run() -> None:
         assert "** Not run yet." in sentence([])
 
 
+def test_the_short_answer_says_what_its_verdicts_mean() -> None:
+    made = [
+        verdict("ctl-direction", "mnist-mlp", "undecided", 0.4, control=1.1),
+        verdict("ctl-direction", "digits-mlp", "partly", 0.5, control=1.3),
+        verdict("ctl-direction", "small-clip", "not run"),
+    ]
+    assert found.between_tasks(made) == (
+        "**Is it true?** In part. In 2 settings the verdicts are *partly* (more linear than "
+        "networks pretrained apart, but not nearly linear) or *undecided*. The error ε at the "
+        "worst layer (zero is linear) goes from 0.4 to 0.5; with networks pretrained apart it "
+        "goes from 1.1 to 1.3."
+    )
+    one = found.between_tasks(made[1:2])
+    assert "In 1 setting the verdict is *partly* (more" in one
+    assert "(zero is linear) is 0.5; with networks pretrained apart it is 1.3." in one
+
+
 def test_linear_counts_settings_and_gives_both_ranges_of_the_error() -> None:
     made = [
         verdict("ctl-direction", "mnist-mlp", "reproduced", 0.4, control=1.1),

@@ -220,7 +220,8 @@
     summary,
   );
   root.firstChild.innerHTML =
-    "Mix the <b>weights</b> of two networks. Is the mixed network’s feature the mix of their <b>features</b>?";
+    "Mix the <b>weights</b> of two networks. Is the mixed network’s feature the mix of their " +
+    "<b>features</b>? Move <i>α</i>, then try <i>pretrained apart</i>.";
 
   // α goes to the middle once, to show that it moves both pictures.
   let showing = !still;

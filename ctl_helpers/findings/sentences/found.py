@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ctl_helpers import settings
-from ctl_helpers.findings.judging import Word
+from ctl_helpers.findings.judging import WORDS, Word
 from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.findings.words import plain
 
@@ -21,6 +21,11 @@ _LINEAR = {
     "avg-direction": "for averages",
     "add-direction": "for added task vectors",
     "neg-direction": "for subtracted ones",
+}
+_MEANS: dict[Word, str] = {
+    "reproduced": " (nearly linear)",
+    "partly": " (more linear than networks pretrained apart, but not nearly linear)",
+    "contradicted": " (hardly more linear than networks pretrained apart)",
 }
 _MERGED = {
     "avg-ensemble": "Averaging weights does what averaging outputs does",
@@ -47,7 +52,11 @@ def between_tasks(judged: Judged) -> str:
     told = _told(ran)
     text = f"**Is it true?** {_answer(ran)}."
     if told:
-        text += f" The claim is reproduced {_share(told)}.{_errors(told)}"
+        words = [word for word in WORDS if any(verdict.word == word for verdict in told)]
+        verb, plural = ("are", "s") if len(told) > 1 else ("is", "")
+        listed = _joined([f"*{word}*{_MEANS.get(word, '')}" for word in words], "or")
+        text += f" In {len(told)} setting{plural} the verdict{plural} {verb} {listed}."
+        text += _errors(told)
     return text + _untestable(ran)
 
 
