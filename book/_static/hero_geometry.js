@@ -4,7 +4,7 @@
   if (!data) return;
   const { decoded, mixed, features, dot } = window.ctlNetwork;
   const STEPS = 40; // of a path from α = 0 to 1
-  const [WIDTH, HEIGHT, MARGIN] = [380, 240, 46];
+  const [WIDTH, HEIGHT, MARGIN] = [320, 205, 40];
 
   const first = decoded(data.first);
   const rest = decoded(data.rest);
