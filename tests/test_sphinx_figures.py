@@ -299,8 +299,9 @@ def test_pages_in_a_browser(site: pathlib.Path, browser: Browser, part: int) -> 
     assert not found, "\n".join(found)
 
 
-def test_the_style_sheet_closes_what_it_opens() -> None:
-    text = (ROOT / "book" / "_static" / "custom.css").read_text("utf-8")
+@pytest.mark.parametrize("name", ["custom.css", "hero.css"])
+def test_a_style_sheet_closes_what_it_opens(name: str) -> None:
+    text = (ROOT / "book" / "_static" / name).read_text("utf-8")
     depth = 0
     for line in re.sub(r"/\*.*?\*/", "", text, flags=re.S).splitlines():
         # A rule that begins while another is open would be lost with all that follow.

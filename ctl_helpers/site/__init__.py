@@ -24,5 +24,6 @@
 - ``numbering``: figures' numbers page by page, theorems' as in the paper.
 - ``reading_order``: the way from narrative page to narrative page.
 - ``live``: the network that runs in the reader's browser.
+- ``hero``: the networks behind the front page's picture.
 - ``printed``: the book as one PDF.
 """

@@ -1,4 +1,4 @@
-"""What was found, in five sentences for the front page, each told from the verdicts alone.
+"""What was found: in one sentence and in five, for the front page, told from the verdicts alone.
 
 What is called ``judged`` is of :func:`ctl_helpers.findings.verdicts.verdicts`, of all sections.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ctl_helpers import settings
-from ctl_helpers.findings.judging import Word
+from ctl_helpers.findings.judging import WORDS, Word
 from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.findings.words import plain
 
@@ -22,6 +22,11 @@ _LINEAR = {
     "avg-direction": "for averages",
     "add-direction": "for added task vectors",
     "neg-direction": "for subtracted ones",
+}
+_MEANS: dict[Word, str] = {
+    "reproduced": " (nearly linear)",
+    "partly": " (more linear than networks pretrained apart, but not nearly linear)",
+    "contradicted": " (hardly more linear than networks pretrained apart)",
 }
 _MERGED = {
     "avg-ensemble": "Averaging weights does what averaging outputs does",
@@ -42,6 +47,20 @@ def found(judged: Judged) -> str:
     return "\n".join(f"{place}. {part(judged)}" for place, part in enumerate(parts, 1))
 
 
+def between_tasks(judged: Judged) -> str:
+    """Whether a mix of two networks mixes their features, in one line."""
+    ran = _ran(judged, ["ctl-direction"])
+    told = _told(ran)
+    text = f"**Is it true?** {_answer(ran)}."
+    if told:
+        words = [word for word in WORDS if any(verdict.word == word for verdict in told)]
+        verb, plural = ("are", "s") if len(told) > 1 else ("is", "")
+        listed = _joined([f"*{word}*{_MEANS.get(word, '')}" for word in words], "or")
+        text += f" In {len(told)} setting{plural} the verdict{plural} {verb} {listed}."
+        text += _errors(told)
+    return text + _untestable(ran)
+
+
 def linear(judged: Judged) -> str:
     """Whether networks of one pretraining are linear, and ε against networks pretrained apart."""
     ran = _ran(judged, _LINEAR)
@@ -57,15 +76,7 @@ def linear(judged: Judged) -> str:
         if len(set(often.values())) > 1:
             text += f": {_joined([f'{where} {phrase}' for phrase, where in often.items()])}"
         text += "."
-        firsts = [verdict.parts[0] for verdict in told]
-        apart = _known(
-            part.control.value
-            for part in firsts
-            if part.control and _APART in (part.control_effect or "").lower()
-        )
-        if errors := _known(part.number.value for part in firsts):
-            text += f" The error ε at the worst layer (zero is linear) {_extent(errors)}"
-            text += f"; with networks pretrained apart it {_extent(apart)}." if apart else "."
+        text += _errors(told)
     return text + _rest(ran)
 
 
@@ -112,6 +123,21 @@ def linear_layers(judged: Judged) -> str:
         lists = [f" Reproduced {often}: {_joined(names)}." for often, names in where.items()]
         text += f" Its claims are reproduced {_share(told)}.{''.join(lists)}"
     return text + _rest(ran)
+
+
+def _errors(told: Judged) -> str:
+    """From where to where ε goes, here and with networks pretrained apart."""
+    firsts = [verdict.parts[0] for verdict in told]
+    apart = _known(
+        part.control.value
+        for part in firsts
+        if part.control and _APART in (part.control_effect or "").lower()
+    )
+    errors = _known(part.number.value for part in firsts)
+    if not errors:
+        return ""
+    text = f" The error ε at the worst layer (zero is linear) {_extent(errors)}"
+    return f"{text}; with networks pretrained apart it {_extent(apart)}." if apart else f"{text}."
 
 
 def _claims(question: str, phrases: Mapping[str, str], judged: Judged) -> str:
