@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
-_ACROSS = 56  # px between columns: the ticks of the right one
+_ACROSS, _TICKS = 28, 36  # px between columns, and for the ticks of the right one
 _BETWEEN = 24  # px between panels that share their horizontal ticks
 _APART = 92  # px between others: ticks, their label, and the next panel's title
 _HIGHEST = 250  # px of a panel that stands over another
@@ -139,7 +139,8 @@ def _boxes(grid: Grid, columns: int, width: float) -> tuple[dict[tuple[int, int]
         shared = row < grid.rows - 1 and not grid.has_ticks(grid.panels[row, 0][0])
         down = end + (_BETWEEN if shared and not grid.by_rows else _APART)
     height = max(end for _, end in tops.values())
-    gap = _ACROSS / width
+    ticks = any(grid.has_ticks(y) for (_, column), (_, y) in grid.panels.items() if column)
+    gap = (_ACROSS + _TICKS * ticks) / width
     wide = (1 - gap * (columns - 1)) / columns
     boxes = {}
     for row, column in grid.panels:
