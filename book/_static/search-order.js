@@ -1,6 +1,7 @@
-// Sphinx's search asks this for the score of each result: chapters come before reference pages.
+// Sphinx's search asks this for the score of each result: chapters come before reference pages, even
+// before those that have an entry for the word.
 var Scorer = {
-  score: ([docname, , , , score]) => score + (CHAPTERS.includes(docname) ? 20 : 0),
+  score: ([docname, , , , score]) => score + (CHAPTERS.includes(docname) ? 200 : 0),
   objNameMatch: 11,
   objPartialMatch: 6,
   objPrio: { 0: 15, 1: 5, 2: -5 },

@@ -18,7 +18,8 @@ _ASKS = re.compile(r"^What this page asks\.\s*")
 
 def description(doctree: nodes.document) -> str:
     """The first sentences of a page's first paragraph, as far as previews show them."""
-    said = (part.astext() for part in doctree.findall(nodes.paragraph))
+    own = (p for p in doctree.findall(nodes.paragraph) if "reading-time" not in p["classes"])
+    said = (part.astext() for part in own)
     first = next(filter(None, (_ASKS.sub("", " ".join(text.split())) for text in said)), "")
     return textwrap.shorten(first, _LONGEST, placeholder=" …")
 

@@ -24,6 +24,8 @@ def text(node: nodes.Node) -> str:
     """The words of a page as HTML, of which sections with their anchors are all that is left."""
     if isinstance(node, _SKIPPED):
         return ""
+    if isinstance(node, nodes.math):
+        return "…"
     inner = "".join(map(text, node.children)) if node.children else html.escape(node.astext())
     if isinstance(node, nodes.section):
         anchors = "".join(f'<i id="{anchor}"></i>' for anchor in node["ids"][1:])
@@ -63,4 +65,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-read", _keep)
     app.connect("html-page-context", _add_scripts)
     app.connect("build-finished", _write)
-    return {"env_version": 1, "parallel_read_safe": True, "parallel_write_safe": True}
+    return {"env_version": 2, "parallel_read_safe": True, "parallel_write_safe": True}

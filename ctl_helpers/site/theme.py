@@ -93,7 +93,8 @@ def _add_footer(
     doctree: nodes.document | None,
 ) -> None:
     about = app.builder.get_relative_uri(pagename, "book/about")
-    context["theme_extra_footer"] += footer(*app.config.ctl_edition, about)
+    version, day = app.config.ctl_edition
+    context["theme_extra_footer"] += footer(version, day, about)
 
 
 def _mend(app: Sphinx, exception: Exception | None) -> None:
