@@ -21,7 +21,7 @@ from ctl_helpers.project import SettingError, TableError
 from ctl_helpers.results import checksums, shapes
 from ctl_helpers.results.columns import Column
 from ctl_helpers.settings.schema import Section
-from ctl_helpers.site import pages
+from ctl_helpers.site import pages, setting_lists
 
 
 def write(folder: Path, setting: str, seed: int, value: float, **parameters: object) -> None:
@@ -182,7 +182,7 @@ def test_the_list_of_settings_says_which_seeds_ran_where_and_which_in_part(
         path = folder / "provenance.json"
         finished = {"finished": f"2026-01-0{seed + 1}T00:00:00+00:00"}
         path.write_text(json.dumps(json.loads(path.read_text()) | facts | finished))
-    (line,) = re.findall(".*`digits-mlp`.*", pages.state_of_settings("4.1").data)
+    (line,) = re.findall(".*`digits-mlp`.*", setting_lists.settings_run("4.1").data)
     assert line.endswith(
         "*Results*: [seeds 0, 1, 2](runs/9_9/digits-mlp-published.md) (published with the "
         "book, 2026-01-03, on GPU (seeds 0, 1) and CPU (seed 2)). In part: seed 2 no maps."
@@ -194,9 +194,10 @@ def test_a_setting_without_data_is_shown_as_not_run(
 ) -> None:
     monkeypatch.setenv("CTL_DATA_DIR", str(tmp_path / "nothing"))
     tasks.forget()
-    text = pages.state_of_settings("4.1").data
-    (names,) = re.findall(r"<summary>Not run: (.*)</summary>", text)
-    assert "MNIST MLP" in names.split("; ")
+    text = setting_lists.settings_not_run("4.1").data
+    assert '<span id="setting-mnist-mlp"></span>**MNIST MLP**' in text
+    (badges,) = re.findall("Not run: (.*)", setting_lists.badges("4.1").data)
+    assert '<a href="settings.html#setting-mnist-mlp">MNIST MLP</a>' in badges
     assert "MNIST is not in `DATA`" in text
     assert "ctl data mnist-mlp" in text
 

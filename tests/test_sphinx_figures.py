@@ -96,7 +96,7 @@ def test_only_figures_are_rendered_and_one_without_alternative_text_warns() -> N
     (node,) = render(drawn())
     assert json.loads(node["figure"]) == drawn()
     scripts = [call.args[1] for call in renderer.add_js_file.call_args_list]
-    assert scripts == ["plotly.min.js", "figures.js"]
+    assert scripts == ["plotly-cartesian.min.js", "figures.js"]
     assert not renderer.logger.warning.called
     assert render({"data": [], "layout": {}})
     assert renderer.logger.warning.call_count == 1

@@ -1,5 +1,5 @@
-// Draws the page's figures from the JSON beside them, in the colours of the page's theme, and the
-// controls that the JSON names above them.
+// Draws the page's figures from the JSON beside them, in the colours of the page's theme, with the
+// controls that the JSON names above them, in the arrangement of the JSON's that fits the screen.
 (() => {
   const root = document.documentElement;
   const figures = [...document.querySelectorAll(".plotly-figure")];
@@ -44,16 +44,55 @@
     };
   };
 
+  const phone = matchMedia("(max-width: 599px)");
+  const arrangements = new Map();
+
+  // The arrangement of the panels that fits, where it is not the one that the figure has.
+  const fitting = (figure) => {
+    const { arrangements: all = [] } = specs.get(figure);
+    const width = figure.parentElement.clientWidth;
+    const fits = (one) => one.columns === 1 || (!phone.matches && one.width <= width);
+    const chosen = all.find(fits);
+    if (!width || !chosen || chosen === arrangements.get(figure)) return null;
+    arrangements.set(figure, chosen);
+    figure.style.height = `${chosen.layout.height}px`;
+    figure.style.minWidth = 0;
+    return chosen;
+  };
+
+  // Titles that axes take over from others, which a menu may have changed.
+  const titles = (figure, layout) =>
+    Object.fromEntries(
+      Object.entries(arrangements.get(figure)?.titles ?? {}).map(([axis, from]) => [
+        `${axis}.title.text`,
+        layout[from]?.title?.text ?? "",
+      ]),
+    );
+
   const resized = new ResizeObserver((entries) => {
     for (const { target } of entries) {
-      if (target.offsetWidth > 0) Plotly.Plots.resize(target);
+      if (target.offsetWidth === 0) continue;
+      const chosen = fitting(target);
+      if (chosen) {
+        const changed = { ...structuredClone(chosen.layout), ...titles(target, target.layout) };
+        Plotly.relayout(target, changed);
+      } else Plotly.Plots.resize(target);
     }
   });
+
+  const put = (layout, path, value) => {
+    const names = path.split(".");
+    const last = names.pop();
+    names.reduce((part, name) => (part[name] ??= {}), layout)[last] = value;
+  };
 
   const draw = (figure) => {
     if (drawn.has(figure)) return drawn.get(figure);
     const { data, layout } = specs.get(figure);
-    const fluid = { ...layout, autosize: true, template: themed(layout) };
+    const fluid = { ...structuredClone(layout), autosize: true, template: themed(layout) };
+    fitting(figure);
+    const changed = { ...arrangements.get(figure)?.layout, ...titles(figure, layout) };
+    for (const [path, value] of Object.entries(structuredClone(changed))) put(fluid, path, value);
     // Under a finger, dragging scrolls the page; a figure that zoomed instead would trap it.
     if (matchMedia("(pointer: coarse)").matches) fluid.dragmode = false;
     const done = Plotly.newPlot(figure, data, fluid, { displayModeBar: false }).then(() => {
@@ -133,6 +172,8 @@
         await draw(figure);
         const { method, args } = control.buttons[number];
         await Plotly[method](figure, ...structuredClone(args));
+        const taken = titles(figure, figure.layout);
+        if (Object.keys(taken).length) await Plotly.relayout(figure, taken);
       };
       return kinds[control.kind](control, `figure-${place}-${n}`, apply);
     });
@@ -140,6 +181,9 @@
     const row = [...made.map(([first]) => first), ...made.flatMap(([, ...under]) => under)];
     if (row.length) figure.parentElement.previousElementSibling.append(...row);
   });
+
+  // Heights first, so that the page does not move while figures are drawn.
+  figures.forEach(fitting);
 
   const near = new IntersectionObserver(
     (entries) => entries.filter((e) => e.isIntersecting).forEach((e) => draw(e.target)),

@@ -2,6 +2,7 @@
 
 - ``build``: lays out stored runs as pages and calls the book tool.
 - ``pages``: what narrative pages show of a section.
+- ``setting_lists``: settings as badges, and all that is known of them.
 - ``published``: where the results come from that are published with the book.
 - ``claim_grid``: the dashboard, claims by settings.
 - ``claim_strips``: its dot plots.
@@ -10,8 +11,11 @@
 - ``execute_pages``: runs narrative pages side by side.
 - ``sphinx_figures``: Plotly figures in pages.
 - ``under_figures``: a figure's code and tables under it.
+- ``stacking``: a figure's panels in fewer columns.
 - ``stills``: still images of figures.
-- ``theme``: links in pages' headers, and the theme's flaws mended.
+- ``theme``: links in pages' headers, their footers, and the theme's flaws mended.
+- ``page_head``: what a page's head tells search engines and previews of links.
+- ``citing``: how to cite the book, its version and date.
 - ``contents``: the pages in their order.
 - ``gallery``: every figure of the book and of the papers.
 - ``own``: an example of a probe with its output, and what ε is in the book's settings.
@@ -23,6 +27,8 @@
 - ``headings``: those that a cell writes.
 - ``numbering``: figures' numbers page by page, theorems' as in the paper.
 - ``reading_order``: the way from narrative page to narrative page.
+- ``reading_path``: how long a page takes to read, and the way through the book in an hour.
+- ``search``: chapters first, and the words around a hit from files, too.
 - ``live``: the network that runs in the reader's browser.
 - ``hero``: the networks behind the front page's picture.
 - ``printed``: the book as one PDF.

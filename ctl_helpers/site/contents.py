@@ -10,13 +10,22 @@ import yaml
 
 RUNS = "book/runs/"
 """Where the pages of runs begin."""
+REFERENCE = "Reference"
+"""The part of the contents whose pages are looked up, not read."""
 
 
-def chapters(toc: Path) -> list[str]:
-    """The narrative pages of the book's ``_toc.yml``, ``"book/index"`` first; not those of runs."""
+def chapters(toc: Path, without: str = "") -> list[str]:
+    """The narrative pages of the book's ``_toc.yml``, ``"book/index"`` first; not those of runs.
+
+    Args:
+        toc: the file.
+        without: the caption of a part to leave out.
+    """
     content = yaml.safe_load(toc.read_text(encoding="utf-8"))
 
     def files(entry: Mapping[str, Any]) -> Iterator[str]:
+        if without and entry.get("caption") == without:
+            return
         if "file" in entry:
             yield entry["file"]
         for key in ("parts", "chapters", "sections"):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import html
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -14,10 +11,8 @@ from IPython.display import Markdown
 from plotly.graph_objects import Figure
 
 from ctl_helpers import results, settings
-from ctl_helpers.project import data_folder
-from ctl_helpers.settings import Described
 from ctl_helpers.site.claim_pages import NOT_RUN, verdict_lines
-from ctl_helpers.site.published import page_of
+from ctl_helpers.site.setting_lists import badges, by_grade
 
 Made = TypeVar("Made")
 
@@ -70,16 +65,12 @@ class Page:
         return text if isinstance(text, Markdown) else Markdown(text)
 
     def settings(self, *others: Page) -> Markdown:
-        """See :func:`state_of_settings`; with those of other parts of the page.
-
-        What settings that were not run need is on the front page.
-        """
+        """See :func:`ctl_helpers.site.setting_lists.badges`; with those of other parts."""
         parts = [self, *others]
         networks = {part._networks for part in parts}
-        return state_of_settings(
+        return badges(
             *dict.fromkeys(part._section for part in parts),
             networks=self._networks if len(networks) == 1 else "",
-            needs=False,
         )
 
     def verdicts(self, *others: Page) -> Markdown:
@@ -109,11 +100,6 @@ def panels(section: str, networks: str = "") -> dict[str, str]:
     }
 
 
-def by_grade() -> list[Described]:
-    """All settings, those first that are nearest to the paper's."""
-    return sorted(map(settings.describe, settings.names()), key=lambda each: each.grade)
-
-
 def numbered(table: pd.DataFrame) -> pd.DataFrame:
     """The table with fine-tuning tasks called D₁, D₂, … in its columns ``i``, ``j``, ``task``."""
     names = {
@@ -129,106 +115,3 @@ def numbered(table: pd.DataFrame) -> pd.DataFrame:
         if column in table
     }
     return table.assign(**renamed)
-
-
-def state_of_settings(*sections: str, networks: str = "", needs: bool = True) -> Markdown:
-    """A list of some sections' settings: what each is, and where its results come from.
-
-    Those that were not run are named in a line, which unfolds to what they are.
-
-    Args:
-        sections, networks: as :class:`Page` takes them.
-        needs: whether it unfolds to what is missing, too; else that is linked to.
-    """
-    stored = {section: results.runs(section) for section in sections}
-    lines: list[str] = []
-    waiting: dict[str, str] = {}
-    for setting in by_grade():
-        name = setting.name
-        if networks not in setting.architecture or not setting.sections.keys() & stored:
-            continue
-        runs = {
-            section: [run for run in section_runs if run.facts["setting"] == name]
-            for section, section_runs in stored.items()
-            if section in setting.sections
-        }
-        grade = f"grade {setting.grade}, *{setting.badge}*"
-        line = f"- **{setting.title}** (`{name}`), {grade}. {setting.about}"
-        if any(runs.values()):
-            lines.append(f"{line} {_origin(runs)}")
-        else:
-            waiting[name] = line
-    if waiting:
-        titles = "; ".join(settings.describe(name).title for name in waiting)
-        told = _missing(list(waiting)) if needs else [_ELSEWHERE]
-        # Markdown between tags wants empty lines around it.
-        lines += ["", f"<details><summary>Not run: {titles}</summary>", "", *waiting.values(), ""]
-        lines += [*told, "", "</details>"]
-    return Markdown("\n".join(lines))
-
-
-_MORE = r" \(([^()]*) (?:are|is) missing\)$"
-_ELSEWHERE = "The front page lists what they need, beside {ref}`all settings <what-is-here>`."
-
-
-def _missing(names: Sequence[str]) -> list[str]:
-    """What settings lack, each remedy once, without this machine's folders."""
-    place = re.compile(rf"{re.escape(str(data_folder()))}(/[\w./-]*\w)?")
-    lacking: dict[str, list[str]] = {}
-    for setting in map(settings.describe, names):
-        sentence, more, *_ = [*re.split(_MORE, setting.missing() or "nothing is missing"), ""]
-        told = place.sub(
-            lambda found: f"`DATA{found[1] or ''}`", html.escape(sentence, quote=False)
-        )
-        told = told.replace(str(Path.home()), "~")
-        lacking.setdefault(told, []).append(setting.title + (f" (and {more})" if more else ""))
-    return [
-        "To run them: `ctl data SETTING` downloads what can be downloaded, `ctl run --setting "
-        "SETTING` runs it. What this build lacked (`DATA` is the data folder, which `CTL_DATA_DIR` "
-        "names):",
-        "",
-        *(f"- {'; '.join(titles)}: {told}." for told, titles in lacking.items()),
-    ]
-
-
-def _origin(by_section: Mapping[str, list[results.Run]]) -> str:
-    """Where a setting's results come from, section by section where there are several."""
-    runs = [run for section_runs in by_section.values() for run in section_runs]
-    seeds = [
-        f"{section}: " * (len(by_section) > 1) + (_linked(part) if part else "not run")
-        for section, part in by_section.items()
-    ]
-    made = "published with the book" if runs[0].published else "run with this build"
-    day = max(str(run.facts["finished"]) for run in runs)[:10]
-    devices = _by_fact(runs, "device")
-    where = " and ".join(
-        f"{device} ({_seeds(part)})" if len(devices) > 1 else device
-        for device, part in devices.items()
-    )
-    gaps = [f"{_seeds(part)} {text}" for text, part in _by_fact(runs, "partial").items()]
-    partial = f" In part: {'; '.join(gaps)}." if gaps else ""
-    return f"*Results*: {'; '.join(seeds)} ({made}, {day}, on {where}).{partial}"
-
-
-def _linked(runs: Sequence[results.Run]) -> str:
-    """Their seeds, with links to where they come from."""
-    pages = list(dict.fromkeys(map(page_of, runs)))
-    if len(pages) == 1:
-        return f"[{_seeds(runs)}]({pages[0]})"
-    numbers = (f"[{run.facts['parameters'].get('seed')}]({page_of(run)})" for run in runs)
-    return f"seeds {', '.join(numbers)}"
-
-
-def _seeds(runs: Sequence[results.Run]) -> str:
-    """Such as "seeds 0, 1"."""
-    seeds = sorted({str(run.facts["parameters"].get("seed")) for run in runs})
-    return f"seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}"
-
-
-def _by_fact(runs: Sequence[results.Run], fact: str) -> dict[str, list[results.Run]]:
-    """A fact of provenance → the runs that have it so; runs without it are left out."""
-    by_fact: dict[str, list[results.Run]] = {}
-    for run in runs:
-        if fact in run.facts:
-            by_fact.setdefault(str(run.facts[fact]), []).append(run)
-    return by_fact

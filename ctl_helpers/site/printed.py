@@ -73,7 +73,7 @@ def make(site: Path, names: Sequence[str], target: Path) -> int:
         size = ViewportSize(width=_WIDTH, height=1000)
         page = browser.new_context(color_scheme="light", viewport=size).new_page()
         # Still images stand for the figures.
-        page.route(re.compile(r"/(plotly\.min|figures)\.js"), lambda route: route.abort())
+        page.route(re.compile(r"/(plotly-cartesian\.min|figures)\.js"), lambda route: route.abort())
         for path in paths:
             address, first = path.as_uri(), len(writer.pages)
             page.goto(address)

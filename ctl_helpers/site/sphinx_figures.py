@@ -10,18 +10,20 @@ import html
 import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.config import Config
+
+from ctl_helpers.site.stacking import Grid, arrangements
 
 if TYPE_CHECKING:
     from myst_nb.core.render import MimeData, NbElementRenderer
     from sphinx.writers.html5 import HTML5Translator
 
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
+PLOTLY = "plotly-cartesian.min.js"
+"""The part of plotly's script that draws on two straight axes, a third of the whole."""
 STILLS = "figures"  # where still images are, in the site's folder of images
 DEFAULT_HEIGHT = 450  # what Plotly takes for a figure that names none
 
@@ -60,6 +62,8 @@ def figure_html(figure: Mapping[str, Any], image: str) -> str:
         flat = {key: look for key, look in template.get("layout", {}).items() if key not in _OTHERS}
         layout["template"] = {**template, "data": looks, "layout": flat}
     spec = {"data": figure["data"], "layout": layout, "controls": controls}
+    if "min_width" in meta and (stacks := _stacks(figure["data"], layout, meta["min_width"])):
+        spec["arrangements"] = stacks
     style = f"height:{layout.get('height', DEFAULT_HEIGHT)}px"
     if "min_width" in meta:
         style += f";min-width:{meta['min_width']}px"
@@ -73,6 +77,13 @@ def figure_html(figure: Mapping[str, Any], image: str) -> str:
         # The box has the figure's text alternative.
         f'<img class="figure-still" loading="lazy" src="{image}" alt="">'
     )
+
+
+def _stacks(
+    data: Sequence[Mapping[str, Any]], layout: Mapping[str, Any], width: int
+) -> list[dict[str, Any]]:
+    listed = [t["name"] for t in data if t.get("name") and t.get("showlegend") is not False]
+    return arrangements(Grid(layout, width, list(dict.fromkeys(listed))))
 
 
 def _above(meta: Mapping[str, Any]) -> str:
@@ -112,7 +123,7 @@ class PlotlyRenderer:
                 line=data.line,
             )
         # Both keys belong to this page alone, so a page without a figure loads neither script.
-        renderer.add_js_file("plotly", "plotly.min.js", {"defer": "defer"})
+        renderer.add_js_file("plotly", PLOTLY, {"defer": "defer"})
         renderer.add_js_file("plotly_figures", "figures.js", {"defer": "defer"})
         text = _compact(figure)
         digest = sha256(text.encode()).hexdigest()[:16]
@@ -125,14 +136,7 @@ def _write(translator: HTML5Translator, node: PlotlyFigure) -> None:
     raise nodes.SkipNode
 
 
-def _serve_plotly(app: Sphinx, config: Config) -> None:
-    # Plotly's script comes from the installed package, so that it always fits the figures' JSON.
-    plotly = files("plotly").joinpath("package_data/plotly.min.js")
-    config.html_static_path = [*config.html_static_path, str(plotly)]
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension with Sphinx."""
-    app.connect("config-inited", _serve_plotly)
     app.add_node(PlotlyFigure, html=(_write, None))
     return {"env_version": 1, "parallel_read_safe": True, "parallel_write_safe": True}

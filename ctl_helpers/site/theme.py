@@ -1,4 +1,4 @@
-"""Sphinx extension: links to Colab and the source in pages' headers; the theme's flaws mended."""
+"""Sphinx extension: links in pages' headers, what is in their footers, the theme's flaws mended."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 from ctl_helpers.project import repository
+from ctl_helpers.site.citing import citation, dated
 from ctl_helpers.site.contents import RUNS
 
 MENDED = (
@@ -21,6 +22,8 @@ MENDED = (
         re.compile(r'<summary>(?=<span class="toctree-toggle")'),
         '<summary aria-label="Show or hide its pages">',
     ),
+    # The icons come twice, as fonts and as drawings that a script of 1.5 MB puts in their place.
+    (re.compile(r'\s*<script src="[^"]*/fontawesome/[^"]*/js/all\.min\.js[^"]*"></script>'), ""),
     # A list whose children are no list items.
     (re.compile(r'<div role="list" class="citation-list">'), '<div class="citation-list">'),
 )
@@ -69,6 +72,31 @@ def _add_header_links(
     context["header_buttons"][:0] = links
 
 
+def footer(version: str, day: str, about: str) -> str:
+    """The version and date of the book, and where licence, changes and how to cite it stand.
+
+    Args:
+        version, day: of the book.
+        about: the address of that page.
+    """
+    return (
+        f'<p>Version {version} of <time datetime="{day}">{day}</time>. '
+        f'<a href="{about}">Citing, licence, changes</a>.</p>'
+    )
+
+
+def _add_footer(
+    app: Sphinx,
+    pagename: str,
+    templatename: str,
+    context: dict[str, Any],
+    doctree: nodes.document | None,
+) -> None:
+    about = app.builder.get_relative_uri(pagename, "book/about")
+    version, day = app.config.ctl_edition
+    context["theme_extra_footer"] += footer(version, day, about)
+
+
 def _mend(app: Sphinx, exception: Exception | None) -> None:
     """Correct what the theme writes, in pages that are built."""
     if exception is None and app.builder.format == "html":
@@ -85,6 +113,10 @@ def setup(app: Sphinx) -> dict[str, Any]:
     # A config value, so that pages are written anew when the address changes.
     app.add_config_value("ctl_repository", repository(Path(app.srcdir)), "html")
     app.add_js_file("scrolling.js", loading_method="defer")
+    folder = Path(app.srcdir)
+    edition = [str(citation(folder)["version"]), dated(folder)]
+    app.add_config_value("ctl_edition", edition, "html")
+    app.connect("html-page-context", _add_footer)
     # After the theme has made its own list of header buttons (priority 501).
     app.connect("html-page-context", _add_header_links, priority=502)
     app.connect("build-finished", _mend)

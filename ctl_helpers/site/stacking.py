@@ -1,0 +1,177 @@
+"""Panels of a figure in fewer columns, for screens on which they do not fit side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+_ACROSS, _TICKS = 28, 36  # px between columns, and for the ticks of the right one
+_BETWEEN = 24  # px between panels that share their horizontal ticks
+_APART = 92  # px between others: ticks, their label, and the next panel's title
+_HIGHEST = 250  # px of a panel that stands over another
+_LINE = 19  # px of a line of the legend
+_SCREEN = 300  # px that the narrowest screen leaves to a figure
+
+_Box: TypeAlias = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The panels of a figure, as plotly's ``make_subplots`` lays them out.
+
+    Attributes:
+        layout: the figure's, as JSON; panels are counted from the top left.
+        width: what all columns need side by side, in pixels.
+        legend: the names that its legend lists.
+    """
+
+    layout: Mapping[str, Any]
+    width: int
+    legend: Sequence[str] = ()
+
+    @cached_property
+    def panels(self) -> dict[tuple[int, int], tuple[str, str]]:
+        """Row and column → names of the two axes."""
+        pairs = [
+            (name, "yaxis" + axis["anchor"][1:])
+            for name, axis in self.layout.items()
+            if name.startswith("xaxis") and axis.get("anchor", "").startswith("y")
+        ]
+        places = [(-self.span(y)[1], self.span(x)[0]) for x, y in pairs]
+        tops, lefts = (
+            (sorted(set(ends)) for ends in zip(*places, strict=True)) if pairs else ([], [])
+        )
+        return {
+            (tops.index(top), lefts.index(left)): pair
+            for (top, left), pair in zip(places, pairs, strict=True)
+        }
+
+    @property
+    def rows(self) -> int:
+        return 1 + max((row for row, _ in self.panels), default=-1)
+
+    @property
+    def columns(self) -> int:
+        return 1 + max((column for _, column in self.panels), default=-1)
+
+    @property
+    def plot(self) -> float:
+        """Height between the margins, in pixels."""
+        margin = self.layout["margin"]
+        return float(self.layout["height"] - margin["t"] - margin["b"])
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether a row stays together, since it has a scale of colours of its own."""
+        return "coloraxis2" in self.layout
+
+    def span(self, axis: str) -> tuple[float, float]:
+        """Where an axis begins and ends, as shares of width or height."""
+        low, high = self.layout[axis].get("domain", (0, 1))
+        return round(low, 4), round(high, 4)
+
+    def title(self, axis: str) -> str:
+        return str(self.layout[axis].get("title", {}).get("text") or "")
+
+    def has_ticks(self, axis: str) -> bool:
+        return self.layout[axis].get("showticklabels") is not False
+
+
+def arrangements(grid: Grid) -> list[dict[str, Any]]:
+    """How a figure's panels stand on screens of several widths, the widest first.
+
+    Returns:
+        For each arrangement its ``columns``; the ``width`` from which it fits; ``layout``, the
+        changes to the figure's by paths of plotly's ``relayout``; and ``titles``, axis → the one
+        whose title it takes over, or nothing. None for panels that are no grid or one column.
+    """
+    if grid.columns < 2 or len(grid.panels) < grid.rows * grid.columns:
+        return []
+    counts = {math.ceil(grid.columns / lines) for lines in range(1, grid.columns + 1)}
+    return [_arranged(grid, columns) for columns in sorted(counts, reverse=True)]
+
+
+def _arranged(grid: Grid, columns: int) -> dict[str, Any]:
+    width = round(grid.width / grid.columns * columns)
+    margin = grid.layout["margin"]
+    lines = _legend_lines(grid, max(width, _SCREEN)) - _legend_lines(grid, 600)
+    below = margin["b"] + _LINE * max(lines, 0)
+    boxes, height = _boxes(grid, columns, max(width, _SCREEN) - margin["l"] - margin["r"])
+    layout: dict[str, Any] = {"height": round(height + margin["t"] + below), "margin.b": below}
+    titles = {}
+    for (row, column), (x, y) in grid.panels.items():
+        left, right, bottom, top = boxes[row, column]
+        layout |= {f"{x}.domain": [left, right], f"{y}.domain": [bottom, top]}
+        first, last = grid.panels[row, 0][1], grid.panels[grid.rows - 1, column][0]
+        if column:
+            layout[f"{y}.showticklabels"] = left == 0 or grid.has_ticks(y)
+        if column and not grid.title(y):
+            titles[y] = first if left == 0 else ""
+        if grid.by_rows and not grid.title(x):
+            titles[x] = "" if columns == grid.columns else last
+    if "annotations" in grid.layout:
+        layout["annotations"] = _moved(grid, boxes, again=grid.by_rows and columns < grid.columns)
+    return {
+        "columns": columns, "width": width if columns > 1 else 0, "layout": layout, "titles": titles
+    }  # fmt: skip
+
+
+def _boxes(grid: Grid, columns: int, width: float) -> tuple[dict[tuple[int, int], _Box], float]:
+    """Panel → left, right, bottom and top as shares, and the height of all in pixels.
+
+    Columns that have no place on the right go below: each with its rows, or row by row.
+    """
+    if columns == grid.columns:
+        spans = {key: (*grid.span(x), *grid.span(y)) for key, (x, y) in grid.panels.items()}
+        return spans, grid.plot
+    groups = math.ceil(grid.columns / columns)
+    order = [(row, group) for group in range(groups) for row in range(grid.rows)]
+    if grid.by_rows:
+        order.sort()
+    tops, down = {}, 0.0
+    for row, group in order:
+        low, high = grid.span(grid.panels[row, 0][1])
+        end = down + min((high - low) * grid.plot, _HIGHEST)
+        tops[row, group] = (down, end)
+        shared = row < grid.rows - 1 and not grid.has_ticks(grid.panels[row, 0][0])
+        down = end + (_BETWEEN if shared and not grid.by_rows else _APART)
+    height = max(end for _, end in tops.values())
+    ticks = any(grid.has_ticks(y) for (_, column), (_, y) in grid.panels.items() if column)
+    gap = (_ACROSS + _TICKS * ticks) / width
+    wide = (1 - gap * (columns - 1)) / columns
+    boxes = {}
+    for row, column in grid.panels:
+        group, place = divmod(column, columns)
+        start, end = tops[row, group]
+        left = round(place * (wide + gap), 4)
+        bottom, top = round(1 - end / height, 4), round(1 - start / height, 4)
+        boxes[row, column] = (left, round(left + wide, 4), bottom, top)
+    return boxes, height
+
+
+def _moved(grid: Grid, boxes: Mapping[tuple[int, int], _Box], again: bool) -> list[dict[str, Any]]:
+    """Titles over their panels; with ``again`` those of columns over each panel."""
+    notes = []
+    for note in grid.layout["annotations"]:
+        places = [
+            key
+            for key, (x, y) in grid.panels.items()
+            if note["xref"] == note["yref"] == "paper"
+            and math.isclose(note["x"], sum(grid.span(x)) / 2, abs_tol=1e-3)
+            and math.isclose(note["y"], grid.span(y)[1], abs_tol=1e-3)
+        ]
+        if not places:
+            notes.append(note)
+            continue
+        ((row, column),) = places
+        for shown in range(grid.rows) if again else [row]:
+            left, right, _, top = boxes[shown, column]
+            notes.append({**note, "x": round((left + right) / 2, 4), "y": top})
+    return notes
+
+
+def _legend_lines(grid: Grid, width: int) -> int:
+    return max(math.ceil(sum(48 + 7 * len(name) for name in grid.legend) / width), 1)

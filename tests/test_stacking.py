@@ -1,0 +1,153 @@
+"""Panels in fewer columns: none is lost, none lies on another, and titles go with them."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+from typing import Any
+
+import pytest
+from plotly.graph_objects import Figure, Heatmap
+
+from ctl_helpers.figures import drawing
+from ctl_helpers.figures.choices import Line
+from ctl_helpers.figures.frame import PANEL, framed
+from ctl_helpers.site.sphinx_figures import figure_html
+from ctl_helpers.site.stacking import Grid, arrangements
+
+
+def layout_of(figure: Figure) -> dict[str, Any]:
+    """The layout as a page has it: heights and margins of the plot alone."""
+    layout = json.loads(figure.to_json())["layout"]
+    meta = layout["meta"]
+    return {**layout, "height": meta["heights"]["plot"], "margin": meta["margin"]}
+
+
+def panels(columns: int, rows: int = 1, **options: Any) -> Grid:
+    lines = [
+        Line("line", drawing.BLUE, {"": {"x": [0, 1], "y": [0, 1]}}, row, column)
+        for row in range(1, rows + 1)
+        for column in range(1, columns + 1)
+    ]
+    figure = drawing.draw(
+        lines, "T", "A.", rows=[f"row {n}" for n in range(rows)],
+        columns=[f"column {n}" for n in range(columns)], height=600, **options,
+    )  # fmt: skip
+    for column in range(1, columns + 1):
+        figure.update_xaxes(title_text="x", row=rows, col=column)
+    return Grid(layout_of(figure), PANEL * columns, ["line"])
+
+
+def maps() -> Grid:
+    """Three columns of two rows, each row with a scale of colours."""
+    figure = drawing.empty_panels(["y"] * 2, ["a", "b", "c"], shared_yaxes=True)
+    for number in range(6):
+        row, column = divmod(number, 3)
+        trace = Heatmap(z=[[0, 1]], coloraxis=f"coloraxis{row + 1}")
+        figure.add_trace(trace, row + 1, column + 1)
+    figure.update_layout(coloraxis1={}, coloraxis2={"colorscale": "Viridis"})
+    figure.update_xaxes(title_text="x", row=2)
+    return Grid(layout_of(framed(figure, "T", "A.", height=640, min_width=600)), 600)
+
+
+def boxes(grid: Grid, arrangement: dict[str, Any]) -> dict[tuple[int, int], tuple[float, ...]]:
+    changed = arrangement["layout"]
+    return {
+        place: (*changed[f"{x}.domain"], *changed[f"{y}.domain"])
+        for place, (x, y) in grid.panels.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [(1, []), (2, [2, 1]), (3, [3, 2, 1]), (4, [4, 2, 1]), (5, [5, 3, 2, 1]), (6, [6, 3, 2, 1])],
+)
+def test_rows_are_as_even_as_can_be(columns: int, expected: list[int]) -> None:
+    offered = arrangements(panels(columns))
+    assert [each["columns"] for each in offered] == expected
+    widths = [each["width"] for each in offered]
+    assert widths == [PANEL * count if count > 1 else 0 for count in expected]
+
+
+@pytest.mark.parametrize("grid", [panels(4), panels(4, 2), panels(3, 2, shared_x=False), maps()])
+def test_no_panel_is_lost_or_lies_on_another(grid: Grid) -> None:
+    for arrangement in arrangements(grid):
+        places = boxes(grid, arrangement)
+        assert len(places) == grid.rows * grid.columns
+        for left, right, bottom, top in places.values():
+            assert 0 <= left < right <= 1
+            assert 0 <= bottom < top <= 1
+        assert len({left for left, *_ in places.values()}) == arrangement["columns"]
+        for one, other in combinations(places.values(), 2):
+            apart = one[1] <= other[0] or other[1] <= one[0] or one[3] <= other[2]
+            assert apart or other[3] <= one[2]
+        assert max(top for *_, top in places.values()) == 1
+        assert min(bottom for _, _, bottom, _ in places.values()) == pytest.approx(0, abs=1e-4)
+
+
+def test_the_widest_arrangement_is_the_figure_as_it_is() -> None:
+    grid = panels(4, 2)
+    widest = arrangements(grid)[0]["layout"]
+    assert widest["height"] == grid.layout["height"]
+    for note, given in zip(widest["annotations"], grid.layout["annotations"], strict=True):
+        assert note == {**given, "x": pytest.approx(given["x"], abs=1e-4)}
+    for axis in ("xaxis3", "yaxis7"):
+        assert widest[f"{axis}.domain"] == pytest.approx(grid.layout[axis]["domain"], abs=1e-4)
+    assert widest["yaxis2.showticklabels"] is False
+
+
+def test_rows_of_a_column_stay_together() -> None:
+    grid = panels(4, 2)
+    places = boxes(grid, arrangements(grid)[-1])
+    tops = {place: top for place, (*_, top) in places.items()}
+    assert sorted(tops, key=tops.__getitem__, reverse=True) == [
+        (row, column) for column in range(4) for row in range(2)
+    ]
+
+
+def test_rows_with_colours_of_their_own_stay_together_and_say_which_column() -> None:
+    grid = maps()
+    *_, last = arrangements(grid)
+    tops = {place: top for place, (*_, top) in boxes(grid, last).items()}
+    assert sorted(tops, key=tops.__getitem__, reverse=True) == sorted(tops)
+    notes = {(note["text"], note["y"]) for note in last["layout"]["annotations"]}
+    assert notes == {("abc"[column], top) for (_, column), top in tops.items()}
+    first_row = {grid.panels[0, column][0] for column in range(3)}
+    assert {axis for axis in last["titles"] if axis[0] == "x"} == first_row
+
+
+def test_what_stands_on_the_left_has_ticks_and_a_title() -> None:
+    grid = panels(4)
+    _, two, one = arrangements(grid)
+    assert two["layout"]["yaxis2.showticklabels"] is False
+    assert two["layout"]["yaxis3.showticklabels"] is True
+    assert two["titles"] == {"yaxis2": "", "yaxis3": "yaxis", "yaxis4": ""}
+    assert set(one["titles"].values()) == {"yaxis"}
+
+
+def test_titles_stand_over_their_panels() -> None:
+    grid = panels(4)
+    for arrangement in arrangements(grid):
+        places = boxes(grid, arrangement)
+        for number, note in enumerate(arrangement["layout"]["annotations"]):
+            left, right, _, top = places[0, number]
+            assert note["text"] == f"column {number}"
+            assert (note["x"], note["y"]) == (pytest.approx((left + right) / 2, abs=1e-3), top)
+
+
+def test_a_legend_of_many_names_has_room_on_a_narrow_screen() -> None:
+    few, many = (
+        arrangements(Grid(panels(2).layout, 400, names))[-1]["layout"]["margin.b"]
+        for names in (["a"], [f"a long name {n}" for n in range(9)])
+    )
+    # Five lines on the narrowest screen, for three of which the figure has room as it is.
+    assert many == few + 19 * 2
+
+
+def test_a_page_has_the_arrangements_beside_the_figure() -> None:
+    one = [Line("line", drawing.BLUE, {"": {"x": [0, 1], "y": [0, 1]}})]
+    single = json.loads(drawing.draw(one, "T", "A.").to_json())
+    assert '"arrangements"' not in figure_html(single, "")
+    figure = drawing.draw(one, "T", "A.", columns=["a", "b"])
+    page = figure_html(json.loads(figure.to_json()), "")
+    assert page.count('"columns":') == 2
