@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ import pandas as pd
 from plotly.graph_objects import Figure, Heatmap
 
 from ctl_helpers.figures.drawing import BLUE, VERMILION, by_pair, empty_panels, significant
-from ctl_helpers.figures.frame import PANEL, Menu, button, framed
+from ctl_helpers.figures.frame import PANEL, Menu, button, by_setting, framed
 from ctl_helpers.figures.three import LOOKS, of_three, quotes, ranked
 from ctl_helpers.findings.finding import signed
 from ctl_helpers.findings.paradigms import (
@@ -21,13 +20,17 @@ from ctl_helpers.findings.paradigms import (
     mean_cosine,
     representation_inside,
 )
-from ctl_helpers.findings.words import FLOOR, power_of_ten
+from ctl_helpers.findings.words import FLOOR
 from ctl_helpers.results.labels import PARADIGM_NAMES, Output
 
 CLIP = 0.9
 """Colours tell errors up to this quantile apart; what is larger looks alike."""
 
 _OUTPUTS = (Output.REPRESENTATION, Output.CLASSIFICATION)
+_ERRORS = {
+    Output.REPRESENTATION: "distance of outputs",
+    Output.CLASSIFICATION: "changed predictions",
+}
 _AROUND_ZERO = "#f4f4f4"
 
 
@@ -41,7 +44,7 @@ class _Scale:
     clipped: bool
 
     def written(self, plane: np.ndarray) -> list[list[float]]:
-        """Two significant digits and at most one decimal: what colours show, in few bytes."""
+        """Two significant digits: what colours show, in few bytes."""
         return [[_short(value * self.factor) for value in row] for row in plane.tolist()]
 
 
@@ -66,7 +69,13 @@ def maps(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     moved = by_paradigm(representation_inside, table)
     return framed(
         figure,
-        f"For 0 ≤ α ≤ 1 the mean disentanglement error in predictions is {ranked(panels, changed)}",
+        by_setting(
+            panels,
+            lambda one: (
+                "For 0 ≤ α ≤ 1 the disentanglement error in predictions is "
+                f"{ranked(one, changed)}, mean over all pairs"
+            ),
+        ),
         "Heat maps of the disentanglement error over two task vectors' factors: above between "
         "representations, below in predictions, a column for each paradigm. Light is small. A "
         "rectangle marks factors from zero to one, where the mean error in representations is "
@@ -95,7 +104,7 @@ def _add_planes(
         line = {"width": width, "color": colour}
         figure.add_shape(type="rect", x0=0, x1=1, y0=0, y1=1, line=line, row="all", col="all")
     for row, (output, scale) in enumerate(scales.items(), 1):
-        bar = _bar(f"{output}, {scale.unit}", [0, scale.top / 2, scale.top], scale.clipped)
+        bar = _bar(f"{_ERRORS[output]}, {scale.unit}", [0, scale.top / 2, scale.top], scale.clipped)
         place = {"len": 0.5, "y": 0.77 - 0.54 * (row - 1)}
         axis = {"cmin": 0, "cmax": scale.top, "colorscale": "Viridis", "reversescale": True}
         figure.update_layout({f"coloraxis{row}": {**axis, "colorbar": {**bar, **place}}})
@@ -133,7 +142,10 @@ def cosines(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     side = 28 * max(map(len, tasks.values()))
     return framed(
         figure,
-        f"Between two tasks' vectors the mean |cosine| is {ranked(panels, means)}",
+        by_setting(
+            panels,
+            lambda one: f"Between two tasks' vectors the mean |cosine| is {ranked(one, means)}",
+        ),
         "A heat map for each paradigm of the cosines between the vectors of any two tasks, with "
         "the values written in the cells; the diagonal is one.",
         height=140 + max(side + 100, 200) * len(panels),
@@ -208,14 +220,13 @@ def _scale(errors: pd.Series, output: Output) -> _Scale:
     highest = max(float(errors.quantile(CLIP)), FLOOR)
     if output == Output.CLASSIFICATION:
         factor, unit = 100.0, "%"
-    else:  # a power of ten that leaves two digits before the point
-        power = max(0, 1 - math.floor(math.log10(highest)))
-        factor = 10.0**power
-        unit = f"{power_of_ten(-power)} nats" if power else "nats"
+        highest = min(highest, 1.0)  # of both tasks together it may be more
+    else:
+        factor, unit = 1.0, "nats"
     top = float(f"{highest * factor:.2g}")
     return _Scale(factor, unit, top, clipped=bool(errors.max() * factor > top))
 
 
 def _short(value: float) -> float:
-    rounded = round(float(f"{value:.2g}"), 1)
+    rounded = float(f"{value:.2g}")
     return int(rounded) if rounded == int(rounded) else rounded

@@ -44,7 +44,7 @@ def found(judged: Judged) -> str:
 def linear(judged: Judged) -> str:
     """Whether networks of one pretraining are linear, and ε against networks pretrained apart."""
     ran = _ran(judged, _LINEAR)
-    text = f"**Is a mixed network linear where pretraining is shared?** {_answer(ran)}."
+    text = f"**Is a mixed network linear where pretraining is shared?** {answer(ran)}."
     told = _told(ran)
     if told:
         often = {
@@ -74,7 +74,7 @@ def special(judged: Judged) -> str:
     told = _told(ran)
     text = (
         "**Are task vectors more linear than random vectors that move features as far?** "
-        f"{_answer(ran)}."
+        f"{answer(ran)}."
     )
     if told:
         text += f" They are more linear {_share(told)}."
@@ -100,7 +100,7 @@ def linear_layers(judged: Judged) -> str:
     told = _told(ran)
     text = (
         "**Are task vectors better if only linear layers are fine-tuned (the second paper)?** "
-        f"{_answer(ran)}."
+        f"{answer(ran)}."
     )
     if told:
         where: dict[str, list[str]] = {}
@@ -116,16 +116,16 @@ def linear_layers(judged: Judged) -> str:
 def _claims(question: str, phrases: Mapping[str, str], judged: Judged) -> str:
     """An answer over several claims, and for each in how many settings it is reproduced."""
     ran = _ran(judged, phrases)
-    answer = f"**{question}** {_answer(ran)}."
+    text = f"**{question}** {answer(ran)}."
     if not _told(ran):
-        return answer + _untestable(ran)
+        return text + _untestable(ran)
     lines = []
     for claim, phrase in phrases.items():
         own = _ran(judged, [claim])
         told = _told(own)
         untold = "could not be tested" if own else "not run"
         lines.append(f"*{phrase}*: {f'reproduced {_share(told)}' if told else untold}.")
-    return f"{answer} {' '.join(lines)}{_untestable(ran)}"
+    return f"{text} {' '.join(lines)}{_untestable(ran)}"
 
 
 def _ran(judged: Judged, claims: Iterable[str]) -> list[Verdict]:
@@ -137,7 +137,7 @@ def _told(ran: Judged) -> list[Verdict]:
     return [verdict for verdict in ran if verdict.word != "not testable"]
 
 
-def _answer(ran: Judged) -> str:
+def answer(ran: Judged) -> str:
     """The verdicts in a word or two; it never says more than they do."""
     told = [verdict.word for verdict in _told(ran)]
     if not told:
