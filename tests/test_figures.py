@@ -236,6 +236,7 @@ def test_paths_and_triples_are_drawn(net, around, inputs, measured) -> None:
         paths.paths(curves, barriers, PANELS),
         linearity.transitivity(everywhere(triples), PANELS),
     ]
+    assert {trace.name for trace in drawn[0].data} == {"on task i"}
     points = [sum(len(trace.y) for trace in figure.data) for figure in drawn]
     assert points == [2 * 2 * 3, 2 * (2 + 2 * 3)]
     assert all(map(title, drawn))

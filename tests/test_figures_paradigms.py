@@ -193,9 +193,11 @@ def test_maps_show_the_chosen_pair() -> None:
     keys = product(("representation", "classification"), paradigms.LOOKS)
     for (measure, name), z in zip(keys, change["z"], strict=True):
         rows = known[measure, name, "a", "c"].unstack().to_numpy()
-        factor = 100 if measure == "classification" else 1
-        assert np.array(z) == pytest.approx(rows * factor, rel=0.05)
-    assert figure.layout.coloraxis.colorbar.title.text == "distance of outputs, nats"
+        factor = 100 if measure == "classification" else 1000
+        assert np.array(z) == pytest.approx(rows * factor, rel=0.05, abs=0.05)
+    bar = figure.layout.coloraxis.colorbar
+    assert bar.title.text == "distance of outputs, nats"
+    assert float(bar.ticktext[-1].removeprefix("≥ ")) == pytest.approx(bar.tickvals[-1] / 1000)
     assert figure.layout.coloraxis2.colorbar.ticktext[-1].startswith("≥ ")
     boxes = {(shape.x0, shape.x1, shape.y0, shape.y1) for shape in figure.layout.shapes}
     assert boxes == {(0, 1, 0, 1)}

@@ -198,5 +198,5 @@ def _menu(table: pd.DataFrame) -> str:
 def _sides(table: pd.DataFrame) -> tuple[str, str]:
     """What the sides of the equation are called whose edits a table has."""
     if "j" in table:
-        return "features with both task vectors", "those with either one, twice as long"
+        return "features with both task vectors", "those with either vector at twice the length"
     return "pretrained network's features", "those with the task vector added and subtracted"

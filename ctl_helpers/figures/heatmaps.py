@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,16 +21,17 @@ from ctl_helpers.findings.paradigms import (
     mean_cosine,
     representation_inside,
 )
-from ctl_helpers.findings.words import FLOOR
+from ctl_helpers.findings.words import FLOOR, power_of_ten
 from ctl_helpers.results.labels import PARADIGM_NAMES, Output
 
 CLIP = 0.9
 """Colours tell errors up to this quantile apart; what is larger looks alike."""
 
 _OUTPUTS = (Output.REPRESENTATION, Output.CLASSIFICATION)
+# The title of each measure's colour bar, and what it counts in one.
 _ERRORS = {
-    Output.REPRESENTATION: "distance of outputs",
-    Output.CLASSIFICATION: "changed predictions",
+    Output.REPRESENTATION: ("distance of outputs, nats", 1),
+    Output.CLASSIFICATION: ("changed predictions, %", 100),
 }
 _AROUND_ZERO = "#f4f4f4"
 
@@ -44,7 +46,7 @@ class _Scale:
     clipped: bool
 
     def written(self, plane: np.ndarray) -> list[list[float]]:
-        """Two significant digits: what colours show, in few bytes."""
+        """Two significant digits and at most one decimal: what colours show, in few bytes."""
         return [[_short(value * self.factor) for value in row] for row in plane.tolist()]
 
 
@@ -104,7 +106,9 @@ def _add_planes(
         line = {"width": width, "color": colour}
         figure.add_shape(type="rect", x0=0, x1=1, y0=0, y1=1, line=line, row="all", col="all")
     for row, (output, scale) in enumerate(scales.items(), 1):
-        bar = _bar(f"{_ERRORS[output]}, {scale.unit}", [0, scale.top / 2, scale.top], scale.clipped)
+        title, per_unit = _ERRORS[output]
+        ticks = [0, scale.top / 2, scale.top]
+        bar = _bar(title, ticks, scale.clipped, per_unit / scale.factor)
         place = {"len": 0.5, "y": 0.77 - 0.54 * (row - 1)}
         axis = {"cmin": 0, "cmax": scale.top, "colorscale": "Viridis", "reversescale": True}
         figure.update_layout({f"coloraxis{row}": {**axis, "colorbar": {**bar, **place}}})
@@ -178,9 +182,15 @@ def _grid(rows: Sequence[str], spacing: float) -> Figure:
     return empty_panels(rows, titles, shared_xaxes=False, shared_yaxes=True, **spaces)
 
 
-def _bar(title: str, ticks: Sequence[float], clipped: bool) -> dict[str, object]:
-    """A colour bar whose last tick says where colours are clipped."""
-    texts = [f"{tick:g}".replace("-", "−") for tick in ticks]
+def _bar(
+    title: str, ticks: Sequence[float], clipped: bool, per_unit: float = 1
+) -> dict[str, object]:
+    """A colour bar whose last tick says where colours are clipped.
+
+    Args:
+        per_unit: what is written at a tick, over where the tick stands.
+    """
+    texts = [f"{tick * per_unit:.3g}".replace("-", "−") for tick in ticks]
     if clipped:
         texts[-1] = f"≥ {texts[-1]}"
     return {
@@ -222,11 +232,13 @@ def _scale(errors: pd.Series, output: Output) -> _Scale:
         factor, unit = 100.0, "%"
         highest = min(highest, 1.0)  # of both tasks together it may be more
     else:
-        factor, unit = 1.0, "nats"
+        # A power of ten that leaves two digits before the point; the colour bar tells nats.
+        power = max(0, 1 - math.floor(math.log10(highest)))
+        factor, unit = 10.0**power, f"· {power_of_ten(-power)} nats" if power else "nats"
     top = float(f"{highest * factor:.2g}")
     return _Scale(factor, unit, top, clipped=bool(errors.max() * factor > top))
 
 
 def _short(value: float) -> float:
-    rounded = float(f"{value:.2g}")
+    rounded = round(float(f"{value:.2g}"), 1)
     return int(rounded) if rounded == int(rounded) else rounded

@@ -211,17 +211,22 @@ def transitivity(triples: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             look = marks(hover, symbol, size=8, mode="markers", opacity=0.75)
             lines.append(Line(str(group), COLOURS[n], {"": data}, 1, column, look=look))
     shown = triples[triples["setting"].isin(list(panels))]
-    worst = max(worst_ratio.by_setting(shown).values(), key=float)
+    worst = worst_ratio.by_setting(shown)
     figure = draw(
         lines,
-        f"The third pair's squared error is at most {worst} the larger of the two given pairs', "
-        "over all triples",
+        by_setting(
+            panels,
+            lambda one: (
+                f"The third pair's squared error is at most {by_panel(one, worst)} the larger of "
+                "the two given pairs', over all triples"
+            ),
+        ),
         "Scatter plot on log scales. Each point is a triple of networks; the horizontal place is "
         "the larger linearity error of the two given pairs, the vertical one the third pair's.",
         rows=["ε of (i, k)"],
         columns=list(panels.values()),
         height=480,
-        findings=quoted([worst]),
+        findings=quoted(worst.values()),
     )
     axis = log_axis(errors.ravel())
     figure.update_xaxes(title_text="larger ε of (i, j), (j, k)", **axis)

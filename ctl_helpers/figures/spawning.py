@@ -123,7 +123,7 @@ def _barriers(table: pd.DataFrame, panels: Mapping[str, str]) -> str:
     first, last, most = (
         spawned.by_setting(table, name="barrier", at=at) for at in ("first", "last", "most")
     )
-    none = [name for name, finding in most.items() if float(finding) < NO_BARRIER]
+    none = [name for name in panels if name in most and float(most[name]) < NO_BARRIER]
     stays = by_panel(panels, dict.fromkeys(none, f"under {NO_BARRIER:g} throughout"))
     rest = [{name: of[name] for name in of if name not in none} for of in (first, last)]
     parts = [f"is {stays}" if none else "", changes(panels, *rest)]

@@ -85,6 +85,10 @@ def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         switches=scales(axes),
         findings=quoted(*(of.values() for of in explained.values())),
     )
+    # A few large values would press all others into a corner of linear axes.
+    for name, values in axes.items():
+        figure.layout[name].update(log_axis(values))
+    figure.layout.updatemenus[0].active = 1
     for column, (_, axis) in enumerate(REGRESSORS.values(), 1):
         figure.update_xaxes(title_text=axis, nticks=6, col=column)
     return figure.update_annotations(font_size=12)

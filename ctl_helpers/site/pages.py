@@ -87,6 +87,7 @@ class Page:
             *dict.fromkeys(part._section for part in parts),
             networks=self._networks if len(networks) == 1 else "",
             needs=False,
+            numbered=any(part._numbered for part in parts),
         )
 
     def verdicts(self, *others: Page) -> Markdown:
@@ -171,7 +172,9 @@ def _number(n: int) -> str:
     return "D" + str(n).translate(_LOWERED)
 
 
-def state_of_settings(*sections: str, networks: str = "", needs: bool = True) -> Markdown:
+def state_of_settings(
+    *sections: str, networks: str = "", needs: bool = True, numbered: bool = False
+) -> Markdown:
     """A list of some sections' settings: what each is, and where its results come from.
 
     Those that were not run are named in a line, which unfolds to what they are.
@@ -179,6 +182,7 @@ def state_of_settings(*sections: str, networks: str = "", needs: bool = True) ->
     Args:
         sections, networks: as :class:`Page` takes them.
         needs: whether it unfolds to what is missing, too; else that is linked to.
+        numbered: whether the page calls tasks D₁, D₂, …, which the list then explains.
     """
     stored = {section: results.runs(section) for section in sections}
     lines: list[str] = []
@@ -194,6 +198,9 @@ def state_of_settings(*sections: str, networks: str = "", needs: bool = True) ->
         }
         grade = f"grade {setting.grade}, *{setting.badge}*"
         line = f"- **{setting.title}** (`{name}`), {grade}. {setting.about}"
+        if numbered:
+            tasks = (f"{_number(n)} {task}" for n, task in enumerate(setting.finetune, 1))
+            line += f" *Tasks*: {', '.join(tasks)}."
         if any(runs.values()):
             lines.append(f"{line} {_origin(runs)}")
         else:
