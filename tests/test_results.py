@@ -168,6 +168,7 @@ def test_panels_are_chosen_by_network_and_tasks_numbered(published: Path) -> Non
     found = pages.numbered(table)
     assert found.i.tolist() == ["D₁", "D₁", "0°"]
     assert found.j.tolist() == ["D₂", "D₂", "D₄"]
+    assert found.attrs["tasks"]["scenes-resnet"]["D₁"] == settings.load("scenes-resnet").finetune[0]
     assert table.i[0] == "classes 6–10"
     assert pages.numbered(table.rename(columns={"j": "task"})).task.tolist() == found.j.tolist()
 

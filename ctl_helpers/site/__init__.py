@@ -6,6 +6,7 @@
 - ``published``: where the results come from that are published with the book.
 - ``claim_grid``: the dashboard, claims by settings.
 - ``claim_strips``: its dot plots.
+- ``beside_paper``: what the paper shows, our number, and whether they agree.
 - ``claim_pages``: every verdict in full, what was missed, and a line a claim.
 - ``claim_marks``: how verdicts are written.
 - ``execute_pages``: runs narrative pages side by side.

@@ -51,7 +51,7 @@ def between_tasks(judged: Judged) -> str:
     """Whether a mix of two networks mixes their features, in one line."""
     ran = _ran(judged, ["ctl-direction"])
     told = _told(ran)
-    text = f"**Is it true?** {_answer(ran)}."
+    text = f"**Is it true?** {answer(ran)}."
     if told:
         words = [word for word in WORDS if any(verdict.word == word for verdict in told)]
         verb, plural = ("are", "s") if len(told) > 1 else ("is", "")
@@ -64,7 +64,7 @@ def between_tasks(judged: Judged) -> str:
 def linear(judged: Judged) -> str:
     """Whether networks of one pretraining are linear, and ε against networks pretrained apart."""
     ran = _ran(judged, _LINEAR)
-    text = f"**Is a mixed network linear where pretraining is shared?** {_answer(ran)}."
+    text = f"**Is a mixed network linear where pretraining is shared?** {answer(ran)}."
     told = _told(ran)
     if told:
         often = {
@@ -86,7 +86,7 @@ def special(judged: Judged) -> str:
     told = _told(ran)
     text = (
         "**Are task vectors more linear than random vectors that move features as far?** "
-        f"{_answer(ran)}."
+        f"{answer(ran)}."
     )
     if told:
         text += f" They are more linear {_share(told)}."
@@ -112,7 +112,7 @@ def linear_layers(judged: Judged) -> str:
     told = _told(ran)
     text = (
         "**Are task vectors better if only linear layers are fine-tuned (the second paper)?** "
-        f"{_answer(ran)}."
+        f"{answer(ran)}."
     )
     if told:
         where: dict[str, list[str]] = {}
@@ -143,16 +143,16 @@ def _errors(told: Judged) -> str:
 def _claims(question: str, phrases: Mapping[str, str], judged: Judged) -> str:
     """An answer over several claims, and for each in how many settings it is reproduced."""
     ran = _ran(judged, phrases)
-    answer = f"**{question}** {_answer(ran)}."
+    text = f"**{question}** {answer(ran)}."
     if not _told(ran):
-        return answer + _rest(ran)
+        return text + _rest(ran)
     lines = []
     for claim, phrase in phrases.items():
         own = _ran(judged, [claim])
         told = _told(own)
         untold = "could not be tested" if own else "not run"
         lines.append(f"*{phrase}*: {f'reproduced {_share(told)}' if told else untold}.")
-    return f"{answer} {' '.join(lines)}{_rest(ran)}"
+    return f"{text} {' '.join(lines)}{_rest(ran)}"
 
 
 def _ran(judged: Judged, claims: Iterable[str]) -> list[Verdict]:
@@ -164,7 +164,7 @@ def _told(ran: Judged) -> list[Verdict]:
     return [verdict for verdict in ran if verdict.word != "not testable"]
 
 
-def _answer(ran: Judged) -> str:
+def answer(ran: Judged) -> str:
     """The verdicts in a word or two; it never says more than they do."""
     told = [verdict.word for verdict in _told(ran)]
     if not told:
