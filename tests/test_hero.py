@@ -271,6 +271,10 @@ def test_alpha_goes_to_the_middle_once_and_stops_for_a_reader(site: Path, browse
     choose(page, alpha=0.9)
     page.wait_for_timeout(300)
     assert page.evaluate("window.ctlHero.alpha") == 0.9
+    page.reload()
+    page.wait_for_function("window.ctlHero?.alpha < 0.4")
+    page.pdf()
+    assert page.evaluate("window.ctlHero.alpha") == 0.5, "a printed page shows the middle"
     page.close()
 
 

@@ -240,6 +240,12 @@
     update();
     if (part < 1) requestAnimationFrame((later) => sweep(later, start));
   };
+  addEventListener("beforeprint", () => {
+    if (!showing) return;
+    showing = false;
+    slider.value = alpha = 0.5;
+    update();
+  });
   update();
   if (showing) requestAnimationFrame((time) => sweep(time));
 })();
