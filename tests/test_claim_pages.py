@@ -121,6 +121,8 @@ def test_settings_are_grouped_by_grade_with_those_not_run_last_and_folded(rows) 
     # A checkbox before the box, so that a style sheet alone can fold.
     assert re.search(r'<input type="checkbox" id="show-not-run">.*<div class="verdict-box">', text)
     assert "#show-not-run:not(:checked) ~ .verdict-box" in CSS
+    assert "#show-missed:not(:checked) ~ .verdict-box .missed" in CSS
+    assert '<input type="checkbox" id="show-missed">' in text
     assert "<script" not in text
 
 

@@ -57,7 +57,8 @@ def answers(judged: Sequence[Verdict]) -> Markdown:
 def dashboard(judged: Sequence[Verdict]) -> HTML:
     """Every verdict's mark in a grid, each a link to its figure, and each claim's dot plot.
 
-    Settings that were not run are folded away by a checkbox, which needs no script.
+    What was missed, and settings that were not run, are folded away by checkboxes, which need no
+    script.
     """
     columns, claims = _columns(judged), load()
     ran = sum(verdict.word != "not run" for verdict in judged)
@@ -70,10 +71,15 @@ def dashboard(judged: Sequence[Verdict]) -> HTML:
         f"a link to its figure ({len(judged) - ran} more were not run). Point at a mark for its "
         "number.</p>"
         f"{_legend(judged)}{_grades(columns)}"
-        '<input type="checkbox" id="show-not-run"><label for="show-not-run">Show what was not run'
-        f'</label><div class="verdict-box"><table class="verdict-grid"><thead>{_head(columns)}'
+        f"{_switch('show-missed', 'Show what was missed')}"
+        f"{_switch('show-not-run', 'Show what was not run')}"
+        f'<div class="verdict-box"><table class="verdict-grid"><thead>{_head(columns)}'
         f"</thead><tbody>{rows}</tbody></table></div></div>"
     )
+
+
+def _switch(name: str, label: str) -> str:
+    return f'<input type="checkbox" id="{name}"><label for="{name}">{label}</label>'
 
 
 def _columns(judged: Sequence[Verdict]) -> list[_Column]:
