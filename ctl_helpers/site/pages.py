@@ -17,7 +17,6 @@ from ctl_helpers import results, settings
 from ctl_helpers.findings.sentences import answers
 from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.findings.verdicts import verdicts
-from ctl_helpers.findings.words import short
 from ctl_helpers.project import data_folder
 from ctl_helpers.settings import Described
 from ctl_helpers.site.beside_paper import strip
@@ -99,10 +98,7 @@ class Page:
     def answer(self, *others: Page) -> Markdown:
         """What was found in three sentences, told from the verdicts; with those of other parts."""
         judged, shown = self._judged(others)
-        if not shown:
-            return Markdown(NOT_RUN)
-        setting, title = next(iter(shown.items()))
-        return Markdown(answers.answered(judged, setting, short(title)))
+        return Markdown(answers.answered(judged, shown) if shown else NOT_RUN)
 
     def beside_paper(self, *others: Page) -> Markdown:
         """See :func:`ctl_helpers.site.beside_paper.strip`; with the claims of other parts."""
