@@ -36,7 +36,7 @@ def test_a_strip_has_the_paper_our_number_and_the_verdict(claim: str, paper: str
     assert "Figure 2; no number." in there
     assert f'<a href="https://arxiv.org/abs/{paper}">' in there
     assert here == "Error ε of the worst layer: 0.4 [0.3, 0.5] (MNIST MLP)"
-    assert '<a href="4_1.html#fig-4-1-direction">◐ partly</a>' in agrees
+    assert '<a href="4_1.html#fig-4-1-direction">◐&nbsp;partly</a>' in agrees
 
 
 def test_without_a_run_there_is_no_strip_and_no_answer() -> None:

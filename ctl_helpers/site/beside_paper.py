@@ -34,7 +34,7 @@ def strip(judged: Iterable[Verdict], panels: Mapping[str, str]) -> Markdown | No
             f"{claim_link(each.claim, each.name)}. {each.paper} {link(_paper(each), 'Paper')}",
             f"{each.parts[0].effect}: {number(each.parts[0].number)} {each.parts[0].unit}".rstrip()
             + f" ({short(panels[each.setting])})",
-            link(each.evidence, marked(each.word)),
+            link(each.evidence, marked(each.word).replace(" ", "&nbsp;")),
         ]
         for each in nearest(judged, panels)
         if not each.paper.startswith(_NONE)
