@@ -21,7 +21,7 @@ PANEL = 200
 
 _ABOVE_PLOT = 40  # titles of columns
 _TITLE_LINE = 20
-_TITLE_WIDTH = 78  # letters of panels' titles side by side
+_LETTERS = 26  # of a panel's title in a line, over a panel as narrow as it gets
 _MENUS = 44
 _TITLE = {"font": {"size": 15}, "x": 0.01, "y": 1, "yanchor": "top", "pad": {"t": 10}}
 _LEGEND = {"orientation": "h", "yanchor": "bottom", "yref": "container", "y": 0, "x": 0}
@@ -126,8 +126,8 @@ def framed(
 
 
 def wrapped(title: str, columns: int) -> str:
-    """A panel's title in lines that fit above it, of so many side by side."""
-    return "<br>".join(textwrap.wrap(title, _TITLE_WIDTH // columns))
+    """A panel's title in lines that fit above it; of a panel alone it has more room."""
+    return "<br>".join(textwrap.wrap(title, _LETTERS if columns > 1 else 36))
 
 
 def offer_pairs(

@@ -187,7 +187,7 @@ def _titles(canvas: Figure, layout: Json, grid: Sequence[Panel]) -> None:
             continue
         under = min(places, key=lambda place: abs((place.x0 + place.x1) / 2 - x))
         letters = max(int(under.width * _WIDTH * 15), 12)
-        if len(re.sub("<.*?>", "", written)) > letters:
+        if "<br>" not in written and len(re.sub("<.*?>", "", written)) > letters:
             written = "<br>".join(textwrap.wrap(written, letters))
         look = {"ha": note["xanchor"], "va": note["yanchor"], "linespacing": 1.1}
         canvas.text(x, y, mathtext(written), **look)

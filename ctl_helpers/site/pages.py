@@ -14,7 +14,6 @@ from ctl_helpers import results, settings
 from ctl_helpers.findings.sentences import answers
 from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.findings.verdicts import verdicts
-from ctl_helpers.findings.words import short
 from ctl_helpers.site.beside_paper import strip
 from ctl_helpers.site.claim_pages import NOT_RUN, verdict_lines
 from ctl_helpers.site.setting_lists import badges, by_grade, task_number
@@ -88,10 +87,7 @@ class Page:
     def answer(self, *others: Page) -> Markdown:
         """What was found in three sentences, told from the verdicts; with those of other parts."""
         judged, shown = self._judged(others)
-        if not shown:
-            return Markdown(NOT_RUN)
-        setting, title = next(iter(shown.items()))
-        return Markdown(answers.answered(judged, setting, short(title)))
+        return Markdown(answers.answered(judged, shown) if shown else NOT_RUN)
 
     def beside_paper(self, *others: Page) -> Markdown:
         """See :func:`ctl_helpers.site.beside_paper.strip`; with the claims of other parts."""
