@@ -19,7 +19,8 @@ PANEL = 200
 
 _ABOVE_PLOT = 40  # titles of columns
 _MENUS = 44
-_TITLE = {"font": {"size": 15}, "x": 0.01, "y": 1, "yanchor": "top", "pad": {"t": 10}}
+_LINE = 20  # of a title, in pixels
+_TITLE = {"font": {"size": 15}, "x": 0.01, "y": 1, "yanchor": "top"}
 _LEGEND = {"orientation": "h", "yanchor": "bottom", "yref": "container", "y": 0, "x": 0}
 
 
@@ -76,13 +77,16 @@ def framed(
         findings: numbers that the takeaway states: ``finding``, ``setting`` and ``text`` of each.
     """
     wrapped = "<br>".join(textwrap.wrap(title, 64))
+    more_lines = wrapped.count("<br>")
+    # Plotly sets the first of several lines on the edge, not under it as it does a single one.
+    top = {"t": 24 if more_lines else 10}
     controls = _MENUS if menus else 0
-    above = {"title": 30 + 18 * wrapped.count("<br>"), "controls": controls}
+    above = {"title": 30 + (more_lines and 4 + _LINE * more_lines), "controls": controls}
     plot = height - controls
     margin = {"l": 64, "r": 30, "t": _ABOVE_PLOT, "b": 65 + _legend_height(names, min_width)}
     place = {"xanchor": "left", "yanchor": "bottom", "y": 1 + 30 / (plot - 112)}
     return figure.update_layout(
-        title={"text": wrapped, **_TITLE},
+        title={"text": wrapped, **_TITLE, "pad": top},
         meta={
             "takeaway": title,
             "alt": f"{title}. {alt}",
