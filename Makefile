@@ -13,7 +13,7 @@ ONLY := $(if $(SECTION),--section $(SECTION))
 # Test processes share the cores, so each has one thread.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --maxschedchunk 1
 
-.PHONY: book site pdf serve tools check test bench status publish lock clean
+.PHONY: book site pdf serve wheel tools check test bench status publish lock clean
 
 ## book: run what is stale (PROFILE=embedded|seeds|real|paper|fast, SECTION=4.1), then build the site
 book: $(READY)
@@ -31,6 +31,11 @@ pdf: site
 ## serve: look at the built site in a browser
 serve:
 	@echo "http://localhost:$(PORT)"; $(PYTHON) -m http.server --directory _build/html $(PORT)
+
+## wheel: the package as one file with all that notebooks read, to upload to Colab
+wheel: $(READY)
+	@rm -rf build  # which setuptools would add to
+	@$(BIN)/uv build --quiet --wheel --out-dir _build; ls _build/*.whl
 
 ## tools: lint, types, who imports whom, and notebook pairs
 tools: $(READY)
