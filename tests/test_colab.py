@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
 import shutil
@@ -14,72 +13,24 @@ from importlib import util
 from pathlib import Path
 from unittest.mock import Mock
 
-import papermill
 import pytest
 from conftest import ROOT, copied, refused
+from environments import (
+    COLAB,
+    NOTEBOOK,
+    PREINSTALLED,
+    UV,
+    by_hand,
+    executed,
+    kernel,
+    versions,
+    warned,
+    with_notebooks,
+)
 
-from ctl_helpers.runs import notebook_pairs, plan
+from ctl_helpers.runs import plan
 
-COLAB = ROOT / "tests" / "colab-constraints.txt"
-PREINSTALLED = [
-    line.partition("==")[0]
-    for line in COLAB.read_text(encoding="utf-8").splitlines()
-    if not line.startswith("#")
-]
-NOTEBOOK = ("ipywidgets", "nbformat", "pip")  # what any machine has that opens notebooks
-UV = [sys.executable, "-m", "uv", "--quiet"]
 TORCH = re.compile(r"^torch(?:vision)?==.*\n", re.M)
-
-
-def versions(python: Path) -> dict[str, str]:
-    """What is installed in an environment."""
-    asked = [*UV[:-1], "pip", "list", "--format", "json", "--python", python]
-    found = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
-    return {package["name"]: package["version"] for package in json.loads(found)}
-
-
-def kernel(folder: Path, python: str, *install: str) -> Path:
-    """A folder with a kernel in an environment of its own, in which that is installed."""
-    home = folder / "venv" / "bin" / "python"
-    subprocess.run([*UV, "venv", "--python", python, folder / "venv"], check=True)
-    subprocess.run([*UV, "pip", "install", "--python", home, *install], check=True)
-    place = folder / "jupyter" / "kernels" / "elsewhere"
-    place.mkdir(parents=True)
-    start = [str(home), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    spec = {"argv": start, "display_name": "Elsewhere", "language": "python"}
-    (place / "kernel.json").write_text(json.dumps(spec))
-    return folder
-
-
-def with_notebooks(folder: Path) -> Path:
-    """A folder with notebooks whose setup clones a copy of this checkout."""
-    repository = copied(folder / "repository")
-    git = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.org"]
-    for arguments in (["init"], ["add", "."], ["commit", "-m", "A copy"]):
-        subprocess.run([*git, *arguments], cwd=repository, check=True, capture_output=True)
-    for source in (repository / "notebooks").glob("*.md"):
-        text = notebook_pairs.twin(source)
-        unset, address = (json.dumps(f'repository = "{to}"')[1:-1] for to in ("", repository))
-        assert unset in text
-        (folder / f"{source.stem}.ipynb").write_text(text.replace(unset, address))
-    return folder
-
-
-def executed(folder: Path, job: plan.Job) -> list[dict]:
-    """The outputs of a notebook that was run in a folder's kernel."""
-    done = papermill.execute_notebook(
-        str(folder / job.notebook.name),
-        str(folder / f"done-{job.notebook.name}"),
-        parameters=dict(job.parameters),
-        kernel_name="elsewhere",
-        cwd=str(folder),
-        progress_bar=False,
-    )
-    return [output for cell in done.cells for output in cell.get("outputs", ())]
-
-
-def warned(outputs: list[dict]) -> list[str]:
-    return [o["text"] for o in outputs if o.get("name") == "stderr" and "arning" in o["text"]]
 
 
 @pytest.fixture
@@ -91,10 +42,8 @@ def colab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     here = "".join(match[0] for match in TORCH.finditer(lock))
     assert TORCH.search(pins)
     (tmp_path / "pins.txt").write_text(TORCH.sub("", pins) + here)
-    wanted = (*PREINSTALLED, *NOTEBOOK)
-    return with_notebooks(
-        kernel(tmp_path, sys.executable, "--constraint", str(tmp_path / "pins.txt"), *wanted)
-    )
+    wanted = ["--constraint", tmp_path / "pins.txt", *PREINSTALLED, *NOTEBOOK]
+    return with_notebooks(kernel(tmp_path, sys.executable, wanted))
 
 
 # The first look.
@@ -241,3 +190,5 @@ def test_a_notebook_runs_from_top_to_bottom(colab: Path) -> None:
     assert list((colab / "results-by-hand").glob("4.1/digits-mlp/*.parquet"))
     assert any("application/vnd.plotly.v1+json" in output.get("data", {}) for output in outputs)
     assert warned(outputs) == []
+    ((hand, told),) = by_hand(outputs)
+    assert hand == pytest.approx(told, rel=0.01, abs=1e-6)
