@@ -10,6 +10,7 @@
 - ``execute_pages``: runs narrative pages side by side.
 - ``sphinx_figures``: Plotly figures in pages.
 - ``under_figures``: a figure's code and tables under it.
+- ``computing``: the notebooks' lines that compute a figure's tables.
 - ``stills``: still images of figures.
 - ``theme``: links in pages' headers, and the theme's flaws mended.
 - ``contents``: the pages in their order.
