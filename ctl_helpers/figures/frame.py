@@ -20,10 +20,10 @@ PANEL = 200
 """What a panel needs at least, in pixels: three stand side by side in a page's column."""
 
 _ABOVE_PLOT = 40  # titles of columns
-_TITLE_LINE = 20
 _LETTERS = 26  # of a panel's title in a line, over a panel as narrow as it gets
 _MENUS = 44
-_TITLE = {"font": {"size": 15}, "x": 0.01, "y": 1, "yanchor": "top", "pad": {"t": 10}}
+_LINE = 20  # of a title, in pixels
+_TITLE = {"font": {"size": 15}, "x": 0.01, "y": 1, "yanchor": "top"}
 _LEGEND = {"orientation": "h", "yanchor": "bottom", "yref": "container", "y": 0, "x": 0}
 
 
@@ -95,15 +95,18 @@ def framed(
         findings: numbers that the takeaway states: ``finding``, ``setting`` and ``text`` of each.
     """
     takeaway, *others = [title] if isinstance(title, str) else title
-    heading = "<br>".join(textwrap.wrap(takeaway, 64))
+    wrapped = "<br>".join(textwrap.wrap(takeaway, 64))
+    more_lines = wrapped.count("<br>")
+    # Plotly sets the first of several lines on the edge, not under it as it does a single one.
+    top = {"t": 24 if more_lines else 10}
     controls = _MENUS if menus else 0
-    above = {"title": 30 + 18 * heading.count("<br>"), "controls": controls}
-    over = _ABOVE_PLOT + _TITLE_LINE * (lines - 1)
+    above = {"title": 30 + (more_lines and 4 + _LINE * more_lines), "controls": controls}
+    over = _ABOVE_PLOT + _LINE * (lines - 1)
     plot = height - controls + over - _ABOVE_PLOT
     margin = {"l": 64, "r": 30, "t": over, "b": 65 + _legend_height(names, min_width)}
     place = {"xanchor": "left", "yanchor": "bottom", "y": 1 + (over - 10) / (plot - 112)}
     return figure.update_layout(
-        title={"text": heading, **_TITLE},
+        title={"text": wrapped, **_TITLE, "pad": top},
         meta={
             "takeaway": takeaway,
             "others": others,

@@ -8,7 +8,7 @@
 - ``stored``: runs made here or published, and their tables for a page.
 """
 
-from ctl_helpers.results.record import Provenance, Recorder
+from ctl_helpers.results.record import Provenance, Recorder, machine
 from ctl_helpers.results.stored import (
     Run,
     current_folder,
@@ -28,6 +28,7 @@ __all__ = [
     "current_folder",
     "folder_name",
     "joined",
+    "machine",
     "published_folder",
     "published_runs",
     "refuse_merged",

@@ -109,6 +109,20 @@ class Provenance:
         return [(name, plain(value)) for name, value in self.facts.items()]
 
 
+def machine() -> str:
+    """What a notebook runs with: versions, the device, and where a GPU is to be had."""
+    import torch  # reading results takes none
+
+    names = ("ctl-helpers", *_PACKAGES, "plotly")
+    versions = ", ".join(f"{name} {_package(name)}" for name in names)
+    hint = (
+        "The default setting needs no GPU. For the larger ones choose one in Colab under Runtime, "
+        "Change runtime type, before the first cell."
+    )
+    lines = [f"Python {platform.python_version()}, {versions}", f"It runs on: {_device()}."]
+    return "\n".join(lines if torch.cuda.is_available() else [*lines, hint])
+
+
 def _notebook_parameters() -> dict[str, object]:
     """What the parameters cell sets, with its values now: a runner may have set others."""
     from IPython import get_ipython  # no notebook, no IPython

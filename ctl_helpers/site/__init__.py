@@ -13,6 +13,7 @@
 - ``sphinx_figures``: Plotly figures in pages.
 - ``under_figures``: a figure's code and tables under it.
 - ``stacking``: a figure's panels in fewer columns.
+- ``computing``: the notebooks' lines that compute a figure's tables.
 - ``stills``: still images of figures.
 - ``theme``: links in pages' headers, their footers, and the theme's flaws mended.
 - ``page_head``: what a page's head tells search engines and previews of links.

@@ -152,7 +152,8 @@ def _results_digest() -> str:
     files = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
     files += [root() / "book" / name for name in ("claims.yml", "errors.yml", "figures.yml")]
     files += [root() / supported.FILE, root() / own.SCRIPT]
-    read = (".parquet", ".json", ".yaml", ".yml", ".py", ".csv")
+    files += sorted((root() / "notebooks").glob("*.md"))  # whose lines stand under figures
+    read = (".parquet", ".json", ".yaml", ".yml", ".py", ".csv", ".md")
     kept = [path for path in files if path.suffix in read]
     figures = gallery.load().model_dump()  # from the metadata of other pages' cells
     return digest({str(path): file_checksum(path) for path in kept} | {"figures": figures})
