@@ -24,7 +24,11 @@ def lines(tables: Sequence[str]) -> str:
     """
     chosen = {cell: None for table in tables for cell in _saving(table)}
     kept = (
-        "\n".join(line for line in cell.splitlines() if not line.startswith("recorder.save("))
+        "\n".join(
+            line.removesuffix("  # fmt: skip")
+            for line in cell.splitlines()
+            if not line.startswith("recorder.save(")
+        )
         for cell in chosen
     )
     return "\n\n".join(filter(None, kept))
