@@ -13,7 +13,7 @@ ONLY := $(if $(SECTION),--section $(SECTION))
 # Test processes share the cores, so each has one thread.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --maxschedchunk 1
 
-.PHONY: book site pdf serve tools check test bench status publish lock clean
+.PHONY: book site pdf serve wheel tools check test release bench status publish lock clean
 
 ## book: run what is stale (PROFILE=embedded|seeds|real|paper|fast, SECTION=4.1), then build the site
 book: $(READY)
@@ -32,6 +32,11 @@ pdf: site
 serve:
 	@echo "http://localhost:$(PORT)"; $(PYTHON) -m http.server --directory _build/html $(PORT)
 
+## wheel: the package as one file with all that notebooks read, to upload to Colab
+wheel: $(READY)
+	@rm -rf build  # which setuptools would add to
+	@$(BIN)/uv build --quiet --wheel --out-dir _build; ls _build/*.whl
+
 ## tools: lint, types, who imports whom, and notebook pairs
 tools: $(READY)
 	$(BIN)/ruff check .
@@ -42,11 +47,15 @@ tools: $(READY)
 
 ## check: the tools, and the tests that are quick: two minutes on two cores
 check: tools
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not release"
 
 ## test: the tools, and the whole test suite, which builds the site: a quarter of an hour on two cores
 test: tools
 	$(PYTEST)
+
+## release: every notebook in Colab's versions and in the oldest declared ones (Python 3.13 and 3.10)
+release: $(READY)
+	$(BIN)/pytest -m release tests/test_release.py
 
 ## bench: the engine against bare passes and storing every feature, streaming against holding, costs of paradigms
 bench: $(READY)

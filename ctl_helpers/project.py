@@ -29,20 +29,28 @@ class MissingDataError(RuntimeError):
     """A data set is not on this machine; the message says in one sentence how to get it."""
 
 
+_WHEEL = Path(__file__).resolve().parent / "checkout"  # which setup.py puts into a wheel
 _GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(\.git)?/?")
 
 
 def root() -> Path:
-    """The checkout: the folder of this package, unless the current one is a checkout itself."""
+    """The checkout: the current folder if it is one, or that of this package.
+
+    A package that was installed from a wheel has a folder of its own with what notebooks read.
+    """
     here = Path.cwd()
     if (here / "_toc.yml").is_file() and (here / "settings").is_dir():
         return here
-    return Path(__file__).resolve().parents[1]
+    return _WHEEL if _WHEEL.is_dir() else _WHEEL.parents[1]
 
 
 def work_folder() -> Path:
-    """Where runs and trained checkpoints are kept: ``$CTL_STORE``, or ``.ctl`` in the checkout."""
-    return Path(os.environ.get("CTL_STORE") or root() / ".ctl").absolute()
+    """Where runs and trained checkpoints are kept: ``$CTL_STORE``, or ``.ctl`` in the checkout.
+
+    Without a checkout it is ``.ctl`` in the current folder.
+    """
+    place = Path.cwd() if root() == _WHEEL else root()
+    return Path(os.environ.get("CTL_STORE") or place / ".ctl").absolute()
 
 
 def data_folder() -> Path:

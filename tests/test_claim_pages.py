@@ -202,6 +202,7 @@ def test_the_legend_counts_every_word_and_grade(rows) -> None:
 
 def test_the_front_page_s_answers_are_those_of_the_sentences() -> None:
     assert claim_grid.answers(MADE).data == found.found(MADE)
+    assert claim_grid.answer(MADE).data == found.between_tasks(MADE)
 
 
 # Dot plots.

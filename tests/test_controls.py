@@ -66,15 +66,16 @@ def test_a_cell_of_the_heat_map_chooses_its_pair(
     drawn = whole.locator(".plotly-figure")
     before = drawn.evaluate(VALUES)
     whole.locator(".figure-pairs summary").click()
-    cells = whole.locator(".figure-pairs button")
-    tasks = whole.locator(".figure-pairs tbody tr").count() + 1
+    one = whole.locator(".figure-pairs table").first
+    cells = one.locator("button")
+    tasks = one.locator("tbody tr").count() + 1
     assert cells.count() == tasks * (tasks - 1) // 2
     pair = cells.last.get_attribute("aria-label").removeprefix("Show ").partition(":")[0]
     cells.last.click()
     settled(drawn, before)
     menu = whole.get_by_label("pair", exact=True)
     assert menu.locator("option:checked").inner_text() == pair
-    pressed = whole.locator(".figure-pairs button[aria-pressed=true]")
+    pressed = one.locator("button[aria-pressed=true]")
     assert pressed.get_attribute("aria-label").startswith(f"Show {pair}:")
     menu.select_option(index=0)
     assert pressed.count() == 0

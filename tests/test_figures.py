@@ -13,6 +13,7 @@ from ctl_helpers.figures import (
     axes,
     choices,
     drawing,
+    explained,
     factors,
     linearity,
     many,
@@ -56,6 +57,13 @@ def title(figure: Figure) -> str:
     assert figure.layout.margin.t == meta["margin"]["t"] + above
     assert bool(heights["controls"]) == bool(meta["controls"])
     return text
+
+
+def takeaways(figure: Figure) -> list[str]:
+    """What is said of each setting, in order."""
+    meta = figure.layout.meta
+    assert meta["alt"].startswith(". ".join([title(figure), *meta["others"]]))
+    return [title(figure), *meta["others"]]
 
 
 def labels(figure: Figure, menu: int = 0) -> list[str]:
@@ -166,7 +174,7 @@ def test_controls_are_bands_between_quartiles_over_pairs(measured) -> None:
     # The ε of other samples is too large for one axis with the others.
     shown = {t.name for t in controls if t.visible is None}
     assert shown == set(map(str, drawn[1:]))
-    assert "pretrained apart (Setting one)" in title(figure)
+    assert "pretrained apart, mean over all pairs (Setting one)" in title(figure)
     without = linearity.direction(table, PANELS)
     assert not {str(control) for control in Control} & {trace.name for trace in without.data}
 
@@ -177,13 +185,18 @@ def test_a_figure_of_pairs_offers_them_with_their_mean(measured) -> None:
     pairs, slider, measures = figure.layout.meta["controls"]
     assert slider == {"kind": "slider", "label": "α"}
     assert measures == {"kind": "menu", "label": "measure"}
-    assert (pairs["kind"], pairs["label"], pairs["names"]) == ("pairs", "pair", ["a", "b", "c"])
+    assert (pairs["kind"], pairs["label"]) == ("pairs", "pair")
+    assert [one["title"] for one in pairs["maps"]] == list(PANELS.values())
+    assert [one["names"] for one in pairs["maps"]] == [["a", "b", "c"]] * 2
     rows = table[(table.metric == "epsilon") & (table.alpha == 0.5)]
     means = rows.groupby(["i", "j"])["mean"].mean()
     buttons = figure.layout.updatemenus[0].buttons
-    shown = {buttons[cell["option"]].label: cell["mean"] for row in pairs["cells"] for cell in row}
-    assert shown == {f"{i} – {j}": pytest.approx(mean, rel=0.05) for (i, j), mean in means.items()}
-    assert list(shown) == ["a – b", "a – c", "b – c"]
+    for one in pairs["maps"]:
+        shown = {
+            buttons[cell["option"]].label: cell["mean"] for row in one["cells"] for cell in row
+        }
+        assert list(shown) == ["a – b", "a – c", "b – c"]
+        assert list(shown.values()) == pytest.approx(means.tolist(), rel=0.05)
     # Several menus do not widen a figure of one panel.
     alone = linearity.direction(table.assign(setting="one", seed=0), ONE)
     assert len(alone.layout.updatemenus) == 3
@@ -204,8 +217,7 @@ def test_length_leaves_out_what_lies_outside_its_axis() -> None:
     bins = {"low": edges[:-1], "high": edges[1:], "share": shares}
     table = pd.DataFrame({"i": "a", "j": "b", "alpha": 0.5, "layer": "1", **bins})
     figure = linearity.length(everywhere(table), PANELS)
-    # A little room to either side, so that the mark at 1 does not stand on the edge.
-    assert figure.layout.xaxis.range == pytest.approx((0.922, 1.003))
+    assert figure.layout.xaxis.range == pytest.approx((0.924, 1.01225))
     trace = figure.data[0]
     drawn = {round(x, 4): y for x, y in zip(trace.x, trace.y, strict=True) if y}
     assert drawn == {0.9125: 0.005, 0.9375: 0.295, 0.9625: 0.7}
@@ -224,6 +236,7 @@ def test_paths_and_triples_are_drawn(net, around, inputs, measured) -> None:
         paths.paths(curves, barriers, PANELS),
         linearity.transitivity(everywhere(triples), PANELS),
     ]
+    assert {trace.name for trace in drawn[0].data} == {"on task i"}
     points = [sum(len(trace.y) for trace in figure.data) for figure in drawn]
     assert points == [2 * 2 * 3, 2 * (2 + 2 * 3)]
     assert all(map(title, drawn))
@@ -260,7 +273,7 @@ def test_statistics_states_error_and_length_of_each_setting(measured) -> None:
     last = table[(table["layer"] == "4") & (table["metric"] == "coef")]["mean"].mean()
     assert f"the length at the output from {last:.2f} to 0.88" in figure.layout.meta["alt"]
     errors = table[table["metric"] == "epsilon"]["mean"].mean()
-    assert f"takes ε from {errors:.2f} to {errors:.2f} (Setting one)" in figure.layout.meta["alt"]
+    assert f"takes ε from {errors:.2f} to {errors:.2f}, mean" in figure.layout.meta["alt"]
     traces = lines_of(figure, "coef")
     assert [trace.name for trace in traces] == 2 * ["mixed", "recomputed"]
     assert list(traces[1].y) == [0.875, 0.875]
@@ -345,7 +358,7 @@ def test_controls_are_level_beside_a_number_and_follow_the_layer() -> None:
 
 def test_a_factors_title_says_how_the_distance_goes() -> None:
     def said(table: pd.DataFrame, panels: dict[str, str]) -> str:
-        return title(factors.factor(table, panels))
+        return "; ".join(takeaways(factors.factor(table, panels)))
 
     table = factor_table()
     panel = {"one": "Setting one (stand-in)"}
@@ -356,7 +369,9 @@ def test_a_factors_title_says_how_the_distance_goes() -> None:
     both = pd.concat([later.assign(setting="one"), mirrored])
     assert said(both, panel | {"two": "Other"}) == (
         "Epochs of pretraining from 1 to 4: the linearity error ε may fall or rise, from 0.23 to "
-        "0.9 (Setting one) and from 0.9 to 0.23 (Other), mean over layers"
+        "0.9, mean over layers (Setting one); "
+        "Epochs of pretraining from 1 to 4: the linearity error ε may fall or rise, from 0.9 to "
+        "0.23, mean over layers (Other)"
     )
     # Settings that are not shown have no say in it.
     assert said(both, panel).endswith("rise, from 0.23 to 0.9, mean over layers")
@@ -400,18 +415,17 @@ def test_spawning_shows_the_barrier_and_the_distance() -> None:
         assert list(figure.data[place].y) == pytest.approx([scale * v for v in SPAWNED.values()])
     (band, _) = named(figure, "loss barrier", filled=True)
     assert list(figure.data[band].y) == [0.5, 0.25, 0.0005, 0.0015, 0.75, 1.5]
-    assert title(figure) == (
+    assert takeaways(figure) == [
         "Epochs before spawning from 0 to 8: the loss barrier (nats) may fall or rise, from 1 to "
-        "0.001 (Setting one) and from 1 to 0.001 (Setting two); the linearity error ε of the "
-        "features may fall or rise, from 0.5 to 0.0005 (Setting one) and from 0.5 to 0.0005 "
-        "(Setting two)"
-    )
+        "0.001; the linearity error ε of the features may fall or rise, from 0.5 to 0.0005 "
+        f"({setting})"
+        for setting in PANELS.values()
+    ]
     table = spawned()
     flat = table.assign(barrier=table["barrier"].where(table["setting"] == "one", 0.001))
-    assert (
-        "(nats) is under 0.01 throughout (Setting two), and may fall or rise, from 1 to 0.001 "
-        "(Setting one);"
-    ) in title(spawning.spawning(flat, PANELS))
+    one, two = takeaways(spawning.spawning(flat, PANELS))
+    assert "(nats) may fall or rise, from 1 to 0.001;" in one
+    assert "(nats) is under 0.01 throughout;" in two
 
 
 def test_curves_are_chosen_by_epoch() -> None:
@@ -468,10 +482,11 @@ def test_many_networks_are_shown_by_weights_and_layer() -> None:
     place = moved.index(next(n for n, trace in enumerate(figure.data) if trace is unequal))
     assert list(change["y"][place]) == pytest.approx([0.15, 0.3])
     assert list(change["error_y.array"][place]) == pytest.approx([0.15, 0.3])
-    assert title(figure) == (
+    assert takeaways(figure) == [
         "Networks in the mix from 2 to 4: with equal weights, the linearity error ε goes from 0.6 "
-        "to 1.2 (Setting one) and from 0.6 to 1.2 (Setting two), mean over layers"
-    )
+        f"to 1.2, mean over layers ({setting})"
+        for setting in PANELS.values()
+    ]
 
 
 def test_controls_of_several_k_are_drawn_where_they_were_taken() -> None:
@@ -525,17 +540,18 @@ def test_regression_compares_settings_and_survives_a_single_start() -> None:
     figure = theory.regression(pd.concat([table, single]), PANELS)
     cells = [note.text for note in figure.layout.annotations]
     assert [cell[-4:] for cell in cells[3:]] == ["1.00", " = –", "1.00"]
-    assert title(figure) == (
-        "δ is explained best by the bound, R² = 1.00, or perhaps the curvature, R² = 0.65 "
-        "(Setting one) and by the bound, R² = 1.00, or perhaps the squared distance, R² = 1.00 "
-        "(Setting two)"
-    )
+    first = "δ is explained best by the bound, R² = 1.00, or perhaps the curvature, R² = 0.65"
+    assert takeaways(figure) == [
+        f"{first} (Setting one)",
+        "δ is explained best by the bound, R² = 1.00, or perhaps the squared distance, R² = 1.00 "
+        "(Setting two)",
+    ]
     other = table.assign(setting="two", delta=table["curvature"])
-    assert title(theory.regression(pd.concat([table, other]), PANELS)) == (
-        "δ is explained best by the bound, R² = 1.00, or perhaps the curvature, R² = 0.65 "
-        "(Setting one) and by the curvature, R² = 1.00, or perhaps the bound, R² = 0.65 "
-        "(Setting two)"
-    )
+    assert takeaways(theory.regression(pd.concat([table, other]), PANELS)) == [
+        f"{first} (Setting one)",
+        "δ is explained best by the curvature, R² = 1.00, or perhaps the bound, R² = 0.65 "
+        "(Setting two)",
+    ]
 
 
 def test_regression_has_a_line_for_each_seed_and_says_whose_mean_is_told() -> None:
@@ -550,6 +566,26 @@ def test_regression_has_a_line_for_each_seed_and_says_whose_mean_is_told() -> No
     names = [trace.name for trace in figure.data[:2]]
     assert names == ["1 epoch", "10 epochs"]
     assert len({trace.marker.color for trace in figure.data[:2]}) == 2
+
+
+def test_explained_has_the_papers_row_and_one_for_each_reading() -> None:
+    both = pairs_of_starts().rename(columns={"delta": "δ"})
+    known = {f"{name}_buffers": both[name] for name in ("curvature", "squared_distance")}
+    # Statistics that move make δ what the other reading's product says.
+    table = both.assign(**known, product_buffers=both["curvature"], delta=both["curvature"])
+    plain = pairs_of_starts().assign(setting="two")
+    plain = plain.assign(product_buffers=plain["product"])
+    figure = explained.explained(pd.concat([table, plain]), PANELS)
+    rows = list(figure.layout.yaxis.ticktext)
+    assert rows == [
+        "the paper, ResNet-20<br>on CIFAR-10", "Setting one",
+        "Setting one,<br>with running statistics", "Setting two",
+    ]  # fmt: skip
+    assert [trace.x[0] for trace in figure.data] == [0.903, 0.782, 0.839]
+    bound = figure.data[0]
+    assert bound.x[2] == pytest.approx(1)
+    assert bound.x[1] < 0.9
+    assert takeaways(figure)[1].endswith("in the paper by the bound, R² = 0.903 (Setting two)")
 
 
 def test_inequality_counts_what_is_over_the_bound() -> None:
@@ -607,3 +643,110 @@ def test_ticks_stand_at_the_values_where_they_fit() -> None:
     assert ticks([4, 0, 2, 2]) == (0, 2, 4)
     assert ticks([0, 1, 100]) is None
     assert ticks([3]) is None
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.5, 1.2), (0.52, 1.5), (0.2, 3.4), (0.09, 150), (1e-9, 1), (0.95, 1.02)]
+)
+def test_a_log_axis_has_three_ticks_that_say_their_number(low: float, high: float) -> None:
+    form = axes.log_axis([low, high, 0])
+    if form is axes.LOG_AXIS:  # a tick a power of ten, each written in full
+        assert math.log10(high / low) >= 2
+        return
+    ticks, texts = form["tickvals"], form["ticktext"]
+    assert sum(low <= tick <= high for tick in ticks) >= 3
+    assert min(ticks) <= low
+    assert max(ticks) >= high
+    assert [float(text) for text in texts] == pytest.approx(ticks)
+    assert len(set(texts)) == len(texts)
+
+
+def test_shares_that_are_close_have_a_decimal() -> None:
+    assert axes.percent_axis([0.881, 0.893]) == {"tickformat": ".1%"}
+    assert axes.percent_axis([0.1, 0.9, float("nan")]) == {"tickformat": ".0%"}
+    assert axes.percent_axis([]) == {"tickformat": ".0%"}
+
+
+@pytest.mark.parametrize("lengths", [(0.999, 1.04), (0.8, 1.001), (1.02, 1.1), (0.5, 0.6)])
+def test_the_mark_at_equal_length_stands_inside_the_axis(lengths: tuple[float, float]) -> None:
+    low, high = lengths
+    edges = np.linspace(low, high, 9)
+    bins = {"low": edges[:-1], "high": edges[1:], "share": np.full(8, 1 / 8)}
+    table = pd.DataFrame({"i": "a", "j": "b", "alpha": 0.5, "layer": "1", **bins})
+    left, right = linearity.length(everywhere(table), PANELS).layout.xaxis.range
+    assert left < low
+    assert right > high
+    # Far enough from either end to be told from the frame.
+    assert left + 0.1 * (right - left) < 1 < right - 0.1 * (right - left)
+
+
+# Panels of networks that have other layers and other numbers of tasks.
+
+DEPTHS = {
+    "one": [f"states.{number}" for number in range(30)],
+    "two": ["stem", *(f"blocks.{number}" for number in range(7)), "pooled"],
+}
+
+
+def of_depths(**columns: list) -> pd.DataFrame:
+    """Comparisons of four tasks in one setting and of three in the other."""
+    tables = [
+        grid(setting=[setting], seed=[0], i=["a"], j=list(names), alpha=[0.5], layer=layers,
+             metric=list(Metric), **columns)
+        for (setting, layers), names in zip(DEPTHS.items(), ("bcd", "bc"), strict=True)
+    ]  # fmt: skip
+    table = pd.concat(tables, ignore_index=True)
+    return with_baseline(table, pd.Series(0.1, table.index))
+
+
+def test_panels_name_their_own_layers_and_of_many_some() -> None:
+    figure = linearity.direction(of_depths(), PANELS)
+    one, two = (lines_of(figure, "epsilon")[n] for n in (0, 1))
+    assert list(one.x) == [str(number) for number in range(1, 31)]
+    assert list(two.x) == DEPTHS["two"]
+    first, second = figure.layout.xaxis, figure.layout.xaxis2
+    assert (first.title.text, first.type, second.title.text) == ("block", "category", None)
+    assert 30 / first.dtick <= axes.MOST_NUMBERS
+    assert second.dtick == 1
+    controls = linearity.controls(of_depths(control=["task vectors", "random vectors"]), PANELS)
+    assert controls.layout.xaxis.dtick == first.dtick
+
+
+def test_a_pair_that_a_setting_lacks_leaves_its_panel_empty() -> None:
+    figure = linearity.direction(of_depths(), PANELS)
+    assert labels(figure) == ["mean over pairs", "a – b", "a – c", "a – d"]
+    change, moved = figure.layout.updatemenus[0].buttons[-1].args
+    drawn = {figure.data[place].xaxis: y for place, y in zip(moved, change["y"], strict=True)}
+    assert len(drawn["x"]) == 30
+    assert drawn["x2"] is None
+    one, two = figure.layout.meta["controls"][0]["maps"]
+    assert (one["names"], two["names"]) == (list("abcd"), list("abc"))
+
+
+def test_numbered_tasks_are_named_on_the_sides_of_a_map() -> None:
+    table = of_depths()
+    table.attrs["tasks"] = {"two": {"a": "MNIST", "b": "SVHN"}}
+    one, two = linearity.direction(table, PANELS).layout.meta["controls"][0]["maps"]
+    assert (one["names"][:2], two["names"]) == (["a", "b"], ["a MNIST", "b SVHN", "c"])
+
+
+def test_lengths_of_networks_of_other_layers_share_their_rows() -> None:
+    bins = pd.DataFrame({"low": [0.9, 1.0], "high": [1.0, 1.1], "share": [0.5, 0.5]})
+    table = of_depths().query("metric == 'coef'").drop(columns=["metric", "mean"])
+    figure = linearity.length(table.merge(bins, how="cross"), PANELS, last=2)
+    rows = [axis.title.text for axis in figure.select_yaxes() if axis.title.text]
+    assert rows == ["last but 1", "last"]
+    assert len(figure.data) == 4
+    alone = linearity.length(table.query("setting == 'one'").merge(bins, how="cross"), ONE)
+    assert len(alone.data) == 12
+
+
+def test_long_titles_of_panels_are_broken() -> None:
+    line = choices.Line("a", drawing.BLUE, {"": {"x": [1], "y": [1]}})
+    short, long = (
+        drawing.draw([line], "T", "A.", columns=[name] * 3)
+        for name in ("One (A)", "EfficientNet-Lite0 on six kinds of image (B)")
+    )
+    assert "<br>" in long.layout.annotations[0].text
+    assert max(map(len, long.layout.annotations[0].text.split("<br>"))) <= 26
+    assert long.layout.margin.t > short.layout.margin.t

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from test_figures import labels, lines_of, title
+from test_figures import labels, lines_of, takeaways, title
 from test_findings_averaging import triples as made
 
 from ctl_helpers.figures import averaging
@@ -44,8 +44,10 @@ def test_a_point_a_triple_and_the_line_of_equal_accuracy(triples: pd.DataFrame) 
     assert list(points.x) == pytest.approx(list(points.y), abs=1e-4)
     bent = triples[triples.setting == "two"]
     found = bent["averaged"].corr(bent["ensemble"])
-    assert f"1.00 (One CLIP) and {found:.2f} (Another CLIP)" in title(figure)
-    assert "By 0.0 points, undecided (One CLIP) and" in title(figure)
+    one, two = takeaways(figure)
+    assert one.endswith("correlate at 1.00 (One CLIP)")
+    assert two.endswith(f"correlate at {found:.2f} (Another CLIP)")
+    assert "By 0.0 points, undecided, mean" in one
 
 
 def test_blocks_are_drawn_for_each_number_of_networks(averages: pd.DataFrame) -> None:
@@ -65,7 +67,7 @@ def test_blocks_are_drawn_for_each_number_of_networks(averages: pd.DataFrame) ->
     change, moved = menu.buttons[1].args
     place = moved.index(next(n for n, trace in enumerate(figure.data) if trace is distance))
     assert change["y"][place] == pytest.approx([0.01] * 3)
-    assert "are perhaps nearly linear, ε = 0.20 at the worst layer (One CLIP)" in title(figure)
+    assert "are perhaps nearly linear, ε = 0.20 at the worst layer; those" in title(figure)
 
 
 def test_settings_with_other_numbers_of_networks_share_a_menu(averages: pd.DataFrame) -> None:

@@ -12,6 +12,7 @@ from test_figures import PANELS, everywhere, labels, lines_of, title
 
 import ctl_helpers as ctl
 from ctl_helpers.figures import disentangled, editing, second_order, stitched
+from ctl_helpers.figures.lengths import last_layers
 from ctl_helpers.findings.editing import blocks
 from ctl_helpers.results.labels import Metric
 
@@ -61,7 +62,10 @@ def test_direction_starts_at_the_papers_lambda_and_shows_the_chosen_pair(eq2) ->
             assert y == pytest.approx(rows["mean"].tolist(), rel=1e-3)
     rows = table.query("metric == 'epsilon' and lam == 0.4")
     worst = rows.groupby("layer")["mean"].mean().max()
-    assert f"ε = {worst:.2f} at the worst layer (Setting one)" in figure.layout.meta["alt"]
+    assert (
+        f"ε = {worst:.2f} at the worst layer, mean over all pairs (Setting one)"
+        in figure.layout.meta["alt"]
+    )
     alone = editing.direction(everywhere(table), PANELS, lam=0.8)
     shown = {t.name for metric in Metric for t in lines_of(alone, metric)}
     assert shown == {"λ = 0.8", "baseline, λ = 0.8"}
@@ -139,11 +143,11 @@ def test_added_marks_the_chosen_lambda() -> None:
         for split, lam, task in product(("held-out", "test"), (0.0, 0.4, 0.8), "ab")
     )  # fmt: skip
     figure = stitched.added(everywhere(table), PANELS)
-    assert "reaches 50% of their accuracy at λ = 0.4 (Setting one)" in figure.layout.meta["alt"]
+    assert "reaches 50% of their accuracy at λ = 0.4; λ was" in title(figure)
     assert [shape.x0 for shape in figure.layout.shapes] == [0.4, 0.4]
     assert list(figure.data[2].y) == [0.0, 0.4, 0.8]
     nothing = table.assign(chosen=table["lam"] == 0)
-    assert "at λ = 0, which adds nothing (Setting one)" in title(
+    assert "at λ = 0, which adds nothing; λ was" in title(
         stitched.added(everywhere(nothing), PANELS)
     )
 
@@ -206,8 +210,8 @@ def test_distance_against_baseline_has_a_point_a_block_and_lambda(eq2) -> None:
 def test_last_blocks_of_networks_of_unequal_depth_share_their_rows() -> None:
     rows = [("one", "a.0"), ("one", "a.1"), ("one", "a.2"), ("two", "b.0"), ("two", "b.1")]
     table = pd.DataFrame(rows, columns=["setting", "layer"])
-    found = editing._ends(blocks(table), 2)
+    found = last_layers(blocks(table), 2)
     assert found["setting"].tolist() == ["one", "one", "two", "two"]
-    assert found["layer"].tolist() == ["last but 1", "last block"] * 2
-    alike = editing._ends(blocks(table.query("setting == 'two'")), 1)
+    assert found["layer"].tolist() == ["last but 1", "last"] * 2
+    alike = last_layers(blocks(table.query("setting == 'two'")), 1)
     assert alike["layer"].tolist() == ["block 2"]

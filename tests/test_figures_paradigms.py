@@ -57,10 +57,10 @@ def test_single_shows_each_tasks_own_network_and_their_mean() -> None:
     assert [round(y) for y in first.y] == [0, 1, 2]
     assert list(figure.layout.yaxis.ticktext) == ["a", "b", "mean over tasks"]
     text = title(figure)
-    assert "linear layers only +2.0 points, undecided (Setting one) and +2.0" in text
-    assert "the tangent space −10.0 points, undecided (Setting one)" in text
+    assert "linear layers only +2.0 points, undecided, the tangent" in text
+    assert "the tangent space −10.0 points, undecided (mean over tasks) (Setting one)" in text
     table["accuracy"] += 0.001 * table["seed"] * (table["paradigm"] == "full")
-    assert "linear layers only +2.0 points (Setting one)" in title(paradigms.single(table, PANELS))
+    assert "linear layers only +2.0 points, the tangent" in title(paradigms.single(table, PANELS))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_addition_is_held_out_in_curves_and_test_in_stars() -> None:
     place = next(n for n, trace in enumerate(figure.data) if trace is star)
     assert change["y"][moved.index(place)] == pytest.approx([0.3, 0.3])
     assert len(figure.data) - 1 not in moved
-    assert "73% (Setting one) and 73% (Setting two) with linear layers only, 71%" in title(figure)
+    assert "73% with linear layers only, 71%" in title(figure)
 
 
 def test_additions_title_begins_with_the_best() -> None:
@@ -148,10 +148,10 @@ def test_linearity_of_the_tangent_space_is_exact() -> None:
     assert list(points[0].y) == pytest.approx([0.18, 0.18])
     assert len(named(figure, "baseline, all parameters")) == 2
     text = title(figure)
-    assert "0 (Setting one) and 0 (Setting two) in the tangent space, 0.018" in text
+    assert "0 in the tangent space, 0.018" in text
     assert text.endswith(
         "with linear layers only or perhaps with all parameters or perhaps in the tangent space "
-        "(Setting two)"
+        "(Setting one)"
     )
 
 
@@ -195,11 +195,20 @@ def test_maps_show_the_chosen_pair() -> None:
         rows = known[measure, name, "a", "c"].unstack().to_numpy()
         factor = 100 if measure == "classification" else 1000
         assert np.array(z) == pytest.approx(rows * factor, rel=0.05, abs=0.05)
-    assert figure.layout.coloraxis.colorbar.title.text == "representation, 10⁻³ nats"
+    bar = figure.layout.coloraxis.colorbar
+    assert bar.title.text == "distance of outputs, nats"
+    assert float(bar.ticktext[-1].removeprefix("≥ ")) == pytest.approx(bar.tickvals[-1] / 1000)
     assert figure.layout.coloraxis2.colorbar.ticktext[-1].startswith("≥ ")
     boxes = {(shape.x0, shape.x1, shape.y0, shape.y1) for shape in figure.layout.shapes}
     assert boxes == {(0, 1, 0, 1)}
     assert len(figure.layout.shapes) == 2 * len(figure.data)
+
+
+def test_maps_of_predictions_end_at_all_of_them() -> None:
+    table = pd.DataFrame(planes("ab", SMALL, dict.fromkeys(ERRORS, 3.0)))
+    figure = heatmaps.maps(table.assign(setting="one", seed=0), ONE)
+    assert figure.layout.coloraxis2.cmax == 100
+    assert figure.layout.coloraxis2.colorbar.ticktext == ("0", "50", "≥ 100")
 
 
 def test_maps_title_tells_the_mean_inside_the_box() -> None:
@@ -208,7 +217,7 @@ def test_maps_title_tells_the_mean_inside_the_box() -> None:
     means = inside.query("measure == 'classification'").groupby("paradigm")["error"].mean()
     text = title(heatmaps.maps(table, ONE))
     assert f"is {means['tangent']:.1%} in the tangent space, " in text
-    assert text.endswith(f"{means['full']:.1%} with all parameters")
+    assert text.endswith(f"{means['full']:.1%} with all parameters, mean over all pairs")
     turned = table.assign(error=table["error"].where(table["paradigm"] != "full", 0))
     assert "is 0.0% with all parameters, " in title(heatmaps.maps(turned, ONE))
 
@@ -250,7 +259,7 @@ def test_cosines_are_written_in_their_cells() -> None:
     axis = figure.layout.coloraxis
     assert (axis.cmin, axis.cmax) == (-0.18, 0.18)
     assert axis.colorbar.ticktext == ("−0.18", "0", "≥ 0.18")
-    said = "0.01 (Setting one) and 0.01 (Setting two) with linear layers only, 0.03"
+    said = "0.01 with linear layers only, 0.03"
     assert said in title(figure)
     table = similar({"full": 0.0, "tangent": 0.2, "attention-weights": 0.1}, "ab")
     figure = heatmaps.cosines(table.assign(setting="one", seed=0), ONE)
@@ -296,7 +305,7 @@ def test_taylor_has_a_panel_a_setting_and_leaves_out_blocks_without_a_baseline()
     first = (linearized["layer"] == "x.0") & (linearized["metric"] == "baseline")
     linearized.loc[first, "mean"] = 0
     figure = taylor.taylor(everywhere(linearized), everywhere(mixed), PANELS)
-    assert "is 3.0 times (Setting one) and 3.0 times (Setting two) that of" in title(figure)
+    assert "is 3.0 times that of" in title(figure)
 
 
 def test_taylor_accuracy_is_told_against_what_fine_tuning_gains() -> None:

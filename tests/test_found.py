@@ -15,6 +15,7 @@ from ctl_helpers.findings.verdict import Verdict
 
 SETTINGS = ("mnist-mlp", "small-clip", "digits-mlp", "scenes-clip")
 SENTENCES: dict[Callable[[Sequence[Verdict]], str], tuple[str, ...]] = {
+    found.between_tasks: ("ctl-direction",),
     found.linear: ("ctl-direction", "avg-direction", "add-direction", "neg-direction"),
     found.special: ("special",),
     found.merged: ("avg-ensemble", "add-stitch", "neg-stitch"),
@@ -66,9 +67,39 @@ def test_an_answer_says_no_more_than_its_verdicts(sentence, words, answer) -> No
     assert "nan" not in text
 
 
+def test_published_networks_are_told_one_by_one() -> None:
+    made = [
+        verdict("special", "real-minilm", "reproduced"),
+        verdict("special", "real-efficientnet", "partly"),
+        verdict("special", "real-efficientnet", "undecided", section="4.3"),
+        verdict("special", "digits-mlp", "contradicted"),
+    ]
+    assert found.special(made).endswith(
+        " *Published networks*: MiniLM reproduced; EfficientNet-Lite0 partly or undecided."
+    )
+    assert "*Published networks*" not in found.special(made[-1:])
+
+
 def test_no_verdict_at_all_is_not_run() -> None:
     for sentence in SENTENCES:
         assert "** Not run yet." in sentence([])
+
+
+def test_the_short_answer_says_what_its_verdicts_mean() -> None:
+    made = [
+        verdict("ctl-direction", "mnist-mlp", "undecided", 0.4, control=1.1),
+        verdict("ctl-direction", "digits-mlp", "partly", 0.5, control=1.3),
+        verdict("ctl-direction", "small-clip", "not run"),
+    ]
+    assert found.between_tasks(made) == (
+        "**Is it true?** In part. In 2 settings the verdicts are *partly* (more linear than "
+        "networks pretrained apart, but not nearly linear) or *undecided*. The error ε at the "
+        "worst layer (zero is linear) goes from 0.4 to 0.5; with networks pretrained apart it "
+        "goes from 1.1 to 1.3."
+    )
+    one = found.between_tasks(made[1:2])
+    assert "In 1 setting the verdict is *partly* (more" in one
+    assert "(zero is linear) is 0.5; with networks pretrained apart it is 1.3." in one
 
 
 def test_linear_counts_settings_and_gives_both_ranges_of_the_error() -> None:

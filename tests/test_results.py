@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT, refused
 from IPython.core.interactiveshell import InteractiveShell
 
 from ctl_helpers import results, settings
@@ -17,7 +18,7 @@ from ctl_helpers.data import tasks
 from ctl_helpers.findings.finding import Measure
 from ctl_helpers.findings.replicates import Sample
 from ctl_helpers.project import SettingError, TableError
-from ctl_helpers.results import shapes
+from ctl_helpers.results import checksums, shapes
 from ctl_helpers.results.columns import Column
 from ctl_helpers.settings.schema import Section
 from ctl_helpers.site import pages, setting_lists
@@ -49,9 +50,56 @@ def test_provenance_says_what_made_a_result(tmp_path: Path) -> None:
     assert facts["data checksum"] == settings.load("digits-mlp").data_checksum()
     assert facts["packages"]["torch"]
     assert facts["seconds"] >= 0
+    assert 0 < float(facts["peak memory"].removesuffix(" GB")) < 1000
     table = results.Provenance(facts)._repr_html_()
     assert "digits-mlp" in table
     assert "<script>" not in results.Provenance({"a": "<script>"})._repr_html_()
+
+
+def test_a_flipped_bit_of_published_results_is_no_number(published: Path) -> None:
+    for seed in (0, 1):
+        write(published / "9_9" / f"digits-mlp-seed-{seed}", "digits-mlp", seed, float(seed))
+    runs = sorted(published.glob("9_9/*"))
+    checksums.update(published, runs)
+    assert results.tables("9.9", "numbers")["value"].tolist() == [0.0, 1.0]
+    for name in ("numbers.parquet", "provenance.json"):
+        path = runs[1] / name
+        bytes_before = path.read_bytes()
+        for place in range(0, len(bytes_before), 7):
+            flipped = bytearray(bytes_before)
+            flipped[place] ^= 1 << place % 8
+            path.write_bytes(flipped)
+            with refused(TableError, "is not what was published"):
+                results.tables("9.9", "numbers")
+        path.write_bytes(bytes_before)
+    (runs[0] / "numbers.parquet").replace(runs[0] / "kept")
+    (runs[0] / "numbers.parquet").write_bytes((runs[1] / "numbers.parquet").read_bytes())
+    with refused(TableError, "is not what was published"):
+        results.tables("9.9", "numbers")
+
+
+def test_published_results_are_those_that_are_listed(published: Path) -> None:
+    folder = published / "9_9" / "digits-mlp-seed-0"
+    write(folder, "digits-mlp", 0, 1.0)
+    checksums.update(published, [])
+    with refused(TableError, "provenance.json is not in"):
+        results.runs("9.9")
+    checksums.update(published, [folder])
+    assert len(results.runs("9.9")) == 1
+    write(folder, "digits-mlp", 0, 2.0)
+    checksums.update(published, [folder])
+    assert results.tables("9.9", "numbers")["value"].item() == 2.0
+    (published / checksums.NAME).write_text("nonsense")
+    with refused(TableError, "line 1 of .* is no checksum and name"):
+        results.runs("9.9")
+
+
+def test_the_book_s_own_results_are_whole() -> None:
+    folder = ROOT / "results"
+    files = [path for path in folder.glob("*/*/*") if path.is_file()]
+    for path in files:
+        checksums.verify(path, folder)
+    assert len((folder / checksums.NAME).read_text("utf-8").splitlines()) == len(files)
 
 
 def test_local_runs_come_before_published_ones_of_the_same_setting(published: Path) -> None:
@@ -120,6 +168,7 @@ def test_panels_are_chosen_by_network_and_tasks_numbered(published: Path) -> Non
     found = pages.numbered(table)
     assert found.i.tolist() == ["D₁", "D₁", "0°"]
     assert found.j.tolist() == ["D₂", "D₂", "D₄"]
+    assert found.attrs["tasks"]["scenes-resnet"]["D₁"] == settings.load("scenes-resnet").finetune[0]
     assert table.i[0] == "classes 6–10"
     assert pages.numbered(table.rename(columns={"j": "task"})).task.tolist() == found.j.tolist()
 

@@ -134,6 +134,7 @@ def test_settings_are_listed_embedded_first() -> None:
         ("real-minilm", "B", "real pretrained, in part"),
         ("real-efficientnet", "B", "real pretrained, in part"),
         ("real-smollm2", "B", "real pretrained, in part"),
+        ("real-smollm2-lora", "B", "real pretrained, in part"),
         ("tinyimagenet-resnet18", "C", "trained here on real images"),
         ("small-clip", "C", "trained here on real images"),
         ("small-t5", "C", "trained here on real texts"),

@@ -52,6 +52,7 @@ def test_a_page_has_the_takeaway_the_plot_alone_and_what_its_controls_are() -> N
     assert f'style="height:{meta["heights"]["plot"]}px;min-width:200px"' in box
     assert 'aria-label="Low &amp; &quot;far&quot;' in box
     assert 'src="../x.svg"' in box
+    assert "figure-others" not in heading
     page = spec(html)
     assert page["data"] == figure["data"]
     layout = page["layout"]
@@ -61,6 +62,16 @@ def test_a_page_has_the_takeaway_the_plot_alone_and_what_its_controls_are() -> N
     assert kinds == [("menu", "pair", 0), ("slider", "α", 0)]
     menus = figure["layout"]["updatemenus"]
     assert [control["buttons"] for control in page["controls"]] == [m["buttons"] for m in menus]
+
+
+def test_the_takeaways_of_other_settings_unfold() -> None:
+    figure = drawn("First (A)")
+    figure["layout"]["meta"]["others"] = ["Second <b> (B)"]
+    heading = sphinx_figures.figure_html(figure, "x.svg").split("</details>")[0]
+    assert "The same in the other setting" in heading
+    assert heading.endswith("<ul><li>Second &lt;b&gt; (B)</li></ul>")
+    figure["layout"]["meta"]["others"] *= 2
+    assert "The same in 2 other settings" in sphinx_figures.figure_html(figure, "x.svg")
 
 
 def test_a_figure_without_a_frame_stays_as_it_is() -> None:
@@ -299,8 +310,9 @@ def test_pages_in_a_browser(site: pathlib.Path, browser: Browser, part: int) -> 
     assert not found, "\n".join(found)
 
 
-def test_the_style_sheet_closes_what_it_opens() -> None:
-    text = (ROOT / "book" / "_static" / "custom.css").read_text("utf-8")
+@pytest.mark.parametrize("name", ["custom.css", "hero.css"])
+def test_a_style_sheet_closes_what_it_opens(name: str) -> None:
+    text = (ROOT / "book" / "_static" / name).read_text("utf-8")
     depth = 0
     for line in re.sub(r"/\*.*?\*/", "", text, flags=re.S).splitlines():
         # A rule that begins while another is open would be lost with all that follow.

@@ -46,6 +46,7 @@ def chain(device: str, length: int, keep: bool) -> Callable[[], Trainer]:
     return make
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(("length", "keep", "alive"), [(1, False, 2), (6, False, 3), (6, True, 7)])
 def test_a_peak_that_is_known(device: str, length: int, keep: bool, alive: int) -> None:

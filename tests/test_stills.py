@@ -85,7 +85,8 @@ def test_a_site_has_each_image_once_where_its_pages_look(
     assert image == first != second
     assert all(path.read_text("utf-8").startswith("<?xml") for path in (first, second))
     folder = image.parent
-    assert (folder / "fig-blue.svg").read_bytes() == image.read_bytes()
+    small = folder / f"{image.stem}-small.svg"
+    assert (folder / "fig-blue.svg").read_bytes() == small.read_bytes()
     assert (folder / "fig-drawing.svg").read_text() == "<svg/>"
     assert "not run yet" in (folder / "fig-green.svg").read_text()
     date = image.stat().st_mtime_ns
@@ -127,6 +128,19 @@ def written(image: str) -> list[tuple[str, float]]:
 
 def texts(image: str) -> list[str]:
     return [text for text, _ in written(image)]
+
+
+def test_a_thumbnail_is_the_first_panel_without_words() -> None:
+    lines = [Line(name, BLUE, {"": {"x": [1, 2], "y": [1, 2]}}, 1, n, look={"mode": "lines"})
+             for n, name in enumerate("ab", 1)]  # fmt: skip
+    drawn = draw(*lines, rows=["label"], columns=["left", "right"])
+    drawn.add_vline(x=1.5, line_dash="dot")
+    image = static.thumbnail(json.loads(drawn.to_json()))
+    assert texts(image) == []
+    width, height = map(float, re.findall(r'viewBox="0 0 (\S+) (\S+)"', image)[0])
+    assert width / height == pytest.approx(4 / 3, rel=0.05)
+    whole = static.svg(json.loads(drawn.to_json()))
+    assert image.count("<path") < whole.count("<path")
 
 
 def line(name: str, colour: str, *choices: str, group: str = "", **look: object) -> Line:

@@ -217,7 +217,7 @@ GOOD, HALF, BAD = 0.05, 0.5, 0.95
 
 
 def said(figure: Figure) -> str:
-    return str(figure.layout.meta["takeaway"])
+    return "; ".join([figure.layout.meta["takeaway"], *figure.layout.meta["others"]])
 
 
 def listed(word: str) -> list[Verdict]:
@@ -287,16 +287,16 @@ def test_words_are_quarters_between_linear_and_the_control(
 
 def test_averages_behind_their_ensembles_are_said_to_be() -> None:
     ahead, behind = (said(averaging.ensembles(triples(lead), PANELS)) for lead in (0.02, -0.02))
-    assert "By −2.1 points, behind (Setting one)" in behind
-    assert "By +2.1 points, ahead (Setting one)" in ahead
+    assert "By −2.1 points, behind, mean" in behind
+    assert "By +2.1 points, ahead, mean" in ahead
     alike = said(averaging.ensembles(triples(0.0), PANELS))
-    assert "By 0.0 points, undecided (Setting one)" in alike
+    assert "By 0.0 points, undecided, mean" in alike
     assert not ASSERTS.search(behind)
 
 
 def test_a_sum_of_nothing_is_said_to_be() -> None:
     nothing, some = (said(stitched.added(stitched_sums(lam), PANELS)) for lam in (0.0, 0.4))
-    assert "at λ = 0, which adds nothing (" in nothing
+    assert "at λ = 0, which adds nothing;" in nothing
     assert "nothing" not in some
 
 

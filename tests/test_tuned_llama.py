@@ -143,6 +143,26 @@ def test_answers_share_what_they_begin_with() -> None:
     assert choices.inputs(3)["answer_ids"].tolist() == [[5, 6]] * 3
 
 
+@torch.no_grad()
+def test_exact_match_is_that_of_greedy_decoding(small: TunedLlama) -> None:
+    model, coder = pretrained(small), small.coder()
+    prompt = torch.tensor(coder.prompts(["Review: a card\nSentiment:"]))
+    written: list[int] = []
+    for _ in range(3):
+        likeliest = model(prompt, answer_ids=torch.tensor([written]).long())[0, -1].argmax()
+        written.append(int(likeliest))
+    other = [written[0], written[1] + 1]
+    for answers, expected in (
+        ([other, written], 1),
+        ([written[:1], other, written], 2),  # the longer of two that are written
+        ([other, [*written[1:], written[0] + 1]], 2),  # none of them
+    ):
+        choices = Choices.of(answers)
+        scores = choices.greedy(model(prompt, **choices.inputs(1)))
+        assert scores.shape == (1, len(answers) + 1)
+        assert scores.argmax(-1).tolist() == [expected]
+
+
 def test_prompts_are_cut_before_the_line_that_asks(small: TunedLlama) -> None:
     coder = small.model_copy(update={"longest": 30}).coder()
     asked = (f"Review: {said}\nSentiment:" for said in (50 * "a b ", "a"))
@@ -229,6 +249,7 @@ def test_a_section_goes_the_whole_way(
     assert found["layer"].nunique() == gguf_files.SIZES["num_hidden_layers"]
     if section == "4_3_text":
         assert set(table("kept")["task"]) == {RUNNING}
+        assert table("accuracy")["exact"].between(0, 1).all()
         assert table("readings")["reading"].nunique() == 2
 
 

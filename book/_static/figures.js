@@ -133,13 +133,12 @@
     return [make("span", {}, make("label", { htmlFor: id }, label), " ", select)];
   };
 
-  // A menu of pairs, and a heat map whose cells choose in it.
+  // A menu of pairs, and for each setting a heat map whose cells choose in it.
   const pairs = (control, id, apply) => {
     const [chooser] = menu(control, id, apply);
     const select = chooser.querySelector("select");
-    const { buttons, names, cells } = control;
-    const most = Math.max(...cells.flat().map((cell) => cell?.mean ?? 0));
-    const entry = (cell) => {
+    const { buttons, maps } = control;
+    const entry = (most) => (cell) => {
       if (!cell) return make("td", {});
       const { option, mean } = cell;
       const button = make("button", { type: "button" }, String(mean));
@@ -155,14 +154,17 @@
       return make("td", {}, button);
     };
     const heading = (scope) => (text) => make("th", { scope }, text);
-    const head = make("tr", {}, make("td", {}), ...names.slice(0, -1).map(heading("col")));
-    const rows = cells.map((row, n) =>
-      make("tr", {}, heading("row")(names[n + 1]), ...row.map(entry)),
-    );
-    const caption = make("caption", {}, "Mean over layers, each pair; choose one");
-    const table = make("table", {}, caption, make("thead", {}, head), make("tbody", {}, ...rows));
+    const map = ({ title, names, cells }) => {
+      const most = Math.max(...cells.flat().map((cell) => cell?.mean ?? 0));
+      const head = make("tr", {}, make("td", {}), ...names.slice(0, -1).map(heading("col")));
+      const rows = cells.map((row, n) =>
+        make("tr", {}, heading("row")(names[n + 1]), ...row.map(entry(most))),
+      );
+      const caption = make("caption", {}, `${title}: mean over layers, each pair`);
+      return make("table", {}, caption, make("thead", {}, head), make("tbody", {}, ...rows));
+    };
     const opened = make("summary", {}, "Choose a pair in a heat map");
-    return [chooser, make("details", { className: "figure-pairs" }, opened, table)];
+    return [chooser, make("details", { className: "figure-pairs" }, opened, ...maps.map(map))];
   };
 
   const kinds = { menu, pairs, slider };

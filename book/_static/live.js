@@ -3,64 +3,19 @@
   const root = document.getElementById("live");
   const data = window.ctlLiveData;
   if (!root || !data) return;
-  const SIDE = 28;
+  const { SIDE, decoded, dot, cosine, imageOf, paint, make, signed } = window.ctlNetwork;
   const LAYERS = ["relu1", "relu2", "relu3", "head"];
   const TITLES = [
     ...[1, 2, 3].map((n) => `relu${n}: hidden layer ${n}, after its ReLU`),
     "head: the logits of the digits 0 to 9",
   ];
 
-  const halves = (text) => {
-    const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-    const view = new DataView(bytes.buffer);
-    return Float64Array.from({ length: bytes.length / 2 }, (_, n) => {
-      const bits = view.getUint16(2 * n, true);
-      const sign = bits >> 15 ? -1 : 1;
-      const exponent = (bits >> 10) & 31;
-      const fraction = (bits & 1023) / 1024;
-      return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction) : 2 ** -14 * fraction);
-    });
-  };
-  const decoded = (texts) =>
-    Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, halves(text)]));
   const networks = decoded(data.networks);
   const digits = decoded(data.digits);
   const tasks = Object.keys(networks).filter((name) => name !== "PT");
 
-  // The weights of a mix: name → coefficient, as everywhere in the book.
-  const mixed = (mix) => {
-    const found = new Float64Array(networks.PT.length);
-    for (const [name, weight] of mix) {
-      const values = networks[name];
-      for (let n = 0; n < found.length; n++) found[n] += weight * values[n];
-    }
-    return found;
-  };
-
-  const features = (weights, image) => {
-    const found = [];
-    let at = 0;
-    let input = image;
-    for (let n = 0; n < data.shapes.length; n += 2) {
-      const [rows, columns] = data.shapes[n];
-      const bias = at + rows * columns;
-      const output = new Float64Array(rows);
-      for (let row = 0; row < rows; row++) {
-        let sum = weights[bias + row];
-        for (let column = 0; column < columns; column++) {
-          sum += weights[at + row * columns + column] * input[column];
-        }
-        output[row] = n + 2 < data.shapes.length ? Math.max(sum, 0) : sum;
-      }
-      at = bias + rows;
-      found.push(output);
-      input = output;
-    }
-    return found;
-  };
-
-  const dot = (a, b) => a.reduce((sum, value, n) => sum + value * b[n], 0);
-  const cosine = (a, b) => dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+  const features = (mix, image) =>
+    window.ctlNetwork.features(data.shapes, window.ctlNetwork.mixed(networks, mix), image);
   const softmax = (logits) => {
     const most = Math.max(...logits);
     const powers = [...logits].map((value) => Math.exp(value - most));
@@ -114,8 +69,8 @@
 
   const compare = (choice, image) => {
     const { left, right } = sides(choice);
-    const whole = features(mixed(left), image);
-    const parts = right.map(([, mix]) => features(mixed(mix), image));
+    const whole = features(left, image);
+    const parts = right.map(([, mix]) => features(mix, image));
     const layers = LAYERS.map((name, layer) => {
       const own = parts.map((part) => part[layer]);
       const mean = own[0].map((_, n) => right[0][0] * own[0][n] + right[1][0] * own[1][n]);
@@ -132,12 +87,6 @@
     return { layers, logits: [...whole.at(-1)], mean: [...layers.at(-1).strips[3]] };
   };
 
-  const make = (tag, attributes = {}, ...children) => {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    element.append(...children);
-    return element;
-  };
   const labelled = (text, control) => {
     control.id = `live-${text.toLowerCase().replaceAll(" ", "-")}`;
     return make("span", {}, make("label", { for: control.id }, text), " ", control);
@@ -172,15 +121,6 @@
   let digit; // of the test image, or null for a drawing
   const ink = new Uint8Array(INK * INK);
 
-  const paint = (canvas, values) => {
-    const context = canvas.getContext("2d");
-    const pixels = context.createImageData(SIDE, SIDE);
-    values.forEach((value, n) => {
-      pixels.data.set([255, 255, 255, 255].map((c, k) => (k < 3 ? c * (1 - value) : c)), 4 * n);
-    });
-    context.putImageData(pixels, 0, 0);
-  };
-
   // A bar a unit, upwards for positive and downwards for negative, on the scale of its layer.
   const stripOf = (values, low, high, label) => {
     const span = high - low || 1;
@@ -196,11 +136,8 @@
     return strip;
   };
 
-  const signed = (text) => text.replace("-", "−");
-  const short = (value) => {
-    if (Number.isNaN(value)) return "not defined (a feature is zero)";
-    return Math.abs(value) < 5e-5 ? "0" : signed(Number(value.toPrecision(2)).toString());
-  };
+  const short = (value) =>
+    Number.isNaN(value) ? "not defined (a feature is zero)" : window.ctlNetwork.short(value);
   const percent = (share) => `${(100 * share).toFixed(0)}%`;
   const most = (values) => values.indexOf(Math.max(...values));
   const named = (shares) => {
@@ -289,7 +226,6 @@
     strip.children[digit ?? opening(all)].click();
   };
 
-  const imageOf = (all, label) => all.slice(label * SIDE ** 2, (label + 1) * SIDE ** 2);
   // A first look shows what is usual: a digit that both sides read as what it is.
   const opening = (all) => {
     const labels = [3, ...Array(all.length / SIDE ** 2).keys()];

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from ctl_helpers.figures.axes import every_layer
 from ctl_helpers.figures.choices import Line, View
 from ctl_helpers.figures.drawing import (
     BLUE,
@@ -19,6 +20,7 @@ from ctl_helpers.figures.drawing import (
     points,
     xy,
 )
+from ctl_helpers.figures.frame import by_setting
 from ctl_helpers.figures.views import BANDS, READ_AGAINST, Controls, references, series, views
 from ctl_helpers.findings.averaging import (
     ensemble_correlation,
@@ -59,9 +61,14 @@ def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         lines.append(Line("a triple of networks", BLUE, {"": data}, 1, column, look=look))
     figure = draw(
         lines,
-        "How far is one network with averaged weights ahead of the ensemble of the three? By "
-        f"{by_panel(panels, which)}, mean over triples; over triples the two accuracies correlate "
-        f"at {by_panel(panels, correlations)}",
+        by_setting(
+            panels,
+            lambda one: (
+                "How far is one network with averaged weights ahead of the ensemble of the "
+                f"three? By {by_panel(one, which)}, mean over triples; over triples the two "
+                f"accuracies correlate at {by_panel(one, correlations)}"
+            ),
+        ),
         "Scatter plot. Each point is a triple of fine-tuned networks: across, the accuracy of "
         "their averaged logits; up, that of the network with their averaged weights. A dotted "
         "line marks equal accuracy.",
@@ -88,12 +95,17 @@ def blocks(
         controls: :func:`ctl_helpers.compare` with ``control``; drawn as bands.
     """
     lengths, told = length_of_all.by_setting(table), how_linear(table, controls)
+    averaged = "all networks" if controls is None else "two networks"
     shown = views(table)
     figure = draw(
         _block_lines(table, panels, shown, Controls(controls)),
-        f"Features of averages of {'all networks' if controls is None else 'two networks'} are "
-        f"{told.phrase(panels)}; those of the average of all are {by_panel(panels, lengths)} as "
-        "long as the averaged features",
+        by_setting(
+            panels,
+            lambda one: (
+                f"Features of averages of {averaged} are {told.phrase(one)}; those of the "
+                f"average of all are {by_panel(one, lengths)} as long as the averaged features"
+            ),
+        ),
         "By block of the transformer: how far the averaged network's features are from the "
         f"averaged features, with quartiles over samples. {READ_AGAINST}"
         f"{BANDS if controls is not None else ''}",
@@ -103,7 +115,10 @@ def blocks(
         views=shown,
         findings=[*told.quoted(), *quoted(lengths.values())],
     )
-    return figure.update_xaxes(title_text="block", dtick=1)
+    for column, _, own in in_panels(table, panels):
+        step = every_layer(own["layer"].nunique())
+        figure.update_xaxes(title_text="block", tick0=1, dtick=step, zeroline=False, col=column)
+    return figure
 
 
 def _block_lines(

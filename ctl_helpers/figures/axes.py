@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import pandas as pd
@@ -19,6 +19,21 @@ LOG_AXIS: dict[str, object] = {
 }
 LINEAR_AXIS: dict[str, object] = {**dict.fromkeys(LOG_AXIS), "type": "linear", "tickmode": "auto"}
 """What takes a logarithmic axis back to a linear one."""
+
+MOST_LAYERS = 12
+"""How many layers' names have room under a panel, turned."""
+
+MOST_NUMBERS = 8
+"""How many layers' numbers have room side by side."""
+
+FEWEST_TICKS = 3
+"""Fewer ticks than these do not tell how far apart values are."""
+
+DIGITS_FROM = 0.001
+"""A tick from here on is written in digits, a smaller one as :func:`plain` has it."""
+
+DECIMALS_UNDER = 0.05
+"""Shares that span less need a decimal of a percent, so that no two ticks have one text."""
 
 
 def number_axis(figure: Figure, values: Iterable[float], label: str, **place: int) -> None:
@@ -46,15 +61,77 @@ def number_axes(
 
 
 def log_axis(values: Iterable[float]) -> dict[str, object]:
-    """A logarithmic axis with a tick a power of ten, and at 2 and 5 where there are few powers."""
-    drawn = [value for value in values if value > 0]
-    if not drawn or max(drawn) > 100 * min(drawn):
+    """A logarithmic axis with at least three ticks among the values, each with its number in full.
+
+    Ticks are powers of ten, if there are three among the values; else 1 and 3 of each power, or 1,
+    2 and 5; and what spans less has the ticks of a linear axis.
+    """
+    drawn = [float(value) for value in values if value > 0]
+    if not drawn:
         return LOG_AXIS
-    low, high = (math.floor(math.log10(end)) for end in (min(drawn), max(drawn)))
-    # A power more to either side, for what reaches farther than the values do.
-    ticks = [digit * 10.0**power for power in range(low - 1, high + 2) for digit in (1, 2, 5)]
-    texts = [plain(tick) for tick in ticks]
-    return {"type": "log", "tickmode": "array", "tickvals": ticks, "ticktext": texts}
+    low, high = min(drawn), max(drawn)
+    first, last = (math.floor(math.log10(end)) for end in (low, high))
+    for digits in ((1,), (1, 3), (1, 2, 5)):
+        # A power more to either side, for what reaches farther than the values do.
+        powers = range(first - 1, last + 2)
+        ticks = [digit * 10.0**power for power in powers for digit in digits]
+        if sum(low <= tick <= high for tick in ticks) >= FEWEST_TICKS:
+            return LOG_AXIS if digits == (1,) else _ticks_at(ticks)
+    return _ticks_at(_even(low, high))
+
+
+def _even(low: float, high: float) -> list[float]:
+    """Round numbers at equal distances, as far beyond both ends as these are apart."""
+    span = (high - low) or low
+    power = 10.0 ** math.floor(math.log10(span))
+    step = power * next(part for part in (0.2, 0.5, 1, 2) if span < 6 * part * power)
+    places = range(math.floor((low - span) / step), math.ceil((high + span) / step) + 1)
+    return [place * step for place in places if place > 0]
+
+
+def _ticks_at(ticks: Iterable[float]) -> dict[str, object]:
+    places = [float(f"{tick:.6g}") for tick in ticks]
+    texts = [f"{tick:g}" if tick >= DIGITS_FROM else plain(tick) for tick in places]
+    return {"type": "log", "tickmode": "array", "tickvals": places, "ticktext": texts}
+
+
+def percent_axis(values: Iterable[float]) -> dict[str, object]:
+    """The form of shares on a linear axis: in percent, with a decimal where two ticks need it."""
+    known = [float(value) for value in values if not math.isnan(value)]
+    close = bool(known) and max(known) - min(known) < DECIMALS_UNDER
+    return {"tickformat": ".1%" if close else ".0%"}
+
+
+def layer_places(layers: Iterable[str]) -> dict[str, str]:
+    """Layer → what stands under its axis: its number, from 1 on, if all are of one list of blocks.
+
+    Args:
+        layers: in their order, such as ``"states.0"``, ``"states.1"``.
+    """
+    names = list(dict.fromkeys(layers))
+    lists = {name.rpartition(".")[0] for name in names if name.rpartition(".")[2].isdigit()}
+    of_one_list = len(lists) == 1 and "" not in lists and all("." in name for name in names)
+    return {name: str(n) if of_one_list else name for n, name in enumerate(names, 1)}
+
+
+def layer_axes(figure: Figure, panels: Sequence[Sequence[str]]) -> None:
+    """Have the axes under a row of panels name their own layers, of many as many as can be read.
+
+    Args:
+        panels: of each panel what :func:`layer_places` has.
+    """
+    for column, places in enumerate(panels, 1):
+        numbered = all(map(str.isdigit, places))
+        title = {"title_text": "block"} if numbered else {}
+        step = every_layer(len(places), numbered)
+        figure.update_xaxes(type="category", tickmode="linear", dtick=step, col=column, **title)
+        if len(places) > MOST_LAYERS:
+            figure.update_traces(marker_size=5, error_y_width=0, col=column)
+
+
+def every_layer(count: int, numbered: bool = True) -> int:
+    """Which of so many layers an axis names: each, each second, and so on."""
+    return math.ceil(count / (MOST_NUMBERS if numbered else MOST_LAYERS))
 
 
 def scales(axes: Mapping[str, Iterable[float]]) -> dict[str, dict[str, object]]:

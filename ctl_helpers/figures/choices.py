@@ -98,16 +98,18 @@ def _choices(lines: Sequence[Line]) -> list[dict[str, object]]:
         return []
     moving = [lines[place] for place in places]
     keys = list(dict.fromkeys(key for line in moving for key in next(iter(line.data.values()))))
+    known = dict.fromkeys(choice for line in moving for choice in line.data)
     # Where every line moves, plotly needs no list of them.
     traces = [] if len(places) == len(lines) else [places]
     return [
         button(
             choice,
-            {key: [line.data[choice].get(key) for line in moving] for key in keys},
+            # A panel that lacks a choice, as a setting of fewer tasks does, then shows nothing.
+            {key: [line.data.get(choice, {}).get(key) for line in moving] for key in keys},
             "restyle",
             *traces,
         )
-        for choice in moving[0].data
+        for choice in known
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from ctl_helpers.figures.axes import log_axis
+from ctl_helpers.figures.axes import layer_axes, layer_places, log_axis
 from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import (
     COLOURS,
@@ -26,7 +26,7 @@ def contrast(
     table: pd.DataFrame,
     column: str,
     panels: Mapping[str, str],
-    title: str,
+    title: str | Sequence[str],
     alt: str,
     findings: Sequence[Mapping[str, str]] = (),
     *,
@@ -48,23 +48,25 @@ def contrast(
         replace(view, form=log_axis(errors)) if log and view.key == Metric.EPSILON else view
         for view in views(table)
     ]
-    lines = []
+    lines: list[Line] = []
+    named: list[list[str]] = []
     for place, _, part in in_panels(table, panels):
-        layers = list(dict.fromkeys(part["layer"]))
+        places = layer_places(part["layer"])
+        named.append(list(places.values()))
         for view in shown:
             lines += [
                 line
-                for line in references(view, layers, 1, place)
+                for line in references(view, named[-1], 1, place)
                 if view.form["type"] != "log" or line.data[""]["y"][0] > 0
             ]
             for n, kind in enumerate(kinds):
                 rows = part[(part[column] == kind) & (part["metric"] == view.key)]
                 means = rows.groupby("layer", sort=False)[["mean", "q25", "q75"]].mean()
-                look = {"x": layers, **point_look(SYMBOLS[n % len(SYMBOLS)], kind)}
-                data = {"": points(means.reindex(layers).reset_index())}
+                look = {"x": named[-1], **point_look(SYMBOLS[n % len(SYMBOLS)], kind)}
+                data = {"": points(means.reindex(list(places)).reset_index())}
                 colour = LOOKS[kind][0] if kind in LOOKS else COLOURS[n]
                 lines.append(Line(kind, colour, data, 1, place, look=look, view=view.key))
-    return draw(
+    figure = draw(
         lines,
         title,
         f"{alt} {READ_AGAINST}",
@@ -74,3 +76,5 @@ def contrast(
         views=shown,
         findings=findings,
     )
+    layer_axes(figure, named)
+    return figure

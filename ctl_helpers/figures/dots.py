@@ -30,7 +30,7 @@ class Kind:
 def dots(
     kinds: Sequence[Kind],
     panels: Mapping[str, str],
-    title: str,
+    title: str | Sequence[str],
     alt: str,
     findings: Sequence[Mapping[str, str]] = (),
 ) -> Figure:

@@ -15,7 +15,7 @@ from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
 from ctl_helpers.figures.choices import Line, View, listed_once, menus, view_axes
-from ctl_helpers.figures.frame import PANEL, framed
+from ctl_helpers.figures.frame import PANEL, framed, wrapped
 from ctl_helpers.findings.words import FLOOR
 
 # Okabe and Ito's palette: told apart by colour-blind readers, in light and dark.
@@ -31,7 +31,7 @@ _BAND = {"mode": "lines", "line_width": 0, "fill": "toself", "hoverinfo": "skip"
 
 def draw(
     lines: Sequence[Line],
-    title: str,
+    title: str | Sequence[str],
     alt: str,
     *,
     rows: Sequence[str] = ("",),
@@ -78,6 +78,7 @@ def draw(
         title,
         alt,
         height=height,
+        lines=1 + max(wrapped(title, len(columns)).count("<br>") for title in columns),
         min_width=PANEL * len(columns),
         names=_add(figure, lines),
         menus=menus(lines, menu, slider, switches or {}, views, axes),
@@ -92,7 +93,7 @@ def empty_panels(
     if cells:
         layout["subplot_titles"] = cells
     elif any(columns):
-        layout["column_titles"] = list(columns)
+        layout["column_titles"] = [wrapped(title, len(columns)) for title in columns]
     figure = make_subplots(len(rows), len(columns), **layout)
     for number, label in enumerate(rows, 1):
         figure.update_yaxes(title_text=label, row=number, col=1)

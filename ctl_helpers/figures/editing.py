@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from ctl_helpers.figures.axes import layer_axes
 from ctl_helpers.figures.choices import Line, View
-from ctl_helpers.figures.drawing import COLOURS, GREY, Figure, draw, point_look, points
-from ctl_helpers.figures.frame import offer_pairs
-from ctl_helpers.figures.lengths import in_view, length_axes, step_line
+from ctl_helpers.figures.drawing import COLOURS, GREY, Figure, draw, in_panels, point_look, points
+from ctl_helpers.figures.frame import by_setting, offer_pairs
+from ctl_helpers.figures.lengths import in_view, last_layers, length_axes, row_spacing, step_line
 from ctl_helpers.figures.views import BANDS, READ_AGAINST, Controls, references, series, views
 from ctl_helpers.findings.editing import blocks, edit_drawn_length, nearest_to
 from ctl_helpers.findings.finding import quoted
@@ -82,7 +83,13 @@ def direction(
     told, shown = how_linear(table, controls), views(table)
     figure = draw(
         _direction_lines(table, panels, shown, None if controls is None else blocks(controls)),
-        f"At λ = {start:g} the {left}, against {right}, are {told.phrase(panels)}",
+        by_setting(
+            panels,
+            lambda one: (
+                f"At λ = {start:g} the {left}, against {right}, are {told.phrase(one)}, "
+                f"mean over all {_menu(table)}s"
+            ),
+        ),
         f"By block: how far both sides of the equation are apart. {READ_AGAINST}"
         f"{BANDS if controls is not None else ''}",
         rows=[""],
@@ -93,10 +100,12 @@ def direction(
         views=shown,
         findings=told.quoted(),
     )
-    figure.update_xaxes(title_text="block", type="category")
+    rows = blocks(table)
+    layer_axes(figure, [own["layer"].unique().tolist() for *_, own in in_panels(rows, panels)])
+    figure.update_xaxes(title_text="block")
     if "j" in table:
         at = np.isclose(table["lam"], start) & (table["metric"] == shown[0].key)
-        offer_pairs(figure, table[at], " + ")
+        offer_pairs(figure, table[at], " + ", panels)
     return start_at(figure, f"λ = {start:g}")
 
 
@@ -142,7 +151,7 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str], last: int | None
     table = table[table["lam"] == lam]
     lengths = edit_drawn_length.by_setting(table, last=last, lam=lam)
     if last is not None:
-        table = _ends(table, last)
+        table = last_layers(table, last)
     names = list(dict.fromkeys(table["layer"]))
     seen, ends = in_view(table)
     edits = by_edit(seen, ["layer", "low", "high"], panels)
@@ -156,37 +165,25 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str], last: int | None
     left, right = _sides(histograms)
     figure = draw(
         lines,
-        f"At λ = {lam:g} the {left} have {by_panel(panels, lengths)} of the length of the mean of "
-        f"{right}",
+        by_setting(
+            panels,
+            lambda one: (
+                f"At λ = {lam:g} the {left} have {by_panel(one, lengths)} of the length of "
+                f"the mean of {right}, over all {_menu(table)}s"
+            ),
+        ),
         "For each block, the share of samples by length coefficient, where one means equal length "
         "of both sides of the equation.",
         rows=names,
         columns=list(panels.values()),
         menu=_menu(table),
         height=190 + 110 * len(names),
+        spacing=row_spacing(len(names)),
         shared_y=False,
         slider="λ",
         findings=quoted(lengths.values()),
     )
     return length_axes(figure, ends, len(names))
-
-
-def _ends(table: pd.DataFrame, count: int) -> pd.DataFrame:
-    """The rows of each setting's last blocks, called by their place where depths differ."""
-    layers = {
-        setting: list(dict.fromkeys(rows["layer"]))[-count:]
-        for setting, rows in table.groupby("setting", sort=False)
-    }
-    places = ["last block", *(f"last but {n}" for n in range(1, count))][::-1]
-    alike = len(set(map(tuple, layers.values()))) == 1
-    names = {
-        (setting, layer): layer if alike else place
-        for setting, last in layers.items()
-        for layer, place in zip(last, places[-len(last) :], strict=True)
-    }
-    keys = list(zip(table["setting"], table["layer"], strict=True))
-    table = table[[key in names for key in keys]]
-    return table.assign(layer=[names[key] for key in keys if key in names])
 
 
 def with_values(table: pd.DataFrame, values: Mapping[str, object]) -> pd.DataFrame:
@@ -201,5 +198,5 @@ def _menu(table: pd.DataFrame) -> str:
 def _sides(table: pd.DataFrame) -> tuple[str, str]:
     """What the sides of the equation are called whose edits a table has."""
     if "j" in table:
-        return "features with both task vectors", "those with either one, twice as long"
+        return "features with both task vectors", "those with either vector at twice the length"
     return "pretrained network's features", "those with the task vector added and subtracted"

@@ -24,6 +24,7 @@ from ctl_helpers.figures.drawing import (
     points,
     significant,
 )
+from ctl_helpers.figures.frame import by_setting
 from ctl_helpers.figures.views import (
     BANDS,
     BY_LOG,
@@ -99,8 +100,11 @@ def factor(
             table, panels, column, [Series("at α = 0.5")], f"{label} %{{x}}", layers, shown,
             controls=Controls(controls),
         ),
-        f"{label[:1].upper()}{label[1:]} {extent(known, column, panels)}: the {CALLED[metric]} "
-        f"{changes(panels, first, last)}, {_MEAN}",
+        by_setting(
+            panels,
+            lambda one: f"{label[:1].upper()}{label[1:]} {extent(known, column, one)}: the "
+            f"{CALLED[metric]} {changes(one, first, last)}, {_MEAN}",
+        ),
         f"Against {label}, at alpha one half, with quartiles over samples; pale areas around lines "
         f"span the seeds. {READ_AGAINST}{BANDS if controls is not None else ''}"
         f"{_dropped(table, panels, column, label)}",

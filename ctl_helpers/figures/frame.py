@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 from plotly.graph_objects import Figure
 
+from ctl_helpers.findings.words import short
+
 PANEL = 200
 """What a panel needs at least, in pixels: three stand side by side in a page's column."""
 
 _ABOVE_PLOT = 40  # titles of columns
+_LETTERS = 26  # of a panel's title in a line, over a panel as narrow as it gets
 _MENUS = 44
-_TITLE = {"font": {"size": 15}, "x": 0.01, "y": 1, "yanchor": "top", "pad": {"t": 10}}
+_LINE = 20  # of a title, in pixels
+_TITLE = {"font": {"size": 15}, "x": 0.01, "y": 1, "yanchor": "top"}
 _LEGEND = {"orientation": "h", "yanchor": "bottom", "yref": "container", "y": 0, "x": 0}
 
 
@@ -52,13 +56,26 @@ def button(
     return {"label": label, "method": method, "args": [dict(change), *more]}
 
 
+def by_setting(panels: Mapping[str, str], tell: Callable[[Mapping[str, str]], str]) -> list[str]:
+    """A takeaway for each setting, which names its setting where there are several.
+
+    Args:
+        panels: setting → panel title, in order.
+        tell: the takeaway of some of the panels.
+    """
+    if len(panels) < 2:
+        return [tell(panels)]
+    return [f"{tell({name: title})} ({short(title)})" for name, title in panels.items()]
+
+
 def framed(
     figure: Figure,
-    title: str,
+    title: str | Sequence[str],
     alt: str,
     *,
     height: int,
     min_width: int,
+    lines: int = 1,
     menus: Sequence[Menu] = (),
     names: Collection[str] = (),
     findings: Sequence[Mapping[str, str]] = (),
@@ -67,25 +84,33 @@ def framed(
 
     Args:
         figure: the panels; it is changed.
-        title: the takeaway.
+        title: the takeaway, or :func:`by_setting`; pages show that of the first setting, and
+            unfold the others.
         alt: what the figure shows, for those who do not see it.
         height: in pixels, without the title.
         min_width: in pixels; on narrower screens the figure scrolls sideways.
+        lines: how many lines the panels' titles have.
         menus: side by side.
         names: what the legend lists.
         findings: numbers that the takeaway states: ``finding``, ``setting`` and ``text`` of each.
     """
-    wrapped = "<br>".join(textwrap.wrap(title, 64))
+    takeaway, *others = [title] if isinstance(title, str) else title
+    wrapped = "<br>".join(textwrap.wrap(takeaway, 64))
+    more_lines = wrapped.count("<br>")
+    # Plotly sets the first of several lines on the edge, not under it as it does a single one.
+    top = {"t": 24 if more_lines else 10}
     controls = _MENUS if menus else 0
-    above = {"title": 30 + 18 * wrapped.count("<br>"), "controls": controls}
-    plot = height - controls
-    margin = {"l": 64, "r": 30, "t": _ABOVE_PLOT, "b": 65 + _legend_height(names, min_width)}
-    place = {"xanchor": "left", "yanchor": "bottom", "y": 1 + 30 / (plot - 112)}
+    above = {"title": 30 + (more_lines and 4 + _LINE * more_lines), "controls": controls}
+    over = _ABOVE_PLOT + _LINE * (lines - 1)
+    plot = height - controls + over - _ABOVE_PLOT
+    margin = {"l": 64, "r": 30, "t": over, "b": 65 + _legend_height(names, min_width)}
+    place = {"xanchor": "left", "yanchor": "bottom", "y": 1 + (over - 10) / (plot - 112)}
     return figure.update_layout(
-        title={"text": wrapped, **_TITLE},
+        title={"text": wrapped, **_TITLE, "pad": top},
         meta={
-            "takeaway": title,
-            "alt": f"{title}. {alt}",
+            "takeaway": takeaway,
+            "others": others,
+            "alt": f"{'. '.join([takeaway, *others])}. {alt}",
             "min_width": min_width,
             "heights": {**above, "plot": plot},
             "margin": margin,
@@ -97,24 +122,49 @@ def framed(
             for number, menu in enumerate(menus)
         ],
         height=plot + sum(above.values()),
-        margin={**margin, "t": _ABOVE_PLOT + sum(above.values())},
+        margin={**margin, "t": over + sum(above.values())},
         legend=_LEGEND,
         template="plotly_white",
     )
 
 
-def offer_pairs(figure: Figure, table: pd.DataFrame, joint: str) -> Figure:
-    """Have the pages set a small heat map of pairs above a figure, which chooses one in its menu.
+def wrapped(title: str, columns: int) -> str:
+    """A panel's title in lines that fit above it; of a panel alone it has more room."""
+    return "<br>".join(textwrap.wrap(title, _LETTERS if columns > 1 else 36))
+
+
+def offer_pairs(
+    figure: Figure, table: pd.DataFrame, joint: str, panels: Mapping[str, str]
+) -> Figure:
+    """Have the pages set a heat map of pairs for each setting above a figure, to choose one there.
 
     Args:
         figure: a figure whose first menu is of pairs; it is changed.
-        table: rows of ``i``, ``j`` and ``mean``: what is told of a pair is the mean over them.
+        table: rows of ``setting``, ``i``, ``j`` and ``mean``: what is told of a pair is the mean
+            over them. ``attrs["tasks"]`` may say what numbered tasks are called: setting → number
+            → name.
         joint: what stands between two names in the menu.
+        panels: setting → panel title; each has a map of its own.
     """
+    options = [choice.label for choice in figure.layout.updatemenus[0].buttons]
+    called = table.attrs.get("tasks", {})
+    maps = [
+        {"title": title, **_map(table[table["setting"] == name], options, joint, called.get(name))}
+        for name, title in panels.items()
+    ]
+    meta = figure.layout.meta
+    menu, *others = meta["controls"]
+    pairs = {**menu, "kind": "pairs", "maps": maps}
+    return figure.update_layout(meta={**meta, "controls": [pairs, *others]})
+
+
+def _map(
+    table: pd.DataFrame, options: Sequence[str], joint: str, called: Mapping[str, str] | None
+) -> dict[str, object]:
+    """The names on the sides of a setting's map, and its cells under the diagonal."""
     means = table.groupby(["i", "j"], sort=False)["mean"].mean()
     told = {(i, j): float(f"{mean:.2g}") for i, j, mean in means.reset_index().to_numpy()}
     names = list(dict.fromkeys(name for pair in told for name in pair))
-    options = [choice.label for choice in figure.layout.updatemenus[0].buttons]
 
     def cell(*pair: str) -> dict[str, float] | None:
         for i, j in (pair, pair[::-1]):
@@ -123,10 +173,8 @@ def offer_pairs(figure: Figure, table: pd.DataFrame, joint: str) -> Figure:
         return None
 
     cells = [[cell(row, column) for column in names[:n]] for n, row in enumerate(names)][1:]
-    meta = figure.layout.meta
-    menu, *others = meta["controls"]
-    pairs = {**menu, "kind": "pairs", "names": names, "cells": cells}
-    return figure.update_layout(meta={**meta, "controls": [pairs, *others]})
+    sides = [f"{name} {called[name]}" if called and name in called else name for name in names]
+    return {"names": sides, "cells": cells}
 
 
 def _legend_height(names: Collection[str], min_width: int) -> int:

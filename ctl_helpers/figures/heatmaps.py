@@ -12,7 +12,7 @@ import pandas as pd
 from plotly.graph_objects import Figure, Heatmap
 
 from ctl_helpers.figures.drawing import BLUE, VERMILION, by_pair, empty_panels, significant
-from ctl_helpers.figures.frame import PANEL, Menu, button, framed
+from ctl_helpers.figures.frame import PANEL, Menu, button, by_setting, framed
 from ctl_helpers.figures.three import LOOKS, of_three, quotes, ranked
 from ctl_helpers.findings.finding import signed
 from ctl_helpers.findings.paradigms import (
@@ -28,6 +28,11 @@ CLIP = 0.9
 """Colours tell errors up to this quantile apart; what is larger looks alike."""
 
 _OUTPUTS = (Output.REPRESENTATION, Output.CLASSIFICATION)
+# The title of each measure's colour bar, and what it counts in one.
+_ERRORS = {
+    Output.REPRESENTATION: ("distance of outputs, nats", 1),
+    Output.CLASSIFICATION: ("changed predictions, %", 100),
+}
 _AROUND_ZERO = "#f4f4f4"
 
 
@@ -66,7 +71,13 @@ def maps(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     moved = by_paradigm(representation_inside, table)
     return framed(
         figure,
-        f"For 0 ≤ α ≤ 1 the mean disentanglement error in predictions is {ranked(panels, changed)}",
+        by_setting(
+            panels,
+            lambda one: (
+                "For 0 ≤ α ≤ 1 the disentanglement error in predictions is "
+                f"{ranked(one, changed)}, mean over all pairs"
+            ),
+        ),
         "Heat maps of the disentanglement error over two task vectors' factors: above between "
         "representations, below in predictions, a column for each paradigm. Light is small. A "
         "rectangle marks factors from zero to one, where the mean error in representations is "
@@ -95,7 +106,9 @@ def _add_planes(
         line = {"width": width, "color": colour}
         figure.add_shape(type="rect", x0=0, x1=1, y0=0, y1=1, line=line, row="all", col="all")
     for row, (output, scale) in enumerate(scales.items(), 1):
-        bar = _bar(f"{output}, {scale.unit}", [0, scale.top / 2, scale.top], scale.clipped)
+        title, per_unit = _ERRORS[output]
+        ticks = [0, scale.top / 2, scale.top]
+        bar = _bar(title, ticks, scale.clipped, per_unit / scale.factor)
         place = {"len": 0.5, "y": 0.77 - 0.54 * (row - 1)}
         axis = {"cmin": 0, "cmax": scale.top, "colorscale": "Viridis", "reversescale": True}
         figure.update_layout({f"coloraxis{row}": {**axis, "colorbar": {**bar, **place}}})
@@ -133,7 +146,10 @@ def cosines(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     side = 28 * max(map(len, tasks.values()))
     return framed(
         figure,
-        f"Between two tasks' vectors the mean |cosine| is {ranked(panels, means)}",
+        by_setting(
+            panels,
+            lambda one: f"Between two tasks' vectors the mean |cosine| is {ranked(one, means)}",
+        ),
         "A heat map for each paradigm of the cosines between the vectors of any two tasks, with "
         "the values written in the cells; the diagonal is one.",
         height=140 + max(side + 100, 200) * len(panels),
@@ -166,9 +182,15 @@ def _grid(rows: Sequence[str], spacing: float) -> Figure:
     return empty_panels(rows, titles, shared_xaxes=False, shared_yaxes=True, **spaces)
 
 
-def _bar(title: str, ticks: Sequence[float], clipped: bool) -> dict[str, object]:
-    """A colour bar whose last tick says where colours are clipped."""
-    texts = [f"{tick:g}".replace("-", "−") for tick in ticks]
+def _bar(
+    title: str, ticks: Sequence[float], clipped: bool, per_unit: float = 1
+) -> dict[str, object]:
+    """A colour bar whose last tick says where colours are clipped.
+
+    Args:
+        per_unit: what is written at a tick, over where the tick stands.
+    """
+    texts = [f"{tick * per_unit:.3g}".replace("-", "−") for tick in ticks]
     if clipped:
         texts[-1] = f"≥ {texts[-1]}"
     return {
@@ -208,10 +230,11 @@ def _scale(errors: pd.Series, output: Output) -> _Scale:
     highest = max(float(errors.quantile(CLIP)), FLOOR)
     if output == Output.CLASSIFICATION:
         factor, unit = 100.0, "%"
-    else:  # a power of ten that leaves two digits before the point
+        highest = min(highest, 1.0)  # of both tasks together it may be more
+    else:
+        # A power of ten that leaves two digits before the point; the colour bar tells nats.
         power = max(0, 1 - math.floor(math.log10(highest)))
-        factor = 10.0**power
-        unit = f"{power_of_ten(-power)} nats" if power else "nats"
+        factor, unit = 10.0**power, f"· {power_of_ten(-power)} nats" if power else "nats"
     top = float(f"{highest * factor:.2g}")
     return _Scale(factor, unit, top, clipped=bool(errors.max() * factor > top))
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ctl_helpers.figures.axes import log_axis
+from ctl_helpers.figures.axes import layer_axes, layer_places, log_axis
 from ctl_helpers.figures.choices import Line, View
 from ctl_helpers.figures.contrast import contrast
 from ctl_helpers.figures.drawing import (
@@ -24,8 +24,15 @@ from ctl_helpers.figures.drawing import (
     points,
     xy,
 )
-from ctl_helpers.figures.frame import offer_pairs
-from ctl_helpers.figures.lengths import in_view, length_axes, step_line
+from ctl_helpers.figures.frame import by_setting, offer_pairs
+from ctl_helpers.figures.lengths import (
+    MOST_ROWS,
+    in_view,
+    last_layers,
+    length_axes,
+    row_spacing,
+    step_line,
+)
 from ctl_helpers.figures.views import BANDS, READ_AGAINST, Controls, references, series, views
 from ctl_helpers.findings.cross_task import drawn_length
 from ctl_helpers.findings.editing import nearest_to
@@ -64,7 +71,13 @@ def direction(
     told = how_linear(table, controls)
     figure = draw(
         lines,
-        f"At α = 0.5 the mixed networks' features are {told.phrase(panels)}",
+        by_setting(
+            panels,
+            lambda one: (
+                f"At α = 0.5 the mixed networks' features are {told.phrase(one)}, mean over "
+                "all pairs"
+            ),
+        ),
         "By layer, a line for each alpha: how far the interpolated network's features are from the "
         f"interpolated features. {READ_AGAINST}{BANDS if controls is not None else ''}",
         rows=[""],
@@ -74,16 +87,20 @@ def direction(
         views=shown,
         findings=told.quoted(),
     )
-    return offer_pairs(figure, middle[middle["metric"] == shown[0].key], " – ")
+    layer_axes(
+        figure, [list(layer_places(own["layer"]).values()) for *_, own in in_panels(table, panels)]
+    )
+    return offer_pairs(figure, middle[middle["metric"] == shown[0].key], " – ", panels)
 
 
 def _direction_lines(
     rows: pd.DataFrame, view: View, setting: str, controls: Controls, column: int
 ) -> list[Line]:
     """One panel's lines of one view, those in front last."""
-    layers = list(dict.fromkeys(rows["layer"]))
+    places = layer_places(rows["layer"])
+    layers = list(places.values())
     lines = references(view, layers, 1, column)
-    lines += controls.by_layer(setting, view, dict(zip(layers, layers, strict=True)), 1, column)
+    lines += controls.by_layer(setting, view, places, 1, column)
     alphas = sorted(rows["alpha"].unique())
     for metric in series(view):
         for n, alpha in enumerate(alphas):
@@ -108,10 +125,12 @@ def length(
 
     Args:
         histograms: :meth:`ctl_helpers.Linearity.histogram` of ``coef``.
-        last: how many layers to draw, the last ones; all if None.
+        last: how many layers to draw, the last ones; as many as fit if None.
     """
-    layers = list(dict.fromkeys(histograms["layer"]))[-(last or 0) :]
-    histograms = histograms[histograms["layer"].isin(layers)]
+    histograms = last_layers(
+        histograms[histograms["setting"].isin(list(panels))], last or MOST_ROWS
+    )
+    layers = list(dict.fromkeys(histograms["layer"]))
     lengths = drawn_length.by_setting(histograms)
     seen, ends = in_view(histograms)
     lines = []
@@ -124,15 +143,21 @@ def length(
                 lines.append(step_line(bins, name, COLOURS[n], row, column))
     figure = draw(
         lines,
-        "The mixed network's features have "
-        f"{by_panel(panels, lengths)} of the mixed features' length, mean over the layers and α "
-        "that are drawn",
+        by_setting(
+            panels,
+            lambda one: (
+                "The mixed network's features have "
+                f"{by_panel(one, lengths)} of the mixed features' length, mean over all pairs "
+                "and what is drawn"
+            ),
+        ),
         "For each layer, the share of samples by coefficient: the length of the interpolated "
         "network's feature along the interpolated features, where one means equal length.",
         rows=layers,
         columns=list(panels.values()),
         menu="pair",
         height=170 + 130 * len(layers),
+        spacing=row_spacing(len(layers)),
         shared_y=False,
         findings=quoted(lengths.values()),
     )
@@ -155,7 +180,9 @@ def controls(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         table,
         "control",
         panels,
-        f"Can ε fail? At the worst layer it is {by_panel(panels, stored)}",
+        by_setting(
+            panels, lambda one: f"Can ε fail? At the worst layer it is {by_panel(one, stored)}"
+        ),
         "By layer: for task vectors as in the paper, and for controls, such as networks pretrained "
         "apart, random vectors that move features as far, and permuted samples.",
         findings=quoted(*(of.values() for of in told.values())),
@@ -184,17 +211,22 @@ def transitivity(triples: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             look = marks(hover, symbol, size=8, mode="markers", opacity=0.75)
             lines.append(Line(str(group), COLOURS[n], {"": data}, 1, column, look=look))
     shown = triples[triples["setting"].isin(list(panels))]
-    worst = max(worst_ratio.by_setting(shown).values(), key=float)
+    worst = worst_ratio.by_setting(shown)
     figure = draw(
         lines,
-        f"The third pair's squared error is at most {worst} the larger of the two given pairs', "
-        "over all triples",
+        by_setting(
+            panels,
+            lambda one: (
+                f"The third pair's squared error is at most {by_panel(one, worst)} the larger of "
+                "the two given pairs', over all triples"
+            ),
+        ),
         "Scatter plot on log scales. Each point is a triple of networks; the horizontal place is "
         "the larger linearity error of the two given pairs, the vertical one the third pair's.",
         rows=["ε of (i, k)"],
         columns=list(panels.values()),
         height=480,
-        findings=quoted([worst]),
+        findings=quoted(worst.values()),
     )
     axis = log_axis(errors.ravel())
     figure.update_xaxes(title_text="larger ε of (i, j), (j, k)", **axis)

@@ -9,6 +9,7 @@ import pandas as pd
 from ctl_helpers.figures.axes import number_axes
 from ctl_helpers.figures.drawing import BLUE, VERMILION, Figure, draw
 from ctl_helpers.figures.factors import CALLED, Series, layer_choices, layer_lines
+from ctl_helpers.figures.frame import by_setting
 from ctl_helpers.figures.views import BANDS, READ_AGAINST, Controls, views
 from ctl_helpers.findings.changes import changes
 from ctl_helpers.findings.finding import quoted
@@ -73,8 +74,13 @@ def growing(
     first, last = (mix_level.by_setting(table, at=end, metric=metric) for end in ("fewest", "most"))
     figure = draw(
         layer_lines(table, panels, "k", told, at, choices, shown, controls=bands),
-        f"{counted} {extent(table, 'k', panels)}: {condition}, the {CALLED[metric]} "
-        f"{changes(panels, first, last)}, {mean}",
+        by_setting(
+            panels,
+            lambda one: (
+                f"{counted} {extent(table, 'k', one)}: {condition}, the {CALLED[metric]} "
+                f"{changes(one, first, last)}, {mean}"
+            ),
+        ),
         f"{alt} {READ_AGAINST}{BANDS if controls is not None else ''}",
         rows=[""],
         columns=list(panels.values()),

@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from ctl_helpers.figures.axes import number_axes
+from ctl_helpers.figures.axes import number_axes, percent_axis
 from ctl_helpers.figures.choices import Line, View
 from ctl_helpers.figures.dots import Kind, dots
 from ctl_helpers.figures.drawing import (
@@ -26,6 +26,7 @@ from ctl_helpers.figures.drawing import (
     significant,
     xy,
 )
+from ctl_helpers.figures.frame import by_setting
 from ctl_helpers.figures.three import (
     HOW,
     LOOKS,
@@ -46,6 +47,7 @@ from ctl_helpers.figures.views import (
 )
 from ctl_helpers.findings.editing import blocks, nearest_to
 from ctl_helpers.findings.paradigms import (
+    ByParadigm,
     by_paradigm,
     paradigm_epsilon,
     single_behind,
@@ -80,9 +82,14 @@ def single(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     return dots(
         kinds,
         panels,
-        "Accuracy on a network's own task, compared with all parameters: linear layers only "
-        f"{by_panel(panels, ours)}, the tangent space {by_panel(panels, tangent)} (mean over "
-        "tasks)",
+        by_setting(
+            panels,
+            lambda one: (
+                "Accuracy on a network's own task, compared with all parameters: linear "
+                f"layers only {by_panel(one, ours)}, the tangent space {by_panel(one, tangent)} "
+                "(mean over tasks)"
+            ),
+        ),
         "A row for each task and one for their mean: test accuracy of the pretrained network "
         "(crosses) and of the task's own network, fine-tuned in all parameters (circles), in the "
         "tangent space (squares) and in linear layers only (diamonds); bars from the lowest seed "
@@ -103,17 +110,19 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     nothing = {"": {"x": [None], "y": [None]}}
     look = {**_look(Paradigm.FULL, Split.TEST), "hoverinfo": "skip"}
     best, alphas = (by_paradigm(one, table) for one in (sum_reached, sum_alpha))
-    nothing_added = [
-        HOW[name] for name, of in alphas.items() if any(float(one) == 0 for one in of.values())
-    ]
-    but = f"; {' and '.join(nothing_added)} the chosen α is 0, which adds nothing"
+    nothing_added = bool(_adds_nothing(alphas, panels))
     figure = draw(
         [
             *(line for panel in enumerate(panels, 1) for line in _searched(table, *panel)),
             Line("test, at the α chosen on held-out data", GREY, nothing, look=look),
         ],
-        "One network with all task vectors added reaches, of the accuracy of the tasks' own "
-        f"networks, {ranked(panels, best, 'highest')}{but if nothing_added else ''}",
+        by_setting(
+            panels,
+            lambda one: (
+                "One network with all task vectors added reaches, of the accuracy of the "
+                f"tasks' own networks, {ranked(one, best, 'highest')}{_adds_nothing(alphas, one)}"
+            ),
+        ),
         "Accuracy, mean over tasks, against the factor of the task vectors: a curve on held-out "
         "data for each paradigm, one star per seed for test data at the chosen factor. The menu "
         "chooses between normalized accuracy, a share of that of the task's own network, and "
@@ -125,6 +134,16 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     )
     number_axes(figure, table, "alpha", panels, "α")
     return figure.update_yaxes(tickformat=".0%")
+
+
+def _adds_nothing(alphas: ByParadigm, panels: Mapping[str, str]) -> str:
+    """With which paradigms the chosen α is 0 in a setting, for the end of a takeaway."""
+    which = [
+        HOW[name]
+        for name, of in alphas.items()
+        if any(float(of[setting]) == 0 for setting in panels if setting in of)
+    ]
+    return f"; {' and '.join(which)} the chosen α is 0, which adds nothing" if which else ""
 
 
 def _searched(table: pd.DataFrame, column: int, setting: str) -> Iterator[Line]:
@@ -157,7 +176,8 @@ def _look(paradigm: Paradigm, split: Split) -> dict[str, object]:
     """Curves on held-out data, and a star for test data."""
     hover = f"α = %{{x}}: %{{y:.1%}}<extra>{PARADIGM_NAMES[paradigm]}, {split}</extra>"
     if split == Split.TEST:
-        return marks(hover, "star", size=17, mode="markers")
+        edge = {"marker_line_width": 1.5, "marker_line_color": GREY}  # seen on a line of its colour
+        return marks(hover, "star", size=13, mode="markers", **edge)
     return marks(hover, LOOKS[paradigm][1], size=6)
 
 
@@ -195,8 +215,14 @@ def linearity(
     ]
     figure = draw(
         lines,
-        f"At λ = {lam:g} the linearity error ε of Equation 2 is {ranked(panels, errors)} (mean "
-        f"over blocks); the sum of task vectors is best {by_panel(panels, winner)}",
+        by_setting(
+            panels,
+            lambda one: (
+                f"At λ = {lam:g} the linearity error ε of Equation 2 is "
+                f"{ranked(one, errors)} (mean over blocks); the sum of task vectors is best "
+                f"{by_panel(one, winner)}"
+            ),
+        ),
         "Left, by block, how far both sides of Equation 2 are apart for each paradigm; right, the "
         "mean over blocks against the normalized accuracy of all task vectors added, one point per "
         f"seed. {READ_AGAINST} On the log scale, what cannot be told from zero stands at the lower "
@@ -212,7 +238,8 @@ def linearity(
         findings=quotes(errors),
     )
     figure.update_xaxes(title_text="block", type="category", col=1)
-    return figure.update_xaxes(title_text="normalized accuracy", tickformat=".0%", col=2)
+    form = percent_axis(reached["share"])
+    return figure.update_xaxes(title_text="normalized accuracy", nticks=5, **form, col=2)
 
 
 def _row(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import pandas as pd
 
 from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import ALL, COLOURS, Figure, by_pair, draw, in_panels, significant
+from ctl_helpers.figures.frame import by_setting
 from ctl_helpers.findings.cross_task import loss_rise
 from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.words import by_panel
+
+_TASKS = {"D_i": "task i", "D_j": "task j", "D_PT": "the pretraining task"}
 
 
 def paths(curves: pd.DataFrame, barriers: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -26,7 +28,7 @@ def paths(curves: pd.DataFrame, barriers: pd.DataFrame, panels: Mapping[str, str
     roles = list(dict.fromkeys(curves["role"]))
     for column, _, part in in_panels(curves, panels):
         for n, role in enumerate(roles):
-            told = "on " + re.sub(r"_(\w+)", r"<sub>\1</sub>", role)
+            told = f"on {_TASKS.get(role, role)}"
             pairs = by_pair(part[part["role"] == role], ["alpha"])
             for row, (measure, form) in enumerate((("loss", ".3f"), ("accuracy", ".1%")), 1):
                 data = {pair: {"y": significant(part[measure])} for pair, part in pairs.items()}
@@ -37,9 +39,14 @@ def paths(curves: pd.DataFrame, barriers: pd.DataFrame, panels: Mapping[str, str
     both, start = (loss_rise.by_setting(barriers, tasks=tasks) for tasks in ("both", "pretraining"))
     figure = draw(
         lines,
-        "Between two fine-tuned networks the loss rises above that of the better one: on their "
-        f"tasks by {by_panel(panels, both)}, on the pretraining task by {by_panel(panels, start)} "
-        "(medians)",
+        by_setting(
+            panels,
+            lambda one: (
+                "Between two fine-tuned networks the loss rises above that of the better "
+                f"one: on their tasks by {by_panel(one, both)}, on the pretraining task by "
+                f"{by_panel(one, start)} (medians over all pairs)"
+            ),
+        ),
         "Loss above and accuracy below against alpha, from network j at zero to network i at one, "
         "on both fine-tuning tasks and on the pretraining task.",
         rows=["loss", "accuracy"],
@@ -49,4 +56,5 @@ def paths(curves: pd.DataFrame, barriers: pd.DataFrame, panels: Mapping[str, str
         findings=quoted(both.values(), start.values()),
     )
     figure.update_yaxes(tickformat=".0%", row=2)
+    figure.update_xaxes(zeroline=False)
     return figure.update_xaxes(title_text="α (weight of network i)", row=2)

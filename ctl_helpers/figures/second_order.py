@@ -10,6 +10,7 @@ from ctl_helpers.figures.axes import LOG_AXIS
 from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import COLOURS, SYMBOLS, Figure, draw, xy
 from ctl_helpers.figures.factors import Series, layer_choices, layer_lines
+from ctl_helpers.figures.frame import by_setting
 from ctl_helpers.figures.views import READ_AGAINST, Controls, views
 from ctl_helpers.findings.editing import blocks, edit_excess, edit_growth
 from ctl_helpers.findings.finding import quoted
@@ -46,8 +47,11 @@ def against_lambda(
                 controls=Controls(None if bands is None else blocks(bands)), row=row,
             )
         ],
-        f"As λ doubles, ε of Equation 2 grows {by_panel(panels, unknown | growth)}; second order "
-        "would be 2 times",
+        by_setting(
+            panels,
+            lambda one: f"As λ doubles, ε of Equation 2 grows {by_panel(one, unknown | growth)}; "
+            "second order would be 2 times",
+        ),
         "Against lambda on a log scale, for Equation 2 above and Equation 3 below, with quartiles "
         f"over samples: how far both sides of the equation are apart. {READ_AGAINST} Second order "
         "would be a slope of four for one minus cosine against two for its baseline.",
@@ -92,6 +96,7 @@ def against_baseline(
         data = xy(rows, Metric.BASELINE, Metric.DISTANCE)
         look = {
             "mode": "markers",
+            "marker_size": 9,
             "marker_symbol": SYMBOLS[number % len(SYMBOLS)],
             "text": (rows["layer"] + ", λ = " + rows["lam"].map("{:g}".format)).tolist(),
             "hovertemplate": f"{title}<br>%{{text}}<br>baseline %{{x}}, distance %{{y}}"

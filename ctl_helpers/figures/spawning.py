@@ -26,6 +26,7 @@ from ctl_helpers.figures.drawing import (
     xy,
 )
 from ctl_helpers.figures.factors import CALLED, Series
+from ctl_helpers.figures.frame import by_setting
 from ctl_helpers.figures.views import BY_LOG, READ_AGAINST, references, series, views
 from ctl_helpers.findings.changes import changes
 from ctl_helpers.findings.finding import Finding, quoted
@@ -55,9 +56,14 @@ def spawning(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     ends = [spawned.by_setting(table, name=metric, at=at) for at in ("first", "last")]
     figure = draw(
         [*_barrier_lines(table, panels), *_spawned_lines(measured, panels, shown)],
-        f"Epochs before spawning {extent(table, 'k', panels)}: the loss barrier (nats) "
-        f"{_barriers(table, panels)}; the {CALLED[metric]} of the features "
-        f"{changes(panels, *ends)}",
+        by_setting(
+            panels,
+            lambda one: (
+                f"Epochs before spawning {extent(table, 'k', one)}: the loss barrier (nats) "
+                f"{_barriers(table, one)}; the {CALLED[metric]} of the features "
+                f"{changes(one, *ends)}"
+            ),
+        ),
         "Against the number of epochs that two copies of a network share before they are trained "
         "apart: above, the loss barrier between them in nats; below, mean over layers, how linear "
         f"their features are. {READ_AGAINST} Pale areas around lines span the seeds.",
@@ -117,7 +123,7 @@ def _barriers(table: pd.DataFrame, panels: Mapping[str, str]) -> str:
     first, last, most = (
         spawned.by_setting(table, name="barrier", at=at) for at in ("first", "last", "most")
     )
-    none = [name for name, finding in most.items() if float(finding) < NO_BARRIER]
+    none = [name for name in panels if name in most and float(most[name]) < NO_BARRIER]
     stays = by_panel(panels, dict.fromkeys(none, f"under {NO_BARRIER:g} throughout"))
     rest = [{name: of[name] for name in of if name not in none} for of in (first, last)]
     parts = [f"is {stays}" if none else "", changes(panels, *rest)]
@@ -148,9 +154,14 @@ def curves(table: pd.DataFrame, barriers: pd.DataFrame, panels: Mapping[str, str
             lines.append(Line(name, colours[k], {"": data}, 1, column, name, look))
     figure = draw(
         lines,
-        f"Epochs before spawning {extent(table, 'k', panels)}: the barrier between two copies "
-        f"(nats above the straight line between their losses) {_barriers(barriers, panels)}, mean "
-        "over seeds",
+        by_setting(
+            panels,
+            lambda one: (
+                f"Epochs before spawning {extent(table, 'k', one)}: the barrier between two "
+                "copies (nats above the straight line between their losses) "
+                f"{_barriers(barriers, one)}, mean over seeds"
+            ),
+        ),
         "Loss against alpha on the line between two copies of a network, a line for each number "
         "of epochs k that they share before they are trained apart, from blue (few) to orange "
         "(many).",
@@ -179,14 +190,21 @@ def induced(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     table = table[table["setting"].isin(list(panels))]
     shown = inner(table)
     shown = shown[(shown["gap"] > 0) & (shown["error"] > 0)]
-    under = int((shown["gap"] <= math.sqrt(2) * shown["error"]).sum())
-    cases = f"all {len(shown)}" if under == len(shown) else f"{under} of {len(shown)}"
+    cases = {
+        name: _cases(rows["gap"] <= math.sqrt(2) * rows["error"])
+        for _, name, rows in in_panels(shown, panels)
+    }
     middle, most = (bound_used.by_setting(table, at=at) for at in ("median", "most"))
     figure = draw(
         _induced_lines(shown, panels),
-        f"The gap in loss stays under √2 times the logits' error in {cases} cases; it is "
-        f"{by_panel(panels, middle)} of that bound in the median and {by_panel(panels, most)} at "
-        "most",
+        by_setting(
+            panels,
+            lambda one: (
+                "The gap in loss stays under √2 times the logits' error in "
+                f"{by_panel(one, cases)} cases; it is {by_panel(one, middle)} of that bound in the "
+                f"median and {by_panel(one, most)} at most"
+            ),
+        ),
         "Scatter plot on log scales. The horizontal place is the mean error of the mixed "
         "network's logits against the mixed logits, the vertical one the difference of the two "
         "losses; colours from blue to orange are epochs before spawning. The dotted line is the "
@@ -199,6 +217,11 @@ def induced(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     )
     figure.update_xaxes(title_text="error of the logits", **log_axis(shown["error"]))
     return figure.update_yaxes(**log_axis(shown["gap"]))
+
+
+def _cases(held: pd.Series) -> str:
+    """Such as "all 12", or "11 of 12"."""
+    return f"all {len(held)}" if held.all() else f"{held.sum()} of {len(held)}"
 
 
 def _induced_lines(shown: pd.DataFrame, panels: Mapping[str, str]) -> list[Line]:

@@ -17,6 +17,7 @@ from ctl_helpers.figures.static_axes import Json, Panel, dress, mathtext, panels
 from ctl_helpers.figures.static_marks import INK, LINE, bars, heatmap, on, scatter, shapes
 
 _WIDTH = 6.6  # inches between the outermost axes: with labels, the text's width on a page of A4
+_SMALL = (2.4, 1.8)  # inches: a thumbnail, whose lines are as thick as those of a page
 _PX = 1 / 104  # inches; figures are as high in relation to their width as in a page
 _LOOK = {
     **seaborn.plotting_context("paper"),
@@ -79,9 +80,51 @@ def svg(figure: Json) -> str:
         _titles(canvas, layout, everywhere)
         _shown(canvas, layout)
         _legend(canvas, entries)
-        file = io.BytesIO()
-        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        canvas.savefig(file, format="svg", bbox_inches="tight", pad_inches=0.04, metadata=nothing)
+        return _saved(canvas)
+
+
+def thumbnail(figure: Json) -> str:
+    """Draw a figure's first panel without any text, to be seen small.
+
+    Args:
+        figure: as :func:`svg` takes it.
+
+    Returns:
+        An SVG image, four wide and three high.
+
+    Raises:
+        ValueError: the figure has something that is not drawn here.
+    """
+    seen = [trace for trace in figure["data"] if _is_seen(trace)]
+    names = [(trace.get("xaxis", "x"), trace.get("yaxis", "y")) for trace in seen]
+    traces = [trace for trace, name in zip(seen, names, strict=True) if name == names[0]]
+    axes = {f"{name[0]}axis{name[1:]}" for name in names[0]}
+    whole = {"domain": (0, 1), "showticklabels": False, "title": {}, "matches": None}
+    layout = {
+        name: {**form, **whole} if name in axes else form
+        for name, form in figure["layout"].items()
+        if name in axes or name.startswith("coloraxis")
+    }
+    on_it = [
+        shape
+        for shape in figure["layout"].get("shapes", ())
+        if (shape["xref"].split()[0], shape["yref"].split()[0]) == names[0]
+    ]
+    with matplotlib.rc_context(_LOOK):
+        canvas = Figure(figsize=_SMALL, dpi=200)
+        grid = panels(canvas, traces, layout)
+        _draw(grid, traces, layout)
+        shapes(list(grid.values()), {"shapes": on_it})
+        for panel in grid.values():
+            dress(panel, "x")
+            dress(panel, "y")
+        return _saved(canvas)
+
+
+def _saved(canvas: Figure) -> str:
+    file = io.BytesIO()
+    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    canvas.savefig(file, format="svg", bbox_inches="tight", pad_inches=0.04, metadata=nothing)
     return _shortened(file.getvalue().decode())
 
 
@@ -144,7 +187,7 @@ def _titles(canvas: Figure, layout: Json, grid: Sequence[Panel]) -> None:
             continue
         under = min(places, key=lambda place: abs((place.x0 + place.x1) / 2 - x))
         letters = max(int(under.width * _WIDTH * 15), 12)
-        if len(re.sub("<.*?>", "", written)) > letters:
+        if "<br>" not in written and len(re.sub("<.*?>", "", written)) > letters:
             written = "<br>".join(textwrap.wrap(written, letters))
         look = {"ha": note["xanchor"], "va": note["yanchor"], "linespacing": 1.1}
         canvas.text(x, y, mathtext(written), **look)

@@ -50,7 +50,7 @@ def panels(canvas: Figure, traces: Sequence[Json], layout: Json) -> dict[tuple[s
 
     def root(name: str) -> str:
         """The axis whose range an axis shares."""
-        return axis(name).get("matches", name)
+        return axis(name).get("matches") or name
 
     pairs = dict.fromkeys((trace.get("xaxis", "x"), trace.get("yaxis", "y")) for trace in traces)
     categories: dict[str, dict[str, int]] = {}

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ctl_helpers.figures.contrast import contrast
 from ctl_helpers.figures.drawing import Figure
+from ctl_helpers.figures.frame import by_setting
 from ctl_helpers.findings.batchnorm import statistics_epsilon, statistics_length
 from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.words import by_panel
@@ -27,15 +28,20 @@ def statistics(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         for measure in (statistics_length, statistics_epsilon)
     )
     moved, nearer = (
-        by_panel(panels, {name: f"from {before} to {after[name]}" for name, before in one.items()})
-        for one, after in (lengths, errors)
+        {name: f"from {before} to {after[name]}" for name, before in mixed.items()}
+        for mixed, after in (lengths, errors)
     )
     return contrast(
         table,
         "statistics",
         panels,
-        f"Recomputing BatchNorm's statistics takes ε {nearer}, mean over layers, and the length at "
-        f"the output {moved}",
+        by_setting(
+            panels,
+            lambda one: (
+                f"Recomputing BatchNorm's statistics takes ε {by_panel(one, nearer)}, mean "
+                f"over layers, and the length at the output {by_panel(one, moved)}"
+            ),
+        ),
         "By layer, for BatchNorm statistics mixed like weights and recomputed on data of both "
         "tasks.",
         quoted(*(findings.values() for findings in lengths + errors)),

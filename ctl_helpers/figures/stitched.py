@@ -10,6 +10,7 @@ from ctl_helpers.figures.axes import number_axes, number_axis
 from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import (
     BLUE,
+    DOTTED,
     GREEN,
     GREY,
     PURPLE,
@@ -22,6 +23,7 @@ from ctl_helpers.figures.drawing import (
     xy,
 )
 from ctl_helpers.figures.editing import by_edit, with_values
+from ctl_helpers.figures.frame import by_setting
 from ctl_helpers.findings.editing import nearest_to
 from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.stitching import (
@@ -67,10 +69,17 @@ def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         for task, part in rows.groupby("task", sort=False):
             lines.append(_accuracy("a task", GREY, part, column, str(task), width=1))
         lines.append(_accuracy("mean over tasks", BLUE, rows, column, "mean over tasks", width=3))
+    nothing = {"": {"x": [None], "y": [None]}}
+    lines.append(Line("λ chosen on held-out data, a line per seed", GREY, nothing, look=DOTTED))
     figure = draw(
         lines,
-        "One network with all task vectors added, beside the tasks' own networks, reaches "
-        f"{by_panel(panels, at)}; λ was chosen on held-out data",
+        by_setting(
+            panels,
+            lambda one: (
+                "One network with all task vectors added, beside the tasks' own networks, "
+                f"reaches {by_panel(one, at)}; λ was chosen on held-out data"
+            ),
+        ),
         "Test accuracy against lambda: a thin grey line for each task and a thick one for their "
         "mean, from the pretrained network at zero. A dotted line marks the chosen lambda.",
         rows=["accuracy"],
@@ -114,7 +123,13 @@ def addition(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     }
     figure = draw(
         _addition_lines(by_edit(table, ["model", "lam"], panels), panels),
-        f"At λ = {lam:g} averaged features are right on {by_panel(panels, phrases)}",
+        by_setting(
+            panels,
+            lambda one: (
+                f"At λ = {lam:g} averaged features are right on {by_panel(one, phrases)}, "
+                "mean over all pairs"
+            ),
+        ),
         "Accuracy on task j against accuracy on task i. Each of four stitched models draws a "
         "curve from the pretrained network on with growing lambda: averaged features (circles), "
         "merged weights (squares) and the features of either network alone (triangles). λ stands "
@@ -186,9 +201,13 @@ def negation(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     test = table[table["split"] == Split.TEST]
     figure = draw(
         _negation_lines(by_edit(test, ["model", "role", "lam"], panels), panels),
-        "With Δ(λτ) subtracted at the λ that keeps 95% of the accuracy on the pretraining task, "
-        "accuracy goes "
-        f"{by_panel(panels, phrases)}",
+        by_setting(
+            panels,
+            lambda one: (
+                "With Δ(λτ) subtracted at the λ that keeps 95% of the accuracy on the "
+                f"pretraining task, accuracy goes {by_panel(one, phrases)}, mean over all tasks"
+            ),
+        ),
         "Test accuracy against lambda on the task whose vector is subtracted and on the "
         "pretraining task; held-out data choose the lambda of the title. Circles with solid "
         "lines: the pretrained network's feature less the task's; squares with dotted lines: the "

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ctl_helpers.figures.axes import log_axis
+from ctl_helpers.figures.axes import every_layer, log_axis
 from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.dots import Kind, dots
 from ctl_helpers.figures.drawing import BLUE, GREY, VERMILION, Figure, band, draw, marks, xy
+from ctl_helpers.figures.frame import by_setting
 from ctl_helpers.findings.editing import blocks
 from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.taylor import taylor_gained, taylor_times_farther
@@ -46,8 +47,14 @@ def taylor(table: pd.DataFrame, ctl: pd.DataFrame, panels: Mapping[str, str]) ->
     times = taylor_times_farther.by_setting(table, ctl)
     figure = draw(
         lines,
-        "As a share of its baseline, the distance of the Taylor model is "
-        f"{by_panel(panels, times)} that of Equation 1, at the block where this ratio is smallest",
+        by_setting(
+            panels,
+            lambda one: (
+                "As a share of its baseline, the distance of the Taylor model is "
+                f"{by_panel(one, times)} that of Equation 1, at the block where this ratio is "
+                "smallest"
+            ),
+        ),
         "By block on a log scale, one minus cosine as a share of its baseline: between a "
         "fine-tuned network's features and those of its first-order expansion, against how far "
         "fine-tuning moved them (squares), and between the features of mixed weights and mixed "
@@ -59,8 +66,9 @@ def taylor(table: pd.DataFrame, ctl: pd.DataFrame, panels: Mapping[str, str]) ->
         findings=quoted(times.values()),
     )
     for column, (frame, _) in enumerate(frames.values(), 1):
-        labels = frame["layer"].str.removeprefix("block ").tolist()
-        figure.update_xaxes(tickvals=frame["place"].tolist(), ticktext=labels, col=column)
+        some = frame[:: every_layer(len(frame))]
+        labels = some["layer"].str.removeprefix("block ").tolist()
+        figure.update_xaxes(tickvals=some["place"].tolist(), ticktext=labels, col=column)
     drawn = [value for both in frames.values() for frame in both for value in frame["mean"]]
     return figure.update_xaxes(title_text="block", zeroline=False).update_yaxes(**log_axis(drawn))
 
@@ -101,8 +109,13 @@ def taylor_accuracy(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     return dots(
         [Kind(name, *look, rows) for (name, rows), look in zip(parts.items(), looks, strict=True)],
         panels,
-        f"Of the accuracy that fine-tuning gains, the Taylor model has {by_panel(panels, both)} "
-        "(mean over tasks)",
+        by_setting(
+            panels,
+            lambda one: (
+                "Of the accuracy that fine-tuning gains, the Taylor model has "
+                f"{by_panel(one, both)} (mean over tasks)"
+            ),
+        ),
         "A row for each task and one for their mean: test accuracy of the pretrained network "
         "(crosses), the fine-tuned one (circles) and its first-order expansion around the "
         "pretrained weights (squares); bars from the lowest seed to the highest.",

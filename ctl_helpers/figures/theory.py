@@ -25,19 +25,20 @@ from ctl_helpers.figures.drawing import (
     significant,
     xy,
 )
+from ctl_helpers.figures.frame import by_setting
 from ctl_helpers.findings.changes import signed_words
 from ctl_helpers.findings.curvature import explained as explained_by
 from ctl_helpers.findings.curvature import share_of_bound, start_name, under_bound
 from ctl_helpers.findings.finding import Finding, quoted
 from ctl_helpers.findings.words import by_panel
 
-# Column → its name in a sentence and on an axis.
 _FIT = {**DOTTED, "line_width": 1.5}
-_REGRESSORS = {
+REGRESSORS = {
     "product": ("the bound", "½ α(1−α) λ<sub>max</sub> ‖θ<sub>i</sub>−θ<sub>j</sub>‖²"),
     "curvature": ("the curvature", "λ<sub>max</sub>"),
     "squared_distance": ("the squared distance", "‖θ<sub>i</sub>−θ<sub>j</sub>‖²"),
 }
+"""Column → its name in a sentence and on an axis."""
 
 
 def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -52,13 +53,13 @@ def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     table = table[table["setting"].isin(list(panels))]
     starts = sorted(table["start"].unique(), key=_by_number)
     colours = dict(zip(starts, sequence(len(starts)), strict=True))
-    explained = {name: explained_by.by_setting(table, name=name) for name in _REGRESSORS}
+    explained = {name: explained_by.by_setting(table, name=name) for name in REGRESSORS}
     seeds = table["seed"].nunique() if "seed" in table else 1
     lines: list[Line] = []
     cells: list[str] = []
     axes: dict[str, pd.Series] = {}
     for row, setting, rows in in_panels(table, panels):
-        for column, (name, (called, _)) in enumerate(_REGRESSORS.items(), 1):
+        for column, (name, (called, _)) in enumerate(REGRESSORS.items(), 1):
             number = len(cells) + 1 if cells else ""
             axes |= {f"xaxis{number}": rows[name], f"yaxis{number}": rows["delta"]}
             heading = called.removeprefix("the ")
@@ -66,14 +67,17 @@ def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             lines += _scattered(rows, name, colours, row, column)
     figure = draw(
         lines,
-        f"{_best(explained, panels)}{', mean of the fits seed by seed' * (seeds > 1)}",
+        by_setting(
+            panels,
+            lambda one: f"{best(explained, one)}{', mean of the fits seed by seed' * (seeds > 1)}",
+        ),
         "Scatter plots of the deviation from linearity, delta, for pairs of fine-tuned networks: "
         "against the bound, against the largest eigenvalue of the Hessian alone, and against the "
         "squared distance of the weights alone, each with a line of least squares for every seed. "
         "Colours from blue to orange are pretrained networks. Axes are linear or, by the menu, "
         "logarithmic.",
         rows=["δ" if len(panels) == 1 else f"δ, {title}" for title in panels.values()],
-        columns=list(_REGRESSORS),
+        columns=list(REGRESSORS),
         cells=cells,
         height=150 + 310 * len(panels),
         shared_x=False,
@@ -81,7 +85,11 @@ def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         switches=scales(axes),
         findings=quoted(*(of.values() for of in explained.values())),
     )
-    for column, (_, axis) in enumerate(_REGRESSORS.values(), 1):
+    # A few large values would press all others into a corner of linear axes.
+    for name, values in axes.items():
+        figure.layout[name].update(log_axis(values))
+    figure.layout.updatemenus[0].active = 1
+    for column, (_, axis) in enumerate(REGRESSORS.values(), 1):
         figure.update_xaxes(title_text=axis, nticks=6, col=column)
     return figure.update_annotations(font_size=12)
 
@@ -92,7 +100,7 @@ def _scattered(
     """The pairs of a panel, a colour for each start, and each seed's line of least squares."""
     for start, part in rows.groupby("start", sort=False):
         place = list(colours).index(str(start))
-        look = _markers(SYMBOLS[place % len(SYMBOLS)], _REGRESSORS[name][0])
+        look = _markers(SYMBOLS[place % len(SYMBOLS)], REGRESSORS[name][0])
         data = {"": _data(part, name, "delta")}
         called, colour = start_name(str(start)), colours[str(start)]
         yield Line(called, colour, data, row, column, look=look)
@@ -120,16 +128,22 @@ def inequality(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         line for column, _, rows in in_panels(table, panels) for line in _both_sides(rows, column)
     ]
     under = under_bound.by_setting(table)
-    always = all(float(share) == 1 for share in under.values())
-    held = "all" if always else f"{by_panel(panels, under)} of the"
+    held = {
+        name: "all" if float(share) == 1 else f"{share} of the" for name, share in under.items()
+    }
     delta, second = (
         share_of_bound.by_setting(table, term=term) for term in ("delta", "second_order")
     )
     figure = draw(
         lines,
-        f"δ stays under the bound for {held} pairs of networks; in the median it is "
-        f"{by_panel(panels, delta)} of the bound, the second-order term alone "
-        f"{by_panel(panels, second)}",
+        by_setting(
+            panels,
+            lambda one: (
+                f"δ stays under the bound for {by_panel(one, held)} pairs of networks; in "
+                f"the median it is {by_panel(one, delta)} of the bound, the second-order term "
+                f"alone {by_panel(one, second)}"
+            ),
+        ),
         "Scatter plot on log scales against the bound of second order. Circles are the deviation "
         "from linearity, delta; diamonds are the exact second-order term. The dotted line is where "
         "a value equals the bound; what lies under it keeps to the bound.",
@@ -139,7 +153,7 @@ def inequality(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         findings=quoted(under.values(), delta.values(), second.values()),
     )
     drawn = table[["delta", "second_order"]].to_numpy()
-    figure.update_xaxes(title_text=_REGRESSORS["product"][1], **log_axis(table["product"]))
+    figure.update_xaxes(title_text=REGRESSORS["product"][1], **log_axis(table["product"]))
     return figure.update_yaxes(**log_axis(drawn.ravel()))
 
 
@@ -170,17 +184,17 @@ def _least_squares(x: pd.Series, y: pd.Series) -> dict[str, list[float]]:
     return {"x": significant(places), "y": significant(heights)}
 
 
-def _best(explained: Mapping[str, Mapping[str, Finding]], panels: Mapping[str, str]) -> str:
+def best(explained: Mapping[str, Mapping[str, Finding]], panels: Mapping[str, str]) -> str:
     """Which regressor explains δ best, by setting; two where their interval leaves that open."""
     texts = {}
     for setting in panels:
         known = [name for name in explained if setting in explained[name]]
         best, *others = sorted(known, key=lambda name: -float(explained[name][setting]))
         strength = {name: f"R² = {explained[name][setting]}" for name in known}
-        texts[setting] = f"by {_REGRESSORS[best][0]}, {strength[best]}"
+        texts[setting] = f"by {REGRESSORS[best][0]}, {strength[best]}"
         if others:
             pair = (explained[best][setting], explained[others[0]][setting])
-            second = f"{_REGRESSORS[others[0]][0]}, {strength[others[0]]}"
+            second = f"{REGRESSORS[others[0]][0]}, {strength[others[0]]}"
             sure = signed_words(*pair, "against", "", "or perhaps")
             texts[setting] += f", {sure} {second}"
     return f"δ is explained best {by_panel(panels, texts)}"

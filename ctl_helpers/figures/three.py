@@ -35,9 +35,14 @@ def of_three(table: pd.DataFrame, panels: Mapping[str, str]) -> pd.DataFrame:
 
 def ranked(panels: Mapping[str, str], findings: ByParadigm, best: str = "lowest") -> str:
     """Findings as one phrase: "0.1 in the tangent space and 0.2 with …"; see :func:`in_order`."""
-    *most, last = [
-        f"{by_panel(panels, findings[name])} {HOW[name]}" for name in in_order(findings, best)
-    ]
+    own = {
+        name: {setting: of[setting] for setting in panels if setting in of}
+        for name, of in findings.items()
+    }
+    order = in_order({name: of for name, of in own.items() if of}, best)
+    if not order:
+        return "–"
+    *most, last = [f"{by_panel(panels, own[name])} {HOW[name]}" for name in order]
     return f"{', '.join(most)} and {last}"
 
 

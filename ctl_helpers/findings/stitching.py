@@ -26,17 +26,18 @@ _PAIR = [Role.FIRST, Role.SECOND]
 
 
 @measure("{:.0%}")
-def network_accuracy(accuracy: pd.DataFrame, *, of: str) -> Sample:
+def network_accuracy(accuracy: pd.DataFrame, *, of: str, exact: bool = False) -> Sample:
     """Mean accuracy over tasks and networks.
 
     Args:
         of: ``"start"`` for the pretrained network, else of fine-tuned ones, on their ``"own"`` task
             or on the ``"other"`` ones; or ``"majority"``, of always giving the commonest answer.
+        exact: of labels that greedy decoding writes, where the accuracy is of the likeliest ones.
     """
     start = accuracy["network"] == "PT"
     own = accuracy["network"] == accuracy["task"]
     chosen = {"start": start, "own": own, "other": ~start & ~own, "majority": start}[of]
-    name = "majority" if of == "majority" else "accuracy"
+    name = "majority" if of == "majority" else "exact" if exact else "accuracy"
     return column(accuracy[chosen], name, "accuracies", _average)
 
 

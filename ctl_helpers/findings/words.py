@@ -115,6 +115,11 @@ def in_turn(panels: Mapping[str, str], texts: Sequence[str]) -> str:
     return by_panel(panels, dict(zip(panels, texts, strict=True)))
 
 
+def short(title: str) -> str:
+    """A panel's title without its grade."""
+    return title.split(" (")[0]
+
+
 def by_panel(panels: Mapping[str, str], values: Mapping[str, object], form: str = "{}") -> str:
     """Setting → value as one phrase: "0.31 (Digits MLP), 0.2 (MNIST MLP) and 0.1 (Scenes ResNet)".
 
@@ -124,9 +129,7 @@ def by_panel(panels: Mapping[str, str], values: Mapping[str, object], form: str 
         form: how a value is written, such as ``"{:.2f} nats"``.
     """
     texts = {
-        title.split(" (")[0]: form.format(values[name])
-        for name, title in panels.items()
-        if name in values
+        short(title): form.format(values[name]) for name, title in panels.items() if name in values
     }
     if len(panels) == 1 or not texts:
         return next(iter(texts.values()), "–")

@@ -149,6 +149,26 @@ class Choices:
         sums = likely.new_zeros(len(logits), int(owners.max()) + 1).index_add(1, owners, likely)
         return sums / owners.bincount()
 
+    def greedy(self, logits: Tensor) -> Tensor:
+        """Which answer greedy decoding writes: the highest score is its, or that of no answer.
+
+        A label is an exact match where each of its tokens is the likeliest after those before it.
+        Of two such labels, of which one begins the other, the longer is written.
+
+        Args:
+            logits: as the scores take them.
+
+        Returns:
+            Shape (samples, answers + 1); the last is the score of none of them.
+        """
+        places, tokens, owners = (
+            part.to(logits.device) for part in (self.places, self.tokens, self.owners)
+        )
+        misses = (logits.argmax(-1)[:, places] != tokens).to(logits.dtype)
+        missed = misses.new_zeros(len(logits), int(owners.max()) + 1).index_add(1, owners, misses)
+        written = (missed == 0) * owners.bincount().to(logits.dtype)
+        return torch.cat([written, written.new_full((len(logits), 1), 0.5)], 1)
+
 
 def each_token(logits: Tensor) -> Tensor:
     """Logits of running text, (samples, tokens, vocabulary), as those of so many single tokens."""

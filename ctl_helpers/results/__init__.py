@@ -4,10 +4,11 @@
 - ``shapes``: which tables there are, and their columns.
 - ``columns``: a column's kind, unit and labels.
 - ``labels``: what columns of labels may hold.
+- ``checksums``: what the files of published results have to be.
 - ``stored``: runs made here or published, and their tables for a page.
 """
 
-from ctl_helpers.results.record import Provenance, Recorder
+from ctl_helpers.results.record import Provenance, Recorder, machine
 from ctl_helpers.results.stored import (
     Run,
     current_folder,
@@ -27,6 +28,7 @@ __all__ = [
     "current_folder",
     "folder_name",
     "joined",
+    "machine",
     "published_folder",
     "published_runs",
     "refuse_merged",

@@ -7,6 +7,7 @@ import html
 import json
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ class Recorder:
                 "python": platform.python_version(),
                 "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
                 "seconds": round(time.monotonic() - self._start, 1),
+                **_memory(),
             }
         )
         text = json.dumps(provenance.facts, indent=1, ensure_ascii=False)
@@ -105,6 +107,20 @@ class Provenance:
 
     def _lines(self) -> list[tuple[str, str]]:
         return [(name, plain(value)) for name, value in self.facts.items()]
+
+
+def machine() -> str:
+    """What a notebook runs with: versions, the device, and where a GPU is to be had."""
+    import torch  # reading results takes none
+
+    names = ("ctl-helpers", *_PACKAGES, "plotly")
+    versions = ", ".join(f"{name} {_package(name)}" for name in names)
+    hint = (
+        "The default setting needs no GPU. For the larger ones choose one in Colab under Runtime, "
+        "Change runtime type, before the first cell."
+    )
+    lines = [f"Python {platform.python_version()}, {versions}", f"It runs on: {_device()}."]
+    return "\n".join(lines if torch.cuda.is_available() else [*lines, hint])
 
 
 def _notebook_parameters() -> dict[str, object]:
@@ -152,6 +168,16 @@ def _device() -> str:
         return torch.cuda.get_device_name()
     threads = torch.get_num_threads()
     return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _memory() -> dict[str, str]:
+    """The most memory that this process had, where the system counts it."""
+    try:
+        import resource
+    except ImportError:  # on Windows
+        return {}
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"peak memory": f"{most / (2**30 if sys.platform == 'darwin' else 2**20):.1f} GB"}
 
 
 def _package(name: str) -> str:

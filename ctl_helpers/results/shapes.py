@@ -55,6 +55,7 @@ SCORE = [TASK, Column("n", "integer", "samples"), Column("loss", unit="nats"), A
 
 NETWORK_SCORE = [Column("network", "label"), *SCORE]
 BESIDE_MAJORITY = [*NETWORK_SCORE, Column("majority", unit="share", optional=True)]
+OF_TEXTS = [*BESIDE_MAJORITY, Column("exact", unit="share", optional=True)]
 BARRIER = [*PAIR, TASK, *_numbers("nats", "loss_i", "loss_j", "barrier", "rise")]
 ERROR = Column("error", unit="length of logits")
 MEANS = [*_numbers("1 − cosine", "distance", "baseline"), Column("coef"), Column("epsilon")]
@@ -166,7 +167,7 @@ TABLES: dict[str, dict[str, list[Column]]] = {
         ],
     },
     "4.3.text": {
-        "accuracy": BESIDE_MAJORITY,
+        "accuracy": OF_TEXTS,
         **_EDITS,
         "kept": NETWORK_SCORE,
         "norms": BY_LAMBDA,

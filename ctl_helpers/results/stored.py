@@ -12,6 +12,7 @@ import pandas as pd
 
 from ctl_helpers import settings
 from ctl_helpers.project import TableError, root, work_folder
+from ctl_helpers.results import checksums
 from ctl_helpers.results.record import PROVENANCE
 
 GRID = "grid_"
@@ -37,8 +38,15 @@ class Run:
         return {name: self.facts["parameters"].get(name) for name in grid}
 
     def table(self, name: str) -> pd.DataFrame:
-        """One of its tables, with columns ``setting``, ``seed``, and ``grid_NAME`` of the rest."""
-        table = pd.read_parquet(self.folder / f"{name}.parquet")
+        """One of its tables, with columns ``setting``, ``seed``, and ``grid_NAME`` of the rest.
+
+        Raises:
+            TableError: it is published, and its bytes are not those that were.
+        """
+        path = self.folder / f"{name}.parquet"
+        if self.published:
+            checksums.verify(path, self.folder.parent.parent)
+        table = pd.read_parquet(path)
         table.insert(0, "setting", self.facts["setting"])
         table.insert(1, "seed", self.facts["parameters"].get("seed", 0))
         for parameter, value in self.point().items():
@@ -117,5 +125,7 @@ def joined(stored: Sequence[Run], name: str) -> pd.DataFrame | None:
 
 def _stored(folder: Path, *, published: bool) -> Iterator[Run]:
     for path in sorted(folder.glob(f"*/{PROVENANCE}")):
+        if published:
+            checksums.verify(path, folder.parent)
         facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         yield Run(path.parent, facts, published)

@@ -9,7 +9,7 @@ import jupytext
 from ctl_helpers.project import repository, root
 
 _PLACE = "# Setup: on Colab, the notebook fetches the book here."
-_UNSET = "repository = None\n"
+_UNSET = 'repository = ""'
 
 
 def twin(source: Path) -> str:
@@ -21,7 +21,7 @@ def twin(source: Path) -> str:
     notebook.metadata.pop("jupytext", None)
     setup = (source.parent / "colab.py").read_text(encoding="utf-8").strip()
     if address := repository(root()):
-        setup = setup.replace(_UNSET, f"repository = {address!r}\n")
+        setup = setup.replace(_UNSET, f'repository = "{address}"')
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"
         if cell.source == _PLACE:

@@ -230,6 +230,10 @@ class Setting(Described):
         """Frozen heads by task; None where networks give logits themselves."""
         return None
 
+    def exact_heads(self, tasks: Sequence[str]) -> Mapping[str, Any] | None:
+        """Heads whose hits are exact matches; None where nothing but :meth:`heads` is needed."""
+        return None
+
 
 def _another(seed: int) -> int:
     return 0 if seed else 1

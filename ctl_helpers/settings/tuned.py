@@ -15,6 +15,7 @@ from ctl_helpers.settings.schema import PRETRAINED, Start, Strangers
 from ctl_helpers.settings.trained import Trained
 from ctl_helpers.training.checkpoints import Checkpoint
 from ctl_helpers.training.loop import Snapshot, default_device, initial_weights
+from ctl_helpers.training.low_rank import low_rank_steps
 from ctl_helpers.training.steps import Loss, StepRecipe, classification, steps
 from ctl_helpers.training.trainable import Paradigm
 
@@ -134,6 +135,8 @@ class Tuned(Trained):
             model, loss, samples = job()
             if recipe.paradigm == Paradigm.TANGENT:
                 model = Linearized(model, start()).to(default_device())
+            if recipe.rank:
+                return low_rank_steps(model, start(), loss, samples, begin, recipe, seed)
             return steps(model, loss, samples, begin, recipe, seed)
 
         run = self.run(label, {**facts, "order": seed}, recipe, start, train, "steps")

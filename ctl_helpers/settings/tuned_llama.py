@@ -181,6 +181,11 @@ class TunedLlama(PublishedStart, OnTexts):
         found = {task: self._answers(task) for task in tasks}
         return {task: each_token if one is None else one for task, one in found.items()}
 
+    def exact_heads(self, tasks: Sequence[str]) -> Mapping[str, Any]:
+        """What says which label of each task greedy decoding writes."""
+        found = {task: self._answers(task) for task in tasks}
+        return {task: one.greedy for task, one in found.items() if one is not None}
+
     def streams(
         self,
         tasks: Sequence[str],
@@ -238,7 +243,8 @@ class TunedLlama(PublishedStart, OnTexts):
     def source_parts(self) -> tuple[str, ...]:
         """The modules of this package that trained weights depend on."""
         data = f"data.sets.{self.data.set}", "data.tokens", "training.text_losses"
-        return "models.choices", *data, "training.checkpoints", "training.steps"
+        training = (f"training.{module}" for module in ("checkpoints", "low_rank", "steps"))
+        return "models.choices", *data, *training
 
 
 @lru_cache(maxsize=2)

@@ -6,12 +6,14 @@
 - ``published``: where the results come from that are published with the book.
 - ``claim_grid``: the dashboard, claims by settings.
 - ``claim_strips``: its dot plots.
+- ``beside_paper``: what the paper shows, our number, and whether they agree.
 - ``claim_pages``: every verdict in full, what was missed, and a line a claim.
 - ``claim_marks``: how verdicts are written.
 - ``execute_pages``: runs narrative pages side by side.
 - ``sphinx_figures``: Plotly figures in pages.
 - ``under_figures``: a figure's code and tables under it.
 - ``stacking``: a figure's panels in fewer columns.
+- ``computing``: the notebooks' lines that compute a figure's tables.
 - ``stills``: still images of figures.
 - ``theme``: links in pages' headers, their footers, and the theme's flaws mended.
 - ``page_head``: what a page's head tells search engines and previews of links.
@@ -30,5 +32,6 @@
 - ``reading_path``: how long a page takes to read, and the way through the book in an hour.
 - ``search``: chapters first, and the words around a hit from files, too.
 - ``live``: the network that runs in the reader's browser.
+- ``hero``: the networks behind the front page's picture.
 - ``printed``: the book as one PDF.
 """

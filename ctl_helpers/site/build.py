@@ -14,15 +14,16 @@ from filelock import FileLock
 
 from ctl_helpers import settings
 from ctl_helpers.project import root, work_folder
-from ctl_helpers.results import current_folder, folder_name, published_folder
+from ctl_helpers.results import checksums, current_folder, folder_name, published_folder
 from ctl_helpers.runs.execute import NOTEBOOK, TABLES, silence_kernels
 from ctl_helpers.runs.plan import Job, jobs
-from ctl_helpers.site import gallery, live, own, published, supported, table_files
+from ctl_helpers.site import gallery, hero, live, own, published, supported, table_files
 from ctl_helpers.site.execute_pages import execute_pages
 from ctl_helpers.store.artifacts import digest
 from ctl_helpers.weights.checksums import file_checksum
 
-_LIVE = "live-data.js"  # asked for by `book/live.md`
+# Asked for by `book/live.md` and `book/index.md`.
+_NETWORKS = {"live-data.js": live.write, "hero-data.js": hero.write}
 
 
 def pages_folder() -> Path:
@@ -108,7 +109,9 @@ def build(profile: str) -> Path:
         strict = ["-n", "-W", "--keep-going", "--quiet"]
         # The book tool uses one core and leaves alone what it did not write.
         with ThreadPoolExecutor(max_workers=1) as pool:
-            beside = [pool.submit(live.write, html / "_static" / _LIVE)]
+            beside = [
+                pool.submit(write, html / "_static" / name) for name, write in _NETWORKS.items()
+            ]
             if changed:
                 beside.append(pool.submit(table_files.write, html))
             subprocess.run([str(tool), "build", str(root()), *strict], check=True)
@@ -139,6 +142,7 @@ def publish(chosen: Iterable[Job]) -> list[Path]:
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(stored / TABLES, target)
             written.append(target)
+    checksums.update(published_folder(), written)
     return written
 
 
@@ -148,7 +152,8 @@ def _results_digest() -> str:
     files = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
     files += [root() / "book" / name for name in ("claims.yml", "errors.yml", "figures.yml")]
     files += [root() / supported.FILE, root() / own.SCRIPT]
-    read = (".parquet", ".json", ".yaml", ".yml", ".py", ".csv")
+    files += sorted((root() / "notebooks").glob("*.md"))  # whose lines stand under figures
+    read = (".parquet", ".json", ".yaml", ".yml", ".py", ".csv", ".md")
     kept = [path for path in files if path.suffix in read]
     figures = gallery.load().model_dump()  # from the metadata of other pages' cells
     return digest({str(path): file_checksum(path) for path in kept} | {"figures": figures})

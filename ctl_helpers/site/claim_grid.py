@@ -44,6 +44,11 @@ class _Column:
         return "" if self.run else ' class="never"'
 
 
+def answer(judged: Sequence[Verdict]) -> Markdown:
+    """See :func:`ctl_helpers.findings.sentences.found.between_tasks`."""
+    return Markdown(found.between_tasks(judged))
+
+
 def answers(judged: Sequence[Verdict]) -> Markdown:
     """See :func:`ctl_helpers.findings.sentences.found.found`."""
     return Markdown(found.found(judged))

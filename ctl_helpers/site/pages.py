@@ -11,8 +11,12 @@ from IPython.display import Markdown
 from plotly.graph_objects import Figure
 
 from ctl_helpers import results, settings
+from ctl_helpers.findings.sentences import answers
+from ctl_helpers.findings.verdict import Verdict
+from ctl_helpers.findings.verdicts import verdicts
+from ctl_helpers.site.beside_paper import strip
 from ctl_helpers.site.claim_pages import NOT_RUN, verdict_lines
-from ctl_helpers.site.setting_lists import badges, by_grade
+from ctl_helpers.site.setting_lists import badges, by_grade, task_number
 
 Made = TypeVar("Made")
 
@@ -71,6 +75,7 @@ class Page:
         return badges(
             *dict.fromkeys(part._section for part in parts),
             networks=self._networks if len(networks) == 1 else "",
+            numbered=any(part._numbered for part in parts),
         )
 
     def verdicts(self, *others: Page) -> Markdown:
@@ -78,6 +83,24 @@ class Page:
         parts = [self, *others]
         panels = {name: title for part in parts for name, title in part.panels.items()}
         return verdict_lines(panels, *dict.fromkeys(part._section for part in parts))
+
+    def answer(self, *others: Page) -> Markdown:
+        """What was found in three sentences, told from the verdicts; with those of other parts."""
+        judged, shown = self._judged(others)
+        return Markdown(answers.answered(judged, shown) if shown else NOT_RUN)
+
+    def beside_paper(self, *others: Page) -> Markdown:
+        """See :func:`ctl_helpers.site.beside_paper.strip`; with the claims of other parts."""
+        return strip(*self._judged(others)) or Markdown(NOT_RUN)
+
+    def _judged(self, others: Sequence[Page]) -> tuple[list[Verdict], dict[str, str]]:
+        """The verdicts on the claims of some parts' sections, and the parts' panels by grade."""
+        parts = [self, *others]
+        panels = {name: title for part in parts for name, title in part.panels.items()}
+        shown = {one.name: panels[one.name] for one in by_grade() if one.name in panels}
+        sections = dict.fromkeys(part._section for part in parts)
+        judged = [each for section in sections for each in verdicts(section)]
+        return [each for each in judged if each.setting in shown], shown
 
     def _made(
         self, make: Callable[..., Made], names: Sequence[str], options: Any
@@ -101,11 +124,18 @@ def panels(section: str, networks: str = "") -> dict[str, str]:
 
 
 def numbered(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with fine-tuning tasks called D₁, D₂, … in its columns ``i``, ``j``, ``task``."""
-    names = {
-        (setting, task): f"D{'₀₁₂₃₄₅₆₇₈₉'[number]}"
+    """The table with fine-tuning tasks called D₁, D₂, … in its columns ``i``, ``j``, ``task``.
+
+    ``attrs["tasks"]`` says what they are: setting → number → the task's own name.
+    """
+    tasks = {
+        setting: {
+            task_number(n): task for n, task in enumerate(settings.describe(setting).finetune, 1)
+        }
         for setting in table["setting"].unique()
-        for number, task in enumerate(settings.describe(setting).finetune, 1)
+    }
+    names = {
+        (setting, task): number for setting, own in tasks.items() for number, task in own.items()
     }
     renamed = {
         column: [
@@ -114,4 +144,6 @@ def numbered(table: pd.DataFrame) -> pd.DataFrame:
         for column in ("i", "j", "task")
         if column in table
     }
-    return table.assign(**renamed)
+    table = table.assign(**renamed)
+    table.attrs["tasks"] = tasks
+    return table

@@ -10,7 +10,7 @@ from ctl_helpers import results, settings
 from ctl_helpers.findings.words import markdown_table
 from ctl_helpers.results.record import plain
 
-_COLUMNS = ("code", "finished", "seconds", "device")
+_COLUMNS = ("code", "finished", "seconds", "peak memory", "device")
 _ABOVE = """# Notebooks of Section {section}
 
 Below this page in the contents stands what was run of `notebooks/{folder}.ipynb`: with code and
@@ -87,6 +87,6 @@ def _facts(run: results.Run) -> dict[str, str]:
     facts = {"seed": parameters.get("seed")}
     facts |= {name.replace("_", " "): value for name, value in parameters.items()}
     facts |= {name: value for name, value in run.facts.items() if name not in _APART}
-    facts |= {name: run.facts.get(name) for name in _COLUMNS}
+    facts |= {name: run.facts[name] for name in _COLUMNS if name in run.facts}
     facts["finished"] = str(facts["finished"])[:16].replace("T", " ")
     return {name: plain(value) for name, value in facts.items()}

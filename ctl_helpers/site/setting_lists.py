@@ -15,6 +15,8 @@ from ctl_helpers.settings import Described
 from ctl_helpers.settings.schema import GRADES
 from ctl_helpers.site.published import page_of
 
+_LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
 
 def by_grade() -> list[Described]:
     """All settings, those first that are nearest to the paper's."""
@@ -26,13 +28,19 @@ def grades() -> Markdown:
     return Markdown("\n".join(f"- **{grade}**: {text}" for grade, text in GRADES.items()))
 
 
-def badges(*sections: str, networks: str = "") -> Markdown:
+def task_number(n: int) -> str:
+    """Such as D₁."""
+    return "D" + str(n).translate(_LOWERED)
+
+
+def badges(*sections: str, networks: str = "", numbered: bool = False) -> Markdown:
     """A section's settings in brief: grade, name and where the results come from.
 
     Each leads to its place on the page of settings. Those that were not run are named in a line.
 
     Args:
         sections, networks: as :class:`ctl_helpers.site.pages.Page` takes them.
+        numbered: whether the page calls tasks D₁, D₂, …, which the list then explains.
     """
     run, waiting = [], []
     for setting, runs in _state(sections, networks):
@@ -41,7 +49,8 @@ def badges(*sections: str, networks: str = "") -> Markdown:
             f'<a href="settings.html#{_anchor(setting)}">{html.escape(setting.title)}</a>'
         )
         if any(runs.values()):
-            run.append(f"- {badge}, {_runs(runs)}")
+            tasks = (f"{task_number(n)} {task}" for n, task in enumerate(setting.finetune, 1))
+            run.append(f"- {badge}, {_runs(runs)}{'. ' + ', '.join(tasks) if numbered else ''}")
         else:
             waiting.append(badge)
     # Markdown between tags wants empty lines around it.

@@ -87,11 +87,16 @@ def _stacks(
 
 
 def _above(meta: Mapping[str, Any]) -> str:
-    """The takeaway, and a place for the controls, which a page has many of: whose are these?"""
+    """The takeaways, and a place for the controls, which a page has many of: whose are these?"""
     takeaway = html.escape(meta["takeaway"])
     stated = meta["findings"]
     findings = f' data-findings="{html.escape(_compact(stated))}"' if stated else ""
     heading = f'<p class="figure-takeaway"{findings}>{takeaway}</p>'
+    if others := meta["others"]:
+        listed = "".join(f"<li>{html.escape(text)}</li>" for text in others)
+        told = f"{len(others)} other settings" if len(others) > 1 else "the other setting"
+        summary = f"<summary>The same in {told}</summary>"
+        heading += f'<details class="figure-others">{summary}<ul>{listed}</ul></details>'
     if not meta["controls"]:
         return heading
     return f'{heading}<div class="figure-controls" role="group" aria-label="{takeaway}"></div>'

@@ -1,7 +1,8 @@
 """Sphinx extension: a still image of each figure, for print and where no script runs.
 
-A still is called after the digest of its figure, so that it is drawn once. A figure with a name has
-its image under that name, too, which the gallery shows: ``_images/figures/fig-front.svg``.
+A still is called after the digest of its figure, so that it is drawn once. Beside it stands its
+first panel as a thumbnail. A figure with a name has that under its name, too, which the gallery
+shows: ``_images/figures/fig-front.svg``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ctl_helpers import figures
 from ctl_helpers.site import gallery
 from ctl_helpers.site.sphinx_figures import STILLS, PlotlyFigure
 
+_SMALL = "-small"  # what a thumbnail's name ends in
 _STAMP = "drawn-by"  # in the folder of stills, a digest of the code that drew them
 _NOT_RUN = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="400" height="300" viewBox="0 0 400 300">'
@@ -40,10 +42,11 @@ def missing(folder: Path, wanted: Collection[str]) -> list[str]:
     stamp, now = folder / _STAMP, _code()
     current = stamp.is_file() and stamp.read_text(encoding="utf-8") == now
     for path in folder.iterdir():
-        if not (current and path.stem in wanted):
+        if not (current and path.stem.removesuffix(_SMALL) in wanted):
             path.unlink()
     stamp.write_text(now, encoding="utf-8")
-    return [digest for digest in wanted if not (folder / f"{digest}.svg").is_file()]
+    # The thumbnail is written last.
+    return [digest for digest in wanted if not (folder / f"{digest}{_SMALL}.svg").is_file()]
 
 
 def draw(folder: Path, texts: Mapping[str, str]) -> None:
@@ -58,8 +61,9 @@ def draw(folder: Path, texts: Mapping[str, str]) -> None:
     """
     if texts:
         with ProcessPoolExecutor() as pool:
-            for digest, image in zip(texts, pool.map(_drawn, texts.values()), strict=True):
-                (folder / f"{digest}.svg").write_text(image, encoding="utf-8")
+            for digest, images in zip(texts, pool.map(_drawn, texts.values()), strict=True):
+                for end, image in zip(("", _SMALL), images, strict=True):
+                    (folder / f"{digest}{end}.svg").write_text(image, encoding="utf-8")
 
 
 def _code() -> str:
@@ -67,10 +71,11 @@ def _code() -> str:
     return sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
-def _drawn(text: str) -> str:
+def _drawn(text: str) -> tuple[str, str]:
     from ctl_helpers.figures import static  # seaborn takes seconds to import
 
-    return static.svg(loads(text))
+    figure = loads(text)
+    return static.svg(figure), static.thumbnail(figure)
 
 
 def _note(app: Sphinx, page: nodes.document) -> None:
@@ -107,7 +112,7 @@ def _add(app: Sphinx, exception: Exception | None) -> None:
         if name not in images:
             target.write_text(_NOT_RUN, encoding="utf-8")
         elif images[name] in places:
-            shutil.copyfile(folder / f"{images[name]}.svg", target)
+            shutil.copyfile(folder / f"{images[name]}{_SMALL}.svg", target)
         else:
             shutil.copyfile(Path(app.srcdir, images[name]), target)
 

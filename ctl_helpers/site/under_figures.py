@@ -1,7 +1,11 @@
-"""Sphinx extension: what stands under each figure of the book, its code and its data as files."""
+"""Sphinx extension: what stands under each figure of the book, its code and its data as files.
+
+The code is the lines of a notebook that compute what is drawn, and the cell that draws it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from docutils import nodes
@@ -9,7 +13,7 @@ from myst_nb.sphinx_ import HideCodeCellNode
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-from ctl_helpers.site import table_files
+from ctl_helpers.site import computing, table_files
 
 _ALL = "data-of-this-section"
 _SETTINGS = "settings"  # the heading above what was run, from where that links to each run
@@ -36,7 +40,7 @@ class UnderFigures(SphinxPostTransform):
             if cell.get("nb_element") != "cell_code" or not any(cell.findall(nodes.figure)):
                 continue
             if tables := cell["cell_metadata"].get("ctl", {}).get("tables"):
-                _add(cell, f"Data: {table_files.links(tables, self.env.docname)}{runs}")
+                _add(cell, f"Data: {table_files.links(tables, self.env.docname)}{runs}", tables)
             elif is_run:
                 _add(cell, f'<a href="#{_ALL}">Data (CSV, Parquet)</a>')
         if is_run:
@@ -48,14 +52,29 @@ class UnderFigures(SphinxPostTransform):
             )
 
 
-def _add(cell: nodes.Element, links: str) -> None:
+def _add(cell: nodes.Element, links: str, tables: Sequence[str] = ()) -> None:
     under = nodes.container(classes=["under-figure"])
     for hidden in list(cell.findall(HideCodeCellNode)):
         hidden["prompt_show"], hidden["prompt_hide"] = "View code", "Hide code"
         hidden.parent.remove(hidden)
+        hidden.insert(0, _computing(tables))
         under += hidden
     under += nodes.raw(text=f'<p class="figure-data">{links}</p>', format="html")
     cell += under
+
+
+def _computing(tables: Sequence[str]) -> list[nodes.Node]:
+    """The lines of the section's notebook that compute a figure's tables, and what they call."""
+    code = computing.lines(tables)
+    if not code:
+        return []
+    called = computing.functions(tables)
+    said = f"What is drawn is computed in the notebook{f', by {called}' if called else ''}:"
+    return [
+        nodes.raw(text=f'<p class="figure-source">{said}</p>', format="html"),
+        nodes.literal_block(code, code, language="python"),
+        nodes.raw(text='<p class="figure-source">And drawn by this:</p>', format="html"),
+    ]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.autograd import DeviceType
-from torch.profiler import ProfilerActivity, profile, record_function
+from torch.autograd.profiler import profile, record_function
 
 from ctl_helpers.training.steps import Loss, StepRecipe, adamw, update
 
@@ -105,7 +105,7 @@ def _cuda_peak(job: Callable[[], Trainer], device: torch.device) -> int:
 
 def _cpu_peak(job: Callable[[], Trainer]) -> int:
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it tells that there is no GPU, and more
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
+    with profile(profile_memory=True, use_kineto=True) as found:
         step = _begun(job)
         with record_function(_STEP):
             step()
@@ -114,7 +114,7 @@ def _cpu_peak(job: Callable[[], Trainer]) -> int:
         del step
         gc.collect()
     held, peak, is_measured = 0, 0, False
-    events = found.profiler.kineto_results.events()
+    events = found.kineto_results.events()
     for event in sorted(events, key=lambda event: event.start_ns()):
         if event.name() == _STEP:
             is_measured = True

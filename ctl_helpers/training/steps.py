@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ctl_helpers.data.images import Images, floats
 from ctl_helpers.training.loop import AnyRecipe, Limits, Snapshot, training
-from ctl_helpers.training.trainable import Paradigm, trainable
+from ctl_helpers.training.trainable import VARIANTS, Paradigm, trainable
 
 Loss = Callable[[nn.Module, Tensor], Tensor]
 """Of a network on the samples of the given indices."""
@@ -30,6 +30,7 @@ class StepRecipe(AnyRecipe):
         warmup: steps of warm-up.
         clip: the largest norm of the gradient.
         paradigm: what trains; the weight decay is on those parameters.
+        rank: of LoRA's factors, by which alone these weights move; 0 where they move freely.
     """
 
     steps: int
@@ -39,9 +40,11 @@ class StepRecipe(AnyRecipe):
     warmup: int = 0
     clip: float = 1.0
     paradigm: Paradigm = Paradigm.FULL
+    rank: int = 0
 
     def limits(self) -> Limits:
-        """Of steps, warm-up, the gradient's norm and the paradigm."""
+        """Of steps, warm-up, the gradient's norm, the paradigm and the rank."""
+        weights_alone = [str(each) for each in VARIANTS if str(each).endswith("weights")]
         return {
             "steps": (self.steps >= 1, "1 or more"),
             "warmup": (0 <= self.warmup <= self.steps, "from 0 to the number of steps"),
@@ -49,6 +52,10 @@ class StepRecipe(AnyRecipe):
             "paradigm": (
                 self.paradigm in list(Paradigm),
                 f"one of {', '.join(map(str, Paradigm))}",
+            ),
+            "rank": (
+                self.rank == 0 or (self.rank > 0 and str(self.paradigm) in weights_alone),
+                f"0, or positive with the paradigm {' or '.join(weights_alone)}",
             ),
         }
 

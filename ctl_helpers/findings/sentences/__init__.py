@@ -8,7 +8,8 @@ Each is ``(*tables, panels) → Markdown``; numbers that stand elsewhere too are
 - ``averaging``: Section 4.2.
 - ``editing``: Section 4.3, of images and of texts.
 - ``factors``: Section 5.
-- ``found``: what was found, in five sentences.
+- ``found``: what was found, in one sentence and in five.
+- ``answers``: what one page found, in three.
 - ``live``: the live network.
 - ``paradigms``: linear layers only.
 - ``taylor``: Appendix A.

@@ -61,6 +61,13 @@ def networks(accuracy: pd.DataFrame, panels: Panels) -> str:
     if "majority" in accuracy:
         rows["always the most frequent training answer"] = "majority"
     numbers = {name: cells(panels, network_accuracy, accuracy, of=of) for name, of in rows.items()}
+    if "exact" in accuracy:
+        numbers |= {
+            f"{name}: greedy decoding writes the label": cells(
+                panels, network_accuracy, accuracy, of=of, exact=True
+            )
+            for name, of in list(rows.items())[:2]
+        }
     told = "The share of test samples that a network gets right, mean over tasks."
     return f"{told}{number_table(panels, numbers)}"
 

@@ -1,4 +1,4 @@
-"""What was found, in five sentences for the front page, each told from the verdicts alone.
+"""What was found: in one sentence and in five, for the front page, told from the verdicts alone.
 
 What is called ``judged`` is of :func:`ctl_helpers.findings.verdicts.verdicts`, of all sections.
 """
@@ -8,19 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ctl_helpers import settings
-from ctl_helpers.findings.judging import Word
+from ctl_helpers.findings.judging import WORDS, Word
 from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.findings.words import plain
 
 Judged = Sequence[Verdict]
 
 _APART = "pretrained apart"  # in the name of a part's control
+_PUBLISHED = "B"  # the grade of settings with a published network
 
 _LINEAR = {
     "ctl-direction": "between two tasks",
     "avg-direction": "for averages",
     "add-direction": "for added task vectors",
     "neg-direction": "for subtracted ones",
+}
+_MEANS: dict[Word, str] = {
+    "reproduced": " (nearly linear)",
+    "partly": " (more linear than networks pretrained apart, but not nearly linear)",
+    "contradicted": " (hardly more linear than networks pretrained apart)",
 }
 _MERGED = {
     "avg-ensemble": "Averaging weights does what averaging outputs does",
@@ -41,10 +47,24 @@ def found(judged: Judged) -> str:
     return "\n".join(f"{place}. {part(judged)}" for place, part in enumerate(parts, 1))
 
 
+def between_tasks(judged: Judged) -> str:
+    """Whether a mix of two networks mixes their features, in one line."""
+    ran = _ran(judged, ["ctl-direction"])
+    told = _told(ran)
+    text = f"**Is it true?** {answer(ran)}."
+    if told:
+        words = [word for word in WORDS if any(verdict.word == word for verdict in told)]
+        verb, plural = ("are", "s") if len(told) > 1 else ("is", "")
+        listed = _joined([f"*{word}*{_MEANS.get(word, '')}" for word in words], "or")
+        text += f" In {len(told)} setting{plural} the verdict{plural} {verb} {listed}."
+        text += _errors(told)
+    return text + _untestable(ran)
+
+
 def linear(judged: Judged) -> str:
     """Whether networks of one pretraining are linear, and ε against networks pretrained apart."""
     ran = _ran(judged, _LINEAR)
-    text = f"**Is a mixed network linear where pretraining is shared?** {_answer(ran)}."
+    text = f"**Is a mixed network linear where pretraining is shared?** {answer(ran)}."
     told = _told(ran)
     if told:
         often = {
@@ -56,16 +76,8 @@ def linear(judged: Judged) -> str:
         if len(set(often.values())) > 1:
             text += f": {_joined([f'{where} {phrase}' for phrase, where in often.items()])}"
         text += "."
-        firsts = [verdict.parts[0] for verdict in told]
-        apart = _known(
-            part.control.value
-            for part in firsts
-            if part.control and _APART in (part.control_effect or "").lower()
-        )
-        if errors := _known(part.number.value for part in firsts):
-            text += f" The error ε at the worst layer (zero is linear) {_extent(errors)}"
-            text += f"; with networks pretrained apart it {_extent(apart)}." if apart else "."
-    return text + _untestable(ran)
+        text += _errors(told)
+    return text + _rest(ran)
 
 
 def special(judged: Judged) -> str:
@@ -74,13 +86,13 @@ def special(judged: Judged) -> str:
     told = _told(ran)
     text = (
         "**Are task vectors more linear than random vectors that move features as far?** "
-        f"{_answer(ran)}."
+        f"{answer(ran)}."
     )
     if told:
         text += f" They are more linear {_share(told)}."
         if ratios := _known(_over_control(verdict) for verdict in told):
             text += f" Their ε, divided by that of random vectors, {_extent(ratios)}."
-    return text + _untestable(ran)
+    return text + _rest(ran)
 
 
 def merged(judged: Judged) -> str:
@@ -100,7 +112,7 @@ def linear_layers(judged: Judged) -> str:
     told = _told(ran)
     text = (
         "**Are task vectors better if only linear layers are fine-tuned (the second paper)?** "
-        f"{_answer(ran)}."
+        f"{answer(ran)}."
     )
     if told:
         where: dict[str, list[str]] = {}
@@ -110,22 +122,37 @@ def linear_layers(judged: Judged) -> str:
                 where.setdefault(_often(own), []).append(f"*{own[0].name}*")
         lists = [f" Reproduced {often}: {_joined(names)}." for often, names in where.items()]
         text += f" Its claims are reproduced {_share(told)}.{''.join(lists)}"
-    return text + _untestable(ran)
+    return text + _rest(ran)
+
+
+def _errors(told: Judged) -> str:
+    """From where to where ε goes, here and with networks pretrained apart."""
+    firsts = [verdict.parts[0] for verdict in told]
+    apart = _known(
+        part.control.value
+        for part in firsts
+        if part.control and _APART in (part.control_effect or "").lower()
+    )
+    errors = _known(part.number.value for part in firsts)
+    if not errors:
+        return ""
+    text = f" The error ε at the worst layer (zero is linear) {_extent(errors)}"
+    return f"{text}; with networks pretrained apart it {_extent(apart)}." if apart else f"{text}."
 
 
 def _claims(question: str, phrases: Mapping[str, str], judged: Judged) -> str:
     """An answer over several claims, and for each in how many settings it is reproduced."""
     ran = _ran(judged, phrases)
-    answer = f"**{question}** {_answer(ran)}."
+    text = f"**{question}** {answer(ran)}."
     if not _told(ran):
-        return answer + _untestable(ran)
+        return text + _rest(ran)
     lines = []
     for claim, phrase in phrases.items():
         own = _ran(judged, [claim])
         told = _told(own)
         untold = "could not be tested" if own else "not run"
         lines.append(f"*{phrase}*: {f'reproduced {_share(told)}' if told else untold}.")
-    return f"{answer} {' '.join(lines)}{_untestable(ran)}"
+    return f"{text} {' '.join(lines)}{_rest(ran)}"
 
 
 def _ran(judged: Judged, claims: Iterable[str]) -> list[Verdict]:
@@ -137,7 +164,7 @@ def _told(ran: Judged) -> list[Verdict]:
     return [verdict for verdict in ran if verdict.word != "not testable"]
 
 
-def _answer(ran: Judged) -> str:
+def answer(ran: Judged) -> str:
     """The verdicts in a word or two; it never says more than they do."""
     told = [verdict.word for verdict in _told(ran)]
     if not told:
@@ -190,6 +217,22 @@ def _extent(values: Sequence[float]) -> str:
     """From where to where: "goes from 0.2 to 0.9", or "is 0.2"."""
     low, high = plain(min(values)), plain(max(values))
     return f"is {low}" if low == high else f"goes from {low} to {high}"
+
+
+def _rest(ran: Judged) -> str:
+    """How it went with published networks, and what could not be tested."""
+    return _published(ran) + _untestable(ran)
+
+
+def _published(ran: Judged) -> str:
+    """The verdicts on networks that others pretrained and published, network by network."""
+    words: dict[str, dict[str, None]] = {}
+    for verdict in ran:
+        if verdict.grade == _PUBLISHED:
+            network = settings.describe(verdict.setting).title.split(" on ")[0]
+            words.setdefault(network, {})[verdict.word] = None
+    told = [f"{network} {_joined(list(one), 'or')}" for network, one in words.items()]
+    return f" *Published networks*: {'; '.join(told)}." if told else ""
 
 
 def _untestable(ran: Judged) -> str:

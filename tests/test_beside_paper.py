@@ -1,0 +1,92 @@
+"""Pages stand beside the paper, and answer their question from verdicts alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from made_verdicts import verdict
+
+from ctl_helpers.findings.sentences.answers import answered, nearest
+from ctl_helpers.site.beside_paper import strip
+
+PANELS = {"mnist-mlp": "MNIST MLP (A)", "digits-mlp": "Digits MLP (D)"}
+
+
+def test_each_claim_has_the_setting_nearest_to_the_paper_that_could_tell() -> None:
+    judged = [
+        verdict("one", "digits-mlp", "reproduced"), verdict("one", "mnist-mlp", "partly"),
+        verdict("two", "digits-mlp", "partly"), verdict("two", "mnist-mlp", "not testable"),
+        verdict("three", "digits-mlp", "reproduced"), verdict("three", "mnist-mlp", "not run"),
+        verdict("four", "scenes-clip", "reproduced"),
+    ]  # fmt: skip
+    assert [(each.claim, each.setting) for each in nearest(judged, PANELS)] == [
+        ("one", "mnist-mlp"), ("two", "digits-mlp"), ("three", "digits-mlp"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("claim", "paper"), [("llo-sum", "2407.07089"), ("lmc", "2402.03660")])
+def test_a_strip_has_the_paper_our_number_and_the_verdict(claim: str, paper: str) -> None:
+    judged = [verdict(claim, "mnist-mlp", "partly")]
+    head, ruler, row = strip(judged, PANELS).data.splitlines()
+    assert [cell.strip() for cell in head.strip("|").split("|")][::2] == ["the paper", "agrees?"]
+    assert ruler == "| :-- | :-- | :-- |"
+    there, here, agrees = row.strip("|").split(" | ")
+    assert f'<a href="claims.html#claim-{claim}">' in there
+    assert "Figure 2; no number." in there
+    assert f'<a href="https://arxiv.org/abs/{paper}">' in there
+    assert here == "Error ε of the worst layer: 0.4 [0.3, 0.5] (MNIST MLP)"
+    assert '<a href="4_1.html#fig-4-1-direction">◐&nbsp;partly</a>' in agrees
+
+
+def test_without_a_run_there_is_no_strip_and_no_answer() -> None:
+    judged = [verdict("one", "mnist-mlp", "not run")]
+    assert strip(judged, PANELS) is None
+    assert answered(judged, PANELS) == "Nothing was run yet."
+
+
+def said(*judged: tuple[str, str, str]) -> str:
+    return answered([verdict(*each) for each in judged], PANELS)
+
+
+def test_an_answer_has_three_sentences_and_says_what_was_missed() -> None:
+    assert said(("one", "mnist-mlp", "reproduced"), ("two", "mnist-mlp", "partly")) == (
+        "**In part.** Some claims of this page are reproduced in every setting that could tell. "
+        "*The one claim* on MNIST MLP: error ε of the worst layer, is 0.4 (networks pretrained "
+        "apart: 1.2). On the setting nearest to the paper's, not reproduced: *The two claim* "
+        "(partly)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("judged", "start"),
+    [
+        ([("one", "mnist-mlp", "reproduced")], "**Yes.** All claims of this page are"),
+        ([("one", "mnist-mlp", "contradicted")], "**No.** No claim of this page is"),
+        ([("one", "mnist-mlp", "not testable")], "**Not testable here.** No claim of this page co"),
+        # Reproduced on one setting is not reproduced everywhere.
+        (
+            [("one", "mnist-mlp", "reproduced"), ("one", "digits-mlp", "undecided")],
+            "**In part.** No claim of this page is",
+        ),
+    ],
+)
+def test_an_answer_says_no_more_than_the_verdicts(judged: list, start: str) -> None:
+    assert said(*judged).startswith(start)
+
+
+def test_what_is_reproduced_on_the_nearest_setting_is_said_to_be() -> None:
+    assert said(("one", "mnist-mlp", "reproduced")).endswith("paper's, all are reproduced.")
+    assert said(("one", "mnist-mlp", "not testable")).endswith("could be judged.")
+
+
+def test_a_paper_s_claim_comes_before_ours_and_few_are_named() -> None:
+    text = said(("null", "mnist-mlp", "partly"), *((n, "mnist-mlp", "partly") for n in "abcd"))
+    assert "*The a claim* on MNIST MLP" in text
+    assert text.count("(partly)") == 3
+    assert text.endswith(" and 2 more.")
+
+
+def test_what_no_paper_asks_stands_beside_none() -> None:
+    ours = replace(verdict("special", "mnist-mlp", "partly"), paper="No paper asks.")
+    assert strip([ours], PANELS) is None
