@@ -21,7 +21,7 @@ PANEL = 200
 
 _ABOVE_PLOT = 40  # titles of columns
 _TITLE_LINE = 20
-_LETTERS = 26  # of a panel's title in a line, over a panel as narrow as it gets
+_LETTERS = 28  # of a panel's title in a line, over a panel as narrow as it gets
 _MENUS = 44
 _TITLE = {"font": {"size": 15}, "x": 0.01, "y": 1, "yanchor": "top", "pad": {"t": 10}}
 _LEGEND = {"orientation": "h", "yanchor": "bottom", "yref": "container", "y": 0, "x": 0}
