@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 from made_verdicts import verdict
 
-from ctl_helpers.findings.sentences.answers import answered, nearest
+from ctl_helpers.findings.sentences.answers import OURS, answered, nearest
 from ctl_helpers.site.beside_paper import strip
 
 PANELS = {"mnist-mlp": "MNIST MLP (A)", "digits-mlp": "Digits MLP (D)"}
@@ -88,5 +89,12 @@ def test_a_paper_s_claim_comes_before_ours_and_few_are_named() -> None:
 
 
 def test_what_no_paper_asks_stands_beside_none() -> None:
-    ours = replace(verdict("special", "mnist-mlp", "partly"), paper="No paper asks.")
-    assert strip([ours], PANELS) is None
+    assert strip([verdict(claim, "mnist-mlp", "partly") for claim in OURS], PANELS) is None
+
+
+def test_a_bar_in_a_number_s_name_does_not_end_its_cell() -> None:
+    one = verdict("llo-angles", "mnist-mlp", "partly")
+    judged = [replace(one, parts=(replace(one.parts[0], effect="Mean |cosine|"),))]
+    row = strip(judged, PANELS).data.splitlines()[-1]
+    assert r"Mean \|cosine\|: 0.4" in row
+    assert len(re.findall(r"(?<!\\)\|", row)) == 4

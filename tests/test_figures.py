@@ -748,5 +748,5 @@ def test_long_titles_of_panels_are_broken() -> None:
         for name in ("One (A)", "EfficientNet-Lite0 on six kinds of image (B)")
     )
     assert "<br>" in long.layout.annotations[0].text
-    assert max(map(len, long.layout.annotations[0].text.split("<br>"))) <= 26
+    assert max(map(len, long.layout.annotations[0].text.split("<br>"))) <= 28
     assert long.layout.margin.t > short.layout.margin.t

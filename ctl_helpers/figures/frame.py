@@ -20,7 +20,7 @@ PANEL = 200
 """What a panel needs at least, in pixels: three stand side by side in a page's column."""
 
 _ABOVE_PLOT = 40  # titles of columns
-_LETTERS = 26  # of a panel's title in a line, over a panel as narrow as it gets
+_LETTERS = 28  # of a panel's title in a line, over a panel as narrow as it gets
 _MENUS = 44
 _LINE = 20  # of a title, in pixels
 _TITLE = {"font": {"size": 15}, "x": 0.01, "y": 1, "yanchor": "top"}

@@ -9,15 +9,13 @@ from collections.abc import Iterable, Mapping
 
 from IPython.display import Markdown
 
-from ctl_helpers.findings.sentences.answers import nearest
+from ctl_helpers.findings.sentences.answers import OURS, nearest
 from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.findings.words import markdown_table, short
 from ctl_helpers.site.claim_marks import claim_link, link, marked, number
 
 _PAPERS = {"llo": "https://arxiv.org/abs/2407.07089", "": "https://arxiv.org/abs/2402.03660"}
 """How a claim's name begins → where its paper is."""
-
-_NONE = "No paper asks"
 
 
 def strip(judged: Iterable[Verdict], panels: Mapping[str, str]) -> Markdown | None:
@@ -37,10 +35,11 @@ def strip(judged: Iterable[Verdict], panels: Mapping[str, str]) -> Markdown | No
             link(each.evidence, marked(each.word).replace(" ", "&nbsp;")),
         ]
         for each in nearest(judged, panels)
-        if not each.paper.startswith(_NONE)
+        if each.claim not in OURS
     ]
     head = ["the paper", "ours, with its 95% interval", "agrees?"]
-    return Markdown(markdown_table(head, rows, texts=3)) if rows else None
+    cells = [[cell.replace("|", r"\|") for cell in row] for row in rows]
+    return Markdown(markdown_table(head, cells, texts=3)) if rows else None
 
 
 def _paper(verdict: Verdict) -> str:

@@ -12,7 +12,7 @@ from ctl_helpers.findings.sentences.found import answer
 from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.findings.words import plain, short
 
-_OURS = ("special", "null")
+OURS = ("special", "null")
 """Claims that no paper makes: whether the measures can fail."""
 
 _NAMED = 3
@@ -53,7 +53,7 @@ def answered(judged: Sequence[Verdict], panels: Mapping[str, str]) -> str:
     main = min(own, key=_weight)
     if main.parts[0].number.value is not None:
         sentences.append(_number(main, short(panels[main.setting])))
-    own.sort(key=lambda each: each.claim in _OURS)
+    own.sort(key=lambda each: each.claim in OURS)
     told = (f"*{each.name}* ({each.word})" for each in own if each.word != "reproduced")
     missed = list(dict.fromkeys(told))
     more = len(missed) - _NAMED
@@ -67,7 +67,7 @@ def answered(judged: Sequence[Verdict], panels: Mapping[str, str]) -> str:
 
 def _weight(verdict: Verdict) -> tuple[bool, bool]:
     """What comes first of a page's claims: the paper's, and what has a measured control."""
-    return verdict.claim in _OURS, verdict.parts[0].control_effect is None
+    return verdict.claim in OURS, verdict.parts[0].control_effect is None
 
 
 def _share(ran: Sequence[Verdict]) -> str:
