@@ -135,6 +135,14 @@ def test_titles_stand_over_their_panels() -> None:
             assert (note["x"], note["y"]) == (pytest.approx((left + right) / 2, abs=1e-3), top)
 
 
+def test_titles_of_more_lines_have_more_room() -> None:
+    grid = panels(2)
+    notes = [{**note, "text": "one<br>two<br>three"} for note in grid.layout["annotations"]]
+    longer = Grid({**grid.layout, "annotations": notes}, grid.width)
+    heights = [arrangements(each)[-1]["layout"]["height"] for each in (grid, longer)]
+    assert heights[1] - heights[0] == 40
+
+
 def test_a_legend_of_many_names_has_room_on_a_narrow_screen() -> None:
     few, many = (
         arrangements(Grid(panels(2).layout, 400, names))[-1]["layout"]["margin.b"]

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 _ACROSS, _TICKS = 28, 36  # px between columns, and for the ticks of the right one
 _BETWEEN = 24  # px between panels that share their horizontal ticks
 _APART = 92  # px between others: ticks, their label, and the next panel's title
+_TITLE = 20  # px of a further line of a title
 _HIGHEST = 250  # px of a panel that stands over another
 _LINE = 19  # px of a line of the legend
 _SCREEN = 300  # px that the narrowest screen leaves to a figure
@@ -67,6 +68,12 @@ class Grid:
     def by_rows(self) -> bool:
         """Whether a row stays together, since it has a scale of colours of its own."""
         return "coloraxis2" in self.layout
+
+    @property
+    def apart(self) -> int:
+        """Pixels between panels that share nothing."""
+        titles = [note["text"] for note in self.layout.get("annotations", ())]
+        return _APART + _TITLE * max((title.count("<br>") for title in titles), default=0)
 
     def span(self, axis: str) -> tuple[float, float]:
         """Where an axis begins and ends, as shares of width or height."""
@@ -137,7 +144,7 @@ def _boxes(grid: Grid, columns: int, width: float) -> tuple[dict[tuple[int, int]
         end = down + min((high - low) * grid.plot, _HIGHEST)
         tops[row, group] = (down, end)
         shared = row < grid.rows - 1 and not grid.has_ticks(grid.panels[row, 0][0])
-        down = end + (_BETWEEN if shared and not grid.by_rows else _APART)
+        down = end + (_BETWEEN if shared and not grid.by_rows else grid.apart)
     height = max(end for _, end in tops.values())
     ticks = any(grid.has_ticks(y) for (_, column), (_, y) in grid.panels.items() if column)
     gap = (_ACROSS + _TICKS * ticks) / width
