@@ -136,9 +136,9 @@ def _beside(table: pd.DataFrame, metric: Metric, control: str, at: str) -> Sampl
     }
 
     def number(pairs: Values) -> float:
-        own, asked = np.nanmean(pairs, axis=0)
-        if np.isnan(own).all():
+        if np.isnan(pairs).all(axis=(0, 2)).any():  # a control that this setting does not have
             return float("nan")
+        own, asked = np.nanmean(pairs, axis=0)
         return float(np.nanmean(asked) if at == "mean" else asked[place[at](own)])
 
     return Sample(values, rows, _unit(table)[1], number)

@@ -61,7 +61,11 @@ def badges(*sections: str, networks: str = "", numbered: bool = False) -> Markdo
 
 
 def settings_run(*sections: str) -> Markdown:
-    """A list of some sections' settings that were run: what each is, and where results are from."""
+    """A list of settings that were run: what each is, and where its results are from.
+
+    Args:
+        sections: those to look at; all when none is named.
+    """
     lines = [
         f"- {_described(setting)} {_origin(runs)}"
         for setting, runs in _state(sections)
@@ -71,7 +75,7 @@ def settings_run(*sections: str) -> Markdown:
 
 
 def settings_not_run(*sections: str) -> Markdown:
-    """A list of some sections' settings that were not run, and what they need."""
+    """A list of settings that were not run, and what they need; arguments as above."""
     waiting = [setting for setting, runs in _state(sections) if not any(runs.values())]
     lines = [f"- {_described(setting)}" for setting in waiting]
     return Markdown("\n".join([*lines, "", *_missing([s.name for s in waiting])]))
@@ -81,7 +85,8 @@ def _state(
     sections: Sequence[str], networks: str = ""
 ) -> Iterator[tuple[Described, dict[str, list[results.Run]]]]:
     """Settings by grade, each with its runs of those sections in which it can run."""
-    stored = {section: results.runs(section) for section in sections}
+    known = (section for setting in by_grade() for section in setting.sections)
+    stored = {section: results.runs(section) for section in sections or sorted({*known})}
     for setting in by_grade():
         if networks in setting.architecture and setting.sections.keys() & stored:
             yield (
