@@ -143,7 +143,9 @@ def test_added_marks_the_chosen_lambda() -> None:
         for split, lam, task in product(("held-out", "test"), (0.0, 0.4, 0.8), "ab")
     )  # fmt: skip
     figure = stitched.added(everywhere(table), PANELS)
-    assert "reaches 50% of their accuracy at λ = 0.4; λ was" in title(figure)
+    assert "reaches 50% of their accuracy at λ = 0.4, the pretrained network 10%; λ was" in title(
+        figure
+    )
     assert [shape.x0 for shape in figure.layout.shapes] == [0.4, 0.4]
     assert list(figure.data[2].y) == [0.0, 0.4, 0.8]
     nothing = table.assign(chosen=table["lam"] == 0)

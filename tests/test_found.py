@@ -131,9 +131,9 @@ def test_linear_counts_settings_and_gives_both_ranges_of_the_error() -> None:
 )
 def test_special_says_in_how_many_settings_and_the_ratio(words, share) -> None:
     text = found.special(judged(["special"], *words))
-    assert f" They are more linear {share}" in text
+    assert f" That they clearly are is reproduced {share}" in text
     # 0.4 over its control of 1.2, everywhere.
-    assert "Their ε, divided by that of random vectors, is 0.33." in text
+    assert "Their ε, divided by that of random vectors, is 0.33; less is more linear." in text
 
 
 def test_a_setting_judged_in_two_sections_is_two_cases() -> None:

@@ -62,8 +62,12 @@ def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """
     test = table[table["split"] == Split.TEST]
     best, chosen = added_accuracy.by_setting(table, share=True), added_lambda.by_setting(table)
-    at = {name: f"{best[name]} of their accuracy at λ = {chosen[name]}" for name in best}
-    at |= {name: f"{at[name]}, which adds nothing" for name in at if float(chosen[name]) == 0}
+    start = added_accuracy.by_setting(table, share=True, before=True)
+    at = {
+        name: f"{best[name]} of their accuracy at λ = {chosen[name]}, "
+        + (f"the pretrained network {start[name]}" if float(chosen[name]) else "which adds nothing")
+        for name in best
+    }
     lines = []
     for column, _, rows in in_panels(test, panels):
         for task, part in rows.groupby("task", sort=False):
@@ -85,7 +89,7 @@ def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         rows=["accuracy"],
         columns=list(panels.values()),
         height=440,
-        findings=quoted(best.values(), chosen.values()),
+        findings=quoted(best.values(), chosen.values(), start.values()),
     )
     for column, _, rows in in_panels(test[test["chosen"]], panels):
         for place in sorted(rows["lam"].unique()):

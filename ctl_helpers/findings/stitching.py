@@ -48,14 +48,17 @@ def added_lambda(addition: pd.DataFrame) -> Sample:
 
 
 @measure("{:.0%}")
-def added_accuracy(addition: pd.DataFrame, *, share: bool = False) -> Sample:
+def added_accuracy(addition: pd.DataFrame, *, share: bool = False, before: bool = False) -> Sample:
     """Mean test accuracy over tasks with all task vectors added at the chosen λ.
 
     Args:
         share: as a share of the accuracy of the task's own network.
+        before: with none added, instead.
     """
     name = "share" if share else "accuracy"
-    return column(_chosen(addition), name, "accuracies", _average)
+    test = addition[addition["split"] == Split.TEST]
+    rows = test[test["lam"] == 0] if before else _chosen(addition)
+    return column(rows, name, "accuracies", _average)
 
 
 @measure("{:.0%}")

@@ -124,7 +124,7 @@ def panels(section: str, networks: str = "") -> dict[str, str]:
 
 
 def numbered(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with fine-tuning tasks called D₁, D₂, … in its columns ``i``, ``j``, ``task``.
+    """The table with fine-tuning tasks called D₁, D₂, … wherever it names them.
 
     ``attrs["tasks"]`` says what they are: setting → number → the task's own name.
     """
@@ -141,7 +141,7 @@ def numbered(table: pd.DataFrame) -> pd.DataFrame:
         column: [
             names.get(key, key[1]) for key in zip(table["setting"], table[column], strict=True)
         ]
-        for column in ("i", "j", "task")
+        for column in ("i", "j", "k", "network", "task")
         if column in table
     }
     table = table.assign(**renamed)

@@ -90,7 +90,7 @@ def _number(verdict: Verdict, title: str) -> str:
     text += f"{plain(part.number.value or 0.0)}{unit}"
     if part.control is not None and part.control.value is not None and part.control_effect:
         text += f" ({_small(part.control_effect)}: {plain(part.control.value)})"
-    return f"{text}."
+    return f"{text}: {verdict.word}."
 
 
 def _small(text: str) -> str:

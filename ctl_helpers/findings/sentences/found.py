@@ -89,9 +89,10 @@ def special(judged: Judged) -> str:
         f"{answer(ran)}."
     )
     if told:
-        text += f" They are more linear {_share(told)}."
+        text += f" That they clearly are is reproduced {_share(told)}."
         if ratios := _known(_over_control(verdict) for verdict in told):
-            text += f" Their ε, divided by that of random vectors, {_extent(ratios)}."
+            text += f" Their ε, divided by that of random vectors, {_extent(ratios)}; less is "
+            text += "more linear."
     return text + _rest(ran)
 
 
