@@ -54,8 +54,8 @@ def test_an_answer_has_three_sentences_and_says_what_was_missed() -> None:
     assert said(("one", "mnist-mlp", "reproduced"), ("two", "mnist-mlp", "partly")) == (
         "**In part.** Some claims of this page are reproduced in every setting that could tell. "
         "*The one claim* on MNIST MLP: error ε of the worst layer, is 0.4 (networks pretrained "
-        "apart: 1.2). On the setting nearest to the paper's, not reproduced: *The two claim* "
-        "(partly)."
+        "apart: 1.2): reproduced. On the setting nearest to the paper's, not reproduced: *The two "
+        "claim* (partly)."
     )
 
 
