@@ -41,6 +41,14 @@ def epsilon(controls: pd.DataFrame, *, control: str = Control.TASK_VECTORS, at: 
     return _beside(controls, Metric.EPSILON, control, at)
 
 
+@measure("{:.2g}")
+def features_apart(
+    controls: pd.DataFrame, *, control: str = Control.TASK_VECTORS, at: str
+) -> Sample:
+    """1 − cosine of what is mixed, mean over pairs; arguments of :func:`epsilon`."""
+    return _beside(controls, Metric.BASELINE, control, at)
+
+
 @measure("{:.2f}")
 def length_spread(
     controls: pd.DataFrame, *, control: str = Control.TASK_VECTORS, at: str

@@ -10,6 +10,7 @@ Each is ``(*tables, panels) → Markdown``; numbers that stand elsewhere too are
 - ``factors``: Section 5.
 - ``found``: what was found, in one sentence and in five.
 - ``answers``: what one page found, in three.
+- ``random_starts``: published networks beside the same from random weights.
 - ``live``: the live network.
 - ``paradigms``: linear layers only.
 - ``taylor``: Appendix A.

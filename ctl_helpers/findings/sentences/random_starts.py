@@ -1,0 +1,36 @@
+"""What pages say of a published network beside the same network from random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ctl_helpers.findings.linearity import epsilon, features_apart
+from ctl_helpers.findings.words import cells, number_table
+from ctl_helpers.results.labels import Control
+
+
+def from_random(controls: pd.DataFrame, panels: Mapping[str, str]) -> str:
+    """ε at the last layer, and how far features move, from published and from random weights."""
+    has = set(controls.loc[controls["control"] == Control.SCRATCH, "setting"])
+    shown = {name: title for name, title in panels.items() if name in has}
+    if not shown:
+        return "No setting with a published network was run yet."
+    starts = {
+        "published weights": Control.TASK_VECTORS,
+        "random weights": Control.SCRATCH,
+    }
+    rows = {
+        f"{name}, {start}": cells(shown, measure, controls, control=kind, at="last")
+        for name, measure in {"ε": epsilon, "features apart (1 − cosine)": features_apart}.items()
+        for start, kind in starts.items()
+    }
+    return (
+        "Does *pretraining* make networks linear, or is it enough that they share a start? The "
+        "same networks were fine-tuned in the same way from random weights, the same for all. At "
+        f"the last layer:{number_table(shown, rows)}"
+        "Compare ε where features of two networks are about equally far apart: a network that "
+        "hardly moves is linear in any case. Where random weights have a smaller ε at a similar "
+        "distance, the shared start is enough, and pretraining is not what makes it linear."
+    )
