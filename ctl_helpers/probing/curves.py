@@ -82,7 +82,7 @@ def remarks(found: Sequence[Curve]) -> Iterator[Remark]:
     for curve in found:
         worst, layer = curve.at_average()
         half, average = curve.half(), AVERAGE / curve.k
-        reached = f"ε is {worst:.2f} at λ = {average:.2g} in the worst layer, {layer}"
+        reached = f"ε is {worst:.2f} at λ = {average:.2g} in the worst layer, which is {layer}"
         if curve.breaks not in ("", layer):
             reached += f"; {curve.breaks} is the first to break"
         if worst >= limits.BROKEN:
