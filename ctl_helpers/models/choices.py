@@ -142,12 +142,8 @@ class Choices:
         Returns:
             Shape (samples, answers).
         """
-        places, tokens, owners = (
-            part.to(logits.device) for part in (self.places, self.tokens, self.owners)
-        )
-        likely = logits[:, places, tokens] - logits.logsumexp(-1)[:, places]
-        sums = likely.new_zeros(len(logits), int(owners.max()) + 1).index_add(1, owners, likely)
-        return sums / owners.bincount()
+        likely = logits[:, self.places, self.tokens] - logits.logsumexp(-1)[:, self.places]
+        return self._by_answer(likely) / self._lengths(logits)
 
     def greedy(self, logits: Tensor) -> Tensor:
         """Which answer greedy decoding writes: the highest score is its, or that of no answer.
@@ -161,13 +157,18 @@ class Choices:
         Returns:
             Shape (samples, answers + 1); the last is the score of none of them.
         """
-        places, tokens, owners = (
-            part.to(logits.device) for part in (self.places, self.tokens, self.owners)
-        )
-        misses = (logits.argmax(-1)[:, places] != tokens).to(logits.dtype)
-        missed = misses.new_zeros(len(logits), int(owners.max()) + 1).index_add(1, owners, misses)
-        written = (missed == 0) * owners.bincount().to(logits.dtype)
+        misses = logits.argmax(-1)[:, self.places] != self.tokens.to(logits.device)
+        written = (self._by_answer(misses.to(logits.dtype)) == 0) * self._lengths(logits)
         return torch.cat([written, written.new_full((len(logits), 1), 0.5)], 1)
+
+    def _by_answer(self, values: Tensor) -> Tensor:
+        """Sums over each answer's tokens, of (samples, tokens of all answers)."""
+        sums = values.new_zeros(len(values), int(self.owners.max()) + 1)
+        return sums.index_add(1, self.owners.to(values.device), values)
+
+    def _lengths(self, logits: Tensor) -> Tensor:
+        """How many tokens each answer has, as numbers of the logits' kind."""
+        return self.owners.bincount().to(logits)
 
 
 def each_token(logits: Tensor) -> Tensor:
