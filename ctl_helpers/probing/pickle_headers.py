@@ -12,12 +12,13 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 from ctl_helpers.errors import link
 from ctl_helpers.probing.entries import Entry, Listing
 from ctl_helpers.probing.remarks import Remark, count, some
 from ctl_helpers.probing.safetensors_headers import POINTER
+from ctl_helpers.weights.proportions import check_pickle, check_sizes, is_archive
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "weights", "params")
 """Where training scripts put a state dict."""
@@ -85,7 +86,7 @@ class _Unpickler(pickle.Unpickler):
         foreign: globals that weights alone do not need.
     """
 
-    def __init__(self, file: io.BufferedIOBase) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file)
         self._classes: dict[str, type] = {}
         self.foreign: set[str] = set()
@@ -133,7 +134,7 @@ def _read(path: Path, about: str) -> Listing:
         file.seek(0)
         if start == POINTER:
             raise _UnreadableError("is a pointer of Git LFS and no weights: run 'git lfs pull'")
-        if zipfile.is_zipfile(path):
+        if is_archive(path):
             content, foreign, room = _from_archive(path)
         elif start.startswith(b"PK"):
             raise _UnreadableError("is cut off: the directory at its end is missing")
@@ -154,30 +155,29 @@ def _read(path: Path, about: str) -> Listing:
 
 def _from_archive(path: Path) -> tuple[Any, set[str], dict[str, int]]:
     """A file of torch 1.6 and newer: content, foreign globals, and bytes by storage."""
+    check_sizes(path)
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         if any(name.endswith("/constants.pkl") for name in names):
             raise _UnreadableError("is a TorchScript program: give its state dict")
         (pickled,) = [name for name in names if name.endswith("/data.pkl")]
-        unpickler = _Unpickler(io.BytesIO(archive.read(pickled)))
-        content = unpickler.load()
+        content, foreign = _loaded(io.BytesIO(archive.read(pickled)))
         folder = pickled.removesuffix(".pkl")
         room = {
             info.filename.removeprefix(f"{folder}/"): info.file_size
             for info in archive.infolist()
             if info.filename.startswith(f"{folder}/")
         }
-    return content, unpickler.foreign, room
+    return content, foreign, room
 
 
 def _from_stream(file: io.BufferedReader, size: int) -> tuple[Any, set[str], dict[str, int]]:
     """A file of torch before 1.6: pickles one after another, then the numbers."""
-    if pickle.Unpickler.load(_Unpickler(file)) != _MAGIC:
+    if _loaded(file)[0] != _MAGIC:
         raise _UnreadableError("is no weight file of torch")
-    _Unpickler(file).load(), _Unpickler(file).load()
-    unpickler = _Unpickler(file)
-    content = unpickler.load()
-    keys = _Unpickler(file).load()
+    _loaded(file), _loaded(file)
+    content, foreign = _loaded(file)
+    keys, _ = _loaded(file)
     storages = {_key(record): record.args[0] for _, record in _tensors(content)}
     position, room = file.tell(), {}
     for key in map(str, keys):
@@ -185,7 +185,16 @@ def _from_stream(file: io.BufferedReader, size: int) -> tuple[Any, set[str], dic
         nbytes = Entry((storage.numel,), storage.dtype).nbytes
         room[key] = nbytes if position + 8 + nbytes <= size else 0
         position += 8 + nbytes
-    return content, unpickler.foreign, room
+    return content, foreign, room
+
+
+def _loaded(file: IO[bytes]) -> tuple[Any, set[str]]:
+    """The next pickle of a file, and the foreign globals that it asks for."""
+    start = file.tell()
+    check_pickle(file)
+    file.seek(start)
+    unpickler = _Unpickler(file)
+    return unpickler.load(), unpickler.foreign
 
 
 def _tensors(content: object) -> Iterator[tuple[str, _Record]]:

@@ -9,6 +9,7 @@
 - ``files``: state dicts from safetensors, sharded or not, and from ``.pt`` files.
 - ``gguf_file``: a Llama and its tokenizer from a GGUF file, dequantized.
 - ``lazy``: those of ``files``, tensor by tensor as they are asked for.
+- ``proportions``: would a file take far more than its bytes once it is read?
 - ``records``: do the records of torch's archives hold what tensors take?
 - ``pickles``: whole modules of task_vectors, without running what is in them.
 - ``hub``: published repositories at pinned commits.

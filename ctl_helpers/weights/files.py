@@ -14,6 +14,13 @@ from torch import Tensor
 from ctl_helpers.engine.mix import StateDict
 from ctl_helpers.project import MissingDataError
 from ctl_helpers.weights.lazy import lazy_file, lazy_shards
+from ctl_helpers.weights.proportions import (
+    DisproportionError,
+    check_pickle,
+    check_sizes,
+    is_archive,
+    most_bytes,
+)
 from ctl_helpers.weights.records import RecordError, check_records
 from ctl_helpers.weights.wrappers import unwrapped
 
@@ -87,11 +94,13 @@ def _sharded(index: Path) -> StateDict:
     try:
         where = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         shards = sorted(set(where.values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged(index, error) from None
+    if not shards:
+        raise damaged(index, ValueError("it names no shard"))
     parts = []
     for shard in shards:
-        if Path(shard).name != shard:
+        if not isinstance(shard, str) or not shard or Path(shard).name != shard:
             raise ValueError(f"{index} names the shard {shard!r}, which is not beside it")
         tensors = _single(index.with_name(shard))
         promised = {name for name, owner in where.items() if owner == shard}
@@ -121,7 +130,7 @@ def _single(path: Path, key: str | None = None) -> StateDict:
 
 
 def _state_dict(path: Path, key: str | None) -> Mapping[str, Tensor]:
-    is_mapped = zipfile.is_zipfile(path) and _check_archive(path)
+    is_mapped = _check_archive(path) if is_archive(path) else _check_old(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_mapped)
     except Exception as error:  # a damaged pickle can raise anything
@@ -132,9 +141,30 @@ def _state_dict(path: Path, key: str | None) -> Mapping[str, Tensor]:
             ) from None
         raise damaged(path, error) from None
     try:
-        return unwrapped(content, key)
+        state = unwrapped(content, key)
     except ValueError as error:
         raise ValueError(str(error).replace("the checkpoint", str(path))) from None
+    for name, tensor in state.items():
+        if isinstance(tensor, Tensor) and (size := tensor.nbytes) > most_bytes(path):
+            raise damaged(path, ValueError(f"{name!r} takes {size} bytes, far more than it has"))
+    return state
+
+
+def _check_old(path: Path) -> bool:
+    """Refuse what :func:`check_pickle` does, in the pickles that begin a file of the old format.
+
+    Returns:
+        False: such a file is not mapped.
+    """
+    try:
+        with open(path, "rb") as file:
+            for _ in range(5):  # magic number, version, machine, contents, order of storages
+                check_pickle(file)
+    except DisproportionError as error:
+        raise damaged(path, error) from None
+    except Exception:  # no pickle: torch reads it or refuses it
+        pass
+    return False
 
 
 def _check_archive(path: Path) -> bool:
@@ -144,10 +174,11 @@ def _check_archive(path: Path) -> bool:
     be, both of which torch leaves aside where it maps a file.
     """
     try:
+        check_sizes(path)
         with zipfile.ZipFile(path) as archive:
             program = any(name.endswith("/constants.pkl") for name in archive.namelist())
             wrong = archive.testzip()
-    except zipfile.BadZipFile as error:
+    except Exception as error:  # zipfile raises errors of many kinds
         raise damaged(path, error) from None
     if program:
         raise ValueError(
@@ -158,7 +189,7 @@ def _check_archive(path: Path) -> bool:
         raise damaged(path, ValueError(f"its record {wrong} has a wrong checksum"))
     try:
         return check_records(path)
-    except RecordError as error:
+    except (RecordError, DisproportionError) as error:
         raise damaged(path, error) from None
     except Exception:  # a pickle of another kind: torch reads it, record by record, or refuses it
         return False

@@ -7,6 +7,7 @@ import pickle
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from ctl_helpers.project import MissingDataError
 from ctl_helpers.weights.files import check_there, damaged
+from ctl_helpers.weights.proportions import check_pickle, check_sizes, is_archive
 from ctl_helpers.weights.records import DTYPES
 
 _CONTAINERS: dict[str, type] = {
@@ -24,6 +26,7 @@ _CONTAINERS: dict[str, type] = {
 }
 _REBUILT = ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter", "torch.Size")
 _DTYPES = {f"torch.{storage}": dtype for storage, dtype in DTYPES.items()}
+_MOST_MODULES = 10**5
 _MODULES = ("src.modeling.", "open_clip.", "torch.nn.modules.", "torchvision.transforms.")
 
 
@@ -44,17 +47,20 @@ def read_module_pickle(path: str | Path) -> dict[str, Tensor]:
     """
     path = Path(path)
     check_there(path)
-    if not zipfile.is_zipfile(path):
+    if not is_archive(path):
         raise MissingDataError(
             f"{path} is damaged, or in torch's format before 1.6: fetch it again, or save it anew "
             "with a newer torch where it was made"
         )
     try:
+        check_sizes(path)
         with zipfile.ZipFile(path) as archive:
             (pickled,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-            root = _Unpickler(io.BytesIO(archive.read(pickled))).load()
+            content = archive.read(pickled)
+            check_pickle(io.BytesIO(content))
+            root = _Unpickler(io.BytesIO(content)).load()
             storages = _Storages(archive, pickled.removesuffix(".pkl"))
-            return dict(_tensors(root, "", storages))
+            return dict(_tensors(root, "", storages, count(1)))
     except _UnreadableError as error:
         raise MissingDataError(f"{path} {error}") from None
     except Exception as error:  # a damaged pickle can raise anything
@@ -137,8 +143,12 @@ class _Storages:
         return torch.frombuffer(content, dtype=storage.dtype, count=storage.numel)
 
 
-def _tensors(module: object, prefix: str, storages: _Storages) -> Iterator[tuple[str, Tensor]]:
+def _tensors(
+    module: object, prefix: str, storages: _Storages, seen: Iterator[int]
+) -> Iterator[tuple[str, Tensor]]:
     """What ``module.state_dict()`` would have given."""
+    if next(seen) > _MOST_MODULES:  # each in two places of the next, and so on
+        raise _UnreadableError(f"has over {_MOST_MODULES} modules: fetch it from its authors")
     state = module.state if isinstance(module, _Record) else None
     if not isinstance(state, dict) or "_modules" not in state:
         raise _UnreadableError(
@@ -151,4 +161,4 @@ def _tensors(module: object, prefix: str, storages: _Storages) -> Iterator[tuple
             yield prefix + name, storages.tensor(record)
     for name, child in state["_modules"].items():
         if child is not None:
-            yield from _tensors(child, f"{prefix}{name}.", storages)
+            yield from _tensors(child, f"{prefix}{name}.", storages, seen)

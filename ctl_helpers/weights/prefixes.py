@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from itertools import takewhile
 
 _WRAPPERS = re.compile(r"\b(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
@@ -43,24 +43,27 @@ def _best(found: Mapping[tuple[str, str], int]) -> tuple[str, str]:
 def _counted(names: Collection[str], wanted: Collection[str]) -> dict[tuple[str, str], int]:
     """Any prefix of names, and one that all wanted ones have → how many names agree behind them."""
     counted: dict[tuple[str, str], int] = Counter()
-    for put in _shared(wanted):
+    split = [(name, name.split(".")) for name in names]
+    longest = max((len(parts) for _, parts in split), default=0)
+    for put in _shared(wanted, longest):
         behind = {name.removeprefix(put) for name in wanted}
-        for name in names:
-            for tail in _tails(name):
-                if tail in behind:
+        # A name of thousands of parts has no other ends that could agree.
+        lengths = sorted({tail.count(".") + 1 for tail in behind}, reverse=True)
+        for name, parts in split:
+            for length in lengths:
+                tail = ".".join(parts[-length:])
+                if length <= len(parts) and tail in behind:
                     counted[name.removesuffix(tail), put] += 1
     return counted
 
 
-def _tails(name: str) -> Iterator[str]:
-    """A name without its first parts: itself, then without one of them, and so on."""
-    parts = name.split(".")
-    return (".".join(parts[start:]) for start in range(len(parts)))
+def _shared(names: Collection[str], longest: int) -> list[str]:
+    """The prefixes that all names have, whole parts of them, from the shortest to the longest.
 
-
-def _shared(names: Collection[str]) -> list[str]:
-    """The prefixes that all names have, whole parts of them, from none to the longest."""
-    places = sorted(name.split(".")[:-1] for name in names)
-    pairs = zip(places[0], places[-1], strict=False) if places else ()
+    Left out are those behind which every name still has more than ``longest`` parts.
+    """
+    split = sorted(name.split(".") for name in names)
+    pairs = zip(split[0][:-1], split[-1][:-1], strict=False) if split else ()
     parts = [part for part, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
-    return ["".join(f"{part}." for part in parts[:count]) for count in range(len(parts) + 1)]
+    first = max(0, min(map(len, split), default=0) - longest)
+    return ["".join(f"{part}." for part in parts[:n]) for n in range(first, len(parts) + 1)]

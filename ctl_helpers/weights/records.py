@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from ctl_helpers.weights.proportions import check_pickle
+
 DTYPES = {
     "DoubleStorage": torch.float64,
     "FloatStorage": torch.float32,
@@ -47,13 +49,16 @@ def check_records(path: Path) -> bool:
 
     Raises:
         RecordError: a record that is missing or of another size.
+        DisproportionError: a pickle that grows out of all proportion.
         Exception: zipfile's and pickle's own, for a damaged archive.
     """
     with zipfile.ZipFile(path) as archive:
         records = {info.filename: info for info in archive.infolist()}
         (pickled,) = [name for name in records if name.endswith("/data.pkl")]
-        storages = _Storages(io.BytesIO(archive.read(pickled)))
-        storages.load()
+        content = archive.read(pickled)
+    check_pickle(io.BytesIO(content))
+    storages = _Storages(io.BytesIO(content))
+    storages.load()
     for key, taken in storages.sizes.items():
         name = f"{pickled.removesuffix('.pkl')}/{key}"
         size = records[name].file_size if name in records else 0

@@ -18,6 +18,7 @@ _NAMES = (
     *("state_dict", "model_state_dict", "model", "params", "module", "net", "network", "weights"),
     *("ema", "model_ema", "ema_model", "ema_state_dict", "state_dict_ema", "params_ema", "shadow"),
 )
+_DEEPEST = 64
 _METADATA = (type(None), bool, int, float, str, bytes, list, Mapping)
 
 
@@ -52,12 +53,21 @@ def unwrapped(content: object, key: str | None = None) -> Mapping[str, Any]:
     return unwrapped(inner[chosen[0]]) if chosen else _tensors(content)
 
 
-def _has_weights(value: object) -> bool:
-    """Whether this is a module or a state dict, perhaps inside another mapping of known name."""
+def _has_weights(value: object, seen: set[int] | None = None) -> bool:
+    """Whether this is a module or a state dict, perhaps inside another mapping of known name.
+
+    Args:
+        value: what to look at.
+        seen: mappings without weights so far, which are not looked at again.
+    """
     if not isinstance(value, Mapping):
         return isinstance(value, nn.Module)
+    seen = set() if seen is None else seen
+    if id(value) in seen or len(seen) >= _DEEPEST:
+        return False
+    seen.add(id(value))
     return all(isinstance(name, str) for name in value) and any(
-        isinstance(each, (Tensor, np.ndarray)) or (name in _NAMES and _has_weights(each))
+        isinstance(each, (Tensor, np.ndarray)) or (name in _NAMES and _has_weights(each, seen))
         for name, each in value.items()
     )
 
