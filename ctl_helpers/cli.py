@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -24,13 +24,14 @@ from ctl_helpers.errors import Linking, link
 from ctl_helpers.project import MissingDataError, ProjectError, data_folder, root, work_folder
 from ctl_helpers.results import folder_name, published_folder
 from ctl_helpers.runs import plan
-from ctl_helpers.training import progress as trainings
+from ctl_helpers.store.status import lines as status_lines
+from ctl_helpers.terminal import Terminal, show_any_character
 
 if TYPE_CHECKING:
     from ctl_helpers.runs.execute import Outcome
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-console = Console(highlight=False, markup=False, soft_wrap=True)
+console = Terminal()
 
 # typer reads these annotations when the command runs; Python 3.10 needs Optional there.
 Profile = Annotated[str, typer.Option(help="A profile of settings/profiles.yaml.")]
@@ -47,6 +48,9 @@ def run(
         Optional[str],  # noqa: UP045
         typer.Option(help="Address of a Dask scheduler whose workers see this checkout."),
     ] = None,
+    idle_minutes: Annotated[
+        float, typer.Option(min=0, help="How long a kernel may stand still; 0 for ever.")
+    ] = 15.0,
 ) -> None:
     """Execute every run of a profile whose inputs have changed since it was stored."""
     from ctl_helpers.runs import execute
@@ -66,7 +70,7 @@ def run(
     todo = [job for job in at_hand if job.artifact() is None]
     if done := len(at_hand) - len(todo):
         console.print(f"{done} of {len(at_hand)} runs are stored and up to date")
-    failed = _execute(todo, scheduler) if todo else 0
+    failed = _execute(todo, scheduler, idle_minutes) if todo else 0
     if failed or (missing and not skip):
         raise typer.Exit(1)
 
@@ -76,10 +80,10 @@ class _ProgressWithTraining(Progress):
 
     def get_renderables(self) -> Iterator[RenderableType]:
         yield from super().get_renderables()
-        yield from (Text(f"  {line}", style="dim") for line in trainings.lines())
+        yield from (Text(f"  {line}", style="dim") for line in status_lines())
 
 
-def _execute(todo: list[plan.Job], scheduler: str | None) -> int:
+def _execute(todo: list[plan.Job], scheduler: str | None, idle_minutes: float) -> int:
     """Execute runs, with a bar for each on a terminal and a line anywhere; how many failed."""
     from ctl_helpers.runs import execute
 
@@ -102,7 +106,13 @@ def _execute(todo: list[plan.Job], scheduler: str | None) -> int:
                 console.print(outcome.error)
 
         try:
-            outcomes = execute.run(todo, scheduler=scheduler, on_cell=on_cell, on_end=on_end)
+            outcomes = execute.run(
+                todo,
+                scheduler=scheduler,
+                idle_minutes=idle_minutes,
+                on_cell=on_cell,
+                on_end=on_end,
+            )
         except KeyboardInterrupt:
             progress.stop()
             console.print("interrupted: what is done is kept, and the same command goes on")
@@ -123,7 +133,8 @@ def _missing(name: str, fetch: bool) -> str | None:
         setting.fetch()
     except MissingDataError as error:
         link(error)
-        return str(error)
+        # Of a file that is there and damaged, no network is the lesser part of the news.
+        return sentence if "is damaged" in sentence else str(error)
     return setting.missing()
 
 
@@ -142,8 +153,8 @@ def status(profile: Profile = "embedded", section: Section = None) -> None:
             state = f"{stored}; published" if shared.is_dir() else stored
             table.add_row(job.label, setting.kind, state)
     console.print(table)
-    for line in trainings.lines():
-        console.print(f"training now: {line}")
+    for line in status_lines():
+        console.print(f"now: {line}")
     console.print(f"work folder {work_folder()}, data folder {data_folder()}")
 
 
@@ -249,7 +260,7 @@ def probe(
     """Say whether checkpoints will merge: exit code 0 mergeable, 1 doubtful, 2 not."""
     from ctl_helpers.probing.probe import probe as probed
 
-    told = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    told = Terminal(stderr=True)
     report = probed(
         base, *checkpoints, tier=tier, data=data, model=model, samples=samples, tell=told.print
     )
@@ -278,6 +289,7 @@ def notebooks(check: Annotated[bool, typer.Option(help="Only say which differ.")
 
 def main() -> None:
     """Run the command; a user's mistake is one sentence, not a traceback."""
+    show_any_character()
     try:
         with Linking():
             app()

@@ -28,7 +28,7 @@ RAISED_IN = {
     "adapters": "engine.tensor_sums:_check_factors weights.adapters weights.read:_base "
     "weights.read:_check_factors",
     "files": "weights.checksums weights.files weights.gguf_file weights.lazy weights.pickles "
-    "weights.records weights.resnet weights.wrappers probing.pickle_headers "
+    "weights.proportions weights.records weights.resnet weights.wrappers probing.pickle_headers "
     "probing.safetensors_headers probing.vocabularies",
     "hub": "weights.hub weights.read:_found",
     "meta": "engine.copies weights.fitting:make",

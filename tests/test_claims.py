@@ -379,6 +379,14 @@ def test_what_was_computed_is_kept_until_tables_or_claims_change(store, write, m
     assert only("near").word == "reproduced"
 
 
+def test_verdicts_need_no_place_to_be_kept(store, write, monkeypatch) -> None:
+    write(NEAR)
+    store("4.1", "digits-mlp", {"levels": levels(**SURE, number=(0.50, 0.52, 0.51))})
+    usual = verdicts.verdicts("4.1")
+    monkeypatch.setenv("CTL_STORE", "/dev/null/nowhere")
+    assert verdicts.verdicts("4.1") == usual
+
+
 def test_verdicts_are_in_the_order_of_claims_and_of_settings_that_run_them(store, write) -> None:
     write(ORDERS + NEAR)
     found = [(one.claim, one.section) for one in verdicts.verdicts()]
@@ -402,7 +410,7 @@ BROKEN = [
     ("says: nothing was learned", "says: ''", "'near.gates.0.says': string should have at least 1"),
     ("evidence: 4_1.html", "evidence: javascript", "'near.evidence': string should match pattern"),
     ("  name: Near", "  title: Near", "'near.name': field required"),
-    ("near:", "near: {[", r"claims.yml cannot be read: while parsing"),
+    ("near:", "near: {[", r"claims.yml is not YAML that can be read: while parsing"),
     ("near:", "- near:", r"claims.yml: '': input should be a valid dictionary"),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
 from unittest.mock import Mock
 from urllib.error import URLError
 
@@ -22,13 +24,15 @@ import yaml
 from conftest import ROOT, refused
 from dask.system import cpu_count
 from distributed import Client, LocalCluster
+from filelock import FileLock
+from papermill.exceptions import PapermillExecutionError
 
 from ctl_helpers import cli, results, settings
 from ctl_helpers.project import SettingError
-from ctl_helpers.runs import execute, plan
+from ctl_helpers.runs import execute, failures, plan
 from ctl_helpers.runs.plan import Job
+from ctl_helpers.store import status
 from ctl_helpers.store.artifacts import Store
-from ctl_helpers.training import progress
 
 # The plan.
 
@@ -132,6 +136,11 @@ def test_long_runs_start_first_and_unknown_ones_before_them(tmp_path: Path, monk
         facts = {"setting": job.setting, "seconds": seconds}
         (folder / "provenance.json").write_text(json.dumps(facts), encoding="utf-8")
     assert execute._in_order(todo, 2) == [todo[1], todo[2], todo[0]]
+    # What is only wished for may be unreadable.
+    for name, content in (("a", "{"), ("z", "[]")):
+        (tmp_path / "4_1" / name).mkdir()
+        (tmp_path / "4_1" / name / "provenance.json").write_text(content, encoding="utf-8")
+    assert execute._in_order(todo, 2) == [todo[1], todo[2], todo[0]]
     # Runs of one setting wait for each other's training.
     assert execute._in_order([*todo, other], 1) == [todo[1], todo[2], todo[0], other]
     assert execute._in_order([*todo, other], 2) == [todo[1], other, todo[2], todo[0]]
@@ -184,14 +193,36 @@ def test_a_key_depends_on_parameters_and_on_no_place(copied: Path, monkeypatch) 
 
 
 def test_trainings_that_go_on_are_shown_and_dead_ones_are_not(work_folder: Path) -> None:
-    assert progress.lines() == []
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    for process in (os.getpid(), ended.pid):
-        path = progress.status_folder() / f"{process}.txt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("a setting: 2 of 3 epochs, 4 s left", encoding="utf-8")
-    assert progress.lines() == ["a setting: 2 of 3 epochs, 4 s left"]
+    assert status.lines() == []
+    # Left by a process that was killed, and whose number is this one's.
+    path = status.status_folder() / f"{os.getpid()}.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("a setting: 1 of 3 epochs", encoding="utf-8")
+    assert status.lines() == []
+    assert not path.exists()
+    with status.telling() as tell:
+        tell("a setting: 2 of 3 epochs, 4 s left")
+        assert status.lines() == ["a setting: 2 of 3 epochs, 4 s left"]
+    assert status.lines() == []
+
+
+def test_who_waits_for_another_says_so(work_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "_AT_ONCE", 0.1)
+    lock, made = work_folder / "x.lock", Event()
+
+    def work() -> None:
+        with status.waiting_for(lock, "making of runs/x"):
+            made.set()
+
+    with FileLock(lock):
+        waits = Thread(target=work)
+        waits.start()
+        told = f"waiting for the making of runs/x by another process, which holds {lock}"
+        wait_until(lambda: status.lines() == [told], 20, "what is told")
+        assert not made.is_set()
+    waits.join(timeout=20)
+    assert made.is_set()
+    assert status.lines() == []
 
 
 CELLS = [
@@ -202,6 +233,10 @@ threads = {name: value for name, value in os.environ.items() if name.endswith("_
 pathlib.Path("threads.json").write_text(json.dumps(threads))
 if pathlib.Path("sleep").exists():
     time.sleep(600)
+for name, process in (("kernel", os.getpid()), ("worker", os.getppid())):
+    if pathlib.Path(f"kill-{name}").exists():
+        os.kill(process, 9)
+        time.sleep(60)
 if pathlib.Path(f"broken-{seed}").exists():
     raise RuntimeError(f"seed {seed} is broken")""",
     """import pandas as pd
@@ -367,6 +402,42 @@ def test_an_interrupted_run_leaves_nothing_and_is_made_by_the_next(tiny: Path, c
     assert code == 0, output
     assert len(ran(tiny)) == 3
     assert stored(tiny) == [0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "options", "sentence"),
+    [
+        ("sleep", ["--idle-minutes", "0.1"], "the kernel took no processor time for 0.1 minutes"),
+        ("kill-kernel", [], "the kernel was killed, or ran out of memory, at cell "),
+        ("kill-worker", [], "the worker was killed, or ran out of memory, at cell "),
+    ],
+)
+def test_what_ends_without_a_word_is_told_with_its_cell(
+    tiny: Path, ctl, file: str, options: list[str], sentence: str
+) -> None:
+    (tiny / file).touch()
+    output, _ = start("run", "--profile", "fast", *options).communicate(timeout=180)
+    assert sentence in output, output
+    assert re.search(r"at cell [23]\b", output), output
+    assert len(output.splitlines()) < 10, output
+    kept = tiny / ".ctl" / "failed" / "4.1-digits-mlp-seed-0.ipynb"
+    assert f"The notebook as far as it got: {kept}" in output
+    assert kept.is_file()
+    (tiny / file).unlink()
+    code, output = ctl("run", "--profile", "fast")
+    assert code == 0, output
+    assert stored(tiny) == [0]
+
+
+def test_a_full_disk_is_one_sentence(work_folder: Path) -> None:
+    (job,) = plan.jobs("fast", "4.1", "digits-mlp")
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "x.parquet")
+    sentence = f"no space is left on the disk of {work_folder}: make room; what is done is kept"
+    assert failures.other(full).startswith(sentence)
+    in_cell = PapermillExecutionError(7, 3, "save()", "OSError", str(full), ["a trace"] * 30)
+    assert failures.failed_cell(job, in_cell).startswith(f"cell 7: {sentence}")
+    assert failures.other(ValueError("no")) == "ValueError: no"
 
 
 @pytest.mark.slow

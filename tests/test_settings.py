@@ -199,6 +199,12 @@ RECIPE = {"epochs": 1, "lr": 0.1, "batch_size": 64}
         ("", "mapping"),
         ("- a list", "mapping"),
         ("title: [", "expected"),
+        ("title: a\ntitle: b", "the key 'title' is there twice"),
+        ("a: " + "[" * 50_000, "it nests too deep"),
+        ({"finetuning": {**RECIPE, "lr": float("nan")}}, "lr is nan"),
+        ("finetuning: {lr: 2020-01-01}", "'title'"),
+        ({"sections": {"4.1": {"grid": {"t": ["../../x"]}}}}, "grid value '../../x' of 't'"),
+        ({"sections": {"4.1": {"grid": {"t": ["a\\b"]}}}}, "names a folder"),
     ],
 )
 def test_a_setting_not_written_right_is_refused(checkout, monkeypatch, change, culprit) -> None:
@@ -208,6 +214,17 @@ def test_a_setting_not_written_right_is_refused(checkout, monkeypatch, change, c
     (checkout / "settings" / "odd.yaml").write_text(text)
     with refused(SettingError, "^odd.yaml", re.escape(culprit)):
         settings.load("odd")
+
+
+@pytest.mark.parametrize("name", ["settings/odd.yaml", "settings/profiles.yaml"])
+@pytest.mark.parametrize("content", [b"title: \xff", None])
+def test_a_file_that_is_no_text_is_refused(checkout, monkeypatch, name: str, content) -> None:
+    monkeypatch.chdir(checkout)
+    path = checkout / name
+    path.unlink(missing_ok=True)
+    path.mkdir() if content is None else path.write_bytes(content)
+    with refused(SettingError, f"^{path.name} cannot be read: .*; give a text in UTF-8"):
+        settings.load("odd") if path.stem == "odd" else settings.profile("fast")
 
 
 @pytest.mark.parametrize(

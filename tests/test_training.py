@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from ctl_helpers.data.images import Images
 from ctl_helpers.models import build
-from ctl_helpers.training import checkpoints, progress
+from ctl_helpers.store import status
+from ctl_helpers.store.artifacts import Store
+from ctl_helpers.training import checkpoints
 from ctl_helpers.training.checkpoints import Checkpoint, Run
 from ctl_helpers.training.class_mask import ClassMask
 from ctl_helpers.training.loop import Recipe, Snapshot, epochs, initial_weights
@@ -279,10 +281,15 @@ def test_an_interrupted_training_goes_on(ran, monkeypatch, patient: bool) -> Non
     monkeypatch.setattr(checkpoints, "reported", stopping)
     with pytest.raises(InterruptedTrainingError):
         train([5])
-    assert list(progress.status_folder().iterdir()) == []
+    assert status.lines() == []
     monkeypatch.setattr(checkpoints, "reported", normal)
+    interim = Store().root / "interim"
+    assert bool(list(interim.glob("*"))) != patient
+    (interim / ".abandoned-x").mkdir(parents=True)
     found = train([5])
     assert ran == [1, 2, 3, *([1, 2] if patient else []), 3, 4, 5]
+    # What another training keeps stays.
+    assert [path.name for path in interim.iterdir()] == [".abandoned-x"]
     direct = list(epochs(small(), start(), images(10), replace(MOMENTUM, epochs=5), 3))
     assert same(found[5].weights(), last(direct))
 
@@ -292,8 +299,7 @@ def test_training_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def watching(*arguments):
         for snapshot in epochs(*arguments):
-            (path,) = progress.status_folder().iterdir()
-            said.append(path.read_text(encoding="utf-8"))
+            said.extend(status.lines())
             yield snapshot
 
     monkeypatch.setitem(globals(), "trained", watching)
@@ -301,7 +307,7 @@ def test_training_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said[0] == "a run: 0 of 3 epochs"
     assert said[2].startswith("a run: 2 of 3 epochs, loss ")
     assert said[2].endswith(" s left")
-    assert list(progress.status_folder().iterdir()) == []
+    assert status.lines() == []
 
 
 def test_a_damaged_checkpoint_is_trained_again(ran: list[int]) -> None:

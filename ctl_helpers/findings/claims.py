@@ -6,7 +6,6 @@ import inspect
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from ctl_helpers import settings
@@ -29,6 +28,7 @@ from ctl_helpers.findings import (  # noqa: F401
 from ctl_helpers.findings.finding import MEASURES
 from ctl_helpers.project import SettingError, root
 from ctl_helpers.settings.schema import Checked
+from ctl_helpers.settings.yaml_files import parsed, text_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -183,19 +183,16 @@ def load() -> dict[str, Claim]:
         SettingError: the file is missing or not written right, in one sentence.
     """
     try:
-        return dict(_parsed((root() / "book" / _FILE).read_text(encoding="utf-8")))
+        return dict(_parsed(text_of(root() / "book" / _FILE)))
     except ValidationError as error:
         first = error.errors()[0]
         # A union's place holds the names of its types, which are nobody's key.
         place = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
         message = first["msg"].removeprefix("Value error, ")
         raise SettingError(f"{_FILE}: {place!r}: {message[0].lower()}{message[1:]}") from None
-    except (OSError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise SettingError(f"{_FILE} cannot be read: {reason}") from None
 
 
 # Every page asks, and the file is long.
 @lru_cache(maxsize=8)
 def _parsed(text: str) -> dict[str, Claim]:
-    return TypeAdapter(dict[str, Claim]).validate_python(yaml.safe_load(text))
+    return TypeAdapter(dict[str, Claim]).validate_python(parsed(_FILE, text))

@@ -65,13 +65,15 @@ def _of_setting(
 ) -> list[Verdict]:
     """One setting's verdicts, from the store where they have been computed: several pages ask."""
 
-    def build(folder: Path) -> None:
+    def made() -> list[Verdict]:
         tables = StoredNumbers(section, runs)
-        made = [
+        return [
             _verdict(key, claim, setting, tables.of(claim.tables_of.get(section, {})))
             for key, claim in judged.items()
         ]
-        (folder / _STORED).write_text(json.dumps([asdict(verdict) for verdict in made]))
+
+    def build(folder: Path) -> None:
+        (folder / _STORED).write_text(json.dumps([asdict(verdict) for verdict in made()]))
 
     files = sorted(path for run in runs for path in run.folder.glob("*.parquet"))
     key = {
@@ -81,7 +83,10 @@ def _of_setting(
         "tables": [[path.parent.name, path.name, file_checksum(path)] for path in files],
         "code": module_checksum("findings.verdicts"),
     }
-    stored = Store().make("verdicts", digest(key), build) / _STORED
+    try:
+        stored = Store().make("verdicts", digest(key), build) / _STORED
+    except OSError:  # no place to keep them, which to see them does not need
+        return made()
     return TypeAdapter(list[Verdict]).validate_python(json.loads(stored.read_text()))
 
 

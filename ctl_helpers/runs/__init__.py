@@ -2,5 +2,7 @@
 
 - ``plan``: which notebook runs on which setting and grid point, under which key.
 - ``execute``: papermill on a Dask cluster; each run kept once it is whole.
+- ``failures``: what is told and kept of a run that failed.
+- ``idle``: kernels that stand still are ended.
 - ``notebook_pairs``: the .md source of each notebook and its .ipynb twin.
 """

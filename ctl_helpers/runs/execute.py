@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
-import re
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from itertools import product
 from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
@@ -18,20 +18,25 @@ from typing import Any
 import papermill
 from dask.system import cpu_count
 from distributed import Client, LocalCluster, as_completed, get_worker
+from nbclient.exceptions import DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-from ctl_helpers import results
-from ctl_helpers.project import SettingError, root, work_folder
+from ctl_helpers.project import SettingError, root
+from ctl_helpers.results import stored
+from ctl_helpers.results.record import PROVENANCE
+from ctl_helpers.runs.failures import NOTEBOOK, dead_kernel, failed_cell, keep, lost_worker, other
+from ctl_helpers.runs.idle import ending_idle
 from ctl_helpers.runs.plan import Job
 from ctl_helpers.store.artifacts import Store
 
-NOTEBOOK, TABLES = "notebook.ipynb", "tables"
+TABLES = "tables"
 _TOPIC = "ctl-cells"
 _OUTPUT_SECONDS = 120
+IDLE_MINUTES = 15.0
+"""How long a kernel may take no processor time before it is ended."""
 # Workers whose kernel has just ended are slow to stop; Dask says so on the terminal.
 logging.getLogger("distributed").setLevel(logging.ERROR)
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ def run(
     todo: Sequence[Job],
     *,
     scheduler: str | None = None,
+    idle_minutes: float = IDLE_MINUTES,
     on_cell: Callable[[str, int, int], None],
     on_end: Callable[[Outcome], None],
 ) -> list[Outcome]:
@@ -75,6 +81,7 @@ def run(
         scheduler: address of a Dask scheduler, whose workers must see this checkout and its work
             folder under the same paths; by default a local cluster, with as many workers as runs
             and cores allow and torch's threads divided among them.
+        idle_minutes: how long a kernel may take no processor time before it is ended; 0 for ever.
         on_cell: told a run's label, the cell that starts and the number of cells.
         on_end: told of each outcome as it comes.
 
@@ -89,16 +96,27 @@ def run(
     local["dashboard_address"] = ":0"  # a free port; None would take 8787 and warn when taken
     threads = max(1, cores // workers) if scheduler is None else None
     outcomes = []
+    places: dict[str, int] = {}
+
+    def at_cell(label: str, cell: int, cells: int) -> None:
+        places[label] = cell
+        on_cell(label, cell, cells)
+
     with ExitStack() as opened:
         cluster = scheduler or opened.enter_context(LocalCluster(**local))
         client = opened.enter_context(_connected(cluster))
-        client.subscribe_topic(_TOPIC, lambda event: on_cell(*event[1]))
+        client.subscribe_topic(_TOPIC, lambda event: at_cell(*event[1]))
         ordered = _in_order(todo, workers)
-        running = {client.submit(execute, job, threads, pure=False): job for job in ordered}
+        running = {
+            client.submit(execute, job, threads, idle_minutes, pure=False): job for job in ordered
+        }
         try:
             for future in as_completed(running):
-                failed = future.exception()
-                outcome = Outcome(running[future], repr(failed), 0.0) if failed else future.result()
+                job, failed = running[future], future.exception()
+                if failed:
+                    outcome = Outcome(job, lost_worker(job, places.get(job.label), failed), 0.0)
+                else:
+                    outcome = future.result()
                 outcomes.append(outcome)
                 on_end(outcome)
         except KeyboardInterrupt:
@@ -116,11 +134,15 @@ def _in_order(todo: Sequence[Job], workers: int) -> list[Job]:
     One whose time is not known may be long, too. The first to start are of different settings,
     since runs of one wait for each other's training.
     """
-    took = {
-        (section, run.folder.name): run.facts["seconds"]
-        for section in {job.section for job in todo}
-        for run in results.runs(section)
-    }
+    took: dict[tuple[str, str], float] = {}
+    for folder, section in product(
+        (stored.published_folder(), stored.current_folder()), {job.section for job in todo}
+    ):
+        for path in (folder / stored.folder_name(section)).glob(f"*/{PROVENANCE}"):
+            # A damaged one is told where its numbers are shown.
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                facts = json.loads(path.read_text(encoding="utf-8"))
+                took[section, path.parent.name] = float(facts["seconds"])
     ordered = sorted(todo, key=lambda job: -took.get((job.section, job.name), math.inf))
     longest = {job.setting: job for job in reversed(ordered)}
     first = [job for job in ordered if job is longest[job.setting]][:workers]
@@ -142,12 +164,13 @@ def silence_kernels() -> None:
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
 
 
-def execute(job: Job, threads: int | None) -> Outcome:
+def execute(job: Job, threads: int | None, idle_minutes: float = IDLE_MINUTES) -> Outcome:
     """Make one run, in a Dask worker, and put it in the store.
 
     Args:
         job: the run.
         threads: for torch in the notebook's kernel, which inherits this process's environment.
+        idle_minutes: how long that kernel may take no processor time; 0 for ever.
     """
     if threads is not None:
         # Dask sets each of these to 1 in its workers, and torch takes the least.
@@ -158,25 +181,31 @@ def execute(job: Job, threads: int | None) -> Outcome:
     for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"):
         os.environ.setdefault(name, str(2**30))
     silence_kernels()
-    start = time.monotonic()
-    error = None
-    try:
-        Store().make("runs", job.key(), lambda folder: _execute(job, folder))
-    except PapermillExecutionError as failure:
-        error = _screen(job, failure)
-    except Exception as failure:  # a kernel that died, a disk that is full: the others go on
-        error = f"{type(failure).__name__}: {failure}"
+    start, error, places = time.monotonic(), None, [0]
+    with ending_idle(60 * idle_minutes) as ended:
+        try:
+            Store().make("runs", job.key(), lambda folder: _execute(job, folder, places))
+        except PapermillExecutionError as failure:
+            error = failed_cell(job, failure)
+        except DeadKernelError:
+            error = dead_kernel(job, places[-1], idle_minutes if ended.is_set() else None)
+        except Exception as failure:  # such as a disk that is full: the others go on
+            error = other(failure)
     return Outcome(job, error, time.monotonic() - start)
 
 
-def _execute(job: Job, folder: Path) -> None:
+def _execute(job: Job, folder: Path, places: list[int]) -> None:
+    def report(cell: int, cells: int) -> None:
+        places.append(cell)
+        get_worker().log_event(_TOPIC, (job.label, cell, cells))
+
     try:
         papermill.execute_notebook(
             str(job.notebook),
             str(folder / NOTEBOOK),
             {**job.parameters, "results_folder": str(folder / TABLES)},
             engine_name=_ReportingEngine.name,
-            report=lambda cell, cells: _report(job.label, cell, cells),
+            report=report,
             kernel_name="python3",
             # Or each kernel tells the terminal how it talks to this process and when it stops.
             extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
@@ -186,31 +215,8 @@ def _execute(job: Job, folder: Path) -> None:
             iopub_timeout=_OUTPUT_SECONDS,
         )
     except Exception:
-        copy = failed_notebook(job)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        if (folder / NOTEBOOK).is_file():
-            shutil.copyfile(folder / NOTEBOOK, copy)
+        keep(job, folder)
         raise
-
-
-def failed_notebook(job: Job) -> Path:
-    """Where the notebook of a failed run is kept, as far as it got."""
-    return work_folder() / "failed" / f"{job.section}-{job.name}.ipynb"
-
-
-def _screen(job: Job, failure: PapermillExecutionError) -> str:
-    """A failed cell and the end of its error, within one screen."""
-    source = failure.source.strip().splitlines()
-    trace = _ANSI.sub("", "\n".join(failure.traceback)).splitlines()
-    shown = [f"cell {failure.cell_index}:", *(f"    {line}" for line in source[:12])]
-    shown += ["    …"] if len(source) > 12 else []
-    shown += ["", *trace[-16:], f"{failure.ename}: {failure.evalue}", ""]
-    lines = [line if len(line) < 160 else f"{line[:160]} …" for line in shown]
-    return "\n".join([*lines, f"The notebook as far as it got: {failed_notebook(job)}"])
-
-
-def _report(label: str, cell: int, cells: int) -> None:
-    get_worker().log_event(_TOPIC, (label, cell, cells))
 
 
 class _ReportingEngine(NBClientEngine):

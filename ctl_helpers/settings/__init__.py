@@ -2,6 +2,7 @@
 
 - ``registry``: settings and profiles by name; a kind's module is imported when one is loaded.
 - ``schema``: what settings of every kind have in common, and what others may ask of them.
+- ``yaml_files``: reading what people write, with one sentence for what is wrong.
 - ``needs``: data sets and weights on this machine, and getting them.
 - ``images``, ``texts``: samples by task, as batches.
 - ``trained``: networks trained here, whose checkpoints are stored.

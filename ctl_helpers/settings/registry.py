@@ -11,11 +11,11 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any, Literal, TypeVar
 
-import yaml
 from pydantic import Field, ValidationError
 
 from ctl_helpers.project import SettingError, root
 from ctl_helpers.settings.schema import Checked, Described
+from ctl_helpers.settings.yaml_files import parsed, text_of
 
 Made = TypeVar("Made")
 
@@ -62,7 +62,7 @@ def _made(name: str, kind: Callable[[object], type[Described]]) -> Described:
     path = root() / "settings" / f"{name}.yaml"
     if name not in _stems():
         raise SettingError(f"there is no setting {name!r}; there are {_stems()}")
-    return _parsed(path.name, path.read_text(encoding="utf-8"), kind)
+    return _parsed(path.name, text_of(path), kind)
 
 
 # Plans ask for every setting again and again.
@@ -111,7 +111,7 @@ class Profile(Checked):
 def profile(name: str) -> Profile:
     """A profile of ``settings/profiles.yaml``; errors as :func:`load`."""
     path = root() / "settings" / f"{_PROFILES}.yaml"
-    text = path.read_text(encoding="utf-8")
+    text = text_of(path)
     profiles = _read(path.name, text, dict)
     if name not in profiles:
         raise SettingError(f"there is no profile {name!r}; there are {sorted(profiles)}")
@@ -123,11 +123,13 @@ _PROFILES = "profiles"
 
 def _read(file: str, text: str, make: Callable[[Any], Made]) -> Made:
     try:
-        return make(yaml.safe_load(text))
+        return make(parsed(file, text))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise SettingError(f"{file}: {place!r}: {first['msg'].lower()}") from None
-    except (yaml.YAMLError, TypeError, ValueError) as error:
+    except SettingError:
+        raise
+    except (TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise SettingError(f"{file} is not a mapping in YAML: {reason}") from None

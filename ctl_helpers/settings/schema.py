@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -34,6 +35,7 @@ GRADES: dict[Grade, str] = {
 }
 """What a verdict's setting is, from the paper's own down to stand-ins."""
 
+_POINT = re.compile(r"[\w.,;°+()\[\]' -]+")  # a grid point in a name of a folder
 _READERS = ("t5", "llama", "bert")  # in the names of networks that read text
 
 
@@ -78,6 +80,18 @@ class Section(Checked):
 
     parameters: dict[str, Any] = {}
     grid: dict[str, list[Any]] = {}
+
+    @field_validator("grid")
+    @classmethod
+    def _names_folders(cls, grid: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        for name, values in grid.items():
+            for value in values:
+                if not _POINT.fullmatch(f"{name}-{value}"):
+                    raise ValueError(
+                        f"the grid value {value!r} of {name!r} names a folder; use letters, "
+                        "digits, signs and spaces alone"
+                    )
+        return grid
 
 
 class Described(BaseModel):

@@ -10,9 +10,8 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from filelock import FileLock
-
 from ctl_helpers.project import work_folder
+from ctl_helpers.store.status import waiting_for
 from ctl_helpers.weights.checksums import file_checksum
 
 _MANIFEST = "manifest.json"
@@ -59,7 +58,7 @@ class Store:
         """
         folder = self.root / kind / key
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.parent / f"{key}.lock"):
+        with waiting_for(folder.parent / f"{key}.lock", f"making of {kind}/{key}"):
             found = self.get(kind, key)
             if found is not None:
                 return found

@@ -9,16 +9,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ctl_helpers.store.artifacts import Store, digest
+from ctl_helpers.store.status import waiting_for
 from ctl_helpers.training.loop import Snapshot
 from ctl_helpers.training.progress import reported
 
 # Saving a snapshot takes a fraction of a second; an interrupted run loses this much at most.
 _SECONDS_BETWEEN_SAVES = 10.0
+_WANTED, _INTERIM = "checkpoints", "interim"  # kinds of artifact
 _WEIGHTS, _OPTIMIZER, _LOSS = "weights.safetensors", "optimizer.safetensors", "loss.json"
 
 
@@ -74,7 +75,7 @@ class Run:
         lock = Store().root / "checkpoints" / f"{digest(dict(self.facts))}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
         # Two processes that want other epochs of one run share it, one after the other.
-        with FileLock(lock):
+        with waiting_for(lock, f"training of {self.label}"):
             missing = [number for number in sorted(wanted) if self._stored(number) is None]
             if missing[:1] == [0]:
                 self._keep(Snapshot(0, dict(self.start())))
@@ -86,34 +87,39 @@ class Run:
 
     def _train(self, missing: list[int]) -> None:
         begin, last = self._begin(missing[0]), missing[-1]
-        interim, saved = None, time.monotonic()
+        saved = time.monotonic()
         snapshots = self.train(begin, last)
         for snapshot in reported(self.label, snapshots, begin.done, last, self.unit):
             passing = snapshot.done not in missing and self._stored(snapshot.done) is None
             if passing and time.monotonic() - saved < _SECONDS_BETWEEN_SAVES:
                 continue
-            folder, saved = self._keep(snapshot), time.monotonic()
-            if interim is not None:
-                shutil.rmtree(interim)
-            interim = folder if passing else None
+            self._keep(snapshot, _INTERIM if passing else _WANTED)
+            self._forget(snapshot.done)
+            saved = time.monotonic()
+
+    def _forget(self, done: int) -> None:
+        """Delete what was kept on the way to here, by this process or by one that was stopped."""
+        kept = {self._key(number) for number in range(1, done)}
+        for path in (Store().root / _INTERIM).glob("*"):
+            if path.name.lstrip(".").partition("-")[0].partition(".")[0] in kept:
+                shutil.rmtree(path, ignore_errors=True)
+                path.unlink(missing_ok=True)
 
     def _begin(self, first: int) -> Snapshot:
         for number in range(first - 1, 0, -1):
-            if checkpoint := self._stored(number):
+            if checkpoint := self._stored(number) or self._stored(number, _INTERIM):
                 return checkpoint.snapshot(number)
         return Snapshot(0, dict(self.start()))
 
     def _key(self, number: int) -> str:
         return digest({**self.facts, self.unit: number})
 
-    def _stored(self, number: int) -> Checkpoint | None:
-        folder = Store().get("checkpoints", self._key(number))
+    def _stored(self, number: int, kind: str = _WANTED) -> Checkpoint | None:
+        folder = Store().get(kind, self._key(number))
         return Checkpoint(folder, f"{self.label}, {number} {self.unit}") if folder else None
 
-    def _keep(self, snapshot: Snapshot) -> Path:
-        return Store().make(
-            "checkpoints", self._key(snapshot.done), lambda folder: _write(folder, snapshot)
-        )
+    def _keep(self, snapshot: Snapshot, kind: str = _WANTED) -> None:
+        Store().make(kind, self._key(snapshot.done), lambda folder: _write(folder, snapshot))
 
 
 def _write(folder: Path, snapshot: Snapshot) -> None:

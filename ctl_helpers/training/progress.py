@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
-from ctl_helpers.project import work_folder
+from ctl_helpers.store.status import telling
 
 
 def reported(
@@ -39,34 +37,17 @@ def reported(
 
 @contextmanager
 def _told(label: str) -> Iterator[Callable[[str], None]]:
-    """Tells how a training goes: in a file of this process, and on a terminal's last line."""
-    path = status_folder() / f"{os.getpid()}.txt"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Tells how a training goes: to other processes, and on a terminal's last line."""
     shown = sys.stderr.isatty()
 
-    def tell(text: str) -> None:
-        path.write_text(f"{label}: {text}", encoding="utf-8")
+    def show(text: str) -> None:
+        tell(f"{label}: {text}")
         if shown:
             print(f"\r\033[K{label}: {text}", end="", file=sys.stderr, flush=True)
 
-    try:
-        yield tell
-    finally:
-        path.unlink(missing_ok=True)
-        if shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-
-def status_folder() -> Path:
-    """Where each process that trains writes one line on how far it is."""
-    return work_folder() / "training"
-
-
-def lines() -> list[str]:
-    """What each process on this machine that trains says of itself."""
-    said = []
-    for path in sorted(status_folder().glob("*.txt")):
-        with suppress(OSError):  # the process or its file has just ended
-            os.kill(int(path.stem), 0)
-            said.append(path.read_text(encoding="utf-8"))
-    return said
+    with telling() as tell:
+        try:
+            yield show
+        finally:
+            if shown:
+                print("\r\033[K", end="", file=sys.stderr, flush=True)

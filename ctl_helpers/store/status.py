@@ -1,0 +1,72 @@
+"""What processes on this machine are at, for others that ask: one line each, while they live."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ctl_helpers.project import work_folder
+
+_AT_ONCE = 2.0  # seconds that nobody needs to be told of
+
+
+def status_folder() -> Path:
+    """Where each process that trains or waits writes one line on it."""
+    return work_folder() / "training"
+
+
+@contextmanager
+def telling() -> Iterator[Callable[[str], None]]:
+    """While open, what is given to it is what this process is at.
+
+    A lock says that the process lives: the number of one that died may be another's now.
+    """
+    path = status_folder() / f"{os.getpid()}.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def tell(text: str) -> None:
+        path.write_text(text, encoding="utf-8")
+
+    with FileLock(path.with_suffix(".lock")):
+        try:
+            yield tell
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def lines() -> list[str]:
+    """What each process on this machine says of itself; what dead ones said is deleted."""
+    said = []
+    for path in sorted(status_folder().glob("*.txt")):
+        with suppress(OSError):  # the process or its file has just ended
+            try:
+                with FileLock(path.with_suffix(".lock"), timeout=0):
+                    path.unlink(missing_ok=True)
+            except Timeout:
+                said.append(path.read_text(encoding="utf-8"))
+    return said
+
+
+@contextmanager
+def waiting_for(lock: Path, what: str) -> Iterator[None]:
+    """Hold a lock while open; where another process holds it first, tell that this one waits.
+
+    Args:
+        lock: its file.
+        what: the work that one process at a time does.
+    """
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=_AT_ONCE)
+    except Timeout:
+        with telling() as tell:
+            tell(f"waiting for the {what} by another process, which holds {lock}")
+            held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
