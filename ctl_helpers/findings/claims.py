@@ -19,6 +19,7 @@ from ctl_helpers.findings import (  # noqa: F401
     editing,
     factors,
     gates,
+    interactions,
     linearity,
     paradigms,
     spawning,
