@@ -37,7 +37,7 @@ _LOOKS = {
     Terms.TRIPLES: (GREEN, "diamond"),
 }
 _AXIS = "task vectors"
-_REFERENCES = {1.0: "no better than no change", ENOUGH: "a quarter"}
+_REFERENCES = {1.0: ("no better than no change", "dot"), ENOUGH: ("a quarter", "dashdot")}
 
 
 def shares(
@@ -64,9 +64,9 @@ def shares(
         by_setting(
             panels,
             lambda one: (
-                f"Task vectors {extent(table, 'k', one)}: of what all of them change, single "
-                f"vectors leave {by_panel(one, alone)} unexplained, and pairs leave "
-                f"{by_panel(one, paired)}, mean over layers"
+                f"Task vectors {extent(table, 'k', one)}: of what all of them change, the share "
+                f"left unexplained is {by_panel(one, alone)} with single vectors, and "
+                f"{by_panel(one, paired)} with pairs, mean over layers"
             ),
         ),
         "Against the number of task vectors in the sum, on a log scale: the share of the features' "
@@ -115,9 +115,10 @@ def _lines(parts: Mapping[str, pd.DataFrame], panels: Mapping[str, str]) -> list
     choices = layer_choices(table, panels)
     for column, setting, rows in in_panels(table, panels):
         ends = [int(rows["k"].min()), int(rows["k"].max())]
-        for value, name in _REFERENCES.items():
+        for value, (name, dash) in _REFERENCES.items():
             data = {"": {"x": ends, "y": [value, value]}}
-            lines.append(Line(name, GREY, data, 1, column, look={**DOTTED, "line_width": 1.5}))
+            look = {**DOTTED, "line_dash": dash, "line_width": 1.5}
+            lines.append(Line(name, GREY, data, 1, column, look=look))
         for control, part in parts.items():
             for terms, (colour, symbol) in _LOOKS.items():
                 own = part[(part["setting"] == setting) & (part["terms"] == terms)]

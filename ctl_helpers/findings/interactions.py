@@ -15,11 +15,7 @@ ENOUGH = 1 - GOOD
 """Terms suffice that leave no more than this share, a verdict's border of what is good."""
 
 
-def _percent(share: float) -> str:
-    return f"{plain(100 * share)}%"
-
-
-@measure(_percent)
+@measure(plain)
 def unexplained(
     shares: pd.DataFrame,
     *,

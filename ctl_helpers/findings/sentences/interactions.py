@@ -84,9 +84,10 @@ def answer(
     )
     first, last = (mix_level.by_setting(theorem, at=at) for at in ("fewest", "most"))
     return (
-        f"Pairs suffice up to {by_panel(panels, enough)} task vectors. With all of them, at the "
-        f"worst layer, single vectors leave {alone} of the features' squared change unexplained, "
-        f"pairs {paired}, and pairs of random vectors of equal effect {random}. From two task "
+        f"Pairs suffice up to {by_panel(panels, enough)} task vectors. With all of them, the share "
+        f"of the features' change that is left unexplained at the worst layer is {alone} with "
+        f"single vectors, {paired} with pairs, and {random} with pairs of random vectors of equal "
+        "effect, where 0 is nothing and 1 as much as if no change were expected. From two task "
         "vectors to all, each going as far on its own, the linearity error ε "
         f"{changes(panels, first, last)}."
     )
