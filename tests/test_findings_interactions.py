@@ -49,7 +49,8 @@ def theorem(first: float, last: float) -> pd.DataFrame:
         {
             "seed": seed, "k": k, "models": "ab" if k == 2 else "abcd", "alpha": 0.8 / (k + 1),
             "draw": 0, "comparison": 0, "layer": layer, "metric": metric, "n": 10, "std": 0.1,
-            "mean": value * (1 + seed * k / 400), "q25": value / 2, "q75": value * 2, "median": value,
+            "mean": value * (1 + seed * k / 400), "median": value, "q25": value / 2,
+            "q75": value * 2,
         }
         for seed, layer, (k, value), metric in product(
             SEEDS, LAYERS, ((2, first), (4, last)), ("epsilon", "distance", "baseline", "coef")
@@ -120,6 +121,13 @@ def test_the_answer_is_three_sentences_with_the_tables_numbers() -> None:
     assert said in text
     assert text.endswith("the linearity error ε rises from 0.3 to 0.92.")
     assert len(re.findall(r"\.(?= |$)", text)) == 3
+
+
+def test_the_pretrained_network_is_no_task() -> None:
+    accuracy = pd.DataFrame(
+        {"setting": "one", "network": ["a", "PT", "b"], "task": ["a", "a", "b"]}
+    )
+    assert read(sentences.tasks(accuracy, ONE)).endswith(" tasks: a, b (Setting one).")
 
 
 def test_tables_tell_every_number() -> None:

@@ -133,6 +133,7 @@ SAID = [
     ("4.2.many", "", averaging.second_order, ["spread", "many"], {}),
     ("4.2.many", "", averaging.summary, ["spread", "many"], {}),
     *(("4.3", "", write, tables, {}) for write, tables, _ in EDITS),
+    ("many-tasks", "", interactions.tasks, ["accuracy"], {}),
     ("many-tasks", "", interactions.left_over, ["shares", "share_controls"], {}),
     ("many-tasks", "", interactions.errors, ["theorem", "controls"], {}),
     ("many-tasks", "", interactions.answer, ["shares", "share_controls", "theorem"], {}),

@@ -9,10 +9,17 @@ import pandas as pd
 from ctl_helpers.findings.changes import changes
 from ctl_helpers.findings.interactions import sufficient, unexplained
 from ctl_helpers.findings.linearity import mix_level, special_ratio
+from ctl_helpers.findings.sentences import averaging
 from ctl_helpers.findings.words import by_panel, cells, number_table, quote, said
 from ctl_helpers.results.labels import Control, Terms
+from ctl_helpers.settings.schema import PRETRAINED
 
 Panels = Mapping[str, str]
+
+
+def tasks(accuracy: pd.DataFrame, panels: Panels) -> str:
+    """Which tasks there is a task vector of."""
+    return averaging.tasks(accuracy[accuracy["network"] != PRETRAINED], panels)
 
 
 def left_over(shares: pd.DataFrame, controls: pd.DataFrame, panels: Panels) -> str:
