@@ -52,7 +52,7 @@ RAISED_IN = {
     "mixes": "engine.mix:mix_key engine.questions:_average engine.questions:edit "
     "engine.tensor_sums:_extrapolated",
     "not-finite": "engine.linearity:_products engine.mix:check_finite "
-    "analysis.curvature:largest_eigenvalue analysis.taylor:_metrics",
+    "analysis.curvature:largest_eigenvalue analysis.interactions analysis.taylor:_metrics",
     "linearized": "engine.linearized",
     "tables": "engine.compare:triples engine.evaluate:barriers engine.linearity:histogram "
     "analysis.loss_chord analysis.regression",

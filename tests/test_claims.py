@@ -17,6 +17,7 @@ import pytest
 import test_findings_averaging as averaging
 import test_findings_curvature as curvature
 import test_findings_editing as editing
+import test_findings_interactions as left
 import test_findings_linearity as lengths
 import test_findings_paradigms as linear
 import test_findings_sections as sections
@@ -624,6 +625,13 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
                 accuracy=alone["accuracy"].where(~linearized, alone["accuracy"] + either(0, 0.15))),
             "taylor": pd.concat(linear.features(0.1, 0.2, i=task) for task in "abc"),
             "ctl": pd.concat(linear.features(0.01, 0.1, i=i, j=j) for i, j in PAIRS),
+        },
+        "many-tasks": {
+            "accuracy": accuracy(),
+            "shares": left.shares(*either((0.5, 0.1, 0.02), (0.99, 0.95, 0.9))),
+            "share_controls": left.controlled(0.4, 0.5, 1.2),
+            "theorem": many(either({2: 0.3, 8: 0.31}, {2: 0.3, 8: 0.9})).drop(columns="weights"),
+            "displacement": DISPLACEMENT,
         },
         "linear": {"controls": control(lam=0.4), "displacement": DISPLACEMENT} | {
             "common_single": linear.single(0.9, *either((0.7, 0.88), (0.88, 0.7))),

@@ -141,6 +141,7 @@ SECTIONS = {
     "4_1": {"test_samples": 3, "alphas": [0.5]},
     "4_2": {"task": "TREC", "rates": [1e-3, 3e-3, 1e-2], "orders": [0], "samples": 6},
     "4_2_many": {"tasks": FEW, "draws": 1, "test_samples": 3},
+    "many_tasks": {"tasks": FEW, "draws": 1, "test_samples": 3, "score_samples": 3},
     "A": {"samples": 3, "scalings": [0.4]},
     "linear": {
         "steps": None, "rates": [1e-3, 3e-3], "widenings": 0, "common_rate": 1e-3,

@@ -149,6 +149,9 @@ SECTIONS = {
         "samples": 12, "feature_samples": 6, "stitch_samples": 6, "scalings": [0.4],
         "stitch_lambdas": [0.5], "negation_lambdas": [0.5], "depth": 0.5,
     },
+    "many_tasks": {
+        "tasks": [*FEW, WHOLE], "draws": 1, "test_samples": 12, "score_samples": 12,
+    },
     "5_similarity": {
         "pretraining_task": WHOLE, "tasks": ["CIFAR10", "MNIST"], "ratios": [0.0, 1.0],
         "test_samples": 12,

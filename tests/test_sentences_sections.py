@@ -11,7 +11,7 @@ import test_findings_editing as made
 import test_findings_sections as sections
 from test_claims import barriers, many
 
-from ctl_helpers.findings.sentences import averaging, cross_task, editing, factors
+from ctl_helpers.findings.sentences import averaging, cross_task, editing, factors, interactions
 from ctl_helpers.findings.sentences import spawning as copies
 from ctl_helpers.site.claim_pages import NOT_RUN
 from ctl_helpers.site.pages import Page
@@ -133,6 +133,10 @@ SAID = [
     ("4.2.many", "", averaging.second_order, ["spread", "many"], {}),
     ("4.2.many", "", averaging.summary, ["spread", "many"], {}),
     *(("4.3", "", write, tables, {}) for write, tables, _ in EDITS),
+    ("many-tasks", "", interactions.tasks, ["accuracy"], {}),
+    ("many-tasks", "", interactions.left_over, ["shares", "share_controls"], {}),
+    ("many-tasks", "", interactions.errors, ["theorem", "controls"], {}),
+    ("many-tasks", "", interactions.answer, ["shares", "share_controls", "theorem"], {}),
     ("5.epochs", "", factors.pretraining, ["pretraining"], {}),
     ("5.epochs", "", factors.finetuning, ["finetuning"], {}),
     ("5.similarity", "", factors.to_pretraining, ["to_pretraining", "apart"], {}),

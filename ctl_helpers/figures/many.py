@@ -58,7 +58,7 @@ def growing(
 
     Args:
         table: :func:`ctl_helpers.compare` with columns ``setting``, ``seed``, ``k`` and ``kind``.
-        kinds: two values of ``kind``, drawn as circles and as squares.
+        kinds: one value of ``kind`` or two, drawn as circles and as squares.
         title: what is counted, under which condition, and what is averaged; the takeaway is how
             what is shown first goes.
         alt: as :func:`ctl_helpers.figures.drawing.draw` takes it; to it is added what the menu
@@ -68,7 +68,9 @@ def growing(
     """
     table = table[table["setting"].isin(list(panels))]
     shown, choices = views(table), layer_choices(table, panels)
-    told = [Series(kind, *look, kind) for kind, look in zip(kinds, _LOOKS, strict=True)]
+    told = [
+        Series(kind, *look, kind) for kind, look in zip(kinds, _LOOKS[: len(kinds)], strict=True)
+    ]
     at, bands = f"%{{x}} {axis}", Controls(controls)
     metric, (counted, condition, mean) = Metric(shown[0].key), title
     first, last = (mix_level.by_setting(table, at=end, metric=metric) for end in ("fewest", "most"))

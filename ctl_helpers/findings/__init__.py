@@ -12,6 +12,7 @@
 - ``curvature``: Theorem 5.1.
 - ``taylor``: Appendix A.
 - ``paradigms``: linear layers only.
+- ``interactions``: how far task vectors alone, in pairs and in triples explain their sum.
 - ``published``: numbers of the papers.
 - ``live``: means beside the live network.
 - ``replicates``: a number with whose rows it is computed from.

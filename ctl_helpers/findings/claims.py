@@ -18,6 +18,7 @@ from ctl_helpers.findings import (  # noqa: F401
     editing,
     factors,
     gates,
+    interactions,
     linearity,
     paradigms,
     spawning,

@@ -100,11 +100,12 @@ def half_linear(table: pd.DataFrame) -> Sample:
 
 @measure("{:.2f}")
 def epsilon_growth(many: pd.DataFrame) -> Sample:
-    """Doublings of ε from mixes of fewest networks to the mix of most, equal weights.
+    """Doublings of ε from mixes of fewest networks to the mix of most, where weights are equal.
 
     Means over draws and layers before the ratio. There is one mix of most, so seeds are drawn.
     """
-    rows = many[(many["metric"] == Metric.EPSILON) & (many["weights"] == Weights.EQUAL)]
+    rows = many[many["metric"] == Metric.EPSILON]
+    rows = rows[rows["weights"] == Weights.EQUAL] if "weights" in rows else rows
     values, replicates = cube(rows, [], k=None)
     return Sample(values, replicates, "seeds", lambda k: float(np.log2(ends(k[0]))))
 

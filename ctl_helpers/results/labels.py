@@ -104,6 +104,14 @@ class Scheme(Label):
     FALLING = "(k+1)α = 0.8"
 
 
+class Terms(Label):
+    """How many task vectors have a term in common, at most: inclusion–exclusion."""
+
+    SINGLES = "single vectors"
+    PAIRS = "and pairs"
+    TRIPLES = "and triples"
+
+
 class Pooling(Label):
     """How the states of a text become its feature."""
 

@@ -73,6 +73,17 @@ _TRIED = [Column("rate"), Column("widening", "integer")]
 
 _ADDED = [*SCORE, SPLIT, SHARE, CHOSEN]
 _THEOREM = [K, Column("models", "label"), ALPHA, _of("scheme", labels.Scheme), *COMPARED]
+_SUMS = [K, Column("models", "label"), ALPHA, Column("draw", "integer"), *COMPARED]
+_SHARES = [
+    *_SUMS[:2],
+    *_SUMS[3:4],
+    LAM,
+    Column("layer", "label"),
+    _of("terms", labels.Terms),
+    Column("n", "integer", "samples"),
+    Column("unexplained", unit="share of the squared change"),
+    Column("moved", unit="length of the pretrained feature"),
+]
 _WITH_STATISTICS = [*ALONG, _of("statistics", labels.Statistics)]
 _AVERAGING = [K, MODELS, _of("weights", labels.Weights), *COMPARED]
 _EDITS = {
@@ -207,6 +218,14 @@ TABLES: dict[str, dict[str, list[Column]]] = {
         "taylor": [*_labels("i", "layer"), *STATISTICS],
         "ctl": ALONG,
         "controls": [*ALONG, CONTROL],
+        "displacement": DISPLACEMENT,
+    },
+    "many-tasks": {
+        "accuracy": BESIDE_MAJORITY,
+        "shares": _SHARES,
+        "share_controls": [*_SHARES, CONTROL],
+        "theorem": _SUMS,
+        "controls": [*_SUMS, CONTROL],
         "displacement": DISPLACEMENT,
     },
     "linear": {

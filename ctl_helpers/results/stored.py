@@ -85,8 +85,8 @@ def published_folder() -> Path:
 
 
 def folder_name(section: str) -> str:
-    """A section's name in paths: ``4.1`` → ``4_1``."""
-    return section.replace(".", "_")
+    """A section's name in paths: ``4.1`` → ``4_1``, ``many-tasks`` → ``many_tasks``."""
+    return section.replace(".", "_").replace("-", "_")
 
 
 def runs(section: str) -> list[Run]:

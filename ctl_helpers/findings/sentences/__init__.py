@@ -13,6 +13,7 @@ Each is ``(*tables, panels) → Markdown``; numbers that stand elsewhere too are
 - ``random_starts``: published networks beside the same from random weights.
 - ``live``: the live network.
 - ``paradigms``: linear layers only.
+- ``interactions``: many task vectors at once.
 - ``taylor``: Appendix A.
 - ``theory``: the theorems, and Section 5's curvature.
 """
