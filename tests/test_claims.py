@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import test_findings_averaging as averaging
+import test_findings_boundary as boundary
 import test_findings_curvature as curvature
 import test_findings_editing as editing
 import test_findings_linearity as lengths
@@ -447,7 +448,7 @@ def test_networks_of_another_kind_have_their_own_figure() -> None:
 
 # Whether every claim of the book can be told from its opposite.
 
-PLACES = {"alpha", "lam", "alpha_i", "alpha_j", "replaced", "chance"}
+PLACES = {"alpha", "lam", "alpha_i", "alpha_j", "replaced", "chance", "rate"}
 """Columns of floating numbers that are places and no results."""
 
 
@@ -616,6 +617,9 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
                 accuracy=alone["accuracy"].where(~linearized, alone["accuracy"] + either(0, 0.15))),
             "taylor": pd.concat(linear.features(0.1, 0.2, i=task) for task in "abc"),
             "ctl": pd.concat(linear.features(0.01, 0.1, i=i, j=j) for i, j in PAIRS),
+        },
+        "boundary": null | {
+            "plane": boundary.plane() if said else boundary.plane(boundary.by_rate),
         },
         "linear": {"controls": control(lam=0.4), "displacement": DISPLACEMENT} | {
             "common_single": linear.single(0.9, *either((0.7, 0.88), (0.88, 0.7))),

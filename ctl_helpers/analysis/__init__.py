@@ -12,5 +12,7 @@
 - ``task_arithmetic``: scores of edited networks by role, and the λ they allow.
 - ``controls``: comparisons of random vectors, of networks pretrained apart, of other samples.
 - ``displacement``: how far features move with weights, and which weights they hang on.
+- ``boundary``: ε, features, weights and accuracies of pairs, over rates and steps.
 - ``regression``: least squares with intervals.
+- ``left_out``: least squares on groups that they have not seen.
 """

@@ -14,5 +14,6 @@ Each is ``(*tables, panels) → Markdown``; numbers that stand elsewhere too are
 - ``live``: the live network.
 - ``paradigms``: linear layers only.
 - ``taylor``: Appendix A.
+- ``boundary``: where linearity ends.
 - ``theory``: the theorems, and Section 5's curvature.
 """
