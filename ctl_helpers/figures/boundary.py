@@ -30,11 +30,7 @@ from ctl_helpers.findings.words import LINEAR, by_panel
 
 _ALL = "mean over tasks"
 _ROWS = {"epsilon": "linearity error ε", "merged": "merged accuracy"}
-_LOOKS: dict[str, dict[str, Any]] = {
-    "epsilon": {"cmin": 0, "cmax": 1, "colorscale": "Viridis", "reversescale": True},
-    "merged": {"cmin": 0, "cmax": 1, "colorscale": "Cividis"},
-}
-_TICKS = {"epsilon": ["0", "0.5", "≥ 1"], "merged": ["0", "50%", "100%"]}
+_KEYS = ("x", "y", "z", "text")  # of a trace, which a choice changes
 
 
 def plane(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -50,7 +46,7 @@ def plane(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     means = cells(table)
     choices = [_ALL, *dict.fromkeys(means["tasks"])]
     first, *others = [_drawn(means, panels, choice) for choice in choices]
-    figure = _grid(panels)
+    figure = _grid(panels, means.groupby(["setting", "tasks", "rate", "steps"])["merged"].mean())
     for number, trace in enumerate(first):
         row, column = divmod(number // 2, len(panels))
         figure.add_trace(trace, row + 1, column + 1)
@@ -84,11 +80,8 @@ def plane(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     )
 
 
-_KEYS = ("x", "y", "z", "text")
-
-
-def _grid(panels: Mapping[str, str]) -> Figure:
-    """Empty panels with their axes and colour bars."""
+def _grid(panels: Mapping[str, str], merged: pd.Series) -> Figure:
+    """Empty panels with their axes and colour bars; accuracies are told apart where they are."""
     figure = empty_panels(
         ["learning rate"] * len(_ROWS),
         list(panels.values()),
@@ -97,22 +90,30 @@ def _grid(panels: Mapping[str, str]) -> Figure:
         horizontal_spacing=0.24 / len(panels),
         vertical_spacing=0.16,
     )
-    powers = list(range(-5, 6))
-    ticks = [f"{10.0**power:,.0f}" if power >= 0 else f"{10.0**power:g}" for power in powers]
-    look = {"tickvals": powers, "ticktext": ticks, "zeroline": False, "showgrid": False}
+    ticks = [digit * 10.0**power for power in range(-5, 6) for digit in (1, 3)]
+    texts = [f"{tick:,.0f}" if tick >= 1 else f"{tick:g}" for tick in ticks]
+    places = significant(np.log10(ticks))
+    look = {"tickvals": places, "ticktext": texts, "zeroline": False, "showgrid": False}
     figure.update_xaxes(**look, title_text="steps").update_yaxes(**look)
+    low, high = np.floor(10 * merged.min()) / 10, np.ceil(10 * merged.max()) / 10
+    ends = {"epsilon": (0.0, 1.0), "merged": (float(low), float(high))}
     for row, (name, title) in enumerate(_ROWS.items(), 1):
+        first, last = ends[name]
+        of_error = name == "epsilon"
         bar = {
             "title": {"text": title, "side": "right", "font": {"size": 12}},
-            "tickvals": [0, 0.5, 1],
-            "ticktext": _TICKS[name],
+            "tickvals": [first, (first + last) / 2, last],
+            "ticktext": ["0", "½", "≥ 1"]
+            if of_error
+            else [f"{tick:.0%}" for tick in (first, (first + last) / 2, last)],
             "thickness": 12,
             "outlinewidth": 0,
             "x": 1.04,
             "len": 0.46,
             "y": 0.79 - 0.58 * (row - 1),
         }
-        figure.update_layout({f"coloraxis{row}": {**_LOOKS[name], "colorbar": bar}})
+        scale = {"colorscale": "Viridis", "reversescale": of_error, "cmin": first, "cmax": last}
+        figure.update_layout({f"coloraxis{row}": {**scale, "colorbar": bar}})
     return figure
 
 
@@ -215,7 +216,9 @@ def scattered(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         menu="against",
         findings=quoted(by_rate.values(), by_tasks.values()),
     )
-    figure.update_xaxes(type="log", exponentformat="power", nticks=5, title_text="as chosen")
+    figure.update_xaxes(
+        type="log", exponentformat="power", nticks=5, title_text="what the menu says"
+    )
     return figure.update_yaxes(**log_axis(means["epsilon"]))
 
 

@@ -100,7 +100,7 @@ def beyond(plane: pd.DataFrame) -> Sample:
     return _sample(plane, lambda rows: float((_column(rows, "epsilon") > LINEAR).mean()))
 
 
-@measure("{:.0%}")
+@measure(lambda share: f"{100 * share:.0f} points")
 def lost(plane: pd.DataFrame, *, side: str) -> Sample:
     """Accuracy of each task's own network less the merged one's, mean over cells.
 

@@ -15,7 +15,7 @@ from ctl_helpers.findings.boundary import (
     lost,
     predicted,
 )
-from ctl_helpers.findings.words import cells, number_table, quote
+from ctl_helpers.findings.words import by_panel, cells, mark, number_table, quote
 
 Panels = Mapping[str, str]
 
@@ -34,13 +34,31 @@ def answer(plane: pd.DataFrame, panels: Panels) -> str:
         quote(panels, lost.by_setting(plane, side=side)) for side in ("inside", "beyond")
     )
     return (
-        "**Where it ends**: on the fitted line ε reaches ½ where 1 − cosine between the two "
-        f"networks' features is {at}. **One variable?** That distance predicts ε with R² = {rate} "
-        f"on learning rates that were left out, and with {tasks} on tasks that were left out (1 is "
-        "perfect; at 0 or less it is no better than the mean). **What it costs**: a merged "
-        f"network loses {inside} of accuracy against the two it is made of where ε is up to ½, and "
-        f"{outside} beyond."
+        "- **Where does it end?** On the fitted line, ε reaches ½ where 1 − cosine between the two "
+        f"networks' features is {at}.\n"
+        "- **Can one variable tell?** This distance predicts ε with R² = "
+        f"{rate} on learning rates that the line has not seen, and {tasks} on such tasks (1 is "
+        f"perfect, 0 is no better than the mean). The best of {len(PREDICTORS)} variables on "
+        f"rates is {by_panel(panels, _best(plane))}.\n"
+        "- **What does it cost?** A merged network loses "
+        f"{inside} of accuracy against the two it is made of where ε is up to ½, and {outside} "
+        "beyond."
     )
+
+
+def _best(plane: pd.DataFrame) -> dict[str, str]:
+    """Setting → the variable that predicts unseen rates best, with its R²."""
+    of = {name: predicted.by_setting(plane, out="rate", by=name) for name in PREDICTORS}
+    best = {
+        setting: max(
+            (name for name in of if setting in of[name]), key=lambda name: float(of[name][setting])
+        )
+        for setting in of["apart"]
+    }
+    return {
+        setting: f"*{PREDICTORS[name]}* with {mark(of[name][setting])}"
+        for setting, name in best.items()
+    }
 
 
 def by_tasks(plane: pd.DataFrame, panels: Panels) -> str:
