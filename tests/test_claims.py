@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import test_findings_averaging as averaging
+import test_findings_boundary as boundary
 import test_findings_curvature as curvature
 import test_findings_editing as editing
 import test_findings_interactions as left
@@ -456,7 +457,7 @@ def test_networks_of_another_kind_have_their_own_figure() -> None:
 
 # Whether every claim of the book can be told from its opposite.
 
-PLACES = {"alpha", "lam", "alpha_i", "alpha_j", "replaced", "chance"}
+PLACES = {"alpha", "lam", "alpha_i", "alpha_j", "replaced", "chance", "rate"}
 """Columns of floating numbers that are places and no results."""
 
 
@@ -632,6 +633,9 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
             "share_controls": left.controlled(0.4, 0.5, 1.2),
             "theorem": many(either({2: 0.3, 8: 0.31}, {2: 0.3, 8: 0.9})).drop(columns="weights"),
             "displacement": DISPLACEMENT,
+        },
+        "boundary": null | {
+            "plane": boundary.plane() if said else boundary.plane(boundary.by_rate),
         },
         "linear": {"controls": control(lam=0.4), "displacement": DISPLACEMENT} | {
             "common_single": linear.single(0.9, *either((0.7, 0.88), (0.88, 0.7))),

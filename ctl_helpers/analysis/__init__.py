@@ -13,5 +13,7 @@
 - ``controls``: comparisons of random vectors, of networks pretrained apart, of other samples.
 - ``displacement``: how far features move with weights, and which weights they hang on.
 - ``interactions``: what task vectors do alone, in pairs and in triples.
+- ``boundary``: ε, features, weights and accuracies of pairs, over rates and steps.
 - ``regression``: least squares with intervals.
+- ``left_out``: least squares on groups that they have not seen.
 """

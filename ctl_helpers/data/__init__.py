@@ -8,6 +8,7 @@
 - ``tokens``: texts as tokens.
 - ``batches``: samples as networks take them.
 - ``tasks``: parts and variants of one set of images as tasks.
+- ``task_pairs``: two tasks at a distance, turned or with other labels.
 - ``prompts``: class names and templates of zero-shot heads.
 - ``image_files``: image sets in their original formats.
 - ``text_sets``: text sets in their original formats.

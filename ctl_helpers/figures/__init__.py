@@ -23,6 +23,7 @@ Pictures by subject:
 - ``stitched``: what edited and stitched networks can do.
 - ``factors``: what linearity depends on.
 - ``theory``: a bound against what was measured.
+- ``boundary``: where linearity ends, over rates and steps, and what predicts it.
 - ``explained``: what explains the deviation from linearity, beside the paper.
 - ``taylor``: the first-order expansion against the network.
 - ``paradigms``, ``heatmaps``: three ways to fine-tune.

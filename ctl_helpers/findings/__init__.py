@@ -10,6 +10,7 @@
 - ``stitching``: Section 4.3, accuracies of edited and stitched networks.
 - ``factors``: Section 5.
 - ``curvature``: Theorem 5.1.
+- ``boundary``: beyond the papers: where linearity ends.
 - ``taylor``: Appendix A.
 - ``paradigms``: linear layers only.
 - ``interactions``: how far task vectors alone, in pairs and in triples explain their sum.

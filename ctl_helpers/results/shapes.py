@@ -68,6 +68,21 @@ CONTROL = _of("control", labels.Control)
 DISPLACEMENT = [*_labels("i", "layer"), Column("moved", unit="times")]
 """How far random vectors move features, over how far the task vectors do."""
 
+TASKS = Column("tasks", "label")
+"""Two tasks at a distance, by what tells them apart."""
+
+CELL_OF_PLANE = [
+    TASKS,
+    Column("rate"),
+    Column("steps", "integer"),
+    Column("layer", "label"),
+    *_numbers("1 − cosine", "distance", "apart", "moved"),
+    *_numbers("", "epsilon", "coef", "cosine", "curvature"),
+    Column("weights_apart", unit="length"),
+    *_numbers("share", "merged", "own", "start"),
+]
+"""A pair of tasks at one rate and number of steps, layer by layer."""
+
 _TRIED = [Column("rate"), Column("widening", "integer")]
 """A learning rate, and how many were added on its side of the grid until it was."""
 
@@ -211,6 +226,11 @@ TABLES: dict[str, dict[str, list[Column]]] = {
             *_numbers("share", "r_squared", "low", "high"),
         ],
         "nearer": [START, *PAIR, Column("scale"), Column("ratio")],
+    },
+    "boundary": {
+        "plane": CELL_OF_PLANE,
+        "controls": [TASKS, *ALONG, CONTROL],
+        "displacement": [TASKS, *DISPLACEMENT],
     },
     "A": {
         "single": [_of("model", labels.Expansion), *NETWORK_SCORE],

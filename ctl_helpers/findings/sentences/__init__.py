@@ -15,5 +15,6 @@ Each is ``(*tables, panels) → Markdown``; numbers that stand elsewhere too are
 - ``paradigms``: linear layers only.
 - ``interactions``: many task vectors at once.
 - ``taylor``: Appendix A.
+- ``boundary``: where linearity ends.
 - ``theory``: the theorems, and Section 5's curvature.
 """

@@ -1,0 +1,92 @@
+"""What the page on where linearity ends says in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ctl_helpers.findings.boundary import (
+    PREDICTORS,
+    apart_at_half,
+    beyond,
+    left_to_others,
+    loss_rank,
+    lost,
+    predicted,
+)
+from ctl_helpers.findings.words import by_panel, cells, mark, number_table, quote
+
+Panels = Mapping[str, str]
+
+
+def answer(plane: pd.DataFrame, panels: Panels) -> str:
+    """Where it ends, whether one variable says so, and what a merge loses there."""
+    at, rate, tasks = (
+        quote(panels, of)
+        for of in (
+            apart_at_half.by_setting(plane),
+            predicted.by_setting(plane, out="rate"),
+            predicted.by_setting(plane, out="tasks"),
+        )
+    )
+    inside, outside = (
+        quote(panels, lost.by_setting(plane, side=side)) for side in ("inside", "beyond")
+    )
+    return (
+        "- **Where does it end?** On the fitted line, ε reaches ½ where 1 − cosine between the two "
+        f"networks' features is {at}.\n"
+        "- **Can one variable tell?** This distance predicts ε with R² = "
+        f"{rate} on learning rates that the line has not seen, and {tasks} on such tasks (1 is "
+        f"perfect, 0 is no better than the mean). The best of {len(PREDICTORS)} variables on "
+        f"rates is {by_panel(panels, _best(plane))}.\n"
+        "- **What does it cost?** A merged network loses "
+        f"{inside} of accuracy against the two it is made of where ε is up to ½, and {outside} "
+        "beyond."
+    )
+
+
+def _best(plane: pd.DataFrame) -> dict[str, str]:
+    """Setting → the variable that predicts unseen rates best, with its R²."""
+    of = {name: predicted.by_setting(plane, out="rate", by=name) for name in PREDICTORS}
+    best = {
+        setting: max(
+            (name for name in of if setting in of[name]), key=lambda name: float(of[name][setting])
+        )
+        for setting in of["apart"]
+    }
+    return {
+        setting: f"*{PREDICTORS[name]}* with {mark(of[name][setting])}"
+        for setting, name in best.items()
+    }
+
+
+def by_tasks(plane: pd.DataFrame, panels: Panels) -> str:
+    """For each pair of tasks the share of cells beyond ε = ½, and what merging loses."""
+    pairs = list(dict.fromkeys(plane["tasks"]))
+    rows: dict[str, list[str]] = {}
+    for name in pairs:
+        own = plane[plane["tasks"] == name]
+        rows[f"{name}: cells beyond ε = ½"] = cells(panels, beyond, own)
+    rows["rank correlation of ε and the loss by merging"] = cells(panels, loss_rank, plane)
+    return (
+        "How many of the cells, which are learning rates and numbers of steps, are beyond the "
+        f"contour, for each pair of tasks:{number_table(panels, rows)}"
+    )
+
+
+def predictors(plane: pd.DataFrame, panels: Panels) -> str:
+    """R² of each predictor on rates and on tasks that were left out."""
+    rows = {
+        f"{called}, {out} left out": cells(panels, predicted, plane, out=key, by=name)
+        for name, called in PREDICTORS.items()
+        for key, out in (("rate", "rates"), ("tasks", "tasks"))
+    }
+    rows["error that goes where all predict together, tasks left out"] = cells(
+        panels, left_to_others, plane
+    )
+    return (
+        "R² of log ε on what a line has not seen. It is 1 for a perfect prediction, and under 0 "
+        "for one that is worse than the mean of what was seen."
+        f"{number_table(panels, rows)}"
+    )
