@@ -12,5 +12,6 @@
 - ``task_arithmetic``: scores of edited networks by role, and the λ they allow.
 - ``controls``: comparisons of random vectors, of networks pretrained apart, of other samples.
 - ``displacement``: how far features move with weights, and which weights they hang on.
+- ``levels``: what is read off a run of fine-tuning where it has gone so far.
 - ``regression``: least squares with intervals.
 """

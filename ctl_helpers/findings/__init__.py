@@ -10,6 +10,7 @@
 - ``stitching``: Section 4.3, accuracies of edited and stitched networks.
 - ``factors``: Section 5.
 - ``curvature``: Theorem 5.1.
+- ``architecture``: parts of networks.
 - ``taylor``: Appendix A.
 - ``paradigms``: linear layers only.
 - ``published``: numbers of the papers.

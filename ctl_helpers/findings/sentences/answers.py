@@ -12,7 +12,7 @@ from ctl_helpers.findings.sentences.found import answer
 from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.findings.words import plain, short
 
-OURS = ("special", "null")
+OURS = ("special", "null", "architecture")
 """Claims that no paper makes: whether the measures can fail."""
 
 _NAMED = 3
