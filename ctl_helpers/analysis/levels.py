@@ -53,30 +53,39 @@ def at_level(places: Sequence[float], values: Sequence[float], level: float) -> 
     )
 
 
-def curve(compared: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
-    """What is read off a run of fine-tuning, a row for each snapshot.
+def features(compared: pd.DataFrame) -> pd.DataFrame:
+    """How far features move along a run, and how linear they stay, a row for each snapshot.
 
     Args:
         compared: :func:`ctl_helpers.compare` of two networks at each snapshot, with a column
             ``steps``.
-        own: :func:`ctl_helpers.evaluate` of each network on its own task, with ``steps``.
 
     Returns:
-        By ``steps``, rising: ``moved``, the baseline distance, mean over layers; ``wrong``, the
-        share of wrong answers on the own tasks, half an example at least; and ε at the
+        By ``steps``, rising: ``moved``, the baseline distance, mean over layers; and ε at the
         ``worst layer`` and the ``last layer``.
     """
     layers = list(dict.fromkeys(compared["layer"]))
     means = compared.pivot_table(index="steps", columns=["metric", "layer"], values="mean")
     epsilon, baseline = means["epsilon"][layers], means["baseline"][layers]
-    on_task = own.groupby("steps").agg({"accuracy": "mean", "n": "sum"})
     columns = {
         "moved": baseline.mean(axis=1),
-        "wrong": (1 - on_task["accuracy"]).clip(lower=0.5 / on_task["n"]),
         WORST: epsilon.max(axis=1),
         LAST: epsilon[layers[-1]],
     }
-    return pd.DataFrame(columns).dropna().sort_index()
+    return pd.DataFrame(columns).sort_index()
+
+
+def curve(compared: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
+    """:func:`features` of a run, with ``wrong``, the share of wrong answers on the own tasks.
+
+    Args:
+        compared: as there.
+        own: :func:`ctl_helpers.evaluate` of each network on its own task, with ``steps``. Half an
+            example at least counts as wrong.
+    """
+    on_task = own.groupby("steps").agg({"accuracy": "mean", "n": "sum"})
+    wrong = (1 - on_task["accuracy"]).clip(lower=0.5 / on_task["n"])
+    return features(compared).assign(wrong=wrong).dropna()
 
 
 def matched(along: pd.DataFrame, displacement: float, accuracy: float) -> pd.DataFrame:

@@ -23,9 +23,14 @@ from ctl_helpers.figures.drawing import (
     significant,
 )
 from ctl_helpers.figures.frame import by_setting
-from ctl_helpers.findings.architecture import PARTS, part_doublings, variants_of
+from ctl_helpers.findings.architecture import (
+    PARTS,
+    explained_by_displacement,
+    part_doublings,
+    variants_of,
+)
 from ctl_helpers.findings.finding import Finding, quoted
-from ctl_helpers.findings.words import short
+from ctl_helpers.findings.words import by_panel
 from ctl_helpers.results.labels import Level, Variant, Where
 
 _KINDS = (
@@ -153,28 +158,31 @@ def _takeaway(main: Mapping[Variant, Mapping[str, Finding]], panels: Mapping[str
     )
 
 
-def runs(snapshots: pd.DataFrame, accuracy: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+def runs(snapshots: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """ε against how far features have moved, along each variant's run of fine-tuning.
 
-    The menus choose the layer and the part that is changed; the centre is always there.
+    The menu chooses the layer, the slider the part that is changed; the centre is always there.
 
     Args:
         snapshots: :func:`ctl_helpers.compare` with ``variant`` and ``steps``.
-        accuracy: :func:`ctl_helpers.evaluate` with the same, of networks on their own tasks.
     """
-    lines = []
-    for column, setting, rows in in_panels(snapshots, panels):
-        own = accuracy[accuracy["setting"] == setting]
-        lines += [
-            _run(_mean_curve(rows, own, variant), variant, part, place, column)
-            for part, variants in {"": (Variant.CENTRE,), **PARTS}.items()
-            for place, variant in enumerate(variants)
-            if variant in set(rows["variant"])
-        ]
+    lines = [
+        _run(_mean_curve(rows, variant), variant, part, place, column)
+        for column, _, rows in in_panels(snapshots, panels)
+        for part, variants in {"": (Variant.CENTRE,), **PARTS}.items()
+        for place, variant in enumerate(variants)
+        if variant in set(rows["variant"])
+    ]
+    explained = explained_by_displacement.by_setting(snapshots)
     figure = draw(
         lines,
-        by_setting(panels, lambda one: f"Runs of {short(next(iter(one.values())))}: ε grows as "
-                   "features move, at a height that depends on the network's parts"),
+        by_setting(
+            panels,
+            lambda one: (
+                "How far features moved explains "
+                f"{by_panel(one, explained)} of how log ε varies over variants and snapshots"
+            ),
+        ),
         "The linearity error against the baseline distance between both networks' features, mean "
         "over layers, a line for each variant and a point for each snapshot of its run, both axes "
         "logarithmic.",
@@ -183,17 +191,16 @@ def runs(snapshots: pd.DataFrame, accuracy: pd.DataFrame, panels: Mapping[str, s
         menu="layer",
         slider="changed part",
         height=440,
-    )  # fmt: skip
+        findings=quoted(explained.values()),
+    )
     figure.update_yaxes(**LOG_AXIS)
     return figure.update_xaxes(**LOG_AXIS, title_text="distance of features")
 
 
-def _mean_curve(rows: pd.DataFrame, accuracy: pd.DataFrame, variant: Variant) -> pd.DataFrame:
+def _mean_curve(rows: pd.DataFrame, variant: Variant) -> pd.DataFrame:
     """What is read off one variant's runs, mean over seeds."""
-    rows, accuracy = rows[rows["variant"] == variant], accuracy[accuracy["variant"] == variant]
-    own = accuracy[accuracy["network"] == accuracy["task"]]
-    curves = [levels.curve(part, own[own["seed"] == seed]) for seed, part in rows.groupby("seed")]
-    return pd.concat(curves).groupby("steps").mean()
+    of_seeds = rows[rows["variant"] == variant].groupby("seed")
+    return pd.concat([levels.features(part) for _, part in of_seeds]).groupby("steps").mean()
 
 
 def _run(along: pd.DataFrame, variant: Variant, part: str, place: int, column: int) -> Line:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from ctl_helpers.analysis import levels
 from ctl_helpers.findings.finding import measure
 from ctl_helpers.findings.linearity import special_ratio
 from ctl_helpers.findings.replicates import Replicates, Sample, Values, cube
@@ -107,6 +108,25 @@ def part_control(controls: pd.DataFrame, *, control: str, variant: str = Variant
     rows = controls[(controls["variant"] == variant) & (controls["metric"] == Metric.EPSILON)]
     values, replicates = cube(rows, [], control=[Control(control)])
     return Sample(values, replicates, "seeds", lambda rows: float(rows.mean()))
+
+
+@measure("{:.0%}")
+def explained_by_displacement(snapshots: pd.DataFrame) -> Sample:
+    """R² of log ε, worst layer, on the log of the displacement, over variants and snapshots.
+
+    Args:
+        snapshots: :func:`ctl_helpers.compare` with ``variant`` and ``steps``.
+    """
+    groups = snapshots.groupby(["seed", "variant"], sort=False)
+    curves = {key: levels.features(rows)[["moved", levels.WORST]] for key, rows in groups}
+    owners = [key for key, curve in curves.items() for _ in range(len(curve))]
+    replicates = Replicates([seed for seed, _ in owners], [(name,) for _, name in owners])
+    values = np.log(np.concatenate([curve.to_numpy(float) for curve in curves.values()]))
+
+    def explained(rows: Values) -> float:
+        return float(np.corrcoef(rows[:, 0], rows[:, 1])[0, 1] ** 2)
+
+    return Sample(values, replicates, "variants", explained)
 
 
 def variants_of(matched: pd.DataFrame) -> list[Variant]:

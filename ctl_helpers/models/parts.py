@@ -6,7 +6,7 @@ output, and the logits: ``stem``, ``blocks.0 … blocks.N`` and ``head``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
 
@@ -113,7 +113,7 @@ class PartsNetwork(nn.Module):
     """A stem, blocks, what is done to their output, and a linear head."""
 
     def __init__(
-        self, stem: nn.Module, blocks: list[nn.Module], pool: nn.Module, head: nn.Module
+        self, stem: nn.Module, blocks: Sequence[nn.Module], pool: nn.Module, head: nn.Module
     ) -> None:
         super().__init__()
         self.stem, self.blocks, self.pool, self.head = stem, nn.Sequential(*blocks), pool, head

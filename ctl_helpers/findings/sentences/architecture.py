@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -39,29 +39,36 @@ def answer(matched: pd.DataFrame, panels: Panels) -> str:
     if len(own) < 2:
         return "Too few variants have gone equally far to tell."
     most, least = max(own, key=lambda one: own[one].value), min(own, key=lambda one: own[one].value)
-    ways = "; ".join(
-        f"{asked}, ε is {_way(list(_doublings(matched, variant).values()))}"
-        for variant, asked in _ASKED.items()
-        if _doublings(matched, variant)
-    )
     return (
         f"**Where features have moved equally far, “{most}” makes networks least linear and "
         f"“{least}” most:** the worst layer's ε is {mark(own[most])} and {mark(own[least])} the "
-        f"centre's ({short(panels[setting])}). Over all settings: {ways}. "
-        f"{_same_order(matched, panels)}"
+        f"centre's ({short(panels[setting])}). {_ways(matched)} {_same_order(matched, panels)}"
     )
 
 
-def _way(findings: Sequence[Finding]) -> str:
-    """Which way a variant goes, and in how many settings with 95%: "larger in 2 of 3 settings"."""
-    ends = [one.sample.interval() for one in findings]
-    up = sum(end is not None and end[0] > 0 for end in ends)
-    down = sum(end is not None and end[1] < 0 for end in ends)
-    of = f"of {len(findings)} setting{'s' * (len(findings) > 1)}"
-    if up == down == 0:
-        return f"surely larger or smaller in 0 {of}"
-    ways = [f"{word} in {count}" for word, count in (("larger", up), ("smaller", down)) if count]
-    return f"{' and '.join(ways)} {of}"
+def _ways(matched: pd.DataFrame) -> str:
+    """Which way each change goes with 95% certainty, and in how many settings."""
+    told: dict[str, list[str]] = {"larger": [], "smaller": [], "neither": []}
+    for variant, asked in _ASKED.items():
+        ends = [one.sample.interval() for one in _doublings(matched, variant).values()]
+        up = sum(end is not None and end[0] > 0 for end in ends)
+        down = sum(end is not None and end[1] < 0 for end in ends)
+        for way, count in (("larger", up), ("smaller", down)):
+            told[way] += [f"{asked} ({count} of {len(ends)})"] * bool(count)
+        told["neither"] += [asked] * (bool(ends) and up == down == 0)
+    clauses = [
+        f"{word} {'; '.join(told[way])}"
+        for way, word in (
+            ("larger", "larger"),
+            ("smaller", "smaller"),
+            ("neither", "undecided everywhere"),
+        )
+        if told[way]
+    ]
+    return (
+        "With 95% certainty over seeds, and in brackets in how many settings, the worst layer's ε "
+        f"is {', '.join(clauses)}."
+    )
 
 
 def _same_order(matched: pd.DataFrame, panels: Panels) -> str:
