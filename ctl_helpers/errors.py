@@ -55,7 +55,7 @@ RAISED_IN = {
     "analysis.curvature:largest_eigenvalue analysis.interactions analysis.taylor:_metrics",
     "linearized": "engine.linearized",
     "tables": "engine.compare:triples engine.evaluate:barriers engine.linearity:histogram "
-    "analysis.left_out analysis.loss_chord analysis.regression",
+    "analysis.left_out analysis.levels analysis.loss_chord analysis.regression",
     "probe": "probing",
     "data": "data models.efficientnet:imagenet_rows models.linear_head settings.needs "
     "settings.published_text weights.published",

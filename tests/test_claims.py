@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import test_architecture as parts
 import test_findings_averaging as averaging
 import test_findings_boundary as boundary
 import test_findings_curvature as curvature
@@ -636,6 +637,12 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
         },
         "boundary": null | {
             "plane": boundary.plane() if said else boundary.plane(boundary.by_rate),
+        },
+        "architecture": {
+            "matched": parts.matched(*either((1.5, 1.3, 0.5), (0.7, 0.8, 1.4))).drop(
+                columns="setting"
+            ),
+            "controls": control(alpha=0.5).assign(variant="centre"),
         },
         "linear": {"controls": control(lam=0.4), "displacement": DISPLACEMENT} | {
             "common_single": linear.single(0.9, *either((0.7, 0.88), (0.88, 0.7))),

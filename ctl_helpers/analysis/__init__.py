@@ -14,6 +14,7 @@
 - ``displacement``: how far features move with weights, and which weights they hang on.
 - ``interactions``: what task vectors do alone, in pairs and in triples.
 - ``boundary``: ε, features, weights and accuracies of pairs, over rates and steps.
+- ``levels``: what is read off a run of fine-tuning where it has gone so far.
 - ``regression``: least squares with intervals.
 - ``left_out``: least squares on groups that they have not seen.
 """

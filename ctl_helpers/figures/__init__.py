@@ -22,6 +22,7 @@ Pictures by subject:
 - ``editing``, ``second_order``: networks edited by task vectors.
 - ``stitched``: what edited and stitched networks can do.
 - ``factors``: what linearity depends on.
+- ``architecture``: what each part of a network does.
 - ``theory``: a bound against what was measured.
 - ``boundary``: where linearity ends, over rates and steps, and what predicts it.
 - ``explained``: what explains the deviation from linearity, beside the paper.

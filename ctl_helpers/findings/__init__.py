@@ -11,6 +11,7 @@
 - ``factors``: Section 5.
 - ``curvature``: Theorem 5.1.
 - ``boundary``: beyond the papers: where linearity ends.
+- ``architecture``: parts of networks.
 - ``taylor``: Appendix A.
 - ``paradigms``: linear layers only.
 - ``interactions``: how far task vectors alone, in pairs and in triples explain their sum.

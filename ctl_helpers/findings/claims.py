@@ -12,6 +12,7 @@ from ctl_helpers import settings
 
 # Whose measures a claim may name: importing a module declares them.
 from ctl_helpers.findings import (  # noqa: F401
+    architecture,
     averaging,
     boundary,
     cross_task,

@@ -2,6 +2,7 @@
 
 - ``mlp``: the MLPs of Rotated MNIST and of the digits.
 - ``resnet``: ResNet-18 and the ResNets for CIFAR-10.
+- ``parts``: small networks whose parts are chosen one by one.
 - ``clip``: CLIP's image tower, and a small CLIP.
 - ``efficientnet``: EfficientNets in stages.
 - ``heads``: frozen heads made from prompts.
@@ -26,10 +27,13 @@ _PLACES = {
     "split-resnet18": ("resnet", "SplitResNet18"),
     "cifar-resnet": ("resnet", "CifarResNet"),
     "imagenet-resnet18": ("resnet", "ImageNetResNet18"),
+    "parts-mlp": ("parts", "PartsMLP"),
+    "parts-resnet": ("parts", "PartsResNet"),
+    "parts-vit": ("parts", "PartsViT"),
 }
 
 
-def build(architecture: str, **sizes: int) -> nn.Module:
+def build(architecture: str, **sizes: object) -> nn.Module:
     """The network of that name, with weights that nobody should use."""
     module, name = _PLACES[architecture]
     return getattr(import_module(f"{__name__}.{module}"), name)(**sizes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
+from ctl_helpers.analysis import levels
 from ctl_helpers.training.trainable import Paradigm
 
 PAPER_LAMBDA = 0.4
@@ -154,6 +155,42 @@ PARADIGM_NAMES = {
 
 MAIN_PARADIGMS = (Paradigm.FULL, Paradigm.TANGENT, Paradigm.ATTENTION_WEIGHTS)
 """Those that figures compare; the others are rows of Table 2 alone."""
+
+
+class Variant(Label):
+    """A network with one part changed, beside the network that all are compared with."""
+
+    CENTRE = "centre"
+    NO_RESIDUAL = "no residual connections"
+    NO_NORM = "no normalization"
+    BATCH = "BatchNorm, mixed"
+    FROZEN = "BatchNorm, frozen"
+    RECOMPUTED = "BatchNorm, recomputed"
+    GROUP = "GroupNorm"
+    LAYER = "LayerNorm"
+    RELU = "ReLU"
+    GELU = "GELU"
+    TANH = "tanh"
+    LINEAR = "no activation"
+    PRODUCT = "no activation, no normalization"
+    SHALLOWER = "half as deep"
+    DEEPER = "twice as deep"
+    NARROWER = "half as wide"
+    WIDER = "twice as wide"
+
+
+class Level(Label):
+    """Where on its run of fine-tuning a network is compared with another one."""
+
+    DISPLACEMENT = levels.DISPLACEMENT
+    ACCURACY = levels.ACCURACY
+
+
+class Where(Label):
+    """Of which layers a number is."""
+
+    WORST = levels.WORST
+    LAST = levels.LAST
 
 
 class Output(Label):

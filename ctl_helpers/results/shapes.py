@@ -86,6 +86,7 @@ CELL_OF_PLANE = [
 _TRIED = [Column("rate"), Column("widening", "integer")]
 """A learning rate, and how many were added on its side of the grid until it was."""
 
+VARIANT, STEPS = _of("variant", labels.Variant), Column("steps", "integer")
 _ADDED = [*SCORE, SPLIT, SHARE, CHOSEN]
 _THEOREM = [K, Column("models", "label"), ALPHA, _of("scheme", labels.Scheme), *COMPARED]
 _SUMS = [K, Column("models", "label"), ALPHA, Column("draw", "integer"), *COMPARED]
@@ -279,6 +280,19 @@ TABLES: dict[str, dict[str, list[Column]]] = {
             Column("seconds", unit="s"),
             Column("bytes", "integer", "bytes"),
         ],
+    },
+    "architecture": {
+        "snapshots": [VARIANT, STEPS, *ALONG],
+        "accuracy": [VARIANT, STEPS, *NETWORK_SCORE],
+        "matched": [
+            VARIANT,
+            _of("at", labels.Level),
+            _of("where", labels.Where),
+            *_numbers("", "epsilon"),
+            *_numbers("share", "gain"),
+        ],
+        "controls": [VARIANT, STEPS, *ALONG, CONTROL],
+        "displacement": [VARIANT, *DISPLACEMENT],
     },
 }
 """Section → table → its columns, in no order."""

@@ -7,6 +7,7 @@
 - ``images``, ``texts``: samples by task, as batches.
 - ``trained``: networks trained here, whose checkpoints are stored.
 - ``scratch``: those trained from random weights, by epochs.
+- ``parts``: those whose network's parts are changed one at a time.
 - ``tuned``: those fine-tuned by steps from a pretrained one.
 - ``published_start``: those of them whose pretrained network is published.
 - ``zero_shot``: those whose frozen heads the pretrained network makes of prompts.

@@ -22,6 +22,9 @@ Made = TypeVar("Made")
 # Looked up by name, so that a run's key leaves out the kinds that it does not use.
 _KINDS = {
     "cifar-resnet": ("published_resnet", "PublishedResNet"),
+    "parts-mlp": ("parts", "InParts"),
+    "parts-resnet": ("parts", "InParts"),
+    "parts-vit": ("parts", "InParts"),
     "clip": ("clip", "ClipSetting"),
     "t5": ("text", "T5Setting"),
     "llama": ("text", "LlamaSetting"),

@@ -12,7 +12,7 @@ from ctl_helpers.findings.sentences.found import answer
 from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.findings.words import plain, short
 
-OURS = ("special", "null", "boundary", "many-tasks")
+OURS = ("special", "null", "boundary", "architecture", "many-tasks")
 """Claims that no paper makes."""
 
 _NAMED = 3

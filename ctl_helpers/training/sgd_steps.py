@@ -1,0 +1,83 @@
+"""Plain SGD counted by steps, so that the first steps of a run can be kept too."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Iterator
+from contextlib import nullcontext
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ctl_helpers.data.images import Images, floats
+from ctl_helpers.training.class_mask import ClassMask
+from ctl_helpers.training.loop import Recipe, Snapshot, _channels_last, default_device, training
+
+
+def sgd_steps(
+    model: nn.Module,
+    start: Snapshot,
+    images: Images,
+    recipe: Recipe,
+    seed: int,
+    wanted: Collection[int],
+) -> Iterator[Snapshot]:
+    """Train from ``start`` on, and give a snapshot after some numbers of steps.
+
+    The samples are those of :func:`ctl_helpers.training.loop.epochs`, in its order.
+
+    Args:
+        model: the architecture; it is copied, never changed.
+        start: where to begin.
+        images: the training set.
+        recipe: how to train; its rate never falls here, and its epochs do not count.
+        seed: decides the order of samples.
+        wanted: after which steps; those up to the start's are left out.
+
+    Raises:
+        ValueError: less than a batch of samples; or the loss or a weight became NaN or infinite.
+    """
+    per_epoch = len(images) // recipe.batch_size
+    if per_epoch == 0:
+        raise ValueError(
+            f"{len(images)} samples make no batch of {recipe.batch_size}; give more samples, or a "
+            "smaller batch_size"
+        )
+    device = default_device()
+    model = copy.deepcopy(model).to(device)
+    model.load_state_dict(start.weights)
+    model.train()
+    for module in model.modules():
+        if recipe.frozen_norm and isinstance(module, _BatchNorm):
+            module.eval()
+    head = ClassMask(images.targets.unique()) if recipe.masked else nn.Identity()
+    images = Images(images.inputs.to(device), images.targets.to(device))
+    optimizer = torch.optim.SGD(
+        model.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay
+    )
+    half = recipe.precision == "bfloat16"
+
+    @lru_cache(maxsize=1)
+    def order(epoch: int) -> tuple[Tensor, ...]:
+        generator = torch.Generator().manual_seed(seed * 100_003 + epoch + 1)
+        used = len(images) - len(images) % recipe.batch_size
+        indices = torch.randperm(len(images), generator=generator)[:used]
+        return indices.to(device).split(recipe.batch_size)
+
+    def step(number: int) -> float:
+        epoch, place = divmod(number, per_epoch)
+        batch = images[order(epoch)[place]]
+        optimizer.zero_grad()
+        with torch.autocast(device.type, torch.bfloat16) if half else nullcontext():
+            logits = model(_channels_last(floats(batch.inputs)))
+        loss = F.cross_entropy(head(logits.float()), batch.targets)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    for number in sorted(number for number in set(wanted) if number > start.done):
+        (start,) = training(model, optimizer, start, number, step, every=number)
+        yield start
