@@ -437,12 +437,22 @@ def test_the_command_says_the_sentence_and_ends(write, monkeypatch, capsys) -> N
     )
 
 
-def test_networks_of_another_kind_have_their_own_figure() -> None:
-    judged = claims.load()
-    figure = judged["ctl-direction"].figure
-    assert figure("digits-mlp") == "4_1.html#fig-4-1-direction"
-    assert figure("scenes-resnet") == "4_1_resnets.html#fig-4-1-resnets-direction"
-    assert judged["special"].figure("text-llama") == "4_3_text.html#fig-llama-eq2"
+@pytest.mark.parametrize(
+    ("claim", "section", "setting", "place"),
+    [
+        ("ctl-direction", "4.1", "digits-mlp", "4_1.html#fig-4-1-direction"),
+        ("ctl-direction", "4.1", "scenes-resnet", "4_1_resnets.html#fig-4-1-resnets-direction"),
+        ("special", "4.3.text", "text-llama", "4_3_text.html#fig-llama-eq2"),
+        ("add-direction", "4.3", "scenes-clip", "4_3_clip.html#fig-4-3-clip-eq2"),
+        ("add-direction", "4.3", "clip8-vit-b-32", "4_3.html#fig-4-3-eq2"),
+        ("special", "4.1", "real-efficientnet", "4_1_pretrained.html#fig-4-1-published-controls"),
+        ("special", "4.3", "real-efficientnet", "4_3.html#fig-4-3-eq2"),
+    ],
+)
+def test_networks_and_sections_of_another_kind_have_their_own_figure(
+    claim: str, section: str, setting: str, place: str
+) -> None:
+    assert claims.load()[claim].figure(section, setting) == place
 
 
 # Whether every claim of the book can be told from its opposite.
