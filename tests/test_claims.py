@@ -563,7 +563,8 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
     def either(one: Any, other: Any) -> Any:
         return one if said else other
 
-    control = partial(controls, *either(NULL_IS_FAR, NULL_IS_NEAR))
+    epsilons, spreads = either(NULL_IS_FAR, NULL_IS_NEAR)
+    control = partial(controls, epsilons, spreads)
     edits = {
         "accuracy": accuracy().assign(majority=0.1),
         "displacement": DISPLACEMENT,
@@ -595,7 +596,13 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
             "direction": direction(0.01),
             "triples": triples(either(1.2, 3.8)),
         },
-        "4.1.batchnorm": null,
+        "4.1.batchnorm": null | {
+            "controls": pd.concat([
+                control(alpha=0.5).assign(statistics="recomputed"),
+                controls([0.9 * each if said else 1.1 * each for each in epsilons], spreads,
+                         alpha=0.5).assign(statistics="mixed"),
+            ]),
+        },
         "4.2": mixed | {
             "accuracy": accuracy("abcde", 0.5, 0.5).query("network != 'PT'"),
             "ensembles": ensembles(either(lambda x: x - 0.005, lambda x: 0.55 - x / 10)),

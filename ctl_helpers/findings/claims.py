@@ -15,6 +15,7 @@ from ctl_helpers import settings
 # Whose measures a claim may name: importing a module declares them.
 from ctl_helpers.findings import (  # noqa: F401
     averaging,
+    batchnorm,
     cross_task,
     curvature,
     editing,
