@@ -20,6 +20,7 @@ from ctl_helpers.findings.judging import Word
 from ctl_helpers.findings.sentences import found
 from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.site import claim_grid, claim_marks, claim_pages, claim_strips
+from ctl_helpers.site.stacked_tables import stacked_table
 
 WORDS: tuple[Word, ...] = get_args(Word)
 CSS = (ROOT / "book" / "_static" / "custom.css").read_text(encoding="utf-8")
@@ -311,16 +312,32 @@ def test_numbers_that_are_shown_beside_are_said_to_decide_nothing(rows) -> None:
     assert "|  |  | (2) | 0.01 [−0.09, 0.11] | – |" in text
 
 
+def cells(line: str) -> list[str]:
+    """A row's texts, without what their columns are called."""
+    texts = re.sub('<span class="column-name">.*?</span>', "", line)
+    return [text.strip() for text in re.split(r"(?<!\\)\|", texts)[1:-1]]
+
+
+def test_a_cell_says_what_its_column_is_and_an_empty_one_says_nothing() -> None:
+    table = stacked_table(["claim", "a|b"], [["one", "yes"], ["two", ""]])
+    opened, _, head, ruler, one, two, _, closed = table.splitlines()
+    assert (opened, closed) == ('<div class="stacked-table">', "</div>")
+    assert (head, ruler) == (r"| claim | a\|b |", "| :-- | :-- |")
+    assert one == r'| one | <span class="column-name">a\|b: </span>yes |'
+    assert cells(two) == ["two", ""]
+    assert "column-name" not in two
+
+
 def test_failures_are_those_contradicted_or_met_in_part(rows) -> None:
-    lines = claim_pages.failures(MADE).data.splitlines()[2:]
+    lines = claim_pages.failures(MADE).data.splitlines()[4:-2]
     failing = [each for each in MADE if each.word in ("partly", "contradicted")]
     assert len(lines) == len(failing)
-    assert (
-        '<a href="claims.html#claim-cost">The cost claim</a>: Peak memory | linear |' in lines[-1]
-    )
-    assert ">◐ partly</a> | 0.7 [0.6, 0.8] | 1.2 [1.1, 1.3] |" in lines[-1]
-    # The second line is of the first one's claim and part.
-    assert lines[1].startswith("|  | 4.1 | Scenes ResNet")
+    claim, setting, section, word, shown, control, missed = cells(lines[-1])
+    assert claim == '<a href="claims.html#claim-cost">The cost claim</a>'
+    assert setting.startswith("Scenes CLIP ")
+    assert (section, word[-13:]) == ("linear", ">◐ partly</a>")
+    assert (shown, control, missed) == ("0.7 [0.6, 0.8]", "1.2 [1.1, 1.3]", "Peak memory")
+    assert cells(lines[1])[1].startswith("Scenes ResNet ")
 
 
 def test_the_tally_counts_claims_by_how_far_they_go(rows) -> None:
@@ -340,18 +357,16 @@ def test_the_tally_counts_claims_by_how_far_they_go(rows) -> None:
 def test_a_page_closes_with_the_verdicts_of_its_own_settings(monkeypatch) -> None:
     monkeypatch.setattr(claim_pages, "verdicts", lambda section: MADE)
     panels = {"mnist-mlp": "MNIST MLP (A)", "small-clip": "Small CLIP (C)"}
-    head, _, *lines = claim_pages.verdict_lines(panels, "4.1").data.splitlines()
-    assert head == "| claim, and what was missed | MNIST MLP (A) | Small CLIP (C) |"
-    assert lines[0] == (
-        '| <a href="claims.html#claim-ctl">The ctl claim</a>: Error ε of the worst layer | '
-        "✓ reproduced | ? undecided, about 9 seeds would decide |"
-    )
-    # A claim that two sections decide has a row for each.
-    assert [line.split(" | ")[1] for line in lines] == [
-        "✓ reproduced", "✓ reproduced", "✗ contradicted",
+    head, _, *lines = claim_pages.verdict_lines(panels, "4.1").data.splitlines()[2:-2]
+    assert cells(head) == ["claim", "MNIST MLP (A)", "Small CLIP (C)", "what was missed"]
+    assert cells(lines[0]) == [
+        '<a href="claims.html#claim-ctl">The ctl claim</a>', "✓ reproduced",
+        "? undecided, about 9 seeds would decide", "Error ε of the worst layer",
     ]  # fmt: skip
-    alone = claim_pages.verdict_lines({"small-t5": "Small T5 (C)"}, "4.1").data
-    assert alone.endswith(": no barrier to begin with | ∅ not testable |")
+    # A claim that two sections decide has a row for each.
+    assert [cells(line)[1] for line in lines] == ["✓ reproduced", "✓ reproduced", "✗ contradicted"]
+    alone = claim_pages.verdict_lines({"small-t5": "Small T5 (C)"}, "4.1").data.splitlines()
+    assert cells(alone[-3])[1:] == ["∅ not testable", "no barrier to begin with"]
     assert claim_pages.verdict_lines({"llama-2-13b": "Llama"}, "4.1").data == "*Not run yet.*"
 
 

@@ -448,12 +448,22 @@ def test_the_command_says_the_sentence_and_ends(write, monkeypatch, capsys) -> N
     )
 
 
-def test_networks_of_another_kind_have_their_own_figure() -> None:
-    judged = claims.load()
-    figure = judged["ctl-direction"].figure
-    assert figure("digits-mlp") == "4_1.html#fig-4-1-direction"
-    assert figure("scenes-resnet") == "4_1_resnets.html#fig-4-1-resnets-direction"
-    assert judged["special"].figure("text-llama") == "4_3_text.html#fig-llama-eq2"
+@pytest.mark.parametrize(
+    ("claim", "section", "setting", "place"),
+    [
+        ("ctl-direction", "4.1", "digits-mlp", "4_1.html#fig-4-1-direction"),
+        ("ctl-direction", "4.1", "scenes-resnet", "4_1_resnets.html#fig-4-1-resnets-direction"),
+        ("special", "4.3.text", "text-llama", "4_3_text.html#fig-llama-eq2"),
+        ("add-direction", "4.3", "scenes-clip", "4_3_clip.html#fig-4-3-clip-eq2"),
+        ("add-direction", "4.3", "clip8-vit-b-32", "4_3.html#fig-4-3-eq2"),
+        ("special", "4.1", "real-efficientnet", "4_1_pretrained.html#fig-4-1-published-controls"),
+        ("special", "4.3", "real-efficientnet", "4_3.html#fig-4-3-eq2"),
+    ],
+)
+def test_networks_and_sections_of_another_kind_have_their_own_figure(
+    claim: str, section: str, setting: str, place: str
+) -> None:
+    assert claims.load()[claim].figure(section, setting) == place
 
 
 # Whether every claim of the book can be told from its opposite.
@@ -564,7 +574,8 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
     def either(one: Any, other: Any) -> Any:
         return one if said else other
 
-    control = partial(controls, *either(NULL_IS_FAR, NULL_IS_NEAR))
+    epsilons, spreads = either(NULL_IS_FAR, NULL_IS_NEAR)
+    control = partial(controls, epsilons, spreads)
     edits = {
         "accuracy": accuracy().assign(majority=0.1),
         "displacement": DISPLACEMENT,
@@ -596,7 +607,13 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
             "direction": direction(0.01),
             "triples": triples(either(1.2, 3.8)),
         },
-        "4.1.batchnorm": null,
+        "4.1.batchnorm": null | {
+            "controls": pd.concat([
+                control(alpha=0.5).assign(statistics="recomputed"),
+                controls([0.9 * each if said else 1.1 * each for each in epsilons], spreads,
+                         alpha=0.5).assign(statistics="mixed"),
+            ]),
+        },
         "4.2": mixed | {
             "accuracy": accuracy("abcde", 0.5, 0.5).query("network != 'PT'"),
             "ensembles": ensembles(either(lambda x: x - 0.005, lambda x: 0.55 - x / 10)),

@@ -515,22 +515,30 @@ def test_regression_states_r_squared() -> None:
         name: np.corrcoef(table[name], table["delta"])[0, 1] ** 2
         for name in ("product", "curvature", "squared_distance")
     }
-    cells = [note.text for note in figure.layout.annotations]
-    assert [cell[-4:] for cell in cells] == [f"{value:.2f}" for value in expected.values()]
+    buttons = figure.layout.updatemenus[0].buttons
+    told = [button.args[1]["xaxis.title.text"][-4:] for button in buttons]
+    assert told == 2 * [f"{value:.2f}" for value in expected.values()]
+    assert figure.layout.xaxis.title.text.endswith(f"‖²: R² = {expected['product']:.2f}")
     assert title(figure) == (
         "δ is explained best by the bound, R² = 1.00, or perhaps the curvature, R² = "
         f"{expected['curvature']:.2f}"
     )
-    fitted = figure.data[named(figure, "least squares, a line a seed")[0]]
+    fitted = figure.data[named(figure, "least squares, one per seed")[0]]
     assert list(fitted.y) == pytest.approx([0.5 * x + 0.01 for x in fitted.x], rel=1e-3)
     assert [list(figure.data[place].y) for place in named(figure, "B")] == [
         pytest.approx(table.query("start == 'B'")["delta"].tolist(), rel=1e-3)
     ] * 3
-    linear, log = (button.args[0] for button in figure.layout.updatemenus[0].buttons)
-    assert {key for key in log if key.endswith("type")} == {
-        f"{axis}axis{number}.type" for axis in "xy" for number in ("", 2, 3)
-    }
-    assert (linear["xaxis.type"], log["xaxis.type"]) == ("linear", "log")
+    assert [button.label for button in buttons] == [
+        "the bound", "the curvature", "the squared distance", "the bound, linear axes",
+        "the curvature, linear axes", "the squared distance, linear axes",
+    ]  # fmt: skip
+    kinds = [[button.args[1][f"{axis}axis.type"] for axis in "xy"] for button in buttons]
+    assert kinds == 3 * [["log", "log"]] + 3 * [["linear", "linear"]]
+    # Each shows its own points and fit: two starts and a line, the first ones from the beginning.
+    shown = [np.flatnonzero(button.args[0]["visible"]).tolist() for button in buttons]
+    assert shown == 2 * [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    assert [n for n, trace in enumerate(figure.data) if trace.visible is None] == shown[0]
+    assert {button.method for button in buttons} == {"update"}
 
 
 def test_regression_compares_settings_and_survives_a_single_start() -> None:
@@ -538,8 +546,9 @@ def test_regression_compares_settings_and_survives_a_single_start() -> None:
     # One start: the curvature is constant, and the product is the distance.
     single = table[table["start"] == "A"].assign(setting="two")
     figure = theory.regression(pd.concat([table, single]), PANELS)
-    cells = [note.text for note in figure.layout.annotations]
-    assert [cell[-4:] for cell in cells[3:]] == ["1.00", " = –", "1.00"]
+    buttons = figure.layout.updatemenus[0].buttons[:3]
+    told = [button.args[1]["xaxis2.title.text"][-4:] for button in buttons]
+    assert told == ["1.00", " = –", "1.00"]
     first = "δ is explained best by the bound, R² = 1.00, or perhaps the curvature, R² = 0.65"
     assert takeaways(figure) == [
         f"{first} (Setting one)",
@@ -560,7 +569,7 @@ def test_regression_has_a_line_for_each_seed_and_says_whose_mean_is_told() -> No
     both = pd.concat([table, steep]).replace({"start": {"A": "1 epochs", "B": "10 epochs"}})
     figure = theory.regression(both, ONE)
     assert title(figure).endswith(", mean of the fits seed by seed")
-    lines = [figure.data[place] for place in named(figure, "least squares, a line a seed")]
+    lines = [figure.data[place] for place in named(figure, "least squares, one per seed")]
     assert len(lines) == 3 * 2
     assert list(lines[0].y) == pytest.approx([0.5 * x + 0.01 for x in lines[0].x], rel=1e-3)
     names = [trace.name for trace in figure.data[:2]]
@@ -714,11 +723,12 @@ def test_panels_name_their_own_layers_and_of_many_some() -> None:
 
 def test_a_pair_that_a_setting_lacks_leaves_its_panel_empty() -> None:
     figure = linearity.direction(of_depths(), PANELS)
-    assert labels(figure) == ["mean over pairs", "a – b", "a – c", "a – d"]
+    pairs = ["a – b", "a – c", "a – d (only Setting one)"]
+    assert labels(figure) == ["mean over pairs", *pairs]
     change, moved = figure.layout.updatemenus[0].buttons[-1].args
     drawn = {figure.data[place].xaxis: y for place, y in zip(moved, change["y"], strict=True)}
     assert len(drawn["x"]) == 30
-    assert drawn["x2"] is None
+    assert drawn["x2"] == []
     one, two = figure.layout.meta["controls"][0]["maps"]
     assert (one["names"], two["names"]) == (list("abcd"), list("abc"))
 

@@ -98,14 +98,31 @@ def test_direction_and_length_of_single_task_vectors(eq3) -> None:
     assert 2 * len(last.data) == len(figure.data)
 
 
-def test_a_menu_offers_the_edits_that_all_panels_have(eq3) -> None:
-    table = everywhere(eq3.table())
-    fewer = table[(table["setting"] == "one") | (table["i"] != "b")]
-    found = editing.by_edit(fewer, ["lam", "metric", "layer"], PANELS)
-    assert list(found) == ["mean over tasks", "a", "c"]
+def test_a_menu_offers_every_edit_and_says_which_settings_have_it(eq2, eq3) -> None:
+    def fewer(measured: ctl.Linearity) -> pd.DataFrame:
+        table = everywhere(measured.table())
+        without = (table[["i", "j"]] if "j" in table else table[["i"]]).ne("b").all(axis=1)
+        return table[(table["setting"] == "one") | without]
+
+    found = editing.by_edit(fewer(eq3), ["lam", "metric", "layer"], PANELS)
+    assert list(found) == ["mean over tasks", "a", "b", "c"]
     alone = found["a"].query("setting == 'two' and metric == 'distance' and lam == 0.4")
     wanted = eq3.table().query("i == 'a' and metric == 'distance' and lam == 0.4")
     assert alone["mean"].tolist() == pytest.approx(wanted["mean"].tolist())
+    figure = editing.direction(fewer(eq3), PANELS)
+    assert labels(figure) == ["mean over tasks", "a", "b (only Setting one)", "c"]
+    change, moved = figure.layout.updatemenus[0].buttons[2].args
+    axes = [figure.data[place].xaxis or "x" for place in moved]
+    shown = [len(y) for y in change["y"]]
+    assert {axis for axis, count in zip(axes, shown, strict=True) if not count} == {"x2"}
+    assert {axis for axis, count in zip(axes, shown, strict=True) if count} == {"x"}
+    # A heat map's cell leads to its pair, whatever the menu adds to its name.
+    figure = editing.direction(fewer(eq2), PANELS)
+    named = ["a + b (only Setting one)", "a + c", "b + c (only Setting one)"]
+    assert labels(figure) == ["mean over pairs", *named]
+    one, two = figure.layout.meta["controls"][0]["maps"]
+    assert [[cell["option"] for cell in row] for row in one["cells"]] == [[1], [2, 3]]
+    assert [[cell["option"] for cell in row] for row in two["cells"]] == [[2]]
 
 
 def test_distance_against_lambda_has_a_row_an_equation(eq2, eq3) -> None:

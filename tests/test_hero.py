@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from torch import Tensor
 import ctl_helpers as ctl
 from ctl_helpers.engine.mix import StateDict
 from ctl_helpers.models.mlp import MLP
-from ctl_helpers.site import hero
+from ctl_helpers.site import hero, hero_still
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -279,10 +280,47 @@ def test_alpha_goes_to_the_middle_once_and_stops_for_a_reader(site: Path, browse
 
 
 @pytest.mark.slow
-def test_without_scripts_a_sentence_stands_for_the_picture(site: Path, browser: Browser) -> None:
+def test_without_scripts_a_still_image_stands_for_the_picture(site: Path, browser: Browser) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(front(site))
-    assert "JavaScript" in page.locator("#hero p").inner_text()
-    assert page.locator("#hero").bounding_box()["height"] < 200
+    image = page.locator("#hero img")
+    assert image.evaluate("(image) => image.naturalWidth > 0 && image.offsetWidth > 300")
+    assert "JavaScript" in page.locator("#hero p:visible").inner_text()
     context.close()
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(front(site), wait_until="load")
+    assert not [url for url in asked if url.endswith("hero.svg")]
+    page.close()
+
+
+def test_places_in_the_still_image_are_as_far_apart_as_weights_and_features() -> None:
+    networks, images = made()
+    places = hero_still.weights(networks)
+    for a, b in combinations(("PT", "i", "j"), 2):
+        parts = zip(networks[a].values(), networks[b].values(), strict=True)
+        length = sum(float(((x - y) ** 2).sum()) for x, y in parts) ** 0.5
+        assert float(torch.dist(places[a], places[b])) == pytest.approx(length)
+    assert torch.allclose(places["dot"], (places["i"] + places["j"]) / 2)
+
+    states = {name: networks[name] for name in ("i", "j")}
+    table = ctl.measure(
+        network(), states, ctl.pairs(["i", "j"], alphas=(0.5,)), [images], ["relu3"]
+    ).table()
+    asked = float(table.loc[table["metric"] == "epsilon", "mean"].iloc[0])
+    places = hero_still.features(networks, images)
+    assert torch.allclose(places["ring"], (places["i"] + places["j"]) / 2)
+    assert torch.equal(places["path"][0], places["j"])
+    assert torch.equal(places["path"][-1], places["i"])
+    length = float(torch.dist(places["i"], places["j"]))
+    # The plane shows a part of the gap; the image is one that is as linear as all of them.
+    assert 0 < 2 * float(torch.dist(places["dot"], places["ring"])) / length < 1.3 * asked
+
+
+def test_the_still_image_is_the_same_each_time_and_names_all_ends() -> None:
+    image = hero_still.draw(*made())
+    assert image == hero_still.draw(*made())
+    for text in ("Weight space", "Feature space", "θ", "f(θ"):
+        assert text in image

@@ -45,7 +45,7 @@ def maps() -> Grid:
         row, column = divmod(number, 3)
         trace = Heatmap(z=[[0, 1]], coloraxis=f"coloraxis{row + 1}")
         figure.add_trace(trace, row + 1, column + 1)
-    figure.update_layout(coloraxis1={}, coloraxis2={"colorscale": "Viridis"})
+    figure.update_layout(coloraxis={"colorbar_len": 0.4}, coloraxis2={"colorscale": "Viridis"})
     figure.update_xaxes(title_text="x", row=2)
     return Grid(layout_of(framed(figure, "T", "A.", height=640, min_width=600)), 600)
 
@@ -114,6 +114,19 @@ def test_rows_with_colours_of_their_own_stay_together_and_say_which_column() -> 
     assert notes == {("abc"[column], top) for (_, column), top in tops.items()}
     first_row = {grid.panels[0, column][0] for column in range(3)}
     assert {axis for axis in last["titles"] if axis[0] == "x"} == first_row
+
+
+def test_a_bar_of_colours_is_as_long_as_one_panel_of_a_stack() -> None:
+    grid = maps()
+    widest, *_, last = arrangements(grid)
+    places = boxes(grid, last)
+    for row, name in enumerate(("coloraxis", "coloraxis2")):
+        length, middle = (last["layout"][f"{name}.colorbar.{key}"] for key in ("len", "y"))
+        *_, bottom, top = places[row, 0]
+        assert (length, middle) == pytest.approx((top - bottom, (top + bottom) / 2), abs=1e-3)
+        # On a wide screen it is what the figure says.
+        bar = grid.layout[name].get("colorbar", {})
+        assert widest["layout"][f"{name}.colorbar.len"] == bar.get("len", 1)
 
 
 def test_what_stands_on_the_left_has_ticks_and_a_title() -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from ctl_helpers.figures.frame import Menu, button
+from ctl_helpers.figures.frame import ONLY, Menu, button
+from ctl_helpers.findings.words import short
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,11 @@ def menus(
     switches: Mapping[str, Mapping[str, object]],
     views: Sequence[View],
     axes: Sequence[Mapping[str, Mapping[str, object]]],
+    columns: Sequence[str] = (),
 ) -> list[Menu]:
     """The menus of a figure, of those that have something to choose; see ``drawing.draw``."""
     all_menus = [
-        Menu(menu, _choices(lines)),
+        Menu(menu, _choices(lines, columns)),
         Menu(slider, _groups(lines, f"every {slider}"), "slider"),
         Menu("measure", _view_buttons(lines, views, axes)),
         Menu("show", [button(*switch, "relayout") for switch in switches.items()]),
@@ -91,8 +93,12 @@ def menus(
     return [choice for choice in all_menus if choice.buttons]
 
 
-def _choices(lines: Sequence[Line]) -> list[dict[str, object]]:
-    """Buttons that put other data into the lines that have more than one choice of it."""
+def _choices(lines: Sequence[Line], columns: Sequence[str]) -> list[dict[str, object]]:
+    """Buttons that put other data into the lines that have more than one choice of it.
+
+    A choice that some columns lack, as settings of fewer tasks do, says which ones have it. In the
+    others it shows nothing.
+    """
     places = [place for place, line in enumerate(lines) if len(line.data) > 1]
     if not places:
         return []
@@ -103,14 +109,23 @@ def _choices(lines: Sequence[Line]) -> list[dict[str, object]]:
     traces = [] if len(places) == len(lines) else [places]
     return [
         button(
-            choice,
-            # A panel that lacks a choice, as a setting of fewer tasks does, then shows nothing.
-            {key: [line.data.get(choice, {}).get(key) for line in moving] for key in keys},
+            choice + _only(choice, moving, columns),
+            # Without "y" plotly would count the places along "x".
+            {key: [line.data.get(choice, {}).get(key, []) for line in moving] for key in keys},
             "restyle",
             *traces,
         )
         for choice in known
     ]
+
+
+def _only(choice: str, lines: Sequence[Line], columns: Sequence[str]) -> str:
+    """Which columns have a choice, where some lack it."""
+    every = {line.column for line in lines}
+    having = sorted({line.column for line in lines if choice in line.data})
+    if len(having) == len(every):
+        return ""
+    return f"{ONLY}{', '.join(short(columns[column - 1]) for column in having)})"
 
 
 def _groups(lines: Sequence[Line], every: str) -> list[dict[str, object]]:

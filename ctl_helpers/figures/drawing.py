@@ -81,7 +81,7 @@ def draw(
         lines=1 + max(wrapped(title, len(columns)).count("<br>") for title in columns),
         min_width=PANEL * len(columns),
         names=_add(figure, lines),
-        menus=menus(lines, menu, slider, switches or {}, views, axes),
+        menus=menus(lines, menu, slider, switches or {}, views, axes, columns),
         findings=findings,
     )
 

@@ -25,8 +25,8 @@ def by_edit(
 ) -> dict[str, pd.DataFrame]:
     """Edit → rows of all settings with seeds averaged, the mean over edits first.
 
-    An edit is a pair of task vectors, or a single one where the table has no ``j``. Edits that a
-    setting lacks are left out, since panels share a menu.
+    An edit is a pair of task vectors, or a single one where the table has no ``j``. A setting may
+    lack some.
 
     Args:
         table: rows of ``setting``, ``i``, perhaps ``j``, ``keys`` and numbers.
@@ -36,15 +36,19 @@ def by_edit(
     named = table.assign(edit=table["i"] + (" + " + table["j"] if pair else ""))
     left_out = (*keys, "seed", "comparison")
     numbers = [name for name in named.select_dtypes("number") if name not in left_out]
-    sets = [set(named.loc[named["setting"] == setting, "edit"]) for setting in panels]
-    common = set.intersection(*sets)
+    named = named[named["setting"].isin(list(panels))]
 
     def averaged(part: pd.DataFrame) -> pd.DataFrame:
         return part.groupby(["setting", *keys], sort=False)[numbers].mean().reset_index()
 
     whole = {f"mean over {'pairs' if pair else 'tasks'}": averaged(named)}
-    edits = named.groupby("edit", sort=False)
-    return whole | {edit: averaged(part) for edit, part in edits if edit in common}
+    return whole | {edit: averaged(part) for edit, part in named.groupby("edit", sort=False)}
+
+
+def of_panel(edits: Mapping[str, pd.DataFrame], **values: object) -> dict[str, pd.DataFrame]:
+    """Edit → its rows of some values, such as a setting's; edits that have none are left out."""
+    rows = {edit: with_values(table, values) for edit, table in edits.items()}
+    return {edit: own for edit, own in rows.items() if len(own)}
 
 
 def start_at(figure: Figure, label: str) -> Figure:
@@ -126,8 +130,8 @@ def _direction_lines(
             lines += bands.by_layer(setting, view, names, 1, column)
             for n, lam in enumerate(sorted(table["lam"].unique())):
                 for metric in series(view):
-                    where = {"setting": setting, "lam": lam, "metric": metric}
-                    data = {edit: points(with_values(rows, where)) for edit, rows in edits.items()}
+                    own = of_panel(edits, setting=setting, lam=lam, metric=metric)
+                    data = {edit: points(rows) for edit, rows in own.items()}
                     group = f"λ = {lam:g}"
                     name, colour, symbol = group, COLOURS[n % len(COLOURS)], "circle"
                     if metric == Metric.BASELINE:
@@ -159,8 +163,7 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str], last: int | None
     lines = []
     for column, setting in enumerate(panels, 1):
         for row, layer in enumerate(names, 1):
-            where = {"setting": setting, "layer": layer}
-            bins = {edit: with_values(rows, where) for edit, rows in edits.items()}
+            bins = of_panel(edits, setting=setting, layer=layer)
             lines.append(step_line(bins, label, COLOURS[0], row, column))
     left, right = _sides(histograms)
     figure = draw(

@@ -19,6 +19,9 @@ from ctl_helpers.findings.words import short
 PANEL = 200
 """What a panel needs at least, in pixels: three stand side by side in a page's column."""
 
+ONLY = " (only "
+"""In a menu, what stands between a choice and the settings that have it, where others lack it."""
+
 _ABOVE_PLOT = 40  # titles of columns
 _LETTERS = 28  # of a panel's title in a line, over a panel as narrow as it gets
 _MENUS = 44
@@ -146,7 +149,7 @@ def offer_pairs(
         joint: what stands between two names in the menu.
         panels: setting → panel title; each has a map of its own.
     """
-    options = [choice.label for choice in figure.layout.updatemenus[0].buttons]
+    options = [choice.label.split(ONLY)[0] for choice in figure.layout.updatemenus[0].buttons]
     called = table.attrs.get("tasks", {})
     maps = [
         {"title": title, **_map(table[table["setting"] == name], options, joint, called.get(name))}

@@ -22,7 +22,7 @@ from ctl_helpers.figures.drawing import (
     significant,
     xy,
 )
-from ctl_helpers.figures.editing import by_edit, with_values
+from ctl_helpers.figures.editing import by_edit, of_panel
 from ctl_helpers.figures.frame import by_setting
 from ctl_helpers.findings.editing import nearest_to
 from ctl_helpers.findings.finding import quoted
@@ -181,7 +181,8 @@ def _named(lam: float, lams: pd.Series) -> str:
 
 def _curves(edits: Mapping[str, pd.DataFrame], **values: object) -> dict[str, pd.DataFrame]:
     """Edit → its rows of some values, by rising λ."""
-    return {edit: with_values(rows, values).sort_values("lam") for edit, rows in edits.items()}
+    own = of_panel(edits, **values)
+    return {edit: rows.sort_values("lam") for edit, rows in own.items()}
 
 
 def negation(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:

@@ -42,7 +42,7 @@ REGRESSORS = {
 
 
 def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
-    """δ against the bound and against each of its factors, with R², a row a setting (Section 5).
+    """δ against the bound or, by the menu, one of its factors, with R², a panel a setting (Sec. 5).
 
     Args:
         table: a row a pair of networks: ``setting``, ``start`` (the name of its ``θ_PT``),
@@ -55,47 +55,71 @@ def regression(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     colours = dict(zip(starts, sequence(len(starts)), strict=True))
     explained = {name: explained_by.by_setting(table, name=name) for name in REGRESSORS}
     seeds = table["seed"].nunique() if "seed" in table else 1
-    lines: list[Line] = []
-    cells: list[str] = []
-    axes: dict[str, pd.Series] = {}
-    for row, setting, rows in in_panels(table, panels):
-        for column, (name, (called, _)) in enumerate(REGRESSORS.items(), 1):
-            number = len(cells) + 1 if cells else ""
-            axes |= {f"xaxis{number}": rows[name], f"yaxis{number}": rows["delta"]}
-            heading = called.removeprefix("the ")
-            cells.append(f"{heading}: R² = {explained[name].get(setting, '–')}")
-            lines += _scattered(rows, name, colours, row, column)
+    lines = [
+        line
+        for name in REGRESSORS
+        for column, _, rows in in_panels(table, panels)
+        for line in _scattered(rows, name, colours, column)
+    ]
     figure = draw(
         lines,
         by_setting(
             panels,
             lambda one: f"{best(explained, one)}{', mean of the fits seed by seed' * (seeds > 1)}",
         ),
-        "Scatter plots of the deviation from linearity, delta, for pairs of fine-tuned networks: "
-        "against the bound, against the largest eigenvalue of the Hessian alone, and against the "
-        "squared distance of the weights alone, each with a line of least squares for every seed. "
-        "Colours from blue to orange are pretrained networks. Axes are linear or, by the menu, "
-        "logarithmic.",
-        rows=["δ" if len(panels) == 1 else f"δ, {title}" for title in panels.values()],
-        columns=list(REGRESSORS),
-        cells=cells,
-        height=150 + 310 * len(panels),
+        "A scatter plot for each setting of the deviation from linearity, delta, for pairs of "
+        "fine-tuned networks, with a line of least squares for every seed. The menu chooses what "
+        "it is drawn against: the bound, the largest eigenvalue of the Hessian alone, or the "
+        "squared distance of the weights alone, on logarithmic axes or on linear ones. Colours "
+        "from blue to orange are pretrained networks.",
+        rows=["δ"],
+        columns=list(panels.values()),
+        height=470,
         shared_x=False,
-        spacing=0.32 / len(panels),
-        switches=scales(axes),
+        switches=_regressors(table, panels, explained),
         findings=quoted(*(of.values() for of in explained.values())),
     )
-    # A few large values would press all others into a corner of linear axes.
-    for name, values in axes.items():
-        figure.layout[name].update(log_axis(values))
-    figure.layout.updatemenus[0].active = 1
-    for column, (_, axis) in enumerate(REGRESSORS.values(), 1):
-        figure.update_xaxes(title_text=axis, nticks=6, col=column)
-    return figure.update_annotations(font_size=12)
+    for menu in figure.layout.updatemenus:
+        for number, choice in enumerate(menu.buttons):
+            name = list(REGRESSORS)[number % len(REGRESSORS)]
+            shown = {"visible": [line.view == name for line in lines]}
+            choice.update(method="update", args=[shown, choice.args[0]])
+        figure.update_layout(_nested(menu.buttons[0].args[1]))
+    return figure
+
+
+def _regressors(
+    table: pd.DataFrame,
+    panels: Mapping[str, str],
+    explained: Mapping[str, Mapping[str, Finding]],
+) -> dict[str, dict[str, object]]:
+    """What δ can be drawn against → the axes for it: the logarithmic ones first.
+
+    A few large values would press all others into a corner of linear axes.
+    """
+    forms: dict[str, dict[str, dict[str, object]]] = {"log axes": {}, "linear axes": {}}
+    for name, (called, axis) in REGRESSORS.items():
+        titles, values = {}, {}
+        for column, setting, rows in in_panels(table, panels):
+            number = column if column > 1 else ""
+            strength = explained[name].get(setting, "–")
+            titles[f"xaxis{number}.title.text"] = f"{axis}: R² = {strength}"
+            values |= {f"xaxis{number}": rows[name], f"yaxis{number}": table["delta"]}
+        for scale, change in scales(values).items():
+            forms[scale][called if scale == "log axes" else f"{called}, {scale}"] = {
+                **change,
+                **titles,
+            }
+    return {**forms["log axes"], **forms["linear axes"]}
+
+
+def _nested(changes: Mapping[str, object]) -> dict[str, object]:
+    """Changes of a layout by dots in their names as plotly.py writes them."""
+    return {key.replace(".", "_"): value for key, value in changes.items()}
 
 
 def _scattered(
-    rows: pd.DataFrame, name: str, colours: Mapping[str, str], row: int, column: int
+    rows: pd.DataFrame, name: str, colours: Mapping[str, str], column: int
 ) -> Iterator[Line]:
     """The pairs of a panel, a colour for each start, and each seed's line of least squares."""
     for start, part in rows.groupby("start", sort=False):
@@ -103,10 +127,12 @@ def _scattered(
         look = _markers(SYMBOLS[place % len(SYMBOLS)], REGRESSORS[name][0])
         data = {"": _data(part, name, "delta")}
         called, colour = start_name(str(start)), colours[str(start)]
-        yield Line(called, colour, data, row, column, look=look)
+        yield Line(called, colour, data, 1, column, look=look, view=name)
     for _, part in rows.groupby("seed") if "seed" in rows else [(0, rows)]:
         fitted = _least_squares(part[name], part["delta"])
-        yield Line("least squares, a line a seed", GREY, {"": fitted}, row, column, look=_FIT)
+        yield Line(
+            "least squares, one per seed", GREY, {"": fitted}, 1, column, look=_FIT, view=name
+        )
 
 
 def _by_number(start: str) -> tuple[str, list[int]]:

@@ -6,7 +6,11 @@ import numpy as np
 import pandas as pd
 
 from ctl_helpers.findings.finding import measure
+from ctl_helpers.findings.linearity import epsilon, length_spread
 from ctl_helpers.findings.replicates import Replicates, Sample, Values, cube
+from ctl_helpers.results.labels import Control, Metric, Statistics
+
+_BOTH = (Statistics.MIXED, Statistics.RECOMPUTED)
 
 
 @measure("{:.2f}")
@@ -42,6 +46,38 @@ def statistics_accuracy(accuracy: pd.DataFrame, *, statistics: str) -> Sample:
     """Mean accuracy of mixed networks on their two tasks, or of fine-tuned ones on their own."""
     rows = accuracy[accuracy["statistics"] == statistics]
     return Sample(rows["accuracy"].to_numpy(), rows["seed"].tolist(), "accuracies", np.mean)
+
+
+@measure("{:.2f}")
+def statistics_worst_epsilon(
+    controls: pd.DataFrame, *, statistics: str, control: str = Control.TASK_VECTORS
+) -> Sample:
+    """ε of a control or of task vectors at the layer where that of task vectors is largest."""
+    rows = controls[controls["statistics"] == statistics]
+    return epsilon.function(rows, control=control, at="worst")
+
+
+@measure("{:.2f}")
+def statistics_length_spread(
+    controls: pd.DataFrame, *, statistics: str, control: str = Control.TASK_VECTORS
+) -> Sample:
+    """Root mean square of coef − 1 over samples, at the layer where it is largest; see above."""
+    rows = controls[controls["statistics"] == statistics]
+    return length_spread.function(rows, control=control, at="worst")
+
+
+@measure("{:.2f}")
+def statistics_doublings(controls: pd.DataFrame) -> Sample:
+    """Doublings of ε from mixed statistics to recomputed ones, means over pairs and layers."""
+    own = controls[controls["control"] == Control.TASK_VECTORS]
+    rows = own[own["metric"] == Metric.EPSILON]
+    values, replicates = cube(rows, ["i", "j"], statistics=list(_BOTH), layer=None)
+
+    def doublings(pairs: Values) -> float:
+        mixed, recomputed = np.nanmean(pairs, axis=(0, 2))
+        return float(np.log2(recomputed / mixed))
+
+    return Sample(values, replicates, "networks", doublings)
 
 
 def _by_layer(features: pd.DataFrame, metric: str, statistics: str) -> tuple[Values, Replicates]:

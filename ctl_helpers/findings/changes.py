@@ -33,7 +33,8 @@ def change(first: Finding, last: Finding) -> str:
 
     Rules and borders are a verdict's. The number falls or rises if its whole 95% interval has that
     sign. It does so by a quarter or more of the larger end if the whole interval has that, by less
-    than a quarter, or by an undecided amount. Without an interval it just goes there.
+    than a quarter, or perhaps by less where the interval has both. Without an interval it just goes
+    there.
     """
     if jointly([first.sample, last.sample], lambda start, end: end - start).interval() is None:
         return "goes"
@@ -48,7 +49,7 @@ def change(first: Finding, last: Finding) -> str:
     extent = fallen if verb == "falls" else risen
     if extent == "contradicted":
         return f"{verb} by less than a quarter,"
-    return f"{verb} by an undecided amount," if extent == "undecided" else verb
+    return f"{verb}, perhaps by less than a quarter," if extent == "undecided" else verb
 
 
 def signed_words(

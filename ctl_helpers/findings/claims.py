@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from ctl_helpers import settings
 from ctl_helpers.findings import (  # noqa: F401
     architecture,
     averaging,
+    batchnorm,
     boundary,
     cross_task,
     curvature,
@@ -150,7 +152,8 @@ class Claim(Checked):
         statement: the claim, in a sentence of ours.
         paper: what the paper says or shows of it.
         evidence: page and anchor of the figure.
-        evidence_of: the same for networks shown elsewhere, by a part of the architecture's name.
+        evidence_of: the same for networks shown elsewhere, by a pattern of section and
+            architecture, such as ``"4.3 clip"``; the first that is found counts.
         parts: what it says, each with a number; the first is its primary one.
         gates: what has to be so for it to be testable.
         shown: further numbers.
@@ -172,10 +175,10 @@ class Claim(Checked):
         """Whose results it is judged by."""
         return [self.section] if isinstance(self.section, str) else self.section
 
-    def figure(self, setting: str) -> str:
-        """Page and anchor of the figure that has a setting."""
-        network = settings.describe(setting).architecture
-        of_kind = (link for part, link in self.evidence_of.items() if part in network)
+    def figure(self, section: str, setting: str) -> str:
+        """Page and anchor of the figure that has a section's results on a setting."""
+        place = f"{section} {settings.describe(setting).architecture}"
+        of_kind = (link for kind, link in self.evidence_of.items() if re.search(kind, place))
         return next(of_kind, self.evidence)
 
 

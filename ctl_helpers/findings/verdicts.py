@@ -114,7 +114,7 @@ def _verdict(key: str, claim: Claim, setting: str, tables: StoredNumbers) -> Ver
         statement=claim.statement,
         word=word,
         paper=claim.paper,
-        evidence=claim.figure(setting),
+        evidence=claim.figure(tables.section, setting),
         parts=tuple(parts),
         gates=tuple(gate for gate in gates if gate.closed is not None or gate.measure),
         shown=tuple(_shown(one, tables) for one in claim.shown),

@@ -9,6 +9,7 @@
 - ``beside_paper``: what the paper shows, our number, and whether they agree.
 - ``claim_pages``: every verdict in full, what was missed, and a line a claim.
 - ``claim_marks``: how verdicts are written.
+- ``stacked_tables``: tables whose rows are blocks of lines on narrow screens.
 - ``execute_pages``: runs narrative pages side by side.
 - ``sphinx_figures``: Plotly figures in pages.
 - ``under_figures``: a figure's code and tables under it.
@@ -16,7 +17,7 @@
 - ``computing``: the notebooks' lines that compute a figure's tables.
 - ``stills``: still images of figures.
 - ``theme``: links in pages' headers, their footers, and the theme's flaws mended.
-- ``page_head``: what a page's head tells search engines and previews of links.
+- ``page_head``: what a page's head tells search engines, previews, and who runs no script.
 - ``citing``: how to cite the book, its version and date.
 - ``contents``: the pages in their order.
 - ``gallery``: every figure of the book and of the papers.
@@ -33,5 +34,6 @@
 - ``search``: chapters first, and the words around a hit from files, too.
 - ``live``: the network that runs in the reader's browser.
 - ``hero``: the networks behind the front page's picture.
+- ``hero_still``: that picture where no script runs.
 - ``printed``: the book as one PDF.
 """

@@ -11,8 +11,9 @@ from IPython.display import Markdown
 
 from ctl_helpers.findings.sentences.answers import OURS, nearest
 from ctl_helpers.findings.verdict import Verdict
-from ctl_helpers.findings.words import markdown_table, short
+from ctl_helpers.findings.words import short
 from ctl_helpers.site.claim_marks import claim_link, link, marked, number
+from ctl_helpers.site.stacked_tables import stacked_table
 
 _PAPERS = {"llo": "https://arxiv.org/abs/2407.07089", "": "https://arxiv.org/abs/2402.03660"}
 """How a claim's name begins → where its paper is."""
@@ -38,8 +39,7 @@ def strip(judged: Iterable[Verdict], panels: Mapping[str, str]) -> Markdown | No
         if each.claim not in OURS
     ]
     head = ["the paper", "ours, with its 95% interval", "agrees?"]
-    cells = [[cell.replace("|", r"\|") for cell in row] for row in rows]
-    return Markdown(markdown_table(head, cells, texts=3)) if rows else None
+    return Markdown(stacked_table(head, rows)) if rows else None
 
 
 def _paper(verdict: Verdict) -> str:

@@ -23,7 +23,11 @@ from ctl_helpers.store.artifacts import digest
 from ctl_helpers.weights.checksums import file_checksum
 
 # Asked for by `book/live.md` and `book/index.md`.
-_NETWORKS = {"live-data.js": live.write, "hero-data.js": hero.write}
+_NETWORKS = {
+    "live-data.js": live.write,
+    "hero-data.js": hero.write,
+    "hero.svg": hero.write_still,
+}
 
 
 def pages_folder() -> Path:

@@ -25,34 +25,34 @@ from ctl_helpers.site.claim_marks import (
     number,
     position,
 )
+from ctl_helpers.site.stacked_tables import stacked_table
 
 NOT_RUN = "*Not run yet.*"
 
-_WHAT = "claim, and what was missed"
+_MISSED = "what was missed"
 
 _COLUMNS = ["setting", "verdict", "part", "number", "control", "p", "over"]
 
 
 def failures(judged: Sequence[Verdict]) -> Markdown:
     """A table of where claims are contradicted or met in part: what was missed, where to look."""
-    rows, last = [], ""
+    rows = []
     for verdict in judged:
         if verdict.word in ("contradicted", "partly"):
             part = verdict.missed or verdict.parts[0]
-            what = f"{claim_link(verdict.claim, verdict.name)}: {part.effect}"
             rows.append(
                 [
-                    what if what != last else "",
-                    verdict.section,
+                    claim_link(verdict.claim, verdict.name),
                     _titled(verdict),
+                    verdict.section,
                     link(verdict.evidence, marked(verdict.word)),
                     number(part.number),
                     number(part.control),
+                    part.effect,
                 ]
             )
-            last = what
-    head = [_WHAT, "section", "setting", "verdict", "number", "control"]
-    return Markdown(_table(head, rows))
+    head = ["claim", "setting", "section", "verdict", "number", "control", _MISSED]
+    return Markdown(stacked_table(head, rows))
 
 
 def verdict_lines(panels: Mapping[str, str], *sections: str) -> Markdown:
@@ -71,10 +71,9 @@ def verdict_lines(panels: Mapping[str, str], *sections: str) -> Markdown:
         words = [_came_to(judged[key]) if key in judged else "" for key in panels]
         parts = "; ".join(dict.fromkeys(filter(None, map(missed, judged.values()))))
         of_section = f" ({section})" if len(sections) > 1 else ""
-        what = f"{claim_link(claim, name)}{of_section}{': ' * bool(parts)}{parts}"
-        rows.append([what, *words])
-    head = [_WHAT, *panels.values()]
-    return Markdown(_table(head, rows) if rows else NOT_RUN)
+        rows.append([f"{claim_link(claim, name)}{of_section}", *words, parts])
+    head = ["claim", *panels.values(), _MISSED]
+    return Markdown(stacked_table(head, rows) if rows else NOT_RUN)
 
 
 def _came_to(verdict: Verdict) -> str:

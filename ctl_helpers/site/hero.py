@@ -18,7 +18,7 @@ from ctl_helpers import settings
 from ctl_helpers.engine.mix import StateDict
 from ctl_helpers.findings.sentences.live import SETTING
 from ctl_helpers.settings.schema import PRETRAINED
-from ctl_helpers.site import live
+from ctl_helpers.site import hero_still, live
 
 _I, _J = "22.5°", "90°"
 """The tasks of the two networks. The images are the first one's."""
@@ -26,6 +26,16 @@ _I, _J = "22.5°", "90°"
 
 def write(path: Path) -> None:
     """Write the script, unless it is there already. Networks are trained where none are stored."""
+    live.put(path, script(*_trained(), {"i": _I, "j": _J}))
+
+
+def write_still(path: Path) -> None:
+    """Write the picture that stands where no script runs; as above."""
+    live.put(path, hero_still.draw(*_trained()))
+
+
+def _trained() -> tuple[dict[str, StateDict], Tensor]:
+    """What :func:`script` takes: networks and images."""
     setting = settings.load(SETTING)
     one = live.networks(setting, 0, [_I, _J])
     other = live.networks(setting, 1, [_J])
@@ -36,7 +46,7 @@ def write(path: Path) -> None:
         "PT-apart": other[PRETRAINED],
         "j-apart": other[_J],
     }
-    live.put(path, script(named, live.digits(setting, [_I])[_I], {"i": _I, "j": _J}))
+    return named, live.digits(setting, [_I])[_I]
 
 
 def script(networks: Mapping[str, StateDict], images: Tensor, tasks: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Sphinx extension: what a page's head tells search engines and previews of links."""
+"""Sphinx extension: what a page's head tells search engines, previews, and who runs no script."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ from sphinx.application import Sphinx
 
 CARD = "_static/card.png"
 """The picture of the book in previews."""
+_NO_SCRIPT = (
+    "<noscript><style>.figure-still{display:block}.plotly-figure{height:0!important;"
+    "min-width:0!important;overflow:hidden}.no-data{display:none}</style></noscript>\n"
+)
+"""Shows the still images of figures where no script draws these."""
+
 _LONGEST = 200  # characters of a description
 _ASKS = re.compile(r"^What this page asks\.\s*")
 
@@ -62,6 +68,7 @@ def _add(
     title = app.env.titles[pagename].astext()
     base = app.config.html_baseurl  # previews want a whole address, where there is one
     picture = f"{base.rstrip('/')}/{CARD}" if base else context["pathto"](CARD, 1)
+    context["metatags"] += _NO_SCRIPT
     context["metatags"] += tags(title, description(doctree), app.config.html_title, picture)
 
 

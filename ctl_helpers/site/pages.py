@@ -16,7 +16,7 @@ from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.findings.verdicts import verdicts
 from ctl_helpers.site.beside_paper import strip
 from ctl_helpers.site.claim_pages import NOT_RUN, verdict_lines
-from ctl_helpers.site.setting_lists import badges, by_grade, task_number
+from ctl_helpers.site.setting_lists import badges, by_grade, has_network, task_number
 
 Made = TypeVar("Made")
 
@@ -29,7 +29,7 @@ class Page:
 
     Args:
         section: such as ``"4.1"``.
-        networks: a part of the architecture's name; networks of one kind share their layers.
+        networks: a pattern in the architecture's name; networks of one kind share their layers.
         numbered: call tasks D₁, D₂, … where there are several settings, so that they share a menu.
 
     Attributes:
@@ -119,7 +119,7 @@ def panels(section: str, networks: str = "") -> dict[str, str]:
     return {
         setting.name: f"{setting.title} ({setting.grade})"
         for setting in by_grade()
-        if setting.name in stored and networks in setting.architecture
+        if setting.name in stored and has_network(setting, networks)
     }
 
 

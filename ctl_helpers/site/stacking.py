@@ -119,11 +119,26 @@ def _arranged(grid: Grid, columns: int) -> dict[str, Any]:
             titles[y] = first if left == 0 else ""
         if grid.by_rows and not grid.title(x):
             titles[x] = "" if columns == grid.columns else last
+    layout |= _bars(grid, columns, boxes)
     if "annotations" in grid.layout:
         layout["annotations"] = _moved(grid, boxes, again=grid.by_rows and columns < grid.columns)
     return {
         "columns": columns, "width": width if columns > 1 else 0, "layout": layout, "titles": titles
     }  # fmt: skip
+
+
+def _bars(grid: Grid, columns: int, boxes: Mapping[tuple[int, int], _Box]) -> dict[str, float]:
+    """Bars of colours: of a stack beside its first panel, which is the one that is seen with it."""
+    places: dict[str, float] = {}
+    names = sorted(name for name in grid.layout if name.startswith("coloraxis"))
+    for row, name in enumerate(names):
+        bar = grid.layout[name].get("colorbar", {})
+        length, middle = bar.get("len", 1), bar.get("y", 0.5)
+        if columns < grid.columns:
+            _, _, bottom, top = boxes[row if grid.by_rows else 0, 0]
+            length, middle = round(top - bottom, 4), round((top + bottom) / 2, 4)
+        places |= {f"{name}.colorbar.len": length, f"{name}.colorbar.y": middle}
+    return places
 
 
 def _boxes(grid: Grid, columns: int, width: float) -> tuple[dict[tuple[int, int], _Box], float]:
