@@ -39,7 +39,8 @@ def answer(plane: pd.DataFrame, panels: Panels) -> str:
         f"the two networks' features is {at}.\n"
         f"- **Can one variable tell?** This distance predicts ε with R² = {rate} on learning rates "
         f"that the line has not seen, and with {tasks} on tasks that it has not seen; 1 is "
-        f"perfect. Of {len(PREDICTORS)} variables the best on rates is {by_panel(first, _best(plane))}.\n"
+        f"perfect. Of {len(PREDICTORS)} variables the best on rates is "
+        f"{by_panel(first, _best(plane))}.\n"
         f"- **What does it cost?** Where ε is up to ½, a merged network loses {inside} of accuracy "
         f"against the two that it is made of, and {outside} beyond."
     )
