@@ -87,7 +87,7 @@ def predictors(plane: pd.DataFrame, panels: Panels) -> str:
         for key, out in (("rate", "rates"), ("tasks", "tasks"))
     }
     rows["features apart where their line reaches ε = ½"] = cells(panels, apart_at_half, plane)
-    rows["error that goes where all predict together, tasks left out"] = cells(
+    rows["error that goes where all predict together, rates left out"] = cells(
         panels, left_to_others, plane
     )
     return (
