@@ -653,7 +653,7 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
             "displacement": DISPLACEMENT,
         },
         "boundary": null | {
-            "plane": boundary.plane() if said else boundary.plane(boundary.by_rate),
+            "plane": boundary.plane(boundary.noisy if said else boundary.by_rate),
         },
         "architecture": {
             "matched": parts.matched(*either((1.5, 1.3, 0.5), (0.7, 0.8, 1.4))).drop(

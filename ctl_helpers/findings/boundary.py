@@ -65,7 +65,7 @@ def predicted(plane: pd.DataFrame, *, out: str, by: str = "apart") -> Sample:
 
 
 @measure("{:.0%}")
-def left_to_others(plane: pd.DataFrame, *, out: str = "tasks") -> Sample:
+def left_to_others(plane: pd.DataFrame, *, out: str = "rate") -> Sample:
     """Of the squared error of that prediction, the share that goes where the others predict, too.
 
     Negative where they make it worse; NaN where no error is left to go.

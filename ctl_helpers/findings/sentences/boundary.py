@@ -15,34 +15,34 @@ from ctl_helpers.findings.boundary import (
     lost,
     predicted,
 )
-from ctl_helpers.findings.words import by_panel, cells, mark, number_table, quote
+from ctl_helpers.findings.words import by_panel, cells, mark, number_table, said, short
 
 Panels = Mapping[str, str]
 
 
 def answer(plane: pd.DataFrame, panels: Panels) -> str:
-    """Where it ends, whether one variable says so, and what a merge loses there."""
+    """Where it ends, whether one variable says so, and what a merge loses there.
+
+    Args:
+        plane: a row for each cell and layer.
+        panels: setting → panel title; the first one is told, which is the nearest to the paper's.
+    """
+    first = dict(list(panels.items())[:1])
     at, rate, tasks = (
-        quote(panels, of)
-        for of in (
-            apart_at_half.by_setting(plane),
-            predicted.by_setting(plane, out="rate"),
-            predicted.by_setting(plane, out="tasks"),
-        )
+        said(first, apart_at_half, plane),
+        *(said(first, predicted, plane, out=out) for out in ("rate", "tasks")),
     )
-    inside, outside = (
-        quote(panels, lost.by_setting(plane, side=side)) for side in ("inside", "beyond")
-    )
+    inside, outside = (said(first, lost, plane, side=side) for side in ("inside", "beyond"))
+    of = f" on {short(panels[next(iter(panels))])}" if len(panels) > 1 else ""
     return (
-        "- **Where does it end?** On the fitted line, ε reaches ½ where 1 − cosine between the two "
-        f"networks' features is {at}.\n"
-        "- **Can one variable tell?** This distance predicts ε with R² = "
-        f"{rate} on learning rates that the line has not seen, and {tasks} on such tasks (1 is "
-        f"perfect, 0 is no better than the mean). The best of {len(PREDICTORS)} variables on "
-        f"rates is {by_panel(panels, _best(plane))}.\n"
-        "- **What does it cost?** A merged network loses "
-        f"{inside} of accuracy against the two it is made of where ε is up to ½, and {outside} "
-        "beyond."
+        f"- **Where does it end?** On the fitted line{of}, ε reaches ½ where 1 − cosine between "
+        f"the two networks' features is {at}.\n"
+        f"- **Can one variable tell?** This distance predicts ε with R² = {rate} on learning rates "
+        f"that the line has not seen, and with {tasks} on tasks that it has not seen; 1 is "
+        f"perfect. Of {len(PREDICTORS)} variables the best on rates is "
+        f"{by_panel(first, _best(plane))}.\n"
+        f"- **What does it cost?** Where ε is up to ½, a merged network loses {inside} of accuracy "
+        f"against the two that it is made of, and {outside} beyond."
     )
 
 
@@ -68,6 +68,10 @@ def by_tasks(plane: pd.DataFrame, panels: Panels) -> str:
     for name in pairs:
         own = plane[plane["tasks"] == name]
         rows[f"{name}: cells beyond ε = ½"] = cells(panels, beyond, own)
+    for side in ("inside", "beyond"):
+        rows[f"accuracy that merging loses {side} the contour"] = cells(
+            panels, lost, plane, side=side
+        )
     rows["rank correlation of ε and the loss by merging"] = cells(panels, loss_rank, plane)
     return (
         "How many of the cells, which are learning rates and numbers of steps, are beyond the "
@@ -82,7 +86,8 @@ def predictors(plane: pd.DataFrame, panels: Panels) -> str:
         for name, called in PREDICTORS.items()
         for key, out in (("rate", "rates"), ("tasks", "tasks"))
     }
-    rows["error that goes where all predict together, tasks left out"] = cells(
+    rows["features apart where their line reaches ε = ½"] = cells(panels, apart_at_half, plane)
+    rows["error that goes where all predict together, rates left out"] = cells(
         panels, left_to_others, plane
     )
     return (
