@@ -13,7 +13,7 @@ from ctl_helpers.figures import interactions as figures
 from ctl_helpers.findings.interactions import sufficient, unexplained
 from ctl_helpers.findings.sentences import interactions as sentences
 from ctl_helpers.results import shapes
-from ctl_helpers.results.labels import Control, Terms
+from ctl_helpers.results.labels import Control, Scope, Terms
 
 SEEDS, LAYERS = range(5), {"first": 1.0, "last": 1.2}
 ONE, TWO = {"one": "Setting one"}, {"one": "Setting one", "two": "Setting two"}
@@ -195,3 +195,39 @@ def test_sums_show_the_error_of_the_theorem() -> None:
     (line,) = [t for t in figure.data if t.name == "(k+1)α = 0.8" and t.visible is not False
                and t.mode and "markers" in t.mode]  # fmt: skip
     assert line.y == pytest.approx((0.303, 0.918))
+
+
+def local() -> pd.DataFrame:
+    """ε of three layers: it rises and falls with all mixed; the last one has no parameters."""
+    errors = {Scope.ALL: (0.2, 0.6, 0.4), Scope.ALONE: (0.2, 0.1, float("nan"))}
+    return pd.DataFrame(
+        {
+            "setting": "one", "seed": seed, "k": 4, "models": "abcd", "alpha": 0.16, "draw": 0,
+            "comparison": 0, "layer": layer, "metric": metric, "n": 10, "std": 0.1, "mean": error,
+            "median": error, "q25": error, "q75": error, "scope": str(scope),
+        }
+        for seed, (scope, by_layer), metric in product(
+            SEEDS, errors.items(), ("epsilon", "distance", "coef")
+        )
+        for layer, error in zip(("one", "two", "three"), by_layer, strict=True)
+    )  # fmt: skip
+
+
+def test_a_layers_own_error_stands_beside_that_of_all() -> None:
+    table = local()
+    shapes.check("many-tasks", "local", table.drop(columns=["setting", "seed"]))
+    text = read(sentences.local(table, ONE))
+    for line in (
+        "| ε with all layers mixed, mean over layers | 0.40 |",
+        "| ε with the layer alone mixed, mean over layers | 0.15 |",
+        "at the last layer | 0.40 |", "that has parameters | 0.10 |", "| layers | 3 |",
+        "than at the one before | 1 |",
+    ):  # fmt: skip
+        assert line in text, line
+    figure = figures.local(table, ONE)
+    assert figure.layout.meta["takeaway"] == (
+        "All task vectors: ε is 0.40 with all layers mixed, and 0.15 with each layer alone mixed, "
+        "mean over layers"
+    )
+    lines = {t.name: t.y for t in figure.data if t.visible is not False and t.mode != "lines"}
+    assert lines["all layers mixed"] == pytest.approx((0.2, 0.6, 0.4))

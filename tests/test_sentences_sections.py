@@ -136,6 +136,7 @@ SAID = [
     ("many-tasks", "", interactions.tasks, ["accuracy"], {}),
     ("many-tasks", "", interactions.left_over, ["shares", "share_controls"], {}),
     ("many-tasks", "", interactions.errors, ["theorem", "controls"], {}),
+    ("many-tasks", "", interactions.local, ["local"], {}),
     ("many-tasks", "", interactions.answer, ["shares", "share_controls", "theorem"], {}),
     ("5.epochs", "", factors.pretraining, ["pretraining"], {}),
     ("5.epochs", "", factors.finetuning, ["finetuning"], {}),

@@ -12,6 +12,7 @@
 - ``task_arithmetic``: scores of edited networks by role, and the λ they allow.
 - ``controls``: comparisons of random vectors, of networks pretrained apart, of other samples.
 - ``displacement``: how far features move with weights, and which weights they hang on.
+- ``local_linearity``: how linear each layer is by itself.
 - ``interactions``: what task vectors do alone, in pairs and in triples.
 - ``boundary``: ε, features, weights and accuracies of pairs, over rates and steps.
 - ``levels``: what is read off a run of fine-tuning where it has gone so far.

@@ -9,6 +9,7 @@ import pandas as pd
 from ctl_helpers.figures import many
 from ctl_helpers.figures.axes import log_axis, number_axes
 from ctl_helpers.figures.choices import Line
+from ctl_helpers.figures.contrast import contrast
 from ctl_helpers.figures.drawing import (
     BLUE,
     DOTTED,
@@ -27,9 +28,9 @@ from ctl_helpers.figures.drawing import (
 from ctl_helpers.figures.factors import layer_choices
 from ctl_helpers.figures.frame import by_setting
 from ctl_helpers.findings.finding import quoted
-from ctl_helpers.findings.interactions import ENOUGH, unexplained
+from ctl_helpers.findings.interactions import ENOUGH, scope_error, unexplained
 from ctl_helpers.findings.words import FLOOR, by_panel, extent
-from ctl_helpers.results.labels import Control, Terms
+from ctl_helpers.results.labels import Control, Scope, Terms
 
 _LOOKS = {
     Terms.SINGLES: (VERMILION, "circle"),
@@ -105,6 +106,32 @@ def sums(
         "network's features are from the mean of those with one task vector each.",
         _AXIS,
         controls,
+    )
+
+
+def local(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """ε, distance or length by layer, with all layers mixed and with the layer alone.
+
+    Args:
+        table: :func:`ctl_helpers.compare` with ``scope``.
+    """
+    table = table[table["setting"].isin(list(panels))]
+    every, alone = (scope_error.by_setting(table, scope=one, at="mean") for one in Scope)
+    return contrast(
+        table,
+        "scope",
+        panels,
+        by_setting(
+            panels,
+            lambda one: (
+                f"All task vectors: ε is {by_panel(one, every)} with all layers mixed, and "
+                f"{by_panel(one, alone)} with each layer alone mixed, mean over layers"
+            ),
+        ),
+        "By layer, for the sum of all task vectors, with quartiles over samples: how far both "
+        "sides of Theorem 4.3 are apart with all layers mixed (circles), and with the layer alone "
+        "mixed (squares).",
+        quoted(every.values(), alone.values()),
     )
 
 

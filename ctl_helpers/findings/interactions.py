@@ -7,9 +7,9 @@ import pandas as pd
 
 from ctl_helpers.findings.finding import measure
 from ctl_helpers.findings.judging import GOOD
-from ctl_helpers.findings.replicates import Sample, Values, cube
+from ctl_helpers.findings.replicates import Replicates, Sample, Values, cube
 from ctl_helpers.findings.words import plain
-from ctl_helpers.results.labels import Control, Terms
+from ctl_helpers.results.labels import Control, Metric, Scope, Terms
 
 ENOUGH = 1 - GOOD
 """Terms suffice that leave no more than this share, a verdict's border of what is good."""
@@ -72,3 +72,28 @@ def sufficient(shares: pd.DataFrame, *, terms: str) -> Sample:
         return float(good[-1])
 
     return Sample(values, replicates, "seeds", last)
+
+
+@measure("{:.2f}")
+def scope_error(local: pd.DataFrame, *, scope: str, at: str) -> Sample:
+    """ε with all layers mixed, or each alone: its ``"mean"`` over layers, or at the ``"last"``."""
+    place = {"mean": np.mean, "last": lambda layers: layers[-1]}[at]
+    return Sample(
+        *_by_layer(local, scope), "seeds", lambda seeds: float(place(np.mean(seeds, axis=0)))
+    )
+
+
+@measure("{:.0f}")
+def falls(local: pd.DataFrame) -> Sample:
+    """At how many layers ε with all layers mixed is less than at the layer before."""
+
+    def count(seeds: Values) -> float:
+        return float((np.diff(np.mean(seeds, axis=0)) < 0).sum())
+
+    return Sample(*_by_layer(local, Scope.ALL), "seeds", count)
+
+
+def _by_layer(local: pd.DataFrame, scope: str) -> tuple[Values, Replicates]:
+    """ε, shape (seeds, layers): of layers in the table's order that have one."""
+    rows = local[(local["metric"] == Metric.EPSILON) & (local["scope"] == scope)]
+    return cube(rows, [], layer=list(dict.fromkeys(rows.loc[rows["mean"].notna(), "layer"])))

@@ -113,6 +113,13 @@ class Terms(Label):
     TRIPLES = "and triples"
 
 
+class Scope(Label):
+    """Which layers are mixed when a layer's feature is looked at."""
+
+    ALL = "all layers mixed"
+    ALONE = "the layer alone"
+
+
 class Pooling(Label):
     """How the states of a text become its feature."""
 

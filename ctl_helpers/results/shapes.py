@@ -247,6 +247,7 @@ TABLES: dict[str, dict[str, list[Column]]] = {
         "share_controls": [*_SHARES, CONTROL],
         "theorem": _SUMS,
         "controls": [*_SUMS, CONTROL],
+        "local": [*_SUMS, _of("scope", labels.Scope)],
         "displacement": DISPLACEMENT,
     },
     "linear": {

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ctl_helpers.findings.changes import changes
-from ctl_helpers.findings.interactions import sufficient, unexplained
+from ctl_helpers.findings.interactions import falls, scope_error, sufficient, unexplained
 from ctl_helpers.findings.linearity import mix_level, special_ratio
 from ctl_helpers.findings.sentences import averaging
 from ctl_helpers.findings.words import by_panel, cells, number_table, quote, said
-from ctl_helpers.results.labels import Control, Terms
+from ctl_helpers.results.labels import Control, Scope, Terms
 from ctl_helpers.settings.schema import PRETRAINED
 
 Panels = Mapping[str, str]
@@ -69,6 +69,24 @@ def errors(theorem: pd.DataFrame, controls: pd.DataFrame, panels: Panels) -> str
         ),
     }
     return f"The linearity error ε of Theorem 4.3, mean over layers.{number_table(panels, rows)}"
+
+
+def local(local: pd.DataFrame, panels: Panels) -> str:
+    """How ε of all layers mixed compares with that of each layer alone."""
+    means, lasts = (
+        [cells(panels, scope_error, local, scope=scope, at=at) for scope in Scope]
+        for at in ("mean", "last")
+    )
+    layers = local.groupby("setting")["layer"].nunique()
+    rows = {
+        "ε with all layers mixed, mean over layers": means[0],
+        "ε with the layer alone mixed, mean over layers": means[1],
+        "ε with all layers mixed, at the last layer": lasts[0],
+        "ε with the layer alone mixed, at the last that has parameters": lasts[1],
+        "layers": [f"{layers[name]}" for name in panels],
+        "layers at which ε is less than at the one before": cells(panels, falls, local),
+    }
+    return f"All task vectors together.{number_table(panels, rows)}"
 
 
 def answer(
