@@ -196,7 +196,7 @@ def point_look(symbol: str, label: str, place: str = "%{x}") -> dict[str, object
     """How :func:`points` look; ``place`` says in the hover text where a point stands."""
     # Plotly's text of a value has its error bar, such as "0.31 +0.12 / -0.05".
     return {
-        **marks(f"{place}: %{{yLabel}} to the quartiles<extra>{label}</extra>", symbol),
+        **marks(f"{place}: %{{y}} to the quartiles<extra>{label}</extra>", symbol),
         "line_width": 1.5,
         "line_dash": "solid" if symbol == "circle" else "dot",
         "error_y": {"type": "data", "symmetric": False, "thickness": 1.2, "width": 4},
