@@ -30,11 +30,12 @@ def test_each_claim_has_the_setting_nearest_to_the_paper_that_could_tell() -> No
 def test_a_strip_has_the_paper_our_number_and_the_verdict(claim: str, paper: str) -> None:
     judged = [verdict(claim, "mnist-mlp", "partly")]
     head, ruler, row = strip(judged, PANELS).data.splitlines()[2:-2]
-    assert [cell.strip() for cell in head.strip("|").split("|")][::2] == ["the paper", "agrees?"]
-    assert ruler == "| :-- | :-- | :-- |"
-    there, here, agrees = row.strip("|").split(" | ")
+    columns = [cell.strip() for cell in head.strip("|").split("|")]
+    assert columns == ["claim", "the paper", "ours, with its 95% interval", "agrees?"]
+    assert ruler == "| :-- | :-- | :-- | :-- |"
+    asked, there, here, agrees = row.strip("|").split(" | ")
     label = '<span class="column-name">ours, with its 95% interval: </span>'
-    assert f'<a href="claims.html#claim-{claim}">' in there
+    assert f'<a href="claims.html#claim-{claim}">' in asked
     assert "Figure 2; no number." in there
     assert f'<a href="https://arxiv.org/abs/{paper}">' in there
     assert here == f"{label}Error ε of the worst layer: 0.4 [0.3, 0.5] (MNIST MLP)"
@@ -98,4 +99,4 @@ def test_a_bar_in_a_number_s_name_does_not_end_its_cell() -> None:
     judged = [replace(one, parts=(replace(one.parts[0], effect="Mean |cosine|"),))]
     row = strip(judged, PANELS).data.splitlines()[-3]
     assert r"Mean \|cosine\|: 0.4" in row
-    assert len(re.findall(r"(?<!\\)\|", row)) == 4
+    assert len(re.findall(r"(?<!\\)\|", row)) == 5

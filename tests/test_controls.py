@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,17 @@ def test_a_slider_and_a_menu_change_what_a_figure_shows(site: Path, browser: Bro
     other = settled(figure, one)
     assert len(other) == len(one)
     assert figure.locator(".updatemenu-header").count() == 0
+
+
+@pytest.mark.slow
+def test_a_point_tells_its_quartiles(site: Path, browser: Browser) -> None:
+    figure = opened(browser, site, "4_1", "fig-4-1-direction").locator(".plotly-figure")
+    told = figure.evaluate("""(figure) => {
+        const curveNumber = figure.data.findIndex((t) => t.visible !== false && t.error_y?.array);
+        Plotly.Fx.hover(figure, [{ curveNumber, pointNumber: 0 }]);
+        return figure.querySelector(".hovertext").textContent;
+    }""")
+    assert re.search(r": [\d.]+ \+[\d.]+ / -[\d.]+ to the quartiles$", told), told
 
 
 @pytest.mark.slow

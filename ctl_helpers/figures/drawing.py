@@ -184,21 +184,19 @@ def drawable(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def points(rows: pd.DataFrame) -> dict[str, list]:
-    """Means with quartiles over samples, to a digit less, as error bars."""
-    low, high = (significant(rows[name], 3) for name in ("q25", "q75"))
+    """Means with quartiles over samples, to two digits less, as error bars."""
     return {
         "y": significant(rows["mean"]),
-        "error_y.array": significant((rows["q75"] - rows["mean"]).clip(lower=0), 3),
-        "error_y.arrayminus": significant((rows["mean"] - rows["q25"]).clip(lower=0), 3),
-        "customdata": list(zip(low, high, strict=True)),
+        "error_y.array": significant((rows["q75"] - rows["mean"]).clip(lower=0), 2),
+        "error_y.arrayminus": significant((rows["mean"] - rows["q25"]).clip(lower=0), 2),
     }
 
 
 def point_look(symbol: str, label: str, place: str = "%{x}") -> dict[str, object]:
     """How :func:`points` look; ``place`` says in the hover text where a point stands."""
-    quartiles = "quartiles %{customdata[0]} to %{customdata[1]}"
+    # Plotly's text of a value has its error bar, such as "0.31 +0.12 / -0.05".
     return {
-        **marks(f"{place}: %{{y}}<br>{quartiles}<extra>{label}</extra>", symbol),
+        **marks(f"{place}: %{{y}} to the quartiles<extra>{label}</extra>", symbol),
         "line_width": 1.5,
         "line_dash": "solid" if symbol == "circle" else "dot",
         "error_y": {"type": "data", "symmetric": False, "thickness": 1.2, "width": 4},

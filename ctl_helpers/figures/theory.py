@@ -99,7 +99,8 @@ def _regressors(
     """
     forms: dict[str, dict[str, dict[str, object]]] = {"log axes": {}, "linear axes": {}}
     for name, (called, axis) in REGRESSORS.items():
-        titles, values = {}, {}
+        titles: dict[str, object] = {}
+        values: dict[str, pd.Series] = {}
         for column, setting, rows in in_panels(table, panels):
             number = column if column > 1 else ""
             strength = explained[name].get(setting, "–")

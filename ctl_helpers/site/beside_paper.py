@@ -30,7 +30,8 @@ def strip(judged: Iterable[Verdict], panels: Mapping[str, str]) -> Markdown | No
     """
     rows = [
         [
-            f"{claim_link(each.claim, each.name)}. {each.paper} {link(_paper(each), 'Paper')}",
+            claim_link(each.claim, each.name),
+            f"{each.paper} {link(_paper(each), 'Paper')}",
             f"{each.parts[0].effect}: {number(each.parts[0].number)} {each.parts[0].unit}".rstrip()
             + f" ({short(panels[each.setting])})",
             link(each.evidence, marked(each.word).replace(" ", "&nbsp;")),
@@ -38,7 +39,7 @@ def strip(judged: Iterable[Verdict], panels: Mapping[str, str]) -> Markdown | No
         for each in nearest(judged, panels)
         if each.claim not in OURS
     ]
-    head = ["the paper", "ours, with its 95% interval", "agrees?"]
+    head = ["claim", "the paper", "ours, with its 95% interval", "agrees?"]
     return Markdown(stacked_table(head, rows)) if rows else None
 
 

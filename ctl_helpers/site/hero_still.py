@@ -21,7 +21,6 @@ LAYER = 2
 _I, _J, _MIX = "#0b62c4", "#d4500c", "#7b5e8a"
 _INK = "#333333"
 _STEPS = 40  # of the path from α = 0 to 1
-_LOOK = {"svg.fonttype": "none", "svg.hashsalt": "ctl", "font.size": 11}
 
 
 def draw(networks: Mapping[str, StateDict], images: Tensor) -> str:
@@ -33,7 +32,7 @@ def draw(networks: Mapping[str, StateDict], images: Tensor) -> str:
     Returns:
         An SVG image on white.
     """
-    with matplotlib.rc_context(_LOOK):
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ctl", "font.size": 11}):
         canvas = Figure(figsize=(7.2, 2.9))
         left, right = canvas.subplots(1, 2)
         _ends(left, weights(networks), "Weight space", "θ", above=True)
@@ -113,7 +112,7 @@ def _ends(
         axes.plot(*places["PT"], "o", color=_INK)
         axes.annotate(
             r"$\theta_{\mathrm{PT}}$",
-            places["PT"].tolist(),
+            _at(places["PT"]),
             (0, -16),
             textcoords="offset points",
             ha="center",
@@ -125,7 +124,12 @@ def _ends(
         axes.plot(*places[name], "o", color=colour, markersize=8)
         offset = (0, 9 if above else -18)
         axes.annotate(
-            f"{symbol}$_{name}${after}", places[name].tolist(), offset,
+            f"{symbol}$_{name}${after}", _at(places[name]), offset,
             textcoords="offset points", ha="center",
         )  # fmt: skip
     axes.plot(*places["dot"], "o", color=_MIX, markersize=9, zorder=5)
+
+
+def _at(place: Tensor) -> tuple[float, float]:
+    x, y = place.tolist()
+    return x, y

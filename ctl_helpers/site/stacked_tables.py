@@ -22,7 +22,8 @@ def stacked_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _labelled(column: str, cell: str) -> str:
-    return f'<span class="column-name">{column}: </span>{cell}' if cell else ""
+    end = "" if column.endswith("?") else ":"
+    return f'<span class="column-name">{column}{end} </span>{cell}' if cell else ""
 
 
 def _row(cells: Sequence[str]) -> str:
