@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
 from ctl_helpers.analysis import levels
-from ctl_helpers.figures.axes import LOG_AXIS
 from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import (
     BLUE,
@@ -38,6 +37,9 @@ _KINDS = (
     (Level.ACCURACY, VERMILION, "square", 0.16),
 )
 _TICKS = (0.25, 0.5, 1, 2, 4)
+_EPSILONS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
+_DISTANCES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1)
+_DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
 
 
 def ratios(matched: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -135,8 +137,8 @@ def _rows(figure: Figure, variants: Sequence[Variant], columns: int) -> None:
         if part_of[variants[place]] != part_of[variants[place - 1]]:
             for column in range(1, columns + 1):
                 figure.add_hline(y=place - 0.5, line_width=1, opacity=0.4, row=1, col=column)
-    ticks = {"tickvals": list(_TICKS), "ticktext": [f"{tick:g}" for tick in _TICKS]}
-    figure.update_xaxes(type="log", title_text="ε over the centre's", **ticks)
+    _ticks(figure.update_xaxes, _TICKS)
+    figure.update_xaxes(title_text="ε over the centre's")
 
 
 def _extremes(main: Mapping[Variant, Mapping[str, Finding]], setting: str) -> list[Finding]:
@@ -193,8 +195,14 @@ def runs(snapshots: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         height=440,
         findings=quoted(explained.values()),
     )
-    figure.update_yaxes(**LOG_AXIS)
-    return figure.update_xaxes(**LOG_AXIS, title_text="distance of features")
+    _ticks(figure.update_yaxes, _EPSILONS)
+    _ticks(figure.update_xaxes, _DISTANCES)
+    return figure.update_xaxes(title_text="distance of features")
+
+
+def _ticks(update: Callable[..., object], places: Sequence[float]) -> None:
+    """A logarithmic axis with numbers that a reader knows."""
+    update(type="log", tickvals=list(places), ticktext=[f"{place:g}" for place in places])
 
 
 def _mean_curve(rows: pd.DataFrame, variant: Variant) -> pd.DataFrame:
@@ -204,10 +212,13 @@ def _mean_curve(rows: pd.DataFrame, variant: Variant) -> pd.DataFrame:
 
 
 def _run(along: pd.DataFrame, variant: Variant, part: str, place: int, column: int) -> Line:
-    colour = COLOURS[place % len(COLOURS)] if part else GREY
-    look = marks(f"%{{x}}: ε %{{y}}<extra>{variant}</extra>", SYMBOLS[place % len(SYMBOLS)], size=7)
+    """A part has a colour, and each of its variants a symbol and a dash."""
+    colour = COLOURS[list(PARTS).index(part)] if part else GREY
+    symbol = SYMBOLS[place % len(SYMBOLS)]
+    look = marks(f"%{{x}}: ε %{{y}}<extra>{variant}</extra>", symbol, size=7)
     data = {
         str(where): {"x": significant(along["moved"]), "y": significant(along[where])}
         for where in Where
     }
-    return Line(str(variant), colour, data, 1, column, group=part, look=look)
+    dashed = {**look, "line_dash": _DASHES[place], "line_width": 1.5 if part else 3}
+    return Line(str(variant), colour, data, 1, column, group=part, look=dashed)
