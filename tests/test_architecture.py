@@ -19,7 +19,7 @@ from ctl_helpers.findings.architecture import (
 )
 from ctl_helpers.findings.sentences import architecture as sentences
 from ctl_helpers.project import TableError
-from ctl_helpers.results import shapes
+from ctl_helpers.results import declared
 from ctl_helpers.results.labels import Control, Level, Variant, Where
 
 PANEL = {"one": "Setting one (D)"}
@@ -189,6 +189,6 @@ def test_displacement_explains_all_where_all_runs_lie_on_one_line() -> None:
 
 def test_the_tables_are_as_they_are_declared() -> None:
     table = TABLE.drop(columns=["setting", "seed"])
-    shapes.check("architecture", "matched", table)
+    declared.check("architecture", "matched", table)
     with pytest.raises(TableError, match="'at'"):
-        shapes.check("architecture", "matched", table.assign(at="equal steps"))
+        declared.check("architecture", "matched", table.assign(at="equal steps"))

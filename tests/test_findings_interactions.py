@@ -12,7 +12,7 @@ from ctl_helpers.analysis.interactions import TERMS
 from ctl_helpers.figures import interactions as figures
 from ctl_helpers.findings.interactions import sufficient, unexplained
 from ctl_helpers.findings.sentences import interactions as sentences
-from ctl_helpers.results import shapes
+from ctl_helpers.results import declared
 from ctl_helpers.results.labels import Control, Scope, Terms
 
 SEEDS, LAYERS = range(5), {"first": 1.0, "last": 1.2}
@@ -66,8 +66,8 @@ def by_control(own: float, random: float) -> pd.DataFrame:
 
 def test_tables_bear_the_labels_that_are_measured() -> None:
     assert tuple(map(str, Terms)) == TERMS
-    shapes.check("many-tasks", "shares", shares(0.5, 0.1, 0.02).drop(columns="seed"))
-    shapes.check("many-tasks", "share_controls", controlled(0.1, 0.2, 0.3).drop(columns="seed"))
+    declared.check("many-tasks", "shares", shares(0.5, 0.1, 0.02).drop(columns="seed"))
+    declared.check("many-tasks", "share_controls", controlled(0.1, 0.2, 0.3).drop(columns="seed"))
 
 
 def test_shares_are_of_the_worst_layer_and_the_largest_sum() -> None:
@@ -215,7 +215,7 @@ def local() -> pd.DataFrame:
 
 def test_a_layers_own_error_stands_beside_that_of_all() -> None:
     table = local()
-    shapes.check("many-tasks", "local", table.drop(columns=["setting", "seed"]))
+    declared.check("many-tasks", "local", table.drop(columns=["setting", "seed"]))
     text = read(sentences.local(table, ONE))
     for line in (
         "| ε with all layers mixed, mean over layers | 0.40 |",

@@ -11,7 +11,7 @@ from conftest import ROOT
 
 from ctl_helpers import results, settings
 from ctl_helpers.project import TableError
-from ctl_helpers.results import labels, shapes
+from ctl_helpers.results import declared, labels, shapes
 
 STORED = sorted((ROOT / "results").glob("*/*/*.parquet"))
 SECTIONS = {results.folder_name(section): section for section in shapes.TABLES}
@@ -20,7 +20,7 @@ SECTIONS = {results.folder_name(section): section for section in shapes.TABLES}
 def test_every_published_table_is_as_declared() -> None:
     assert STORED
     for path in STORED:
-        shapes.check(SECTIONS[path.parts[-3]], path.stem, pd.read_parquet(path))
+        declared.check(SECTIONS[path.parts[-3]], path.stem, pd.read_parquet(path))
 
 
 def test_the_notebooks_save_just_the_declared_tables() -> None:

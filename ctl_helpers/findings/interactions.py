@@ -77,10 +77,12 @@ def sufficient(shares: pd.DataFrame, *, terms: str) -> Sample:
 @measure("{:.2f}")
 def scope_error(local: pd.DataFrame, *, scope: str, at: str) -> Sample:
     """ε with all layers mixed, or each alone: its ``"mean"`` over layers, or at the ``"last"``."""
-    place = {"mean": np.mean, "last": lambda layers: layers[-1]}[at]
-    return Sample(
-        *_by_layer(local, scope), "seeds", lambda seeds: float(place(np.mean(seeds, axis=0)))
-    )
+
+    def over(seeds: Values) -> float:
+        layers = np.mean(seeds, axis=0)
+        return float(layers.mean() if at == "mean" else layers[-1])
+
+    return Sample(*_by_layer(local, scope), "seeds", over)
 
 
 @measure("{:.0f}")

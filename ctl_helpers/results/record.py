@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from ctl_helpers.project import SettingError, root
-from ctl_helpers.results.shapes import check
+from ctl_helpers.results.declared import check
 from ctl_helpers.settings.schema import Described
 
 PROVENANCE = "provenance.json"
@@ -62,7 +62,7 @@ class Recorder:
         return cls(setting, section, parameters, None if folder is None else str(folder))
 
     def save(self, name: str, table: pd.DataFrame) -> None:
-        """Write a table as ``<name>.parquet``; see :func:`ctl_helpers.results.shapes.check`."""
+        """Write a table as ``<name>.parquet``; see :func:`ctl_helpers.results.declared.check`."""
         check(self._section, name, table)
         table.to_parquet(self._folder / f"{name}.parquet", index=False)
 

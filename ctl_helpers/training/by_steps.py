@@ -101,7 +101,7 @@ def _look_ahead(model: nn.Module, batch: Images, radius: float) -> None:
     with torch.no_grad():
         origins = [one.clone() for one in parameters]
         for parameter, move in zip(parameters, moves, strict=True):
-            parameter += move
+            parameter.add_(move)
     _backward(model, batch)
     with torch.no_grad():
         for parameter, origin in zip(parameters, origins, strict=True):
