@@ -42,16 +42,15 @@ def failures(judged: Sequence[Verdict]) -> Markdown:
             part = verdict.missed or verdict.parts[0]
             rows.append(
                 [
-                    claim_link(verdict.claim, verdict.name),
+                    f"{claim_link(verdict.claim, verdict.name)} ({verdict.section})",
+                    part.effect,
                     _titled(verdict),
-                    verdict.section,
                     link(verdict.evidence, marked(verdict.word)),
                     number(part.number),
                     number(part.control),
-                    part.effect,
                 ]
             )
-    head = ["claim", "setting", "section", "verdict", "number", "control", _MISSED]
+    head = ["claim", _MISSED, "setting", "verdict", "number", "control"]
     return Markdown(stacked_table(head, rows))
 
 
