@@ -315,7 +315,7 @@ def test_numbers_that_are_shown_beside_are_said_to_decide_nothing(rows) -> None:
 def cells(line: str) -> list[str]:
     """A row's texts, without what their columns are called."""
     texts = re.sub('<span class="column-name">.*?</span>', "", line)
-    return [text.strip() for text in re.split(r"(?<!\\)\|", texts)[1:-1]]
+    return [text.strip().replace("\u00a0", " ") for text in re.split(r"(?<!\\)\|", texts)[1:-1]]
 
 
 def test_a_cell_says_what_its_column_is_and_an_empty_one_says_nothing() -> None:

@@ -76,7 +76,8 @@ def verdict_lines(panels: Mapping[str, str], *sections: str) -> Markdown:
 
 
 def _came_to(verdict: Verdict) -> str:
-    return ", ".join(filter(None, (marked(verdict.word), needed(verdict))))
+    word = marked(verdict.word).replace(" ", "\u00a0", 1)  # a mark and its word are one line
+    return ", ".join(filter(None, (word, needed(verdict))))
 
 
 def tally(judged: Sequence[Verdict]) -> Markdown:
