@@ -302,7 +302,7 @@ def test_pages_in_a_browser(site: pathlib.Path, browser: Browser, part: int) -> 
     found = []
     for path in paths[part::4]:
         name = path.relative_to(site)
-        if path.stat().st_size > 600_000:
+        if path.stat().st_size > 650_000:
             found.append(f"{name}: {path.stat().st_size} bytes")
         page = browser.new_page(viewport={"width": 380, "height": 900})
         found += [f"{name}: {problem}" for problem in problems(page, path)]

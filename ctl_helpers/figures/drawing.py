@@ -134,7 +134,8 @@ def in_panels(
 
 def significant(values: Iterable[float], digits: int = 4) -> list[float]:
     """Rounded to significant digits: what a reader can use, in a fraction of the page's size."""
-    return [float(f"{value:.{digits}g}") for value in values]
+    rounded = (float(f"{value:.{digits}g}") for value in values)
+    return [int(value) if value.is_integer() else value for value in rounded]
 
 
 def xy(rows: pd.DataFrame, x: str, y: str, digits: int = 4) -> dict[str, list[Any]]:

@@ -63,7 +63,7 @@ def step_line(
 ) -> Line:
     """A line in steps, a bin a step, with the bins of each choice; its group is its name."""
     first = next(iter(bins.values()))
-    data = {choice: {"y": part["share"].round(3).tolist()} for choice, part in bins.items()}
+    data = {choice: {"y": significant(part["share"].round(3))} for choice, part in bins.items()}
     look = {
         "x": significant((first["low"] + first["high"]) / 2),
         "mode": "lines",

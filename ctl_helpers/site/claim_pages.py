@@ -42,16 +42,15 @@ def failures(judged: Sequence[Verdict]) -> Markdown:
             part = verdict.missed or verdict.parts[0]
             rows.append(
                 [
-                    claim_link(verdict.claim, verdict.name),
+                    f"{claim_link(verdict.claim, verdict.name)} ({verdict.section})",
+                    part.effect,
                     _titled(verdict),
-                    verdict.section,
                     link(verdict.evidence, marked(verdict.word)),
                     number(part.number),
                     number(part.control),
-                    part.effect,
                 ]
             )
-    head = ["claim", "setting", "section", "verdict", "number", "control", _MISSED]
+    head = ["claim", _MISSED, "setting", "verdict", "number", "control"]
     return Markdown(stacked_table(head, rows))
 
 
@@ -77,7 +76,8 @@ def verdict_lines(panels: Mapping[str, str], *sections: str) -> Markdown:
 
 
 def _came_to(verdict: Verdict) -> str:
-    return ", ".join(filter(None, (marked(verdict.word), needed(verdict))))
+    word = marked(verdict.word).replace(" ", "\u00a0", 1)  # a mark and its word are one line
+    return ", ".join(filter(None, (word, needed(verdict))))
 
 
 def tally(judged: Sequence[Verdict]) -> Markdown:

@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 CARD = "_static/card.png"
 """The picture of the book in previews."""
 _NO_SCRIPT = (
-    "<noscript><style>.figure-still{display:block}.plotly-figure{height:0!important;"
+    "<noscript><style>.figure-still{display:block!important}.plotly-figure{height:0!important;"
     "min-width:0!important;overflow:hidden}.no-data{display:none}</style></noscript>\n"
 )
 """Shows the still images of figures where no script draws these."""
