@@ -7,7 +7,6 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from conftest import refused, same
 from torch import Tensor, nn
 
@@ -45,34 +44,6 @@ def test_a_run_is_the_same_whatever_is_kept_of_it() -> None:
     few, many = (along(small(), START, images(9), wanted, **how) for wanted in ([7], [1, 2, 5, 7]))
     assert same(few[7], many[7])
     assert not same(many[5], many[7])
-
-
-def sharp(weights: dict[str, Tensor], batch: Images, lr: float, radius: float) -> dict[str, Tensor]:
-    """A step of sharpness-aware SGD in float64, from its formula."""
-
-    def gradient(at: dict[str, Tensor]) -> dict[str, Tensor]:
-        own = {name: value.double().requires_grad_() for name, value in at.items()}
-        logits = torch.func.functional_call(small().double(), own, (batch.inputs.double(),))
-        F.cross_entropy(logits, batch.targets).backward()
-        return {name: value.grad for name, value in own.items()}
-
-    first = gradient(weights)
-    length = sum(one.square().sum() for one in first.values()).sqrt()
-    up = {name: weights[name].double() + radius * first[name] / length for name in weights}
-    second = gradient({name: value.detach() for name, value in up.items()})
-    return {name: weights[name].double() - lr * second[name] for name in weights}
-
-
-def test_a_sharpness_aware_step_goes_down_the_gradient_from_higher_up() -> None:
-    batch = images(4)
-    (stepped,) = along(
-        small(), START, batch, [1], lr=0.5, batch_size=4, seed=0, radius=0.3
-    ).values()
-    wanted = sharp(START, batch, 0.5, 0.3)
-    plain = sharp(START, batch, 0.5, 0.0)
-    for name, value in stepped.items():
-        torch.testing.assert_close(value.double(), wanted[name], rtol=1e-4, atol=1e-6)
-    assert max((wanted[name] - plain[name]).abs().max() for name in wanted) > 1e-3
 
 
 def test_a_run_ends_where_it_is_no_longer_finite() -> None:

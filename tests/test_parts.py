@@ -14,8 +14,8 @@ from ctl_helpers.data.images import Images
 from ctl_helpers.models.parts import PartsMLP
 from ctl_helpers.project import SettingError
 from ctl_helpers.results.labels import Variant
+from ctl_helpers.training.by_steps import sgd_steps
 from ctl_helpers.training.loop import Recipe, Snapshot, epochs, initial_weights
-from ctl_helpers.training.sgd_steps import sgd_steps
 
 INPUTS = {
     "parts-mlp": torch.rand(6, 1, 28, 28),

@@ -14,9 +14,9 @@ from ctl_helpers import models
 from ctl_helpers.project import SettingError
 from ctl_helpers.settings.schema import Checked, Network
 from ctl_helpers.settings.scratch import Scratch
+from ctl_helpers.training.by_steps import sgd_steps
 from ctl_helpers.training.checkpoints import Checkpoint
 from ctl_helpers.training.loop import Snapshot
-from ctl_helpers.training.sgd_steps import sgd_steps
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -102,4 +102,4 @@ class InParts(Scratch):
 
     def source_parts(self) -> tuple[str, ...]:
         """The modules of this package that trained weights depend on."""
-        return *super().source_parts(), "training.sgd_steps"
+        return *super().source_parts(), "training.by_steps"

@@ -1,18 +1,86 @@
-"""Plain SGD by steps at one rate, whose weights are kept on the way; also sharpness-aware."""
+"""SGD counted by steps, so that the first steps of a run can be kept too."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import nullcontext, suppress
 from functools import lru_cache
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ctl_helpers.data.images import Images, floats
-from ctl_helpers.training.loop import Snapshot, default_device, training
+from ctl_helpers.training.class_mask import ClassMask
+from ctl_helpers.training.loop import Recipe, Snapshot, _channels_last, default_device, training
+
+
+def sgd_steps(
+    model: nn.Module,
+    start: Snapshot,
+    images: Images,
+    recipe: Recipe,
+    seed: int,
+    wanted: Collection[int],
+) -> Iterator[Snapshot]:
+    """Train from ``start`` on, and give a snapshot after some numbers of steps.
+
+    The samples are those of :func:`ctl_helpers.training.loop.epochs`, in its order.
+
+    Args:
+        model: the architecture; it is copied, never changed.
+        start: where to begin.
+        images: the training set.
+        recipe: how to train; its rate never falls here, and its epochs do not count.
+        seed: decides the order of samples.
+        wanted: after which steps; those up to the start's are left out.
+
+    Raises:
+        ValueError: less than a batch of samples; or the loss or a weight became NaN or infinite.
+    """
+    per_epoch = len(images) // recipe.batch_size
+    if per_epoch == 0:
+        raise ValueError(
+            f"{len(images)} samples make no batch of {recipe.batch_size}; give more samples, or a "
+            "smaller batch_size"
+        )
+    device = default_device()
+    model = copy.deepcopy(model).to(device)
+    model.load_state_dict(start.weights)
+    model.train()
+    for module in model.modules():
+        if recipe.frozen_norm and isinstance(module, _BatchNorm):
+            module.eval()
+    head = ClassMask(images.targets.unique()) if recipe.masked else nn.Identity()
+    images = Images(images.inputs.to(device), images.targets.to(device))
+    optimizer = torch.optim.SGD(
+        model.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay
+    )
+    half = recipe.precision == "bfloat16"
+
+    @lru_cache(maxsize=1)
+    def order(epoch: int) -> tuple[Tensor, ...]:
+        generator = torch.Generator().manual_seed(seed * 100_003 + epoch + 1)
+        used = len(images) - len(images) % recipe.batch_size
+        indices = torch.randperm(len(images), generator=generator)[:used]
+        return indices.to(device).split(recipe.batch_size)
+
+    def step(number: int) -> float:
+        epoch, place = divmod(number, per_epoch)
+        batch = images[order(epoch)[place]]
+        optimizer.zero_grad()
+        with torch.autocast(device.type, torch.bfloat16) if half else nullcontext():
+            logits = model(_channels_last(floats(batch.inputs)))
+        loss = F.cross_entropy(head(logits.float()), batch.targets)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    for number in sorted(number for number in set(wanted) if number > start.done):
+        (start,) = training(model, optimizer, start, number, step, every=number)
+        yield start
 
 
 def along(
@@ -24,85 +92,28 @@ def along(
     lr: float,
     batch_size: int,
     seed: int,
-    radius: float = 0.0,
 ) -> dict[int, dict[str, Tensor]]:
-    """The weights after some numbers of steps of one run: steps → state dict.
+    """The weights after some numbers of steps of one run of plain SGD: steps → state dict.
 
     A run whose loss or weights are no longer finite ends there, and gives what it had before.
 
-    The samples are those of :func:`ctl_helpers.training.loop.epochs`, in its order, so that the
-    weights after all steps of some epochs are those after these epochs.
-
     Args:
-        model: the architecture; it is copied, never changed.
-        start: where to begin.
-        images: the training set, a batch at least.
+        model, images, seed: as for :func:`sgd_steps`.
+        start: the weights to begin with.
         wanted: after which steps, each 1 or more.
         lr, batch_size: of SGD on cross-entropy, without momentum.
-        seed: decides the order of samples.
-        radius: how far up the gradient the loss is looked at before each step (sharpness-aware
-            minimization, Foret et al. 2021); 0 is SGD.
 
     Raises:
         ValueError: no steps are wanted, or there are too few samples.
     """
-    per_epoch = len(images) // batch_size
-    if not wanted or min(wanted) < 1 or per_epoch < 1:
+    if not wanted or min(wanted) < 1 or len(images) < batch_size:
         raise ValueError(
             f"{len(images)} samples in batches of {batch_size} cannot be trained on for "
             f"{sorted(wanted)} steps; ask for one step or more, and have a batch at least"
         )
-    device = default_device()
-    model = copy.deepcopy(model).to(device)
-    model.load_state_dict(start)
-    model.train()
-    images = Images(floats(images.inputs).to(device), images.targets.to(device))
-    optimizer = torch.optim.SGD(model.parameters(), lr)
-
-    @lru_cache(maxsize=1)
-    def order(epoch: int) -> tuple[Tensor, ...]:
-        generator = torch.Generator().manual_seed(seed * 100_003 + epoch + 1)
-        used = torch.randperm(len(images), generator=generator)[: per_epoch * batch_size]
-        return used.to(device).split(batch_size)
-
-    def step(number: int) -> float:
-        epoch, place = divmod(number, per_epoch)
-        batch = images[order(epoch)[place]]
-        loss = _backward(model, batch)
-        if radius:
-            _look_ahead(model, batch, radius)
-        optimizer.step()
-        return loss
-
+    recipe = Recipe(epochs=0, lr=lr, batch_size=batch_size)
     kept: dict[int, dict[str, Tensor]] = {}
-    for done, last in pairwise([0, *sorted(set(wanted))]):
-        begin = Snapshot(done, kept.get(done, dict(start)))
-        try:
-            (end,) = training(model, optimizer, begin, last, step, every=last)
-        except ValueError:
-            break
-        kept[last] = end.weights
+    with suppress(ValueError):  # no longer finite
+        for snapshot in sgd_steps(model, Snapshot(0, dict(start)), images, recipe, seed, wanted):
+            kept[snapshot.done] = snapshot.weights
     return kept
-
-
-def _backward(model: nn.Module, batch: Images) -> float:
-    model.zero_grad()
-    loss = F.cross_entropy(model(batch.inputs), batch.targets)
-    loss.backward()
-    return loss.item()
-
-
-def _look_ahead(model: nn.Module, batch: Images, radius: float) -> None:
-    """Put the gradient of a step of length ``radius`` up the gradient in its place."""
-    parameters = [one for one in model.parameters() if one.grad is not None]
-    gradients = [one.grad.clone() for one in parameters if one.grad is not None]
-    length = torch.stack([one.norm() for one in gradients]).norm() + 1e-12
-    moves = [one * (radius / length) for one in gradients]
-    with torch.no_grad():
-        origins = [one.clone() for one in parameters]
-        for parameter, move in zip(parameters, moves, strict=True):
-            parameter.add_(move)
-    _backward(model, batch)
-    with torch.no_grad():
-        for parameter, origin in zip(parameters, origins, strict=True):
-            parameter.copy_(origin)
