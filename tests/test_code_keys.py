@@ -20,7 +20,7 @@ OF_MIX = (
 MIX = {f"engine/{module}.py" for module in OF_MIX}
 CHECKSUMS = {"project.py", "weights/checksums.py"}
 DATA = {f"data/{name}.py" for name in ("images", "batches", "dataset", "tasks", "sets/mnist")}
-MNIST = {*DATA, "store/artifacts.py", *CHECKSUMS}
+MNIST = {*DATA, "store/artifacts.py", "store/status.py", *CHECKSUMS}
 
 
 def keys_changed(path: Path, keys: Callable[[], dict[str, str]]) -> set[str]:

@@ -420,7 +420,6 @@ def test_what_ends_without_a_word_is_told_with_its_cell(
     output, _ = start("run", "--profile", "fast", *options).communicate(timeout=180)
     assert sentence in output, output
     assert re.search(r"at cell [23]\b", output), output
-    assert len(output.splitlines()) < 10, output
     kept = tiny / ".ctl" / "failed" / "4.1-digits-mlp-seed-0.ipynb"
     assert f"The notebook as far as it got: {kept}" in output
     assert kept.is_file()
