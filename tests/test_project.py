@@ -141,7 +141,7 @@ def test_a_notebook_needs_no_more_than_is_installed_for_it() -> None:
     installed = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
     installed.add("ipython")  # of which each kernel is made
     providers = packages_distributions() | {"tomli": ["tomli"]}
-    asked = ("runs", "site", "cli.py", "terminal.py", "figures/static.py")  # what makes the book, not notebooks
+    asked = ("runs", "site", "cli.py", "terminal.py", "figures/static.py")  # what makes the book
     asked += ("weights/gguf_file.py",)  # for one setting, which says so where it is missing
     lacking = {
         f"{path.name} imports {library}"
