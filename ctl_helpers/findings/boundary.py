@@ -95,8 +95,9 @@ def apart_at_half(plane: pd.DataFrame) -> Sample:
 
 
 @measure("{:.0%}")
-def beyond(plane: pd.DataFrame) -> Sample:
-    """The share of cells whose ε is over ½."""
+def beyond(plane: pd.DataFrame, *, tasks: str = "") -> Sample:
+    """The share of cells whose ε is over ½, of all pairs of tasks or of one."""
+    plane = plane[plane["tasks"] == tasks] if tasks else plane
     return _sample(plane, lambda rows: float((_column(rows, "epsilon") > LINEAR).mean()))
 
 

@@ -67,7 +67,7 @@ def by_tasks(plane: pd.DataFrame, panels: Panels) -> str:
     rows: dict[str, list[str]] = {}
     for name in pairs:
         own = plane[plane["tasks"] == name]
-        rows[f"{name}: cells beyond ε = ½"] = cells(panels, beyond, own)
+        rows[f"{name}: cells beyond ε = ½"] = cells(panels, beyond, own, tasks=name)
     for side in ("inside", "beyond"):
         rows[f"accuracy that merging loses {side} the contour"] = cells(
             panels, lost, plane, side=side
