@@ -12,7 +12,7 @@ import psutil  # type: ignore[import-untyped]
 
 @contextmanager
 def ending_idle(limit: float) -> Iterator[Event]:
-    """While open, child processes that take no processor time for too long are ended.
+    """While open, kernels of this process that take no processor time for too long are ended.
 
     A kernel that computes, waits for a lock or downloads takes some; one that was stopped, or that
     waits for what never comes, takes none.
@@ -38,6 +38,8 @@ def _watch(limit: float, ended: Event, closed: Event) -> None:
     while not closed.wait(min(limit / 4, 15)):
         for kernel in psutil.Process().children():
             with suppress(psutil.Error):
+                if not any("ipykernel" in part for part in kernel.cmdline()):
+                    continue
                 family = [kernel, *kernel.children(recursive=True)]
                 used, now = sum(map(_used, family)), time.monotonic()
                 before, since = last.get(kernel, (-1.0, now))

@@ -23,7 +23,8 @@ def status_folder() -> Path:
 def telling() -> Iterator[Callable[[str], None]]:
     """While open, what is given to it is what this process is at.
 
-    A lock says that the process lives: the number of one that died may be another's now.
+    A lock says that the process lives: the number of one that died may be another's now. Inside
+    another block of the process it tells something else for a while, as a training that waits.
     """
     path = status_folder() / f"{os.getpid()}.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,11 +32,14 @@ def telling() -> Iterator[Callable[[str], None]]:
     def tell(text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
-    with FileLock(path.with_suffix(".lock")):
+    # One for all blocks of a process, which would wait for itself otherwise.
+    alive = FileLock(path.with_suffix(".lock"), thread_local=False, is_singleton=True)
+    before = path.read_text(encoding="utf-8") if alive.is_locked and path.is_file() else None
+    with alive:
         try:
             yield tell
         finally:
-            path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True) if before is None else tell(before)
 
 
 def lines() -> list[str]:
