@@ -65,14 +65,15 @@ def predicted(plane: pd.DataFrame, *, out: str, by: str = "apart") -> Sample:
 
 
 @measure("{:.0%}")
-def left_to_others(plane: pd.DataFrame, *, out: str = "rate") -> Sample:
-    """Of the squared error of that prediction, the share that goes where the others predict, too.
+def left_to_others(plane: pd.DataFrame) -> Sample:
+    """Of the squared error on rates left out, the share that goes where the others predict, too.
 
     Negative where they make it worse; NaN where no error is left to go.
     """
 
     def share(rows: Values) -> float:
-        alone, together = (_predicted(rows, names, out) for names in (["apart"], list(PREDICTORS)))
+        alone = _predicted(rows, ["apart"], "rate")
+        together = _predicted(rows, list(PREDICTORS), "rate")
         return (together - alone) / (1 - alone) if alone < 1 - _NOTHING else float("nan")
 
     return _sample(plane, share)
@@ -124,11 +125,11 @@ def loss_rank(plane: pd.DataFrame) -> Sample:
 
 
 @measure(times)
-def predictor_range(plane: pd.DataFrame, *, by: str = "apart") -> Sample:
-    """The largest value of a predictor over the smallest."""
+def predictor_range(plane: pd.DataFrame) -> Sample:
+    """The largest distance between both networks' features over the smallest."""
 
     def span(rows: Values) -> float:
-        column = _column(rows, by)
+        column = _column(rows, "apart")
         return float(column.max() / column.min())
 
     return _sample(plane, span)

@@ -66,7 +66,7 @@ def by_tasks(plane: pd.DataFrame, panels: Panels) -> str:
     pairs = list(dict.fromkeys(plane["tasks"]))
     rows: dict[str, list[str]] = {}
     for name in pairs:
-        own = plane[plane["tasks"] == name]
+        own = plane[plane["tasks"] == name]  # settings without the pair have a dash
         rows[f"{name}: cells beyond ε = ½"] = cells(panels, beyond, own, tasks=name)
     for side in ("inside", "beyond"):
         rows[f"accuracy that merging loses {side} the contour"] = cells(
