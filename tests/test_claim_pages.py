@@ -262,8 +262,13 @@ def test_a_strip_has_borders_letters_whiskers_and_words() -> None:
 # The pages.
 
 
+def plain(text: str) -> str:
+    """A page's text, without what columns are called and with plain blanks."""
+    return re.sub('<span class="column-name">.*?</span>', "", text).replace("\u00a0", " ")
+
+
 def test_the_page_of_claims_has_every_number_of_every_part(rows) -> None:
-    text = claim_pages.all_claims(MADE).data
+    text = plain(claim_pages.all_claims(MADE).data)
     figure = '<a href="4_1.html#fig-4-1-direction"><b>{}</b></a>'
     assert "(claim-ctl)=\n## The ctl claim\n" in text
     assert (
@@ -304,24 +309,25 @@ def test_numbers_that_are_shown_beside_are_said_to_decide_nothing(rows) -> None:
     beside = part("reproduced", 0.01, control=None, effect="The paper's own distance")
     made = [dataclasses.replace(MADE[0], shown=(beside,))]
     rows(made)
-    text = claim_pages.all_claims(made).data
+    text = plain(claim_pages.all_claims(made).data)
     assert re.search(
         r"2\. \*\*The paper's own distance\*\*\. .* It is shown, but does not decide\.", text
     )
     assert text.count("It is shown, but does not decide.") == 1
-    assert "|  |  | (2) | 0.01 [−0.09, 0.11] | – |" in text
+    assert "|  |  | (2) | 0.01 [−0.09, 0.11] |  |" in text
 
 
 def cells(line: str) -> list[str]:
     """A row's texts, without what their columns are called."""
-    texts = re.sub('<span class="column-name">.*?</span>', "", line)
-    return [text.strip().replace("\u00a0", " ") for text in re.split(r"(?<!\\)\|", texts)[1:-1]]
+    return [text.strip() for text in re.split(r"(?<!\\)\|", plain(line))[1:-1]]
 
 
 def test_a_cell_says_what_its_column_is_and_an_empty_one_says_nothing() -> None:
     table = stacked_table(["claim", "a|b"], [["one", "yes"], ["two", ""]])
     opened, _, head, ruler, one, two, _, closed = table.splitlines()
     assert (opened, closed) == ('<div class="stacked-table">', "</div>")
+    flowing = stacked_table(["claim"], [], flowing=True)
+    assert flowing.splitlines()[0] == '<div class="stacked-table flowing">'
     assert (head, ruler) == (r"| claim | a\|b |", "| :-- | :-- |")
     assert one == r'| one | <span class="column-name">a\|b: </span>yes |'
     assert cells(two) == ["two", ""]

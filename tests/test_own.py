@@ -29,11 +29,12 @@ def test_settings_stand_by_grade_and_error() -> None:
         verdict("avg-direction", "small-clip", "not run"),
         verdict("ctl-length", "mnist-mlp", "reproduced", 0.1),
     ]
-    rows = own.linearity(judged).data.splitlines()[2:]
+    lines = own.linearity(judged).data.splitlines()
+    rows = [line for line in lines if line.startswith("| ")][2:]
     assert [row.split(" | ")[0] for row in rows] == [
         "| MNIST MLP, A",
         "| Scenes CLIP, D",
         "| Digits MLP, D",
     ]
-    assert "| 0.2\N{NO-BREAK SPACE}[0.1,\N{NO-BREAK SPACE}0.3] |" in rows[1]
+    assert "</span>0.2\N{NO-BREAK SPACE}[0.1,\N{NO-BREAK SPACE}0.3] |" in rows[1]
     assert rows[1].endswith("✓\N{NO-BREAK SPACE}reproduced |")

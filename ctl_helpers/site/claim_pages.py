@@ -5,7 +5,7 @@ What is called ``judged`` is of :func:`ctl_helpers.findings.verdicts.verdicts`, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from IPython.display import Markdown
 
@@ -30,6 +30,8 @@ from ctl_helpers.site.stacked_tables import stacked_table
 NOT_RUN = "*Not run yet.*"
 
 _MISSED = "what was missed"
+
+_FIXED = "\N{NO-BREAK SPACE}"
 
 _COLUMNS = ["setting", "verdict", "part", "number", "control", "p", "over"]
 
@@ -76,8 +78,12 @@ def verdict_lines(panels: Mapping[str, str], *sections: str) -> Markdown:
 
 
 def _came_to(verdict: Verdict) -> str:
-    word = marked(verdict.word).replace(" ", "\u00a0", 1)  # a mark and its word are one line
-    return ", ".join(filter(None, (word, needed(verdict))))
+    return ", ".join(filter(None, (_unbroken(marked(verdict.word)), needed(verdict))))
+
+
+def _unbroken(word: str) -> str:
+    """A mark and its word are one line."""
+    return word.replace(" ", _FIXED, 1)
 
 
 def tally(judged: Sequence[Verdict]) -> Markdown:
@@ -115,7 +121,7 @@ def _one_claim(key: str, claim: Claim, judged: Sequence[Verdict]) -> str:
     lines += _asked((ran or judged)[0])
     if ran:
         body = [row for each in ran for row in _rows(each, len(claim.sections) > 1)]
-        lines += ["", _table(_COLUMNS, body)]
+        lines += ["", stacked_table(_COLUMNS, body, flowing=True)]
     waiting = dict.fromkeys(_titled(each) for each in judged if each.word == "not run")
     if waiting:
         lines += ["", f"{marked('not run')}: {', '.join(waiting)}."]
@@ -151,18 +157,17 @@ def _rows(verdict: Verdict, several: bool) -> Iterator[list[str]]:
     section = f" {verdict.section}" if several else ""
     lead = [
         f"{_titled(verdict)}{section}",
-        link(verdict.evidence, f"<b>{marked(verdict.word)}</b>"),
+        link(verdict.evidence, f"<b>{_unbroken(marked(verdict.word))}</b>"),
     ]
     lead[1] += _why(verdict)
     for place, part in enumerate((*verdict.parts, *verdict.shown), 1):
-        mark = f" {MARKS[part.word]}" if place <= len(verdict.parts) else ""
+        mark = f"{_FIXED}{MARKS[part.word]}" if place <= len(verdict.parts) else ""
+        numbers = (number(part.number), number(part.control), position(part))
         yield [
             *(lead if place == 1 else ["", ""]),
             f"({place}){mark}",
-            number(part.number),
-            number(part.control),
-            position(part),
-            part.units or "–",
+            *(text.replace(", ", f",{_FIXED}").strip("–") for text in numbers),
+            part.units or "",
         ]
 
 
@@ -177,12 +182,3 @@ def _why(verdict: Verdict) -> str:
 
 def _titled(verdict: Verdict) -> str:
     return f"{settings.describe(verdict.setting).title} {grade(verdict)}"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of texts in Markdown."""
-    return "\n".join(map(_table_row, [head, [":--"] * len(head), *rows]))
-
-
-def _table_row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

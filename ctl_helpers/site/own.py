@@ -16,6 +16,7 @@ from ctl_helpers import settings
 from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.project import root
 from ctl_helpers.site.claim_marks import claim_link, marked, number
+from ctl_helpers.site.stacked_tables import stacked_table
 
 SCRIPT = "book/probe_digits.py"
 CLAIMS = ("ctl-direction", "avg-direction", "add-direction")
@@ -54,18 +55,17 @@ def linearity(judged: Sequence[Verdict]) -> Markdown:
     """
     ran = [each for each in judged if each.claim in CLAIMS and each.word != "not run"]
     ran.sort(key=lambda each: (each.grade, each.parts[0].number.value or 0.0))
-    lines = [
-        "| setting, grade | claim | ε | pretrained apart | verdict |",
-        "|:--|:--|:--|:--|:--|",
-    ]
+    rows = []
     for each in ran:
         first = each.parts[0]
-        cells = [
-            f"{settings.describe(each.setting).title}, {each.grade}",
-            claim_link(each.claim, each.name),
-            number(first.number).replace(" ", _FIXED),
-            number(first.control).replace(" ", _FIXED),
-            marked(each.word).replace(" ", _FIXED),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return Markdown("\n".join(lines))
+        rows.append(
+            [
+                f"{settings.describe(each.setting).title}, {each.grade}",
+                claim_link(each.claim, each.name),
+                number(first.number).replace(" ", _FIXED),
+                number(first.control).replace(" ", _FIXED),
+                marked(each.word).replace(" ", _FIXED),
+            ]
+        )
+    head = ["setting, grade", "claim", "ε", "pretrained apart", "verdict"]
+    return Markdown(stacked_table(head, rows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 
-def stacked_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def stacked_table(head: Sequence[str], rows: Iterable[Sequence[str]], flowing: bool = False) -> str:
     """A table in Markdown, whose cells say on a narrow screen what their column is.
 
     There each row is a block: its first cell as a heading, and a line for each other cell that
@@ -14,11 +14,13 @@ def stacked_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     Args:
         head: the columns' names.
         rows: cells in Markdown.
+        flowing: whether the texts of a block share lines, which is shorter where they are short.
     """
     lines = [_row(head), _row([":--"] * len(head))]
     lines += [_row([first, *map(_labelled, head[1:], cells)]) for first, *cells in rows]
     # Markdown between tags wants empty lines around it.
-    return "\n".join(['<div class="stacked-table">', "", *lines, "", "</div>"])
+    kind = "stacked-table flowing" if flowing else "stacked-table"
+    return "\n".join([f'<div class="{kind}">', "", *lines, "", "</div>"])
 
 
 def _labelled(column: str, cell: str) -> str:
