@@ -49,9 +49,10 @@ tools: $(READY)
 check: tools
 	$(PYTEST) -m "not slow and not release"
 
-## test: the tools, and the whole test suite, which builds the site: a quarter of an hour on two cores
-test: tools
-	$(PYTEST)
+## test: the whole test suite, which builds the site, and the tools beside it: a quarter of an hour on two cores
+test: $(READY)
+	@$(MAKE) --no-print-directory tools >$(VENV)/tools.log 2>&1 & tools=$$!; $(PYTEST); status=$$?; \
+	wait $$tools || { cat $(VENV)/tools.log; exit 1; }; exit $$status
 
 ## release: every notebook in Colab's versions and in the oldest declared ones (Python 3.13 and 3.10)
 release: $(READY)

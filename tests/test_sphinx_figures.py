@@ -272,16 +272,17 @@ def problems(page: Page, path: pathlib.Path) -> Iterator[str]:
     except NotInTime:
         yield "a figure is not drawn"
     page.evaluate("() => window.MathJax?.startup?.promise")
-    for scheme, width, rules in (("light", 380, NARROW), ("light", 1280, []), ("dark", 1280, DARK)):
+    views = [("light", 380, NARROW), ("light", 1280, []), ("dark", 1280, DARK)]
+    if "runs" in path.parts:  # pages of runs are alike: one theme is enough
+        views.pop()
+    for scheme, width, rules in views:
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         page.set_viewport_size({"width": width, "height": 900})
         for _ in range(20):  # figures follow the theme and the screen a little later
             if not (found := list(seen(page, scheme, width))):
                 break
             page.wait_for_timeout(250)
-        # Pages of runs are alike: one theme is enough.
-        if scheme == "light" or "runs" not in path.parts:
-            found += barriers(page, *rules)
+        found += barriers(page, *rules)
         yield from (f"{problem} ({scheme}, {width} px)" for problem in found)
     yield from noise
 
