@@ -47,9 +47,8 @@ def failures(judged: Sequence[Verdict]) -> Markdown:
                     f"{claim_link(verdict.claim, verdict.name)} ({verdict.section})",
                     part.effect,
                     _titled(verdict),
-                    link(verdict.evidence, marked(verdict.word)),
-                    number(part.number),
-                    number(part.control),
+                    link(verdict.evidence, _marked(verdict)),
+                    *map(_unbroken, (number(part.number), number(part.control))),
                 ]
             )
     head = ["claim", _MISSED, "setting", "verdict", "number", "control"]
@@ -78,12 +77,17 @@ def verdict_lines(panels: Mapping[str, str], *sections: str) -> Markdown:
 
 
 def _came_to(verdict: Verdict) -> str:
-    return ", ".join(filter(None, (_unbroken(marked(verdict.word)), needed(verdict))))
+    return ", ".join(filter(None, (_marked(verdict), needed(verdict))))
 
 
-def _unbroken(word: str) -> str:
-    """A mark and its word are one line."""
-    return word.replace(" ", _FIXED, 1)
+def _marked(verdict: Verdict) -> str:
+    """A verdict's mark and word, on one line."""
+    return marked(verdict.word).replace(" ", _FIXED, 1)
+
+
+def _unbroken(shown: str) -> str:
+    """A number whose interval stays on one line."""
+    return shown.replace(", ", f",{_FIXED}")
 
 
 def tally(judged: Sequence[Verdict]) -> Markdown:
@@ -157,7 +161,7 @@ def _rows(verdict: Verdict, several: bool) -> Iterator[list[str]]:
     section = f" {verdict.section}" if several else ""
     lead = [
         f"{_titled(verdict)}{section}",
-        link(verdict.evidence, f"<b>{_unbroken(marked(verdict.word))}</b>"),
+        link(verdict.evidence, f"<b>{_marked(verdict)}</b>"),
     ]
     lead[1] += _why(verdict)
     for place, part in enumerate((*verdict.parts, *verdict.shown), 1):
@@ -166,7 +170,7 @@ def _rows(verdict: Verdict, several: bool) -> Iterator[list[str]]:
         yield [
             *(lead if place == 1 else ["", ""]),
             f"({place}){mark}",
-            *(text.replace(", ", f",{_FIXED}").strip("–") for text in numbers),
+            *(_unbroken(text).strip("–") for text in numbers),
             part.units or "",
         ]
 
