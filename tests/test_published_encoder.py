@@ -190,6 +190,5 @@ def test_the_published_network_is_the_one_that_was_published(real_data) -> None:
     assert setting.missing() is None
     (likeness,) = accuracy(setting, ["STS-B"], None)
     assert likeness == pytest.approx(0.867, abs=0.005)
-    tasks = ["SST-2", "AG News", "TREC", "CLINC150"]
-    known = pytest.approx([0.73, 0.78, 0.55, 0.65], abs=0.08)
-    assert accuracy(setting, tasks, 300) == known
+    known = pytest.approx([0.78, 0.55], abs=0.08)
+    assert accuracy(setting, ["AG News", "TREC"], 300) == known
