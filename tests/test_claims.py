@@ -654,7 +654,7 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
             "displacement": DISPLACEMENT,
         },
         "overtraining": {
-            "along": long.along(*either((2, 32, 0.5, 0.25, 0.1), (64, 4, 3, 9, -0.1)), seeds=3),
+            "along": long.along(*either((2, 32, 0.2, 0.1, 0.1), (64, 4, 3, 9, -0.1)), seeds=3),
             "controls": control(alpha=0.5).merge(pd.DataFrame({"multiple": [1, 100]}), "cross"),
             "displacement": DISPLACEMENT,
         },
