@@ -85,9 +85,7 @@ def merged_lost(along: pd.DataFrame, *, recipe: str = Recipe.PLAIN) -> Sample:
 @measure("{:.0%}")
 def own_gained(along: pd.DataFrame) -> Sample:
     """Own accuracy at the usual length of plain fine-tuning, less the pretrained network's."""
-    return _of_run(
-        along, Recipe.PLAIN, lambda run: float(run.loc[_USUAL, "own"] - run.loc[_USUAL, "start"])
-    )
+    return _of_run(along, Recipe.PLAIN, lambda run: _usual(run, "own") - _usual(run, "start"))
 
 
 @measure("{:.2f}")
@@ -164,8 +162,14 @@ def _fallen(merged: pd.Series) -> pd.Series:
 
 
 def _after(along: pd.DataFrame, recipe: str, after: str, name: str) -> Sample:
-    place = {"usual": lambda run: _USUAL, "most": lambda run: run.index[-1]}[after]
-    return _of_run(along, recipe, lambda run: float(run.loc[place(run), name]))
+    def last(run: pd.DataFrame) -> float:
+        return float(run[name].iloc[-1])
+
+    return _of_run(along, recipe, last if after == "most" else lambda run: _usual(run, name))
+
+
+def _usual(run: pd.DataFrame, name: str) -> float:
+    return float(run[name][_USUAL])
 
 
 def _of_run(along: pd.DataFrame, recipe: str, statistic: Statistic) -> Sample:
@@ -180,10 +184,11 @@ def _aware(
 
     def of_both(both: dict[Recipe, pd.DataFrame]) -> float:
         plain, aware = both[Recipe.PLAIN], both[Recipe.AWARE]
-        usual = plain.loc[_USUAL]
         if at == STEPS:
-            return differ(usual[of], aware.loc[_USUAL, of])
-        return differ(usual[of], read_off(aware["apart"], aware[of], usual["apart"]))
+            there = _usual(aware, of)
+        else:
+            there = read_off(aware["apart"], aware[of], _usual(plain, "apart"))
+        return differ(_usual(plain, of), there)
 
     return _of_runs(along, of_both)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import pandas as pd
@@ -18,7 +19,7 @@ from ctl_helpers.findings.overtraining import (
     run_random_ratio,
     run_sharpness,
 )
-from ctl_helpers.findings.words import cells, number_table, said, spans
+from ctl_helpers.findings.words import by_panel, cells, mark, number_table, said, spans
 from ctl_helpers.results.labels import Control, Level, Recipe
 
 Panels = Mapping[str, str]
@@ -35,18 +36,30 @@ def answer(along: pd.DataFrame, panels: Panels) -> str:
     """
     usual, most = (said(panels, run_epsilon, along, after=after) for after in _AFTER)
     lost = said(panels, merged_lost, along)
-    epsilon, merged = (said(panels, left_at, along, what=what) for what in ("linearity", "merging"))
+    epsilon, merged = (_when(along, panels, what) for what in ("linearity", "merging"))
     at = Level.DISPLACEMENT
     return (
         f"- **Does linearity leave?** From the usual length to the longest, ε of the worst layer "
-        f"goes from {usual} to {most}. It reaches twice its value at the usual length after "
-        f"{epsilon} that length; a dash means that it never does.\n"
+        f"goes from {usual} to {most}. It is twice what it was at the usual length {epsilon}.\n"
         f"- **Does merging suffer?** Merged accuracy falls by at most {lost} under its best. It is "
-        f"5 points under it after {merged} the usual length.\n"
+        f"5 points under it {merged}.\n"
         f"- **Do sharpness-aware steps help?** Where features are equally far apart, they multiply "
         f"ε by {said(panels, aware_halvings, along, of='epsilon', at=at)} and change merged "
         f"accuracy by {said(panels, aware_gain, along, at=at)}."
     )
+
+
+def _when(along: pd.DataFrame, panels: Panels, what: str) -> str:
+    """After how many times the usual length something leaves, and in how many seeds it does."""
+    leaving = left_at.by_setting(along, what=what)
+    texts = {}
+    for setting, one in leaving.items():
+        seeds = one.sample.seeds
+        count = sum(not math.isnan(one.sample.of_seed(seed)) for seed in seeds)
+        some = f", in {count} of {len(seeds)} seeds" if count < len(seeds) else ""
+        texts[setting] = f"{mark(one)} that length{some}"
+    known = {name: texts.get(name, "no length that was tried") for name in panels}
+    return f"after {by_panel(panels, known)}"
 
 
 def recipes(along: pd.DataFrame, panels: Panels) -> str:
