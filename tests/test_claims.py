@@ -23,6 +23,7 @@ import test_findings_interactions as left
 import test_findings_linearity as lengths
 import test_findings_paradigms as linear
 import test_findings_sections as sections
+import test_overtraining as long
 from conftest import command, refused
 
 from ctl_helpers import cli, results, settings
@@ -468,7 +469,7 @@ def test_networks_and_sections_of_another_kind_have_their_own_figure(
 
 # Whether every claim of the book can be told from its opposite.
 
-PLACES = {"alpha", "lam", "alpha_i", "alpha_j", "replaced", "chance", "rate"}
+PLACES = {"alpha", "lam", "alpha_i", "alpha_j", "replaced", "chance", "rate", "multiple"}
 """Columns of floating numbers that are places and no results."""
 
 
@@ -650,6 +651,11 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
             "shares": left.shares(*either((0.5, 0.1, 0.02), (0.99, 0.95, 0.9))),
             "share_controls": left.controlled(0.4, 0.5, 1.2),
             "theorem": many(either({2: 0.3, 8: 0.31}, {2: 0.3, 8: 0.9})).drop(columns="weights"),
+            "displacement": DISPLACEMENT,
+        },
+        "overtraining": {
+            "along": long.along(*either((2, 32, 0.2, 0.1, 0.1), (64, 4, 3, 9, -0.1)), seeds=3),
+            "controls": control(alpha=0.5).merge(pd.DataFrame({"multiple": [1, 100]}), "cross"),
             "displacement": DISPLACEMENT,
         },
         "boundary": null | {

@@ -53,6 +53,14 @@ def at_level(places: Sequence[float], values: Sequence[float], level: float) -> 
     )
 
 
+def read_off(places: Iterable[float], values: Iterable[float], level: float) -> float:
+    """As :func:`at_level`; NaN where it would refuse."""
+    try:
+        return at_level([*places], [*values], level)
+    except ValueError:
+        return math.nan
+
+
 def features(compared: pd.DataFrame) -> pd.DataFrame:
     """How far features move along a run, and how linear they stay, a row for each snapshot.
 
@@ -101,7 +109,7 @@ def matched(along: pd.DataFrame, displacement: float, accuracy: float) -> pd.Dat
     """
     levels = {DISPLACEMENT: ("moved", displacement), ACCURACY: ("wrong", 1 - accuracy)}
     return pd.DataFrame(
-        {"at": at, "where": where, "epsilon": _or_nan(along[column], along[where], level)}
+        {"at": at, "where": where, "epsilon": read_off(along[column], along[where], level)}
         for at, (column, level) in levels.items()
         for where in (WORST, LAST)
     )
@@ -120,10 +128,3 @@ def gain(accuracy: pd.DataFrame) -> float:
 def nearest(along: pd.DataFrame, displacement: float) -> int:
     """The steps of the snapshot whose displacement is nearest to one, in logarithms."""
     return int((np.log(along["moved"]) - math.log(displacement)).abs().idxmin())
-
-
-def _or_nan(places: Iterable[float], values: Iterable[float], level: float) -> float:
-    try:
-        return at_level([*places], [*values], level)
-    except ValueError:
-        return math.nan

@@ -19,6 +19,7 @@ Pictures by subject:
 - ``averaging``: averages of networks against ensembles.
 - ``many``, ``disentangled``: mixes of more and more networks or task vectors.
 - ``interactions``: what single task vectors, pairs and triples explain of a sum.
+- ``overtraining``: long fine-tuning, plain and sharpness-aware.
 - ``editing``, ``second_order``: networks edited by task vectors.
 - ``stitched``: what edited and stitched networks can do.
 - ``factors``: what linearity depends on.

@@ -15,6 +15,7 @@
 - ``taylor``: Appendix A.
 - ``paradigms``: linear layers only.
 - ``interactions``: how far task vectors alone, in pairs and in triples explain their sum.
+- ``overtraining``: long fine-tuning, plain and sharpness-aware.
 - ``published``: numbers of the papers.
 - ``live``: means beside the live network.
 - ``replicates``: a number with whose rows it is computed from.

@@ -186,6 +186,13 @@ class Variant(Label):
     WIDER = "twice as wide"
 
 
+class Recipe(Label):
+    """How networks are fine-tuned along one run."""
+
+    PLAIN = "plain SGD"
+    AWARE = "sharpness-aware"
+
+
 class Level(Label):
     """Where on its run of fine-tuning a network is compared with another one."""
 

@@ -83,6 +83,7 @@ _TRIED = [Column("rate"), Column("widening", "integer")]
 """A learning rate, and how many were added on its side of the grid until it was."""
 
 VARIANT, STEPS = _of("variant", labels.Variant), Column("steps", "integer")
+MULTIPLE = Column("multiple", unit="usual number of steps")
 _ADDED = [*SCORE, SPLIT, SHARE, CHOSEN]
 _THEOREM = [K, Column("models", "label"), ALPHA, _of("scheme", labels.Scheme), *COMPARED]
 _SUMS = [K, Column("models", "label"), ALPHA, Column("draw", "integer"), *COMPARED]
@@ -245,6 +246,11 @@ TABLES: dict[str, dict[str, list[Column]]] = {
         "controls": [*_SUMS, CONTROL],
         "local": [*_SUMS, _of("scope", labels.Scope)],
         "displacement": DISPLACEMENT,
+    },
+    "overtraining": {
+        "along": [_of("recipe", labels.Recipe), MULTIPLE, *CELL_OF_PLANE],
+        "controls": [MULTIPLE, *ALONG, CONTROL],
+        "displacement": [MULTIPLE, *DISPLACEMENT],
     },
     "linear": {
         "search": [PARADIGM, *_TRIED, *NETWORK_SCORE, CHOSEN],

@@ -3,7 +3,7 @@
 - ``loop``: the loop that may stop and go on, and its epochs of SGD.
 - ``class_mask``: a head over the classes of all tasks, of which one looks at its own.
 - ``steps``: by steps, with AdamW, in each paradigm of fine-tuning.
-- ``by_steps``: SGD counted by steps, whose weights are kept on the way.
+- ``by_steps``: SGD counted by steps, also sharpness-aware, whose weights are kept on the way.
 - ``low_rank``: LoRA, whose factors are merged in the end.
 - ``text_losses``: span corruption, continuation and answers.
 - ``trainable``: the paradigms, and which parameters each of them trains.

@@ -1,10 +1,10 @@
-"""SGD counted by steps, so that the first steps of a run can be kept too."""
+"""SGD counted by steps, so that the first steps of a run can be kept too; also sharpness-aware."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache
 
 import torch
@@ -24,6 +24,7 @@ def sgd_steps(
     recipe: Recipe,
     seed: int,
     wanted: Collection[int],
+    radius: float = 0.0,
 ) -> Iterator[Snapshot]:
     """Train from ``start`` on, and give a snapshot after some numbers of steps.
 
@@ -36,6 +37,8 @@ def sgd_steps(
         recipe: how to train; its rate never falls here, and its epochs do not count.
         seed: decides the order of samples.
         wanted: after which steps; those up to the start's are left out.
+        radius: how far up the gradient each step takes its gradient (sharpness-aware minimization,
+            Foret et al. 2021, Equation 3); 0 is plain SGD.
 
     Raises:
         ValueError: less than a batch of samples; or the loss or a weight became NaN or infinite.
@@ -67,20 +70,42 @@ def sgd_steps(
         indices = torch.randperm(len(images), generator=generator)[:used]
         return indices.to(device).split(recipe.batch_size)
 
-    def step(number: int) -> float:
-        epoch, place = divmod(number, per_epoch)
-        batch = images[order(epoch)[place]]
+    def backward(batch: Images) -> float:
         optimizer.zero_grad()
         with torch.autocast(device.type, torch.bfloat16) if half else nullcontext():
             logits = model(_channels_last(floats(batch.inputs)))
         loss = F.cross_entropy(head(logits.float()), batch.targets)
         loss.backward()
-        optimizer.step()
         return loss.item()
+
+    def step(number: int) -> float:
+        epoch, place = divmod(number, per_epoch)
+        batch = images[order(epoch)[place]]
+        loss = backward(batch)
+        if radius:
+            with _uphill(model, radius):
+                backward(batch)
+        optimizer.step()
+        return loss
 
     for number in sorted(number for number in set(wanted) if number > start.done):
         (start,) = training(model, optimizer, start, number, step, every=number)
         yield start
+
+
+@contextmanager
+def _uphill(model: nn.Module, radius: float) -> Iterator[None]:
+    """The parameters a step of length ``radius`` up their gradient; afterwards where they were."""
+    moving = [(one, one.grad) for one in model.parameters() if one.grad is not None]
+    length = torch.stack([gradient.norm() for _, gradient in moving]).norm() + 1e-12
+    origins = [parameter.detach().clone() for parameter, _ in moving]
+    with torch.no_grad():
+        for parameter, gradient in moving:
+            parameter.add_(gradient * (radius / length))
+    yield
+    with torch.no_grad():
+        for (parameter, _), origin in zip(moving, origins, strict=True):
+            parameter.copy_(origin)
 
 
 def along(
@@ -92,13 +117,14 @@ def along(
     lr: float,
     batch_size: int,
     seed: int,
+    radius: float = 0.0,
 ) -> dict[int, dict[str, Tensor]]:
-    """The weights after some numbers of steps of one run of plain SGD: steps → state dict.
+    """The weights after some numbers of steps of one run of SGD: steps → state dict.
 
     A run whose loss or weights are no longer finite ends there, and gives what it had before.
 
     Args:
-        model, images, seed: as for :func:`sgd_steps`.
+        model, images, seed, radius: as for :func:`sgd_steps`.
         start: the weights to begin with.
         wanted: after which steps, each 1 or more.
         lr, batch_size: of SGD on cross-entropy, without momentum.
@@ -114,6 +140,7 @@ def along(
     recipe = Recipe(epochs=0, lr=lr, batch_size=batch_size)
     kept: dict[int, dict[str, Tensor]] = {}
     with suppress(ValueError):  # no longer finite
-        for snapshot in sgd_steps(model, Snapshot(0, dict(start)), images, recipe, seed, wanted):
+        begin = Snapshot(0, dict(start))
+        for snapshot in sgd_steps(model, begin, images, recipe, seed, wanted, radius):
             kept[snapshot.done] = snapshot.weights
     return kept

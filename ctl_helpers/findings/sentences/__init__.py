@@ -15,6 +15,7 @@ Each is ``(*tables, panels) → Markdown``; numbers that stand elsewhere too are
 - ``live``: the live network.
 - ``paradigms``: linear layers only.
 - ``interactions``: many task vectors at once.
+- ``overtraining``: long fine-tuning.
 - ``taylor``: Appendix A.
 - ``boundary``: where linearity ends.
 - ``theory``: the theorems, and Section 5's curvature.
