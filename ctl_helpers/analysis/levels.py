@@ -107,6 +107,19 @@ def matched(along: pd.DataFrame, displacement: float, accuracy: float) -> pd.Dat
     )
 
 
+def equally_moved(along: pd.DataFrame, displacement: float) -> pd.DataFrame:
+    """ε where features have moved so far: ``where`` and ``epsilon``, NaN as in :func:`matched`.
+
+    Args:
+        along: :func:`features`.
+        displacement: the level of its ``moved``.
+    """
+    return pd.DataFrame(
+        {"where": where, "epsilon": _or_nan(along["moved"], along[where], displacement)}
+        for where in (WORST, LAST)
+    )
+
+
 def gain(accuracy: pd.DataFrame) -> float:
     """Accuracy of the last snapshots on their own tasks, less that of θ_PT.
 
@@ -120,6 +133,18 @@ def gain(accuracy: pd.DataFrame) -> float:
 def nearest(along: pd.DataFrame, displacement: float) -> int:
     """The steps of the snapshot whose displacement is nearest to one, in logarithms."""
     return int((np.log(along["moved"]) - math.log(displacement)).abs().idxmin())
+
+
+def around(along: pd.DataFrame, displacement: float) -> list[int]:
+    """The steps of the first two snapshots that have a displacement between them.
+
+    Where no two have it, the steps of the nearest one alone.
+    """
+    for before, after in pairwise(along["moved"].items()):
+        low, high = sorted((before[1], after[1]))
+        if low <= displacement <= high:
+            return [int(before[0]), int(after[0])]
+    return [nearest(along, displacement)]
 
 
 def _or_nan(places: Iterable[float], values: Iterable[float], level: float) -> float:

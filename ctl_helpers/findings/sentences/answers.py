@@ -12,7 +12,10 @@ from ctl_helpers.findings.sentences.found import answer
 from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.findings.words import plain, short
 
-OURS = ("special", "null", "batchnorm-mixed", "boundary", "architecture", "many-tasks")
+OURS = (
+    *("special", "null", "batchnorm-mixed", "boundary", "architecture", "many-tasks"),
+    *("objective", "objective-directions"),
+)
 """Claims that no paper makes, such as whether the measures can fail."""
 
 _NAMED = 3
