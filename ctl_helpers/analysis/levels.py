@@ -140,10 +140,10 @@ def around(along: pd.DataFrame, displacement: float) -> list[int]:
 
     Where no two have it, the steps of the nearest one alone.
     """
-    for before, after in pairwise(along["moved"].items()):
-        low, high = sorted((before[1], after[1]))
-        if low <= displacement <= high:
-            return [int(before[0]), int(after[0])]
+    places = zip(along.index.tolist(), along["moved"].tolist(), strict=True)
+    for (before, low), (after, high) in pairwise(places):
+        if min(low, high) <= displacement <= max(low, high):
+            return [before, after]
     return [nearest(along, displacement)]
 
 

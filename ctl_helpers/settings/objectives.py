@@ -44,7 +44,8 @@ class ByObjective(Trained, OnImages):
     """A setting whose image tower is pretrained for an objective.
 
     The head of each task is a logistic regression on the pretrained tower's embeddings of that
-    task's training images. It stays as it is in fine-tuning.
+    task's training images, of which the mean is taken away and which are scaled to a variance of 1,
+    since objectives give embeddings of other sizes. It stays as it is in fine-tuning.
 
     Attributes:
         model: the tower, and the text tower that captions need.
@@ -126,7 +127,7 @@ class ByObjective(Trained, OnImages):
         for task in tasks:
             images = self.images(task, "train", self.head_samples)
             embeddings = [_embedded(model, inputs) for inputs, _ in images.batches(200)]
-            heads[task] = LinearHead.fitted(torch.cat(embeddings), images.targets, self.head_decay)
+            heads[task] = _head(torch.cat(embeddings), images.targets, self.head_decay)
         return heads
 
     def finetuned(
@@ -176,7 +177,7 @@ class ByObjective(Trained, OnImages):
 
         facts = {
             "task": task, "order": order, "start": start.key, "samples": samples,
-            "head": [self.head_decay, self.head_samples],
+            "head": ["scaled", self.head_decay, self.head_samples],
         }  # fmt: skip
         recipe = replace(self.finetuning, epochs=0)  # all lengths are one run
         label = f"{task} after {self.objective}, seed {seed}"
@@ -211,8 +212,9 @@ class ByObjective(Trained, OnImages):
 
     def _seen(self, samples: int | None) -> Images:
         """What pretraining sees, with labels over the classes of all kinds."""
-        parts = [self.data.module.load(kind, "pretrain", samples) for kind in self.kinds]
-        counts = [len(cast(PromptedSet, self.data.module).class_names(kind)) for kind in self.kinds]
+        data = cast(PromptedSet, self.data.module)
+        parts = [cast(Images, data.load(kind, "pretrain", samples)) for kind in self.kinds]
+        counts = [len(data.class_names(kind)) for kind in self.kinds]
         firsts = [sum(counts[:place]) for place in range(len(counts))]
         inputs = torch.cat([part.inputs for part in parts])
         labels = [part.targets + first for part, first in zip(parts, firsts, strict=True)]
@@ -255,6 +257,14 @@ def _visual(start: Checkpoint) -> dict[str, Tensor]:
     """The image tower's part of a pretrained network."""
     weights = start.weights()
     return {name: weights[name] for name in weights if name.startswith("visual.")}
+
+
+def _head(embeddings: Tensor, targets: Tensor, decay: float) -> LinearHead:
+    """The logistic regression on scaled embeddings, as one that reads them as they are."""
+    mean, size = embeddings.mean(0), embeddings.std(0).square().mean().sqrt()
+    scaled = LinearHead.fitted((embeddings - mean) / size, targets, decay)
+    weight = scaled.weight / size
+    return LinearHead(weight, scaled.bias - weight @ mean)
 
 
 @torch.no_grad()

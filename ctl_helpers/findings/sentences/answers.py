@@ -14,7 +14,7 @@ from ctl_helpers.findings.words import plain, short
 
 OURS = (
     *("special", "null", "batchnorm-mixed", "boundary", "architecture", "many-tasks"),
-    *("objective", "objective-directions"),
+    *("objective", "objective-pixels", "objective-directions"),
 )
 """Claims that no paper makes, such as whether the measures can fail."""
 
