@@ -23,6 +23,7 @@ import test_findings_interactions as left
 import test_findings_linearity as lengths
 import test_findings_paradigms as linear
 import test_findings_sections as sections
+import test_objective as objective
 import test_overtraining as long
 from conftest import command, refused
 
@@ -666,6 +667,10 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
                 columns="setting"
             ),
             "controls": control(alpha=0.5).assign(variant="centre"),
+        },
+        "objective": {
+            "matched": objective.matched(*either((0.5, 0.9), (2.0, 1.2))).drop(columns="setting"),
+            "displacement": DISPLACEMENT,
         },
         "linear": {"controls": control(lam=0.4), "displacement": DISPLACEMENT} | {
             "common_single": linear.single(0.9, *either((0.7, 0.88), (0.88, 0.7))),

@@ -117,3 +117,24 @@ def test_what_fine_tuning_gains_is_over_the_start() -> None:
     assert levels.gain(scored([0.2, 0.5, 0.75]).assign(steps=lambda rows: rows["steps"] - 1)) == (
         pytest.approx(0.55)
     )
+
+
+def test_the_two_snapshots_around_a_displacement() -> None:
+    along = pd.DataFrame({"moved": [0.01, 0.2, 0.05, 0.4]}, index=[1, 2, 4, 8])
+    assert levels.around(along, 0.1) == [1, 2]
+    assert levels.around(along, 0.3) == [4, 8]
+    assert levels.around(along, 0.9) == [8]
+    assert levels.around(along, 0.001) == [1]
+
+
+def test_where_features_have_moved_equally_far_is_one_of_both_levels() -> None:
+    along = pd.DataFrame(
+        {"moved": [0.01, 0.16], "worst layer": [0.1, 0.4], "last layer": [0.1, 0.1]}, index=[1, 2]
+    )
+    found = levels.equally_moved(along, 0.04).set_index("where")["epsilon"]
+    assert found["worst layer"] == pytest.approx(0.2)
+    assert found["last layer"] == pytest.approx(0.1)
+    both = levels.matched(along.assign(wrong=[0.5, 0.1]), 0.04, 0.7)
+    alike = both[both["at"] == levels.DISPLACEMENT].set_index("where")["epsilon"]
+    assert alike.equals(found)
+    assert levels.equally_moved(along, 0.5)["epsilon"].isna().all()

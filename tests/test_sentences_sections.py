@@ -11,7 +11,14 @@ import test_findings_editing as made
 import test_findings_sections as sections
 from test_claims import barriers, many
 
-from ctl_helpers.findings.sentences import averaging, cross_task, editing, factors, interactions
+from ctl_helpers.findings.sentences import (
+    averaging,
+    cross_task,
+    editing,
+    factors,
+    interactions,
+    objective,
+)
 from ctl_helpers.findings.sentences import spawning as copies
 from ctl_helpers.site.claim_pages import NOT_RUN
 from ctl_helpers.site.pages import Page
@@ -138,6 +145,9 @@ SAID = [
     ("many-tasks", "", interactions.errors, ["theorem", "controls"], {}),
     ("many-tasks", "", interactions.local, ["local"], {}),
     ("many-tasks", "", interactions.answer, ["shares", "share_controls", "theorem"], {}),
+    ("objective", "", objective.answer, ["matched"], {}),
+    ("objective", "", objective.table, ["matched"], {}),
+    ("objective", "", objective.shaped, ["matched"], {}),
     ("5.epochs", "", factors.pretraining, ["pretraining"], {}),
     ("5.epochs", "", factors.finetuning, ["finetuning"], {}),
     ("5.similarity", "", factors.to_pretraining, ["to_pretraining", "apart"], {}),

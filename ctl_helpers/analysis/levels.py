@@ -115,6 +115,19 @@ def matched(along: pd.DataFrame, displacement: float, accuracy: float) -> pd.Dat
     )
 
 
+def equally_moved(along: pd.DataFrame, displacement: float) -> pd.DataFrame:
+    """ε where features have moved so far: ``where`` and ``epsilon``, NaN as in :func:`matched`.
+
+    Args:
+        along: :func:`features`.
+        displacement: the level of its ``moved``.
+    """
+    return pd.DataFrame(
+        {"where": where, "epsilon": read_off(along["moved"], along[where], displacement)}
+        for where in (WORST, LAST)
+    )
+
+
 def gain(accuracy: pd.DataFrame) -> float:
     """Accuracy of the last snapshots on their own tasks, less that of θ_PT.
 
@@ -128,3 +141,15 @@ def gain(accuracy: pd.DataFrame) -> float:
 def nearest(along: pd.DataFrame, displacement: float) -> int:
     """The steps of the snapshot whose displacement is nearest to one, in logarithms."""
     return int((np.log(along["moved"]) - math.log(displacement)).abs().idxmin())
+
+
+def around(along: pd.DataFrame, displacement: float) -> list[int]:
+    """The steps of the first two snapshots that have a displacement between them.
+
+    Where no two have it, the steps of the nearest one alone.
+    """
+    places = zip(along.index.tolist(), along["moved"].tolist(), strict=True)
+    for (before, low), (after, high) in pairwise(places):
+        if min(low, high) <= displacement <= max(low, high):
+            return [before, after]
+    return [nearest(along, displacement)]

@@ -24,6 +24,8 @@ Pictures by subject:
 - ``stitched``: what edited and stitched networks can do.
 - ``factors``: what linearity depends on.
 - ``architecture``: what each part of a network does.
+- ``objective``: what each objective of pretraining does.
+- ``around_centre``: what these two share.
 - ``theory``: a bound against what was measured.
 - ``boundary``: where linearity ends, over rates and steps, and what predicts it.
 - ``explained``: what explains the deviation from linearity, beside the paper.

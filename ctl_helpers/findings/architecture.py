@@ -115,9 +115,10 @@ def explained_by_displacement(snapshots: pd.DataFrame) -> Sample:
     """R² of log ε, worst layer, on the log of the displacement, over variants and snapshots.
 
     Args:
-        snapshots: :func:`ctl_helpers.compare` with ``variant`` and ``steps``.
+        snapshots: :func:`ctl_helpers.compare` with ``steps``, and ``variant`` or ``objective``.
     """
-    groups = snapshots.groupby(["seed", "variant"], sort=False)
+    column = "variant" if "variant" in snapshots else "objective"
+    groups = snapshots.groupby(["seed", column], sort=False)
     curves = {key: levels.features(rows)[["moved", levels.WORST]] for key, rows in groups}
     owners = [key for key, curve in curves.items() for _ in range(len(curve))]
     replicates = Replicates([seed for seed, _ in owners], [(name,) for _, name in owners])

@@ -133,7 +133,8 @@ def displacement_off(displacement: pd.DataFrame) -> Sample:
 
     The mean over vectors of ``|moved − 1|`` at the layer where it is largest.
     """
-    values, rows = cube(displacement, ["i"], "moved", layer=None)
+    unit = ["i", *(name for name in ("objective", "steps") if name in displacement)]
+    values, rows = cube(displacement, unit, "moved", layer=None)
     return Sample(abs(values - 1), rows, "networks", largest_mean)
 
 

@@ -6,6 +6,7 @@ from enum import Enum
 
 from ctl_helpers.results import labels
 from ctl_helpers.results.columns import Column
+from ctl_helpers.training.pretrained_for import Objective
 
 
 def _labels(*names: str) -> list[Column]:
@@ -82,6 +83,7 @@ CELL_OF_PLANE = [
 _TRIED = [Column("rate"), Column("widening", "integer")]
 """A learning rate, and how many were added on its side of the grid until it was."""
 
+OBJECTIVE = _of("objective", Objective)
 VARIANT, STEPS = _of("variant", labels.Variant), Column("steps", "integer")
 MULTIPLE = Column("multiple", unit="usual number of steps")
 _ADDED = [*SCORE, SPLIT, SHARE, CHOSEN]
@@ -296,6 +298,19 @@ TABLES: dict[str, dict[str, list[Column]]] = {
         ],
         "controls": [VARIANT, STEPS, *ALONG, CONTROL],
         "displacement": [VARIANT, *DISPLACEMENT],
+    },
+    "objective": {
+        "snapshots": [OBJECTIVE, STEPS, *ALONG],
+        "accuracy": [OBJECTIVE, STEPS, *NETWORK_SCORE],
+        "controls": [OBJECTIVE, STEPS, *ALONG, CONTROL],
+        "displacement": [OBJECTIVE, STEPS, *DISPLACEMENT],
+        "matched": [
+            OBJECTIVE,
+            CONTROL,
+            _of("where", labels.Where),
+            *_numbers("", "epsilon"),
+            *_numbers("share", "probe", "gain"),
+        ],
     },
 }
 """Section → table → its columns, in no order."""

@@ -12,6 +12,7 @@
 - ``published_start``: those of them whose pretrained network is published.
 - ``zero_shot``: those whose frozen heads the pretrained network makes of prompts.
 - ``clip``, ``text``: CLIPs and text networks that are pretrained here.
+- ``objectives``: an image tower that is pretrained for one objective or another.
 - ``published_clip``, ``published_images``, ``published_resnet``: image networks that others
   pretrained.
 - ``published_encoder``, ``published_text``: text networks that others pretrained.

@@ -26,6 +26,7 @@ _KINDS = {
     "parts-resnet": ("parts", "InParts"),
     "parts-vit": ("parts", "InParts"),
     "clip": ("clip", "ClipSetting"),
+    "clip-objectives": ("objectives", "ByObjective"),
     "t5": ("text", "T5Setting"),
     "llama": ("text", "LlamaSetting"),
     "bert-published": ("published_encoder", "PublishedEncoder"),

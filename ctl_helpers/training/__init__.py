@@ -5,6 +5,8 @@
 - ``steps``: by steps, with AdamW, in each paradigm of fine-tuning.
 - ``by_steps``: SGD counted by steps, also sharpness-aware, whose weights are kept on the way.
 - ``low_rank``: LoRA, whose factors are merged in the end.
+- ``pretrained_for``: the objectives of pretraining by name.
+- ``objectives``: views that agree, and pixels that are restored.
 - ``text_losses``: span corruption, continuation and answers.
 - ``trainable``: the paradigms, and which parameters each of them trains.
 - ``checkpoints``: the wanted moments of a training run, from the store or trained now.

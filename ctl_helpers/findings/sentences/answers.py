@@ -13,14 +13,9 @@ from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.findings.words import plain, short
 
 OURS = (
-    "special",
-    "null",
-    "batchnorm-mixed",
-    "boundary",
-    "architecture",
-    "many-tasks",
-    "overtraining",
-    "sharpness-aware",
+    *("special", "null", "batchnorm-mixed", "boundary", "architecture", "many-tasks"),
+    *("objective", "objective-pixels", "objective-directions"),
+    *("overtraining", "sharpness-aware"),
 )
 """Claims that no paper makes, such as whether the measures can fail."""
 

@@ -92,17 +92,21 @@ def table(matched: pd.DataFrame, panels: Panels, *, at: str = Level.DISPLACEMENT
     level = Level(at)
     rows = {"ε of the centre": cells(panels, part_epsilon, matched, at=level)}
     for variant in variants_of(matched):
-        findings = _doublings(matched, variant, level)
-        texts = in_columns(panels, findings)
-        rows[str(variant)] = [
-            f"{text}{_interval(findings[name])}" if name in findings else text
-            for name, text in zip(panels, texts, strict=True)
-        ]
+        rows[str(variant)] = with_intervals(panels, _doublings(matched, variant, level))
     return (
         f"ε of the worst layer at {level}, as a multiple of the centre's. In brackets is the 95% "
         "interval over seeds, and a dash stands where the run does not get there or learns "
         f"nothing:{number_table(panels, rows)}"
     )
+
+
+def with_intervals(panels: Panels, findings: Mapping[str, Finding]) -> list[str]:
+    """Each panel's ratio, told in doublings, with its 95% interval; a dash where there is none."""
+    texts = in_columns(panels, findings)
+    return [
+        f"{text}{_interval(findings[name])}" if name in findings else text
+        for name, text in zip(panels, texts, strict=True)
+    ]
 
 
 def _interval(finding: Finding) -> str:

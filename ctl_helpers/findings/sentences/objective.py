@@ -1,0 +1,135 @@
+"""What the page and the notebook on the objectives of pretraining say in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from ctl_helpers.findings.finding import Finding
+from ctl_helpers.findings.objective import (
+    BETTER,
+    KINDS,
+    directions,
+    objective_doublings,
+    objective_epsilon,
+    objectives_of,
+    probe_accuracy,
+    probe_over_none,
+)
+from ctl_helpers.findings.sentences.architecture import with_intervals
+from ctl_helpers.findings.words import cells, mark, number_table, short
+from ctl_helpers.results.labels import Control
+from ctl_helpers.training.pretrained_for import Objective
+
+Panels = Mapping[str, str]
+
+
+def answer(matched: pd.DataFrame, panels: Panels) -> str:
+    """Whether objectives matter, surroundings or directions, and which could not be tested."""
+    setting = next(iter(panels))
+    able = _testable(matched, setting)
+    own, random = (_changes(matched, able, setting, kind) for kind in KINDS)
+    if len(own) < 2 or len(random) < 2:
+        return "Too few objectives gave features that a head can read, and moved them equally far."
+    ends = [sorted(of, key=lambda one: of[one].value)[:: len(of) - 1] for of in (own, random)]
+    (low, high), (least, most) = ends
+    return (
+        "**Where features have moved equally far, the worst layer's ε of task vectors is from "
+        f"{mark(own[low])} that of a random start ({low}) to {mark(own[high])} ({high}); that of "
+        f"random vectors is from {mark(random[least])} ({least}) to {mark(random[most])} ({most})"
+        f"** ({short(panels[setting])}). {_ways(matched, able, setting)} "
+        f"{_untestable(matched, able)}"
+    )
+
+
+def _testable(matched: pd.DataFrame, setting: str) -> list[Objective]:
+    """The objectives whose heads are better than those on a random start's features."""
+    named = [one for one in objectives_of(matched) if one is not Objective.RANDOM_LABELS]
+    gains = {one: probe_over_none.by_setting(matched, objective=one).get(setting) for one in named}
+    return [one for one, gain in gains.items() if gain is not None and gain.value >= BETTER]
+
+
+def _untestable(matched: pd.DataFrame, able: Iterable[Objective]) -> str:
+    left = set(objectives_of(matched)) - {*able, Objective.RANDOM_LABELS}
+    named = [str(one) for one in Objective if one in left]
+    if not named:
+        return "After each of them a head reads features better than those of a random start."
+    return (
+        "Not testable, since a head reads their features no better than a random start's: "
+        f"{', '.join(named)}."
+    )
+
+
+def _ways(matched: pd.DataFrame, able: Iterable[Objective], setting: str) -> str:
+    """What pretraining has shaped, by whole intervals, and after which objectives."""
+    told: dict[str, list[str]] = {}
+    for one in able:
+        surroundings = objective_doublings.by_setting(
+            matched, objective=one, control=Control.RANDOM
+        )
+        own = directions.by_setting(matched, objective=one)
+        for of, words in (
+            (surroundings, ("random vectors less linear", "random vectors more linear")),
+            (own, ("task vectors more linear beside random ones",
+                   "task vectors less linear beside random ones")),
+        ):  # fmt: skip
+            way = _way(of.get(setting))
+            if way:
+                told.setdefault(words[way < 0], []).append(str(one))
+    clauses = [f"{words} ({', '.join(names)})" for words, names in told.items()]
+    if not clauses:
+        return "Neither surroundings nor directions differ with 95% certainty over seeds."
+    return f"With 95% certainty over seeds, pretraining makes {'; '.join(clauses)}."
+
+
+def _way(finding: Finding | None) -> int:
+    """On which side of 0 the whole interval is; 0 where it is on both."""
+    ends = None if finding is None else finding.sample.interval()
+    if ends is None:
+        return 0
+    return (ends[0] > 0) - (ends[1] < 0)
+
+
+def table(matched: pd.DataFrame, panels: Panels, *, control: str = Control.TASK_VECTORS) -> str:
+    """ε of the worst layer after each objective over a random start's, with 95% intervals."""
+    kind = Control(control)
+    rows = {"ε from a random start": cells(panels, objective_epsilon, matched, control=kind)}
+    for one in objectives_of(matched):
+        rows[str(one)] = with_intervals(
+            panels, objective_doublings.by_setting(matched, objective=one, control=kind)
+        )
+    return (
+        f"ε of {kind} at the worst layer, as a multiple of that from a random start. In brackets "
+        "is the 95% interval over seeds, and a dash stands where features do not move so far:"
+        f"{number_table(panels, rows)}"
+    )
+
+
+def shaped(matched: pd.DataFrame, panels: Panels) -> str:
+    """How much more pretraining does for task vectors than for random ones, and the probes."""
+    rows = {}
+    for one in objectives_of(matched):
+        rows[f"{one}, random vectors' change over task vectors'"] = with_intervals(
+            panels, directions.by_setting(matched, objective=one)
+        )
+    for one in (Objective.NONE, *objectives_of(matched)):
+        rows[f"{one}, accuracy of the heads"] = cells(
+            panels, probe_accuracy, matched, objective=one
+        )
+    return (
+        "By how much pretraining multiplies ε of random vectors, over how much it multiplies that "
+        "of task vectors; and how well heads read the pretrained features:"
+        f"{number_table(panels, rows)}"
+        "A ratio over 1 means that pretraining has made the directions of fine-tuning more linear "
+        "than others, a ratio of 1 that it has done the same to all directions."
+    )
+
+
+def _changes(
+    matched: pd.DataFrame, able: Iterable[Objective], setting: str, kind: Control
+) -> dict[Objective, Finding]:
+    both = {
+        one: objective_doublings.by_setting(matched, objective=one, control=kind) for one in able
+    }
+    return {one: of[setting] for one, of in both.items() if setting in of}
