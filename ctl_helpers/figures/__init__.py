@@ -23,6 +23,7 @@ Pictures by subject:
 - ``stitched``: what edited and stitched networks can do.
 - ``factors``: what linearity depends on.
 - ``architecture``: what each part of a network does.
+- ``signatures``: what is said to break linearity.
 - ``theory``: a bound against what was measured.
 - ``boundary``: where linearity ends, over rates and steps, and what predicts it.
 - ``explained``: what explains the deviation from linearity, beside the paper.

@@ -12,6 +12,7 @@
 - ``curvature``: Theorem 5.1.
 - ``boundary``: beyond the papers: where linearity ends.
 - ``architecture``: parts of networks.
+- ``signatures``: beyond the papers: what is said to break linearity.
 - ``taylor``: Appendix A.
 - ``paradigms``: linear layers only.
 - ``interactions``: how far task vectors alone, in pairs and in triples explain their sum.

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ctl_helpers.findings.sentences.found import answer
+from ctl_helpers.findings.signatures import CLAIMS as SIGNATURES
 from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.findings.words import plain, short
 
-OURS = ("special", "null", "batchnorm-mixed", "boundary", "architecture", "many-tasks")
+OURS = ("special", "null", "batchnorm-mixed", "boundary", "architecture", "many-tasks", *SIGNATURES)
 """Claims that no paper makes, such as whether the measures can fail."""
 
 _NAMED = 3
