@@ -50,7 +50,7 @@ def dots(cases: Sequence[Case]) -> Figure:
         "it, on a logarithmic axis, with lines at 1, which is no change, and at 2, which counts as "
         "broken. Bars are 95% intervals. Hollow dots: networks that are not linear without the "
         "condition either.",
-        height=200 + 42 * len(rows),
+        height=200 + 34 * len(rows),
         findings=[
             {"finding": case.part.measure, "setting": case.verdict.setting, "text": case.words}
             for case in _extremes(cases)
@@ -98,16 +98,19 @@ def _label(case: Case) -> str:
 
 
 def _extremes(cases: Sequence[Case]) -> list[Case]:
-    ordered = sorted(cases, key=lambda case: case.value)
-    return [ordered[0], ordered[-1]]
+    """Of each condition the least and the largest ratio."""
+    by_condition: dict[str, list[Case]] = {}
+    for case in sorted(cases, key=lambda case: case.value):
+        by_condition.setdefault(case.condition, []).append(case)
+    return [case for own in by_condition.values() for case in own[:: max(len(own) - 1, 1)]]
 
 
 def _takeaway(cases: Sequence[Case]) -> str:
-    ends = " to ".join(dict.fromkeys(case.words for case in _extremes(cases)))
+    words: dict[str, list[str]] = {}
+    for case in _extremes(cases):
+        words.setdefault(case.condition, []).append(case.words)
+    ratios = " and ".join(f"{' to '.join(ends)} ({name})" for name, ends in words.items())
     told = {case.verdict for case in cases if not case.closed}
     broken = sum(verdict.word == "reproduced" for verdict in told)
     plural = "s" * (len(told) != 1)
-    return (
-        f"ε with it is {ends} ε without it; broken in {broken} of {len(told)} case{plural} that "
-        "could tell"
-    )
+    return f"ε goes to {ratios}; broken in {broken} of {len(told)} case{plural} that could tell"

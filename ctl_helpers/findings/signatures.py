@@ -105,7 +105,7 @@ def _epochs(table: pd.DataFrame) -> Rows:
     rows = table[table["metric"] == Metric.EPSILON]
     rows = rows[(rows[factor] > 0) | (factor != "finetune_epochs")]
     ends = [rows[factor].max(), rows[factor].min()]
-    return *cube(rows, [], **{factor: ends}), "seeds"
+    return *cube(rows, [], "mean", **{factor: ends}), "seeds"
 
 
 def _few_steps(table: pd.DataFrame) -> Rows:

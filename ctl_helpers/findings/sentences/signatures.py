@@ -53,12 +53,12 @@ class Case:
 
 
 def cases(judged: Judged, signature: str) -> list[Case]:
-    """A signature's conditions in each setting that has a number, claim by claim, by grade."""
+    """A signature's conditions in each setting that has a number, claim by claim, by setting."""
     rows = load()
     return [
         Case(verdict, part, str(named.arguments["condition"]), before.number, after.number)
         for claim in SIGNATURES[signature].claims
-        for verdict in sorted(_of(judged, claim), key=lambda each: each.grade)
+        for verdict in sorted(_of(judged, claim), key=lambda each: (each.grade, each.setting))
         for part, named, before, after in zip(
             verdict.parts,
             rows[claim].parts,
