@@ -487,6 +487,12 @@ def varied(table: pd.DataFrame) -> pd.DataFrame:
 LISTED = [one for one in Control if one != Control.SCRATCH]
 
 
+def with_scratch(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with networks from random weights that are as those pretrained apart."""
+    apart = table[table["control"] == Control.APART]
+    return pd.concat([table, apart.assign(control=Control.SCRATCH)])
+
+
 def controls(
     epsilons: Sequence[float], spreads: Sequence[float], kind: str = "pairs", **point: object
 ) -> pd.DataFrame:
@@ -565,7 +571,11 @@ def induced(rising: bool) -> pd.DataFrame:
 
 
 DOWN, UP = (0.8, 0.6, 0.4, 0.3, 0.2, 0.1), (0.2, 0.22, 0.25, 0.3, 0.35, 0.45)
+# So that fine-tuning changes little beside pretraining, and its fewest epochs break linearity.
+DEEP, FEW = (0.9, 0.5, 0.1, 0.05, 0.02, 0.01), (0.4, 0.35, 0.3, 0.28, 0.25, 0.2)
 LITTLE, MUCH = (0.2, 0.201, 0.202, 0.203, 0.204, 0.205), (0.05, 0.1, 0.2, 0.4, 0.8, 0.9)
+# Linear to begin with, so that there is something to break.
+LOW, LONG = ([epsilon / 4 for epsilon in shape] for shape in (UP, MUCH))
 NULL_IS_FAR = ((0.05, 1.2, 0.9, 1.4), (0.02, 0.5, 0.4, 0.6))
 NULL_IS_NEAR = ((0.2, 0.2, 0.2, 0.2), (0.3, 0.3, 0.3, 0.3))
 
@@ -583,7 +593,7 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
         "displacement": DISPLACEMENT,
         "eq2": pd.concat([editing.edits(editing.PAIRS, 0.01, 0.3, 1), of_line("pairs")]),
         "eq3": of_line("singles"),
-        "eq2_controls": control(lam=0.4),
+        "eq2_controls": with_scratch(control(lam=0.4)),
         "eq3_controls": control("singles", lam=0.4),
         "theorem_controls": control("mixes", k=3).assign(models="a, b, c"),
     }  # fmt: skip
@@ -603,6 +613,7 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
             "induced": induced(said),
         },
         "4.1": null | {
+            "controls": with_scratch(null["controls"]),
             "accuracy": accuracy(),
             "barriers": barriers(either(0.2, 0.005)),
             "paths": sections.paths((3.0, 1.0), 0.5),
@@ -630,8 +641,8 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
         },
         "4.3.text": edits | growing,
         "5.epochs": {
-            "pretraining": curve("pretrain_epochs", either(DOWN, UP)),
-            "finetuning": curve("finetune_epochs", (9.0, *either(LITTLE, MUCH))),
+            "pretraining": curve("pretrain_epochs", either(DEEP, LOW)),
+            "finetuning": curve("finetune_epochs", (9.0, *either(FEW, LONG))),
         },
         "5.similarity": {
             "to_pretraining": curve("replaced", either(DOWN, UP)),
@@ -660,10 +671,10 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
             "displacement": DISPLACEMENT,
         },
         "boundary": null | {
-            "plane": boundary.plane(boundary.noisy if said else boundary.by_rate),
+            "plane": boundary.broken() if said else boundary.plane(boundary.slowly),
         },
         "architecture": {
-            "matched": parts.matched(*either((1.5, 1.3, 0.5), (0.7, 0.8, 1.4))).drop(
+            "matched": parts.matched(*either((2.2, 2.1, 0.5), (0.7, 0.8, 1.4))).drop(
                 columns="setting"
             ),
             "controls": control(alpha=0.5).assign(variant="centre"),

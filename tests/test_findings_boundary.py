@@ -65,8 +65,20 @@ def by_rate(cell: pd.DataFrame) -> pd.Series:
     return 1.45 * cell["rate"] ** 0.4 * cell["apart"] ** 0.05
 
 
+def slowly(cell: pd.DataFrame) -> pd.Series:
+    return 0.89 * by_rate(cell)
+
+
 def noisy(cell: pd.DataFrame) -> pd.Series:
     return 0.8 * cell["apart"] ** 0.5 * drawn(0.8, 1.25, seed=9)
+
+
+def broken() -> pd.DataFrame:
+    """Features are farther apart the fewer the steps and the less alike the tasks."""
+    table = plane(noisy)
+    factor = table["tasks"].map(dict(zip(TASKS, (1, 16, 16), strict=True)))
+    table = table.assign(apart=factor * 0.4 / table["steps"] * drawn(0.9, 1.1, of=["steps"]))
+    return table.assign(epsilon=noisy(table))
 
 
 def test_one_variable_that_decides_predicts_what_is_left_out() -> None:

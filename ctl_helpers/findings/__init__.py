@@ -13,6 +13,7 @@
 - ``boundary``: beyond the papers: where linearity ends.
 - ``architecture``: parts of networks.
 - ``objective``: what pretraining shapes.
+- ``signatures``: beyond the papers: what is said to break linearity.
 - ``taylor``: Appendix A.
 - ``paradigms``: linear layers only.
 - ``interactions``: how far task vectors alone, in pairs and in triples explain their sum.

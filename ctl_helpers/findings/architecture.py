@@ -60,7 +60,7 @@ def part_doublings(
     Args:
         matched: columns ``variant``, ``at``, ``where``, ``epsilon`` and ``gain``.
     """
-    values, replicates = _epsilons(matched, [Variant.CENTRE, Variant(variant)], at, where)
+    values, replicates = epsilons(matched, [Variant.CENTRE, Variant(variant)], at, where)
 
     def doublings(rows: Values) -> float:
         centre, changed = rows.mean(axis=0)
@@ -85,7 +85,7 @@ def part_epsilon(
     where: str = Where.WORST,
 ) -> Sample:
     """ε of a variant; arguments as for :func:`part_doublings`."""
-    values, replicates = _epsilons(matched, [Variant(variant)], at, where)
+    values, replicates = epsilons(matched, [Variant(variant)], at, where)
     return Sample(values, replicates, "seeds", lambda rows: float(rows.mean()))
 
 
@@ -136,7 +136,7 @@ def variants_of(matched: pd.DataFrame) -> list[Variant]:
     return [variant for variant in ORDER if variant in there]
 
 
-def _epsilons(
+def epsilons(
     matched: pd.DataFrame, variants: list[Variant], at: str, where: str
 ) -> tuple[Values, Replicates]:
     """ε of networks that have learned, shape (seeds, variants)."""

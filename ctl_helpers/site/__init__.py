@@ -9,6 +9,7 @@
 - ``beside_paper``: what the paper shows, our number, and whether they agree.
 - ``claim_pages``: every verdict in full, what was missed, and a line a claim.
 - ``claim_marks``: how verdicts are written.
+- ``signatures``: what the page of failure signatures shows.
 - ``stacked_tables``: tables whose rows are blocks of lines on narrow screens.
 - ``execute_pages``: runs narrative pages side by side.
 - ``sphinx_figures``: Plotly figures in pages.

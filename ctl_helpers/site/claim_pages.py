@@ -11,6 +11,7 @@ from IPython.display import Markdown
 
 from ctl_helpers import settings
 from ctl_helpers.findings.claims import Claim, load
+from ctl_helpers.findings.signatures import CLAIMS
 from ctl_helpers.findings.verdict import Part, Verdict
 from ctl_helpers.findings.verdicts import verdicts
 from ctl_helpers.site.claim_marks import (
@@ -58,13 +59,15 @@ def failures(judged: Sequence[Verdict]) -> Markdown:
 def verdict_lines(panels: Mapping[str, str], *sections: str) -> Markdown:
     """A table of claims: what each came to in the settings that a page shows and that were run.
 
+    Without failure signatures, which have a page of their own.
+
     Args:
         panels: setting → panel title.
         sections: whose claims, such as ``"4.1"``.
     """
     said: dict[tuple[str, str, str], dict[str, Verdict]] = {}
     for each in (verdict for section in sections for verdict in verdicts(section)):
-        if each.setting in panels and each.word != "not run":
+        if each.setting in panels and each.word != "not run" and each.claim not in CLAIMS:
             said.setdefault((each.claim, each.name, each.section), {})[each.setting] = each
     rows = []
     for (claim, name, section), judged in said.items():

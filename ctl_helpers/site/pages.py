@@ -12,6 +12,7 @@ from plotly.graph_objects import Figure
 
 from ctl_helpers import results, settings
 from ctl_helpers.findings.sentences import answers
+from ctl_helpers.findings.signatures import CLAIMS
 from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.findings.verdicts import verdicts
 from ctl_helpers.site.beside_paper import strip
@@ -100,7 +101,8 @@ class Page:
         shown = {one.name: panels[one.name] for one in by_grade() if one.name in panels}
         sections = dict.fromkeys(part._section for part in parts)
         judged = [each for section in sections for each in verdicts(section)]
-        return [each for each in judged if each.setting in shown], shown
+        told = [each for each in judged if each.setting in shown and each.claim not in CLAIMS]
+        return told, shown
 
     def _made(
         self, make: Callable[..., Made], names: Sequence[str], options: Any

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ctl_helpers.findings.sentences.found import answer
+from ctl_helpers.findings.signatures import CLAIMS as SIGNATURES
 from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.findings.words import plain, short
 
@@ -16,6 +17,7 @@ OURS = (
     *("special", "null", "batchnorm-mixed", "boundary", "architecture", "many-tasks"),
     *("objective", "objective-pixels", "objective-directions"),
     *("overtraining", "sharpness-aware"),
+    *SIGNATURES,
 )
 """Claims that no paper makes, such as whether the measures can fail."""
 

@@ -1,0 +1,116 @@
+"""Failure signatures as dots: ε where a condition holds, over ε where it does not."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from ctl_helpers.figures.choices import Line
+from ctl_helpers.figures.drawing import (
+    COLOURS,
+    DOTTED,
+    GREY,
+    SYMBOLS,
+    Figure,
+    draw,
+    marks,
+    significant,
+)
+from ctl_helpers.findings.sentences.signatures import Case, title_of
+from ctl_helpers.findings.signatures import CONDITIONS
+
+_TICKS = (0.25, 0.5, 1, 2, 4, 8)
+_CLOSED = "ε over ½ without it, too"
+
+
+def dots(cases: Sequence[Case]) -> Figure:
+    """A row for each case: the ratio with its 95% interval, hollow where nothing is to break.
+
+    Args:
+        cases: of :func:`ctl_helpers.findings.sentences.signatures.cases`; at least one.
+    """
+    rows = [_label(case) for case in cases]
+    conditions = [name for name in CONDITIONS if any(case.condition == name for case in cases)]
+    height = len(rows) - 0.5
+    ends = {name: {"x": [at, at], "y": [-0.5, height]} for name, at in (("no change", 1), ("", 2))}
+    lines = [Line(name, GREY, {"": data}, look=DOTTED, listed=False) for name, data in ends.items()]
+    for number, name in enumerate(conditions):
+        for closed in (False, True):
+            places = [
+                place
+                for place, case in enumerate(cases)
+                if case.condition == name and case.closed == closed
+            ]
+            if places:
+                lines.append(_dots(cases, places, number, closed))
+    figure = draw(
+        lines,
+        _takeaway(cases),
+        "A row for each setting: the linearity error with the condition divided by that without "
+        "it, on a logarithmic axis, with lines at 1, which is no change, and at 2, which counts as "
+        "broken. Bars are 95% intervals. Hollow dots: networks that are not linear without the "
+        "condition either.",
+        height=200 + 34 * len(rows),
+        findings=[
+            {"finding": case.part.measure, "setting": case.verdict.setting, "text": case.words}
+            for case in _extremes(cases)
+        ],
+    )
+    figure.update_yaxes(
+        tickvals=list(range(len(rows))),
+        ticktext=rows,
+        range=[height, -0.5],
+        zeroline=False,
+        showgrid=False,
+    )
+    ticks = {"tickvals": list(_TICKS), "ticktext": [f"{tick:g}" for tick in _TICKS]}
+    return figure.update_xaxes(type="log", title_text="ε with it over ε without it", **ticks)
+
+
+def _dots(cases: Sequence[Case], places: Sequence[int], number: int, closed: bool) -> Line:
+    """One condition's dots in rows of their own."""
+    own = [cases[place] for place in places]
+    values = [2**case.value for case in own]
+    spans = [case.part.number.interval or (case.value, case.value) for case in own]
+    name = f"{own[0].condition}{f' ({_CLOSED})' if closed else ''}"
+    data = {
+        "x": significant(values),
+        "y": list(places),
+        "text": [case.verdict.word for case in own],
+        "error_x.array": significant(
+            max(2**high - value, 0) for value, (_, high) in zip(values, spans, strict=True)
+        ),
+        "error_x.arrayminus": significant(
+            max(value - 2**low, 0) for value, (low, _) in zip(values, spans, strict=True)
+        ),
+    }
+    symbol = SYMBOLS[number] + "-open" * closed
+    look = {
+        **marks(f"%{{x:.2f}} times: %{{text}}<extra>{name}</extra>", symbol, mode="markers"),
+        "error_x": {"type": "data", "symmetric": False, "thickness": 1.2, "width": 3},
+    }
+    return Line(name, COLOURS[number], {"": data}, look=look)
+
+
+def _label(case: Case) -> str:
+    title = f"{title_of(case.verdict)} ({case.verdict.grade}), {case.verdict.section}"
+    return "<br>".join(textwrap.wrap(title, 24))
+
+
+def _extremes(cases: Sequence[Case]) -> list[Case]:
+    """Of each condition the least and the largest ratio."""
+    by_condition: dict[str, list[Case]] = {}
+    for case in sorted(cases, key=lambda case: case.value):
+        by_condition.setdefault(case.condition, []).append(case)
+    return [case for own in by_condition.values() for case in own[:: max(len(own) - 1, 1)]]
+
+
+def _takeaway(cases: Sequence[Case]) -> str:
+    words: dict[str, list[str]] = {}
+    for case in _extremes(cases):
+        words.setdefault(case.condition, []).append(case.words)
+    ratios = " and ".join(f"{' to '.join(ends)} ({name})" for name, ends in words.items())
+    told = {case.verdict for case in cases if not case.closed}
+    broken = sum(verdict.word == "reproduced" for verdict in told)
+    plural = "s" * (len(told) != 1)
+    return f"ε goes to {ratios}; broken in {broken} of {len(told)} case{plural} that could tell"
