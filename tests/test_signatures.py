@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import test_claims as made
 import test_findings_boundary as boundary
+import test_objective as objective
 from made_verdicts import part, verdict
 
 from ctl_helpers.figures.signatures import dots
@@ -74,6 +75,14 @@ def test_pairs_of_networks_are_compared_with_themselves() -> None:
     assert lone.estimate().units == "4 networks of 1 seed"
 
 
+def test_random_labels_are_compared_with_the_right_ones() -> None:
+    table = objective.matched(0.5, 0.8)
+    second = ends(table.query("seed == 1"), "random labels")
+    assert second == pytest.approx((0.2, 0.4, 1))
+    spread = MEASURES["signature_doublings"](table, condition="random labels")
+    assert (spread.effect, spread.estimate().units) == (pytest.approx(1), "3 seeds")
+
+
 def test_epochs_without_an_error_are_no_end() -> None:
     table = made.curve("finetune_epochs", (9.0, 0.1, 0.15, 0.2, 0.4))
     none = (table["finetune_epochs"] == 0) & (table["metric"] == "epsilon")
@@ -127,7 +136,6 @@ def test_each_signature_is_answered_as_its_verdicts_do() -> None:
     assert "“CTL may fail if: Models are trained from scratch without pretraining.”" in told
     assert "contradicted in MiniLM (4.1); not testable in Scenes ResNet (5.epochs)." in told
     assert "reproduced in Digits MLP (4.1)." in told
-    assert sentences.NOTHING in sentences.signature(MADE, "knowledge")
     assert "*Missing parts break linearity*: not run." in sentences.signature(MADE, "parts")
 
 

@@ -1,9 +1,9 @@
 """Failure signatures: what is said to break linearity, and how ε changes where it is so.
 
 Each condition compares ε where it holds with ε where it does not, row by row: the same seed, and
-within it the same pair of networks or the same cell. ε is a mean over layers, but for parts of
-networks, where it is that of the worst layer; means over rows are geometric, so that their ratio is
-the mean ratio.
+within it the same pair of networks or the same cell. ε is a mean over layers, but for objectives
+and parts of networks, where it is that of the worst layer; means over a seed's rows are geometric,
+so that their ratio is the mean ratio.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ctl_helpers.findings.factors import factor_of
 from ctl_helpers.findings.finding import measure
 from ctl_helpers.findings.replicates import Replicates, Sample, Values, cube, whole
 from ctl_helpers.results.labels import Control, Level, Metric, Variant, Where
+from ctl_helpers.training.pretrained_for import Objective
 
 Rows = tuple[Values, Replicates, str]
 """ε without and with the condition, shape (rows, 2); whose the rows are; what these are called."""
@@ -32,7 +33,7 @@ class Signature:
 
     Attributes:
         quoted: the notes' words for when linearity may fail.
-        claims: the claims that judge it; none where no section measures it.
+        claims: the claims that judge it.
     """
 
     quoted: str
@@ -44,8 +45,9 @@ SIGNATURES = {
         "Models are trained from scratch without pretraining.",
         ("failure-scratch", "failure-apart"),
     ),
-    # The claim on random labels and other domains belongs here once a section measures them.
-    "knowledge": Signature("Pretraining does not provide common knowledge.", ()),
+    "knowledge": Signature(
+        "Pretraining does not provide common knowledge.", ("failure-knowledge",)
+    ),
     "tasks": Signature("Tasks are too dissimilar.", ("failure-dissimilar",)),
     "steps": Signature("Models are not fine-tuned sufficiently.", ("failure-short",)),
     "parts": Signature(
@@ -63,7 +65,8 @@ def signature_doublings(table: pd.DataFrame, *, condition: str) -> Sample:
     """Doublings of ε from where a condition does not hold to where it does.
 
     Args:
-        table: a control table, one against epochs, the boundary's plane or the parts' matched ε.
+        table: a control table, one against epochs, the boundary's plane, or the matched ε of
+            objectives or parts.
         condition: one of :data:`CONDITIONS`.
     """
     return _sample(table, condition, lambda rows: np.log2(rows[:, 1] / rows[:, 0]).mean())
@@ -131,6 +134,13 @@ def _dissimilar(table: pd.DataFrame, *, labels: bool) -> Rows:
     return *cube(cells, ["rate", "steps"], "epsilon", tasks=pair), "seeds"
 
 
+def _random_labels(table: pd.DataFrame) -> Rows:
+    """Pretraining on random labels beside the same on the right ones, at equal displacement."""
+    rows = table[(table["where"] == Where.WORST) & (table["control"] == Control.TASK_VECTORS)]
+    both = [Objective.SUPERVISION, Objective.RANDOM_LABELS]
+    return *cube(rows, [], "epsilon", objective=both), "seeds"
+
+
 def _part(table: pd.DataFrame, variant: Variant) -> Rows:
     """At equal displacement."""
     variants = [Variant.CENTRE, variant]
@@ -140,6 +150,7 @@ def _part(table: pd.DataFrame, variant: Variant) -> Rows:
 CONDITIONS: dict[str, Callable[[pd.DataFrame], Rows]] = {
     "from random weights": _from_scratch,
     "pretrained apart": partial(_control, control=Control.APART),
+    "random labels": _random_labels,
     "farthest rotations": partial(_dissimilar, labels=False),
     "contradicting labels": partial(_dissimilar, labels=True),
     "least fine-tuning": _few_steps,

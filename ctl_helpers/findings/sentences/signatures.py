@@ -18,8 +18,6 @@ from ctl_helpers.findings.verdict import Number, Part, Verdict
 
 Judged = Sequence[Verdict]
 
-NOTHING = "No section of the book measures this yet: **not run**."
-
 
 @dataclass(frozen=True)
 class Case:
@@ -75,7 +73,7 @@ def answers(judged: Judged) -> str:
     rows, lines = load(), []
     for told in SIGNATURES.values():
         said = [f"{rows[claim].name}: **{_answer(judged, claim)}**" for claim in told.claims]
-        lines.append(f"- *{told.quoted}* {'; '.join(said) or _answer(judged)}.")
+        lines.append(f"- *{told.quoted}* {'; '.join(said)}.")
     return "\n".join(lines)
 
 
@@ -91,10 +89,10 @@ def signature(judged: Judged, key: str) -> str:
             if any(each.word == word for each in ran)
         ]
         lines.append(f"*{rows[claim].name}*: {'; '.join(where) or 'not run'}.")
-    return "\n\n".join(lines if told.claims else [*lines, NOTHING])
+    return "\n\n".join(lines)
 
 
-def _answer(judged: Judged, claim: str = "") -> str:
+def _answer(judged: Judged, claim: str) -> str:
     return answer([each for each in _of(judged, claim) if each.word != "not run"])
 
 
