@@ -154,6 +154,9 @@ def test_recipes_are_compared_after_equal_steps_and_equally_far() -> None:
     assert effect("aware_halvings", table, of="curvature") == pytest.approx(2.4)
     assert effect("aware_gain", table) == pytest.approx(0.1 - 1 + 0.95 ** (1 / 5))
     assert effect("aware_gain", table, of="own") == 0
+    assert effect("aware_gain", table, **at, after="most") == pytest.approx(0.1)
+    far, farther = (0.95 ** (np.log(m) / np.log(32)) for m in (128, 256))
+    assert effect("aware_gain", table, after="most") == pytest.approx(0.1 + farther - far)
     slow = table.assign(apart=table["apart"] / (1 + 99 * (table["recipe"] == "sharpness-aware")))
     assert np.isnan(effect("aware_halvings", slow, of="epsilon", **at))
 

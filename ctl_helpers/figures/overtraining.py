@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from ctl_helpers.figures.axes import log_axis
 from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import (
     BLUE,
@@ -120,7 +121,7 @@ def displaced(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     )
     _percent(figure, [list(_DISPLACED).index("merged") + 1])
     last = len(_DISPLACED)
-    figure.update_yaxes(type="log", exponentformat="power", nticks=4, row=last)
+    figure.update_yaxes(**log_axis(snapshots(table)["curvature"]), row=last)
     return figure.update_xaxes(title_text="features apart (1 − cosine)", row=last)
 
 

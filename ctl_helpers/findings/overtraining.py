@@ -85,7 +85,9 @@ def merged_lost(along: pd.DataFrame, *, recipe: str = Recipe.PLAIN) -> Sample:
 @measure("{:.0%}")
 def own_gained(along: pd.DataFrame) -> Sample:
     """Own accuracy at the usual length of plain fine-tuning, less the pretrained network's."""
-    return _of_run(along, Recipe.PLAIN, lambda run: _usual(run, "own") - _usual(run, "start"))
+    return _of_run(
+        along, Recipe.PLAIN, lambda run: _end(run, "own", "usual") - run["start"].iloc[0]
+    )
 
 
 @measure("{:.2f}")
@@ -107,25 +109,30 @@ def run_sharpness(along: pd.DataFrame, *, after: str, recipe: str = Recipe.PLAIN
 
 
 @measure(lambda halvings: f"{2**-halvings:.2f}×")
-def aware_halvings(along: pd.DataFrame, *, of: str, at: str = STEPS) -> Sample:
-    """Halvings of a number from plain fine-tuning of the usual length to sharpness-aware.
+def aware_halvings(
+    along: pd.DataFrame, *, of: str, at: str = STEPS, after: str = "usual"
+) -> Sample:
+    """Halvings of a number from plain fine-tuning to sharpness-aware.
 
     Args:
         along: a row for each recipe, snapshot and layer.
         of: ``"epsilon"`` or ``"curvature"``, which is the sharpness.
         at: :data:`STEPS`, or ``"equal displacement"`` where the features of both networks are as
-            far apart as after the usual length of plain fine-tuning.
+            far apart as after plain fine-tuning.
+        after: the length of plain fine-tuning, ``"usual"`` or ``"most"``.
     """
-    return _aware(along, of, at, lambda plain, aware: math.log2(plain / aware))
+    return _aware(along, of, at, after, lambda plain, aware: math.log2(plain / aware))
 
 
 @measure(lambda share: f"{100 * share:+.1f} points")
-def aware_gain(along: pd.DataFrame, *, of: str = "merged", at: str = STEPS) -> Sample:
+def aware_gain(
+    along: pd.DataFrame, *, of: str = "merged", at: str = STEPS, after: str = "usual"
+) -> Sample:
     """Accuracy of ``"merged"`` or ``"own"`` networks by sharpness-aware steps, less that without.
 
     Other arguments of :func:`aware_halvings`.
     """
-    return _aware(along, of, at, lambda plain, aware: aware - plain)
+    return _aware(along, of, at, after, lambda plain, aware: aware - plain)
 
 
 @measure("{:.2f}")
@@ -162,14 +169,11 @@ def _fallen(merged: pd.Series) -> pd.Series:
 
 
 def _after(along: pd.DataFrame, recipe: str, after: str, name: str) -> Sample:
-    def last(run: pd.DataFrame) -> float:
-        return float(run[name].iloc[-1])
-
-    return _of_run(along, recipe, last if after == "most" else lambda run: _usual(run, name))
+    return _of_run(along, recipe, lambda run: _end(run, name, after))
 
 
-def _usual(run: pd.DataFrame, name: str) -> float:
-    return float(run[name][_USUAL])
+def _end(run: pd.DataFrame, name: str, after: str) -> float:
+    return float(run[name].iloc[-1] if after == "most" else run[name][_USUAL])
 
 
 def _of_run(along: pd.DataFrame, recipe: str, statistic: Statistic) -> Sample:
@@ -178,17 +182,17 @@ def _of_run(along: pd.DataFrame, recipe: str, statistic: Statistic) -> Sample:
 
 
 def _aware(
-    along: pd.DataFrame, of: str, at: str, differ: Callable[[float, float], float]
+    along: pd.DataFrame, of: str, at: str, after: str, differ: Callable[[float, float], float]
 ) -> Sample:
-    """A number of sharpness-aware runs beside plain ones of the usual length."""
+    """A number of sharpness-aware runs beside plain ones."""
 
     def of_both(both: dict[Recipe, pd.DataFrame]) -> float:
         plain, aware = both[Recipe.PLAIN], both[Recipe.AWARE]
         if at == STEPS:
-            there = _usual(aware, of)
+            there = _end(aware, of, after)
         else:
-            there = read_off(aware["apart"], aware[of], _usual(plain, "apart"))
-        return differ(_usual(plain, of), there)
+            there = read_off(aware["apart"], aware[of], _end(plain, "apart", after))
+        return differ(_end(plain, of, after), there)
 
     return _of_runs(along, of_both)
 

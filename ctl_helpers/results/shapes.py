@@ -30,8 +30,7 @@ DRAW = [_of("weights", labels.Weights), Column("draw", "integer")]
 MODELS = Column("models", "label", optional=True)
 PAIR = _labels("i", "j")
 GAPPED_PAIR = [Column(name, "label", gaps=True) for name in ("i", "j")]
-FIRST, TASK = _labels("i", "task")
-START = Column("start", "label")
+FIRST, TASK, START = _labels("i", "task", "start")
 BLOCK, REPLACED = Column("block", "integer"), Column("replaced", unit="share")
 PLACE = [Column("comparison", "integer"), Column("layer", "label")]
 """Which comparison, in the order asked for, and at which layer."""

@@ -50,12 +50,7 @@ def sgd_steps(
             "smaller batch_size"
         )
     device = default_device()
-    model = copy.deepcopy(model).to(device)
-    model.load_state_dict(start.weights)
-    model.train()
-    for module in model.modules():
-        if recipe.frozen_norm and isinstance(module, _BatchNorm):
-            module.eval()
+    model = _trainable(model, start, recipe).to(device)
     head = ClassMask(images.targets.unique()) if recipe.masked else nn.Identity()
     images = Images(images.inputs.to(device), images.targets.to(device))
     optimizer = torch.optim.SGD(
@@ -66,9 +61,8 @@ def sgd_steps(
     @lru_cache(maxsize=1)
     def order(epoch: int) -> tuple[Tensor, ...]:
         generator = torch.Generator().manual_seed(seed * 100_003 + epoch + 1)
-        used = len(images) - len(images) % recipe.batch_size
-        indices = torch.randperm(len(images), generator=generator)[:used]
-        return indices.to(device).split(recipe.batch_size)
+        used = torch.randperm(len(images), generator=generator)[: per_epoch * recipe.batch_size]
+        return used.to(device).split(recipe.batch_size)
 
     def backward(batch: Images) -> float:
         optimizer.zero_grad()
@@ -79,8 +73,7 @@ def sgd_steps(
         return loss.item()
 
     def step(number: int) -> float:
-        epoch, place = divmod(number, per_epoch)
-        batch = images[order(epoch)[place]]
+        batch = images[order(number // per_epoch)[number % per_epoch]]
         loss = backward(batch)
         if radius:
             with _uphill(model, radius):
@@ -91,6 +84,17 @@ def sgd_steps(
     for number in sorted(number for number in set(wanted) if number > start.done):
         (start,) = training(model, optimizer, start, number, step, every=number)
         yield start
+
+
+def _trainable(model: nn.Module, start: Snapshot, recipe: Recipe) -> nn.Module:
+    """A copy of the model at the start, in training mode but for BatchNorm that is frozen."""
+    model = copy.deepcopy(model)
+    model.load_state_dict(start.weights)
+    model.train()
+    for module in model.modules():
+        if recipe.frozen_norm and isinstance(module, _BatchNorm):
+            module.eval()
+    return model
 
 
 @contextmanager

@@ -45,7 +45,8 @@ def answer(along: pd.DataFrame, panels: Panels) -> str:
         f"5 points under it {merged}.\n"
         f"- **Do sharpness-aware steps help?** Where features are equally far apart, they multiply "
         f"ε by {said(panels, aware_halvings, along, of='epsilon', at=at)} and change merged "
-        f"accuracy by {said(panels, aware_gain, along, at=at)}."
+        f"accuracy by {said(panels, aware_gain, along, at=at)}; as far apart as after the longest "
+        f"plain fine-tuning, by {said(panels, aware_gain, along, at=at, after='most')}."
     )
 
 
@@ -80,10 +81,14 @@ def recipes(along: pd.DataFrame, panels: Panels) -> str:
         beside[f"sharpness, {at}"] = cells(panels, aware_halvings, along, of="curvature", at=at)
         beside[f"merged accuracy, {at}"] = cells(panels, aware_gain, along, at=at)
         beside[f"own accuracy, {at}"] = cells(panels, aware_gain, along, of="own", at=at)
+        beside[f"merged accuracy, longest, {at}"] = cells(
+            panels, aware_gain, along, at=at, after="most"
+        )
     return (
         f"After the usual length, and after the longest:{number_table(panels, rows)}"
-        "What sharpness-aware steps change against plain ones of the usual length: ε and sharpness "
-        f"as multiples, accuracies as differences.{number_table(panels, beside)}"
+        "What sharpness-aware steps change against plain ones of the usual length, or of the "
+        "longest: ε and sharpness as multiples, accuracies as differences."
+        f"{number_table(panels, beside)}"
     )
 
 
