@@ -11,6 +11,7 @@
 - ``factors``: Section 5.
 - ``curvature``: Theorem 5.1.
 - ``boundary``: beyond the papers: where linearity ends.
+- ``merging``: beyond the papers: what goes with what merging loses.
 - ``architecture``: parts of networks.
 - ``taylor``: Appendix A.
 - ``paradigms``: linear layers only.

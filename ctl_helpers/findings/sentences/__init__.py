@@ -17,5 +17,6 @@ Each is ``(*tables, panels) → Markdown``; numbers that stand elsewhere too are
 - ``interactions``: many task vectors at once.
 - ``taylor``: Appendix A.
 - ``boundary``: where linearity ends.
+- ``since``: what later papers ask of the same data.
 - ``theory``: the theorems, and Section 5's curvature.
 """
