@@ -11,6 +11,7 @@
 - ``factors``: Section 5.
 - ``curvature``: Theorem 5.1.
 - ``boundary``: beyond the papers: where linearity ends.
+- ``merging``: beyond the papers: what goes with what merging loses.
 - ``architecture``: parts of networks.
 - ``objective``: what pretraining shapes.
 - ``signatures``: beyond the papers: what is said to break linearity.

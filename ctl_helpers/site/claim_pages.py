@@ -5,15 +5,16 @@ What is called ``judged`` is of :func:`ctl_helpers.findings.verdicts.verdicts`, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from IPython.display import Markdown
 
 from ctl_helpers import settings
 from ctl_helpers.findings.claims import Claim, load
 from ctl_helpers.findings.signatures import CLAIMS
-from ctl_helpers.findings.verdict import Part, Verdict
+from ctl_helpers.findings.verdict import Number, Part, Verdict
 from ctl_helpers.findings.verdicts import verdicts
+from ctl_helpers.findings.words import plain
 from ctl_helpers.site.claim_marks import (
     MARKS,
     claim_link,
@@ -25,6 +26,7 @@ from ctl_helpers.site.claim_marks import (
     needed,
     number,
     position,
+    words,
 )
 from ctl_helpers.site.stacked_tables import stacked_table
 
@@ -77,6 +79,46 @@ def verdict_lines(panels: Mapping[str, str], *sections: str) -> Markdown:
         rows.append([f"{claim_link(claim, name)}{of_section}", *words, parts])
     head = ["claim", *panels.values(), _MISSED]
     return Markdown(stacked_table(head, rows) if rows else NOT_RUN)
+
+
+def standing(judged: Sequence[Verdict], *claims: str) -> Markdown:
+    """An item for each of some claims: which settings say what, and the number that decides.
+
+    Args:
+        claims: their keys in the file of claims.
+    """
+    return Markdown("\n".join(_stands([v for v in judged if v.claim == key]) for key in claims))
+
+
+def _stands(of_claim: Sequence[Verdict]) -> str:
+    head = f"- {claim_link(of_claim[0].claim, of_claim[0].name)}"
+    ran = [each for each in of_claim if each.word != "not run"]
+    if not ran:
+        return f"{head}: not run yet."
+    came = []
+    for word in words(ran):
+        own = [each for each in ran if each.word == word]
+        gates = "; ".join(dict.fromkeys(filter(None, (each.gate for each in own))))
+        titles = ", ".join(dict.fromkeys(map(_titled, own)))
+        came.append(f"{_marked(own[0])} in {titles}{f' ({gates})' if gates else ''}")
+    return f"{head}: {'; '.join(came)}.{_decided_by(ran)}"
+
+
+def _decided_by(ran: Sequence[Verdict]) -> str:
+    """From where to where a claim's first number goes, and that of its measured control."""
+    told = [each.parts[0] for each in ran if each.word != "not testable"]
+    extent = _extent(part.number for part in told)
+    if not extent:
+        return ""
+    text = f" *{told[0].effect}*: {' '.join(filter(None, (extent, told[0].unit)))}"
+    apart = _extent(part.control for part in told) if told[0].control_effect else ""
+    return f"{text}; {told[0].control_effect}: {apart}." if apart else f"{text}."
+
+
+def _extent(numbers: Iterable[Number | None]) -> str:
+    known = [one.value for one in numbers if one is not None and one.value is not None]
+    ends = [plain(end) for end in (min(known), max(known))] if known else []
+    return " to ".join(dict.fromkeys(ends))
 
 
 def _came_to(verdict: Verdict) -> str:

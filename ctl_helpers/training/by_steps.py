@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache
 
@@ -57,12 +57,7 @@ def sgd_steps(
         model.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay
     )
     half = recipe.precision == "bfloat16"
-
-    @lru_cache(maxsize=1)
-    def order(epoch: int) -> tuple[Tensor, ...]:
-        generator = torch.Generator().manual_seed(seed * 100_003 + epoch + 1)
-        used = torch.randperm(len(images), generator=generator)[: per_epoch * recipe.batch_size]
-        return used.to(device).split(recipe.batch_size)
+    order = _orders(images, recipe.batch_size, seed)
 
     def backward(batch: Images) -> float:
         optimizer.zero_grad()
@@ -84,6 +79,19 @@ def sgd_steps(
     for number in sorted(number for number in set(wanted) if number > start.done):
         (start,) = training(model, optimizer, start, number, step, every=number)
         yield start
+
+
+def _orders(images: Images, batch_size: int, seed: int) -> Callable[[int], tuple[Tensor, ...]]:
+    """Which samples the batches of an epoch have; the last epoch asked for is remembered."""
+
+    @lru_cache(maxsize=1)
+    def order(epoch: int) -> tuple[Tensor, ...]:
+        generator = torch.Generator().manual_seed(seed * 100_003 + epoch + 1)
+        used = torch.randperm(len(images), generator=generator)
+        whole = used[: len(images) // batch_size * batch_size]
+        return whole.to(images.targets.device).split(batch_size)
+
+    return order
 
 
 def _trainable(model: nn.Module, start: Snapshot, recipe: Recipe) -> nn.Module:
