@@ -22,6 +22,7 @@ import test_findings_editing as editing
 import test_findings_interactions as left
 import test_findings_linearity as lengths
 import test_findings_paradigms as linear
+import test_findings_pointing as pointing
 import test_findings_sections as sections
 from conftest import command, refused
 
@@ -662,6 +663,11 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
             "share_controls": left.controlled(0.4, 0.5, 1.2),
             "theorem": many(either({2: 0.3, 8: 0.31}, {2: 0.3, 8: 0.9})).drop(columns="weights"),
             "displacement": DISPLACEMENT,
+        },
+        "pointing": {
+            "accuracy": accuracy(),
+            "pointed": pointing.pointed(*either((0.85, 0.87), (0.21, 0.1))),
+            "probes": pointing.probes(0.9, 0.3, either(0.88, 0.31)),
         },
         "boundary": null | {
             "plane": boundary.broken() if said else boundary.plane(boundary.slowly),

@@ -23,6 +23,7 @@ Pictures by subject:
 - ``stitched``: what edited and stitched networks can do.
 - ``factors``: what linearity depends on.
 - ``architecture``: what each part of a network does.
+- ``pointing``: what task vectors point at, and what probes read.
 - ``signatures``: what is said to break linearity.
 - ``theory``: a bound against what was measured.
 - ``boundary``: where linearity ends, over rates and steps, and what predicts it.

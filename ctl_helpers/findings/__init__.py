@@ -12,6 +12,7 @@
 - ``curvature``: Theorem 5.1.
 - ``boundary``: beyond the papers: where linearity ends.
 - ``architecture``: parts of networks.
+- ``pointing``: beyond the papers: what task vectors point at.
 - ``signatures``: beyond the papers: what is said to break linearity.
 - ``taylor``: Appendix A.
 - ``paradigms``: linear layers only.

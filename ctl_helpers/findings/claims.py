@@ -25,6 +25,7 @@ from ctl_helpers.findings import (  # noqa: F401
     interactions,
     linearity,
     paradigms,
+    pointing,
     signatures,
     spawning,
     stitching,

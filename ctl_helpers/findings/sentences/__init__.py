@@ -9,6 +9,7 @@ Each is ``(*tables, panels) → Markdown``; numbers that stand elsewhere too are
 - ``editing``: Section 4.3, of images and of texts.
 - ``factors``: Section 5.
 - ``architecture``: parts of networks.
+- ``pointing``: what task vectors point at.
 - ``signatures``: what is said to break linearity.
 - ``found``: what was found, in one sentence and in five.
 - ``answers``: what one page found, in three.

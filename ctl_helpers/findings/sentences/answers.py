@@ -13,7 +13,10 @@ from ctl_helpers.findings.signatures import CLAIMS as SIGNATURES
 from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.findings.words import plain, short
 
-OURS = ("special", "null", "batchnorm-mixed", "boundary", "architecture", "many-tasks", *SIGNATURES)
+OURS = (
+    *("special", "null", "batchnorm-mixed", "boundary", "architecture", "many-tasks", "pointing"),
+    *SIGNATURES,
+)
 """Claims that no paper makes, such as whether the measures can fail."""
 
 _NAMED = 3
