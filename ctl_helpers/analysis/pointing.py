@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ctl_helpers.analysis.displacement import stream_of
 from ctl_helpers.engine.batches import Streams
 from ctl_helpers.engine.checkpoints import StateDict
 from ctl_helpers.engine.folds import Fold, Pass
@@ -43,7 +44,7 @@ def features(
         layers: names of layers; :data:`OUTPUT` comes beside them.
     """
     fold = _Kept(list(mixes.values()), layers)
-    run(model, checkpoints, {task: fold}, {task: streams[task]}, layers)
+    run(model, checkpoints, {task: fold}, {task: stream_of(streams, task)}, layers)
     return {
         name: {place: torch.cat(parts) for place, parts in fold.parts[mix_key(mix)].items()}
         for name, mix in mixes.items()
