@@ -22,6 +22,7 @@ import test_findings_editing as editing
 import test_findings_interactions as left
 import test_findings_linearity as lengths
 import test_findings_paradigms as linear
+import test_findings_pointing as pointing
 import test_findings_sections as sections
 import test_objective as objective
 import test_overtraining as long
@@ -669,6 +670,11 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
             "along": long.along(*either((2, 32, 0.2, 0.1, 0.1), (64, 4, 3, 9, -0.1)), seeds=3),
             "controls": control(alpha=0.5).merge(pd.DataFrame({"multiple": [1, 100]}), "cross"),
             "displacement": DISPLACEMENT,
+        },
+        "pointing": {
+            "accuracy": accuracy(),
+            "pointed": pointing.pointed(*either((0.85, 0.87), (0.21, 0.1))),
+            "probes": pointing.probes(0.9, 0.3, either(0.88, 0.31)),
         },
         "boundary": null | {
             "plane": boundary.broken() if said else boundary.plane(boundary.slowly),

@@ -14,6 +14,7 @@
 - ``displacement``: how far features move with weights, and which weights they hang on.
 - ``local_linearity``: how linear each layer is by itself.
 - ``interactions``: what task vectors do alone, in pairs and in triples.
+- ``pointing``: nearest samples, class directions and probes of task vectors' changes.
 - ``boundary``: ε, features, weights and accuracies of pairs, over rates and steps.
 - ``levels``: what is read off a run of fine-tuning where it has gone so far.
 - ``regression``: least squares with intervals.

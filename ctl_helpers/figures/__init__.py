@@ -26,6 +26,7 @@ Pictures by subject:
 - ``architecture``: what each part of a network does.
 - ``objective``: what each objective of pretraining does.
 - ``around_centre``: what these two share.
+- ``pointing``: what task vectors point at, and what probes read.
 - ``signatures``: what is said to break linearity.
 - ``theory``: a bound against what was measured.
 - ``boundary``: where linearity ends, over rates and steps, and what predicts it.

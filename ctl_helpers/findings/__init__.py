@@ -14,6 +14,7 @@
 - ``merging``: beyond the papers: what goes with what merging loses.
 - ``architecture``: parts of networks.
 - ``objective``: what pretraining shapes.
+- ``pointing``: beyond the papers: what task vectors point at.
 - ``signatures``: beyond the papers: what is said to break linearity.
 - ``taylor``: Appendix A.
 - ``paradigms``: linear layers only.

@@ -27,6 +27,7 @@ from ctl_helpers.findings import (  # noqa: F401
     objective,
     overtraining,
     paradigms,
+    pointing,
     signatures,
     spawning,
     stitching,

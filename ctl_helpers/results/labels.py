@@ -105,6 +105,23 @@ class Scheme(Label):
     FALLING = "(k+1)α = 0.8"
 
 
+class Direction(Label):
+    """What points at samples and classes."""
+
+    TASK = "task vector"
+    RANDOM = "random vector"
+    FEATURE = "pretrained feature"
+
+
+class Reads(Label):
+    """Whose features a linear probe reads that was fitted on those of a task's own network."""
+
+    OWN = "own network"
+    START = "pretrained network"
+    OTHER = "another task's network"
+    MERGED = "merged network"
+
+
 class Terms(Label):
     """How many task vectors have a term in common, at most: inclusion–exclusion."""
 

@@ -23,6 +23,7 @@ def _of(name: str, among: type[Enum]) -> Column:
 
 K = Column("k", "integer")
 ALPHA, LAM, SHARE = Column("alpha"), Column("lam"), Column("share", unit="share")
+CHANCE = Column("chance", unit="share")
 ACCURACY, CHOSEN = Column("accuracy", unit="share"), Column("chosen", "flag")
 ROLE, SPLIT = _of("role", labels.Role), _of("split", labels.Split)
 PARADIGM = _of("paradigm", labels.Paradigm)
@@ -181,8 +182,7 @@ TABLES: dict[str, dict[str, list[Column]]] = {
             FIRST,
             LAM,
             ROLE,
-            ACCURACY,
-            Column("chance", unit="share"),
+            *[ACCURACY, CHANCE],
             CHOSEN,
         ],
         "nearest": [
@@ -252,6 +252,11 @@ TABLES: dict[str, dict[str, list[Column]]] = {
         "along": [_of("recipe", labels.Recipe), MULTIPLE, *CELL_OF_PLANE],
         "controls": [MULTIPLE, *ALONG, CONTROL],
         "displacement": [MULTIPLE, *DISPLACEMENT],
+    },
+    "pointing": {
+        "accuracy": BESIDE_MAJORITY,
+        "pointed": [*_labels("i", "at"), _of("direction", labels.Direction), SHARE, CHANCE],
+        "probes": [TASK, _of("reads", labels.Reads), LAM, *_labels("layer"), ACCURACY, CHANCE],
     },
     "linear": {
         "search": [PARADIGM, *_TRIED, *NETWORK_SCORE, CHOSEN],
