@@ -3,6 +3,7 @@
 - ``record``: a notebook's tables, written with where they come from.
 - ``shapes``: which tables there are, and their columns.
 - ``declared``: is a table one of them?
+- ``column_groups``: columns that several of them have.
 - ``columns``: a column's kind, unit and labels.
 - ``labels``: what columns of labels may hold.
 - ``checksums``: what the files of published results have to be.
