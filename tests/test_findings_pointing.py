@@ -73,7 +73,7 @@ def test_what_a_probe_keeps_is_over_chance_and_at_the_last_layer() -> None:
     assert kept(table, lam=0.8).effect == pytest.approx(0.25 / 0.8)
     assert kept(table, reads=Reads.START).effect == pytest.approx(0.25)
     assert kept(table, reads=Reads.OWN).effect == pytest.approx(1)
-    assert MEASURES["probe_accuracy"](table).effect == pytest.approx(0.7)
+    assert MEASURES["task_probe_accuracy"](table).effect == pytest.approx(0.7)
 
 
 def test_the_page_says_what_was_read() -> None:

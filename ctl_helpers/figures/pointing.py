@@ -24,7 +24,7 @@ from ctl_helpers.figures.drawing import (
 )
 from ctl_helpers.figures.frame import by_setting
 from ctl_helpers.findings.finding import quoted
-from ctl_helpers.findings.pointing import pointed_chance, pointed_share, probe_accuracy
+from ctl_helpers.findings.pointing import pointed_chance, pointed_share, task_probe_accuracy
 from ctl_helpers.findings.words import by_panel
 from ctl_helpers.results.labels import Direction, Reads
 
@@ -96,7 +96,7 @@ def probes(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             data = {"": {"x": named[-1], "y": significant(means)}}
             lines.append(Line(name, colour, data, 1, column, look=look))
     own, other, start = (
-        probe_accuracy.by_setting(table, reads=reads)
+        task_probe_accuracy.by_setting(table, reads=reads)
         for reads in (Reads.OWN, Reads.MERGED, Reads.START)
     )
     figure = draw(

@@ -29,7 +29,7 @@ def pointed_chance(pointed: pd.DataFrame, *, at: str) -> Sample:
 
 
 @measure("{:.0%}")
-def probe_accuracy(
+def task_probe_accuracy(
     probes: pd.DataFrame, *, reads: str = Reads.MERGED, lam: float = PAPER_LAMBDA
 ) -> Sample:
     """Accuracy at the last layer of a task's probe on features of a network, mean over tasks.
@@ -49,7 +49,7 @@ def probe_kept(
 ) -> Sample:
     """Of what the probe reads over chance on its own network, the share that it reads elsewhere.
 
-    Means over tasks before the ratio; arguments as for :func:`probe_accuracy`.
+    Means over tasks before the ratio; arguments as for :func:`task_probe_accuracy`.
     """
     values, replicates = _accuracies(probes, reads, lam)
 

@@ -9,8 +9,8 @@ import pandas as pd
 from ctl_helpers.findings.pointing import (
     pointed_chance,
     pointed_share,
-    probe_accuracy,
     probe_kept,
+    task_probe_accuracy,
 )
 from ctl_helpers.findings.words import cells, number_table, said
 from ctl_helpers.results.labels import Direction, Reads
@@ -56,5 +56,7 @@ def table(pointed: pd.DataFrame, probes: pd.DataFrame, panels: Panels) -> str:
     for at in ("samples", "classes"):
         rows[f"right class at the {at}, by chance"] = cells(panels, pointed_chance, pointed, at=at)
     for reads in Reads:
-        rows[f"accuracy of the probe, {reads}"] = cells(panels, probe_accuracy, probes, reads=reads)
+        rows[f"accuracy of the probe, {reads}"] = cells(
+            panels, task_probe_accuracy, probes, reads=reads
+        )
     return f"Means over tasks; merged networks at λ = 0.4:{number_table(panels, rows)}"
