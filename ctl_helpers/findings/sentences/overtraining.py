@@ -40,7 +40,7 @@ def answer(along: pd.DataFrame, panels: Panels) -> str:
     at = Level.DISPLACEMENT
     return (
         f"- **Does linearity leave?** From the usual length to the longest, ε of the worst layer "
-        f"goes from {usual} to {most}. It is twice what it was at the usual length {epsilon}.\n"
+        f"goes from {usual} to {most}. Twice its value at the usual length is reached {epsilon}.\n"
         f"- **Does merging suffer?** Merged accuracy falls by at most {lost} under its best. It is "
         f"5 points under it {merged}.\n"
         f"- **Do sharpness-aware steps help?** Where features are equally far apart, they multiply "
@@ -58,7 +58,7 @@ def _when(along: pd.DataFrame, panels: Panels, what: str) -> str:
         seeds = one.sample.seeds
         count = sum(not math.isnan(one.sample.of_seed(seed)) for seed in seeds)
         some = f", in {count} of {len(seeds)} seeds" if count < len(seeds) else ""
-        texts[setting] = f"{mark(one)} that length{some}"
+        texts[setting] = f"{mark(one)} the usual length{some}"
     known = {name: texts.get(name, "no length that was tried") for name in panels}
     return f"after {by_panel(panels, known)}"
 
