@@ -155,8 +155,14 @@ SAID = [
 ]
 
 
-LACKING = {"from random weights", "the same, the other network's features"}
-"""A control that only published networks have, and a share of a gain that may be none."""
+UNMOVED = ("denoising autoencoding", "random labels")
+LACKING = {
+    *("from random weights", "the same, the other network's features"),
+    *UNMOVED,
+    *(f"{one}, random vectors' change over task vectors'" for one in UNMOVED),
+}
+"""A control that only published networks have, a share of a gain that may be none, and objectives
+whose features do not move as far as the others'."""
 
 
 @pytest.mark.parametrize(("section", "networks", "write", "tables", "options"), SAID)
