@@ -77,7 +77,11 @@ def test_an_objective_is_told_by_its_ratio_to_the_random_start() -> None:
     ("own", "random", "words"),
     [
         (0.5, 0.5, ["random vectors more linear (supervision, captions"]),
-        (0.5, 1.0, ["task vectors more linear beside random ones (supervision"]),
+        (
+            0.5,
+            1.0,
+            ["task vectors more linear (supervision", "linear beside random ones (sup"],
+        ),
         (2.0, 1.2, ["random vectors less linear (", "task vectors less linear beside random"]),
         (1.0, 1.0, ["Neither surroundings nor directions differ"]),
     ],

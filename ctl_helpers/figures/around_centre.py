@@ -35,8 +35,8 @@ Groups = Mapping[str, Sequence[str]]
 
 _LOOKS = ((BLUE, "circle", -0.16), (VERMILION, "square", 0.16))
 _TICKS = (0.25, 0.5, 1, 2, 4, 8, 16)
-_EPSILONS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
-_DISTANCES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1)
+_EPSILONS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
+_DISTANCES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1)
 _DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
 
 

@@ -65,12 +65,13 @@ def _ways(matched: pd.DataFrame, able: Iterable[Objective], setting: str) -> str
     """What pretraining has shaped, by whole intervals, and after which objectives."""
     told: dict[str, list[str]] = {}
     for one in able:
-        surroundings = objective_doublings.by_setting(
-            matched, objective=one, control=Control.RANDOM
+        task, random = (
+            objective_doublings.by_setting(matched, objective=one, control=kind) for kind in KINDS
         )
         own = directions.by_setting(matched, objective=one)
         for of, words in (
-            (surroundings, ("random vectors less linear", "random vectors more linear")),
+            (task, ("task vectors less linear", "task vectors more linear")),
+            (random, ("random vectors less linear", "random vectors more linear")),
             (own, ("task vectors more linear beside random ones",
                    "task vectors less linear beside random ones")),
         ):  # fmt: skip
@@ -80,7 +81,8 @@ def _ways(matched: pd.DataFrame, able: Iterable[Objective], setting: str) -> str
     clauses = [f"{words} ({', '.join(names)})" for words, names in told.items()]
     if not clauses:
         return "Neither surroundings nor directions differ with 95% certainty over seeds."
-    return f"With 95% certainty over seeds, pretraining makes {'; '.join(clauses)}."
+    told_all = "; ".join(clauses)
+    return f"With 95% certainty over seeds, beside a random start pretraining makes {told_all}."
 
 
 def _way(finding: Finding | None) -> int:
