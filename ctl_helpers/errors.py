@@ -17,8 +17,8 @@ PAGE = "book/errors.html"
 RAISED_IN = {
     "arguments": "engine.arguments engine.checkpoints:_check_ignored engine.compare "
     "engine.evaluate engine.passes engine.questions engine.stitch analysis.batchnorm "
-    "analysis.curvature:_outermost analysis.taylor analysis.vector_angles weights.read "
-    "probing.sources",
+    "analysis.curvature:_outermost analysis.pointing analysis.taylor analysis.vector_angles "
+    "weights.read probing.sources",
     "names": "engine.checkpoints:KeyError engine.evaluate:KeyError engine.passes:KeyError "
     "analysis.vector_angles:KeyError probing.outcome",
     "checkpoints": "engine.mix models.efficientnet weights.fitting weights.hub:check_base "

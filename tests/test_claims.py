@@ -686,7 +686,9 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
             "controls": control(alpha=0.5).assign(variant="centre"),
         },
         "objective": {
-            "matched": objective.matched(*either((0.5, 0.9), (2.0, 1.2))).drop(columns="setting"),
+            "matched": objective.matched(*either((0.5, 0.9), (2.0, 1.2)))
+            .drop(columns="setting")
+            .assign(epsilon=lambda table: table["epsilon"] / 2),
             "displacement": DISPLACEMENT,
         },
         "linear": {"controls": control(lam=0.4), "displacement": DISPLACEMENT} | {
