@@ -15,6 +15,7 @@ from ctl_helpers.findings.objective import (
     objective_halvings,
     objectives_of,
     probe_over_none,
+    reached,
 )
 from ctl_helpers.findings.sentences import objective as sentences
 from ctl_helpers.results import declared
@@ -71,6 +72,11 @@ def test_an_objective_is_told_by_its_ratio_to_the_random_start() -> None:
     assert objectives_of(table) == list(Objective)[1:]
     gone = table.assign(epsilon=table["epsilon"].mask(table["objective"] == "SimCLR"))
     assert objective_doublings.by_setting(gone, objective="SimCLR") == {}
+    lone = table.assign(epsilon=table["epsilon"].mask(table["seed"] == 0))
+    shares = [
+        reached.by_setting(one, objective="SimCLR")["one"].value for one in (gone, lone, table)
+    ]
+    assert shares == pytest.approx([0, 2 / 3, 1])
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,15 @@ def objective_epsilon(
 
 
 @measure("{:.0%}")
+def reached(matched: pd.DataFrame, *, objective: str) -> Sample:
+    """Share of seeds in which features move as far as where ε is read off."""
+    rows = matched[(matched["where"] == Where.WORST) & (matched["control"] == KINDS[0])]
+    known = rows.assign(known=rows["epsilon"].notna())
+    values, replicates = cube(known, [], "known", objective=[Objective(objective)])
+    return Sample(values, replicates, "seeds", lambda rows: float(rows.mean()))
+
+
+@measure("{:.0%}")
 def probe_accuracy(matched: pd.DataFrame, *, objective: str = Objective.NONE) -> Sample:
     """Accuracy of the frozen heads on what the pretrained network makes of the tasks' images."""
     values, replicates = cube(matched, [], "probe", objective=[Objective(objective)])
