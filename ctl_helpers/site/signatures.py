@@ -15,6 +15,7 @@ from ctl_helpers.figures.signatures import dots
 from ctl_helpers.findings.claims import load
 from ctl_helpers.findings.sentences import signatures as sentences
 from ctl_helpers.findings.sentences.signatures import Case
+from ctl_helpers.findings.signatures import SIGNATURES
 from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.site.claim_marks import claim_link, grade, link, marked
 from ctl_helpers.site.claim_pages import NOT_RUN
@@ -36,13 +37,20 @@ def said(judged: Sequence[Verdict], signature: str) -> Markdown:
 def figure(judged: Sequence[Verdict], signature: str) -> Figure | Markdown:
     """A signature's dots."""
     cases = sentences.cases(judged, signature)
-    return dots(cases) if cases else Markdown(NOT_RUN)
+    return dots(cases) if cases else _nothing(judged, signature)
 
 
 def table(judged: Sequence[Verdict], signature: str) -> Markdown:
     """A row for each condition and setting: ε without and with it, the ratio, and the verdict."""
     rows = [_row(case) for case in sentences.cases(judged, signature)]
-    return Markdown(stacked_table(_HEAD, rows) if rows else NOT_RUN)
+    return Markdown(stacked_table(_HEAD, rows)) if rows else _nothing(judged, signature)
+
+
+def _nothing(judged: Sequence[Verdict], signature: str) -> Markdown:
+    """Why there is no number: nothing ran, or what ran left nothing to compare."""
+    claims = SIGNATURES[signature].claims
+    ran = any(each.claim in claims and each.word != "not run" for each in judged)
+    return Markdown("*No setting could be compared.*" if ran else NOT_RUN)
 
 
 def _row(case: Case) -> list[str]:
