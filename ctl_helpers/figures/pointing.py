@@ -26,7 +26,7 @@ from ctl_helpers.figures.frame import by_setting
 from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.pointing import pointed_chance, pointed_share, task_probe_accuracy
 from ctl_helpers.findings.words import by_panel
-from ctl_helpers.results.labels import Direction, Reads
+from ctl_helpers.results.labels import PAPER_LAMBDA, Direction, Reads
 
 _LOOKS = {
     Direction.TASK: (VERMILION, "circle"),
@@ -105,8 +105,8 @@ def probes(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             panels,
             lambda one: (
                 f"At the last layer a task's probe is right on {by_panel(one, own)} of its own "
-                f"network's features, on {by_panel(one, other)} of merged ones at λ = 0.4, and on "
-                f"{by_panel(one, start)} of pretrained ones"
+                f"network's features, on {by_panel(one, other)} of merged ones at "
+                f"λ = {PAPER_LAMBDA:g}, and on {by_panel(one, start)} of pretrained ones"
             ),
         ),
         "By layer: the accuracy of a linear probe, fitted on features of each task's own network, "

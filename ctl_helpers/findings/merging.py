@@ -11,11 +11,11 @@ from ctl_helpers.findings.replicates import Sample, rank, rows_of
 
 @measure("{:+.2f}")
 def merge_rank(plane: pd.DataFrame, *, by: str) -> Sample:
-    """Rank correlation over cells of a variable and of what merging loses.
+    """Rank correlation over cells of a predictor and of what merging loses.
 
     Args:
         plane: a row for each cell and layer, as the section on the boundary stores it.
-        by: ``"epsilon"`` or one of :data:`.boundary.PREDICTORS`.
+        by: one of :data:`.boundary.PREDICTORS`; for ε it is :func:`.boundary.loss_rank`.
     """
     table = cells(plane)
     values = table.assign(lost=table["own"] - table["merged"])[[by, "lost"]].to_numpy(float)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ctl_helpers.findings.overtraining import (
+    FALLEN,
     STEPS,
     aware_gain,
     aware_halvings,
@@ -42,7 +43,7 @@ def answer(along: pd.DataFrame, panels: Panels) -> str:
         f"- **Does linearity leave?** From the usual length to the longest, ε of the worst layer "
         f"goes from {usual} to {most}. Twice its value at the usual length is reached {epsilon}.\n"
         f"- **Does merging suffer?** Merged accuracy falls by at most {lost} under its best. It is "
-        f"5 points under it {merged}.\n"
+        f"{100 * FALLEN:.0f} points under it {merged}.\n"
         f"- **Do sharpness-aware steps help?** Where features are equally far apart, they multiply "
         f"ε by {said(panels, aware_halvings, along, of='epsilon', at=at)} and change merged "
         f"accuracy by {said(panels, aware_gain, along, at=at)}; as far apart as after the longest "

@@ -13,7 +13,7 @@ from ctl_helpers.findings.pointing import (
     task_probe_accuracy,
 )
 from ctl_helpers.findings.words import cells, number_table, said
-from ctl_helpers.results.labels import Direction, Reads
+from ctl_helpers.results.labels import PAPER_LAMBDA, Direction, Reads
 
 Panels = Mapping[str, str]
 
@@ -37,8 +37,8 @@ def answer(pointed: pd.DataFrame, probes: pd.DataFrame, panels: Panels) -> str:
         f"- **Classes.** The mean Δ of a class is nearest to the class's own direction in "
         f"{share('classes')} of the classes; by chance in "
         f"{said(first, pointed_chance, pointed, at='classes')}.\n"
-        f"- **Probes.** At λ = 0.4 a task's probe keeps {said(first, probe_kept, probes)} of what "
-        "it reads over chance on its own network, and "
+        f"- **Probes.** At λ = {PAPER_LAMBDA:g} a task's probe keeps "
+        f"{said(first, probe_kept, probes)} of what it reads over chance on its own network, and "
         f"{said(first, probe_kept, probes, reads=Reads.START)} on the pretrained one."
     )
 
@@ -59,4 +59,4 @@ def table(pointed: pd.DataFrame, probes: pd.DataFrame, panels: Panels) -> str:
         rows[f"accuracy of the probe, {reads}"] = cells(
             panels, task_probe_accuracy, probes, reads=reads
         )
-    return f"Means over tasks; merged networks at λ = 0.4:{number_table(panels, rows)}"
+    return f"Means over tasks; merged networks at λ = {PAPER_LAMBDA:g}:{number_table(panels, rows)}"

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ctl_helpers.findings.boundary import PREDICTORS
+from ctl_helpers.findings.boundary import PREDICTORS, loss_rank
 from ctl_helpers.findings.merging import merge_rank
 from ctl_helpers.findings.words import cells, number_table
-
-_ASKED = {"epsilon": "ε", **PREDICTORS}
 
 
 def goes_with_loss(plane: pd.DataFrame, panels: Mapping[str, str]) -> str:
     """How what merging loses goes with ε, with distances of features and of weights."""
-    rows = {called: cells(panels, merge_rank, plane, by=name) for name, called in _ASKED.items()}
+    rows = {"ε": cells(panels, loss_rank, plane)}
+    for name, called in PREDICTORS.items():
+        rows[called] = cells(panels, merge_rank, plane, by=name)
     features, weights = (
         merge_rank.by_setting(plane, by=name) for name in ("apart", "weights_apart")
     )
