@@ -146,7 +146,8 @@ SECTIONS = {
     "linear": {
         "steps": None, "rates": [1e-3, 3e-3], "widenings": 0, "common_rate": 1e-3,
         "search_tasks": ["TREC"], "samples": 3, "held_out_samples": 3, "map_tasks": FEW[:2],
-        "map_samples": 2, "batch_size": 8, "repeats": 1,
+        "alpha_steps": 4, "map_alphas": [-1.0, 0.0, 1.0], "map_samples": 2, "batch_size": 8,
+        "repeats": 1,
     },
 }  # fmt: skip
 
