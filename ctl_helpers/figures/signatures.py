@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from ctl_helpers.figures.axes import log_axis
 from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import (
     COLOURS,
@@ -19,7 +20,6 @@ from ctl_helpers.figures.drawing import (
 from ctl_helpers.findings.sentences.signatures import Case, title_of
 from ctl_helpers.findings.signatures import CONDITIONS
 
-_TICKS = (0.25, 0.5, 1, 2, 4, 8)
 _CLOSED = "ε over ½ without it, too"
 
 
@@ -63,8 +63,8 @@ def dots(cases: Sequence[Case]) -> Figure:
         zeroline=False,
         showgrid=False,
     )
-    ticks = {"tickvals": list(_TICKS), "ticktext": [f"{tick:g}" for tick in _TICKS]}
-    return figure.update_xaxes(type="log", title_text="ε with it over ε without it", **ticks)
+    axis = log_axis([1, 2, *(2**case.value for case in cases)])
+    return figure.update_xaxes(title_text="ε with it over ε without it", **axis)
 
 
 def _dots(cases: Sequence[Case], places: Sequence[int], number: int, closed: bool) -> Line:

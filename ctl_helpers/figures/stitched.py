@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ctl_helpers.figures.axes import number_axes, number_axis
+from ctl_helpers.figures.axes import number_axes
 from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import (
     BLUE,
@@ -94,7 +94,7 @@ def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     for column, _, rows in in_panels(test[test["chosen"]], panels):
         for place in sorted(rows["lam"].unique()):
             figure.add_vline(x=place, line_dash="dot", line_color=GREY, row=1, col=column)
-        number_axis(figure, test["lam"], "λ", row=1, col=column)
+    number_axes(figure, test, "lam", panels, "λ")
     return figure.update_yaxes(tickformat=".0%")
 
 
