@@ -76,7 +76,13 @@ def ratio_rows(
         findings=findings,
     )
     _name_rows(figure, changes, groups, len(panels))
-    return figure.update_xaxes(title_text=axis, **log_axis(_drawn(lines, "x")))
+    ends = [
+        2**end
+        for of_settings in ratios.values()
+        for one in of_settings.values()
+        for end in (one.value, *(one.sample.interval() or ()))
+    ]
+    return figure.update_xaxes(title_text=axis, **log_axis([1, *ends]))
 
 
 def runs_beside(

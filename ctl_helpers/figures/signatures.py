@@ -63,7 +63,8 @@ def dots(cases: Sequence[Case]) -> Figure:
         zeroline=False,
         showgrid=False,
     )
-    axis = log_axis([1, 2, *(2**case.value for case in cases)])
+    ends = [end for case in cases for end in (case.value, *(case.part.number.interval or ()))]
+    axis = log_axis([1, 2, *(2**end for end in ends)])
     return figure.update_xaxes(title_text="ε with it over ε without it", **axis)
 
 
