@@ -105,8 +105,8 @@ def against_baseline(
         lines.append(Line(title, COLOURS[number % len(COLOURS)], {"": data}, look=look))
     figure = draw(
         lines,
-        "Over the square of the baseline, which second order would make it go with, the distance "
-        f"is {by_panel(panels, excess)}, in the median over blocks and λ",
+        "How curved is each network? The distance, divided by the square of the baseline, is "
+        f"{by_panel(panels, excess)}, median over blocks and λ",
         "Mean distance of Equation 2 against its mean baseline, both on log scales, a point for "
         "each block and lambda, a colour for each network. Second order would be slope two.",
         rows=["E[1 − cosine] of both sides"],

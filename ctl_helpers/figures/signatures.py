@@ -107,11 +107,11 @@ def _extremes(cases: Sequence[Case]) -> list[Case]:
 
 
 def _takeaway(cases: Sequence[Case]) -> str:
-    words: dict[str, list[str]] = {}
-    for case in _extremes(cases):
-        words.setdefault(case.condition, []).append(case.words)
-    ratios = " and ".join(f"{' to '.join(ends)} ({name})" for name, ends in words.items())
+    most = {case.condition: case.words for case in _extremes(cases)}
+    ratios = " and ".join(f"{words} ({name})" for name, words in most.items())
     told = {case.verdict for case in cases if not case.closed}
     broken = sum(verdict.word == "reproduced" for verdict in told)
     plural = "s" * (len(told) != 1)
-    return f"ε goes to {ratios}; broken in {broken} of {len(told)} case{plural} that could tell"
+    return (
+        f"Broken in {broken} of {len(told)} verdict{plural} that could tell; ε is at most {ratios}"
+    )

@@ -235,7 +235,10 @@ def neighbours(nearest: pd.DataFrame, panels: Panels) -> str:
     lines = [f"| {' | '.join(head)} |", "|:--|--:|--:|:--|--:|--:|"]
     first = nearest.groupby("setting")["seed"].transform("min")
     for row in nearest[nearest["seed"] == first].itertuples():
-        name = f"{panels[row.setting]}, {row.i}" if len(panels) > 1 else row.i
+        # Where a page numbers tasks, their own names as well.
+        own = nearest.attrs.get("tasks", {}).get(row.setting, {})
+        task = f"{row.i} {own[row.i]}" if row.i in own else row.i
+        name = f"{panels[row.setting]}, {task}" if len(panels) > 1 else task
         cells = [name, f"{row.own:.0%}", f"{row.chance:.0%}"]
         cells += [row.commonest, f"{row.share:.0%}", str(row.classes)]
         lines.append(f"| {' | '.join(cells)} |")
