@@ -63,8 +63,8 @@ def dots(cases: Sequence[Case]) -> Figure:
         zeroline=False,
         showgrid=False,
     )
-    ends = [end for case in cases for end in (case.value, *(case.part.number.interval or ()))]
-    axis = log_axis([1, 2, *(2**end for end in ends)])
+    spans = [case.part.number.interval or (case.value, case.value) for case in cases]
+    axis = log_axis([1, 2, *(2**end for span in spans for end in span)])
     return figure.update_xaxes(title_text="ε with it over ε without it", **axis)
 
 
