@@ -98,7 +98,7 @@ def test_a_share_of_a_gain_of_nothing_is_a_dash() -> None:
     table = TABLES["stitched_addition"].assign(setting="one")
     share = "| share of one network's gain, averaged features | – |"
     assert share not in editing.averaged(table, PANEL)
-    assert share in editing.averaged(table.assign(accuracy=0.5), PANEL)
+    assert share in editing.averaged(table.assign(D_i=0.5, D_j=0.5), PANEL)
 
 
 def test_texts_have_sides_and_readings() -> None:

@@ -87,12 +87,9 @@ def probes(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         shown += [
             (f"{Reads.MERGED}, λ = {lam:g}", _merged(rows, lam), colour) for lam, colour in merged
         ]
-        shown.append((_CHANCE, _merged(rows, lambdas[0]), GREY))
         for number, (name, part, colour) in enumerate(shown):
-            value = "chance" if name == _CHANCE else "accuracy"
-            means = part.groupby("layer", sort=False)[value].mean().reindex(list(places))
+            means = part.groupby("layer", sort=False)["accuracy"].mean().reindex(list(places))
             look = marks(f"%{{x}}: %{{y:.1%}}<extra>{name}</extra>", SYMBOLS[number % 4])
-            look["line_dash"] = "dot" if name == _CHANCE else "solid"
             data = {"": {"x": named[-1], "y": significant(means)}}
             lines.append(Line(name, colour, data, 1, column, look=look))
     own, other, start = (

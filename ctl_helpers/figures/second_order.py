@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ctl_helpers.figures.axes import LOG_AXIS
+from ctl_helpers.figures.axes import log_axis
 from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import COLOURS, SYMBOLS, Figure, draw, xy
 from ctl_helpers.figures.factors import Series, layer_choices, layer_lines
@@ -113,4 +113,5 @@ def against_baseline(
         height=460,
         findings=quoted(excess.values()),
     )
-    return figure.update_xaxes(**LOG_AXIS, title_text="baseline").update_yaxes(**LOG_AXIS)
+    figure.update_xaxes(**log_axis(means[Metric.BASELINE]), title_text="baseline")
+    return figure.update_yaxes(**log_axis(means[Metric.DISTANCE]))

@@ -209,8 +209,9 @@ def negation(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         by_setting(
             panels,
             lambda one: (
-                "With Δ(λτ) subtracted at the λ that keeps 95% of the accuracy on the "
-                f"pretraining task, accuracy goes {by_panel(one, phrases)}, mean over all tasks"
+                "With Δ(λτ) subtracted at the λ that keeps 95% of the pretraining task's accuracy "
+                f"on held-out data, test accuracy goes {by_panel(one, phrases)}, mean over all "
+                "tasks"
             ),
         ),
         "Test accuracy against lambda on the task whose vector is subtracted and on the "
