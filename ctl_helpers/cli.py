@@ -241,7 +241,9 @@ def probe(
     checkpoints: Annotated[list[str], typer.Argument(help="What is to be merged.")],
     data: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Samples: a folder of images, a file with a text a line, or owner/name."),
+        typer.Option(
+            help="Samples: a folder of images, a file with a text per line, or owner/name."
+        ),
     ] = None,
     model: Annotated[
         Optional[str],  # noqa: UP045

@@ -84,14 +84,18 @@ def test_a_seed_in_which_the_run_gets_there_counts_alone() -> None:
 
 def test_the_answer_names_most_and_least_and_which_way_each_goes() -> None:
     text = plain(sentences.answer(TABLE, PANEL))
-    assert "“no residual connections” makes networks least linear" in text
-    assert "“no activation” most:** the worst layer's ε is 2.00× and 0.50× the centre's" in text
-    assert "larger without residual connections (1 of 1); without normalization (1 of 1)" in text
-    assert "smaller without an activation (1 of 1)" in text
+    assert "is 2.00× the centre's with “no residual connections”, which is least linear" in text
+    assert "and 0.50× with “no activation”, which is most linear" in text
+    assert "ε is larger without residual connections, without normalization, in" in text
+    assert "half as wide, and smaller without an activation." in text
     assert "the same way in 5 of 5 cases" in text
-    assert text.count(". ") == 2 - text.endswith(".") + 1
+    assert text.count("\n- **") == 2
+    more = TABLE.assign(setting="two")
+    assert "an activation (in 2 of 2 settings)" in plain(
+        sentences.answer(pd.concat([TABLE, more]), PANEL)
+    )
     one_seed = plain(sentences.answer(matched(2.0, 1.25, 0.5, seeds=1), PANEL))
-    assert "undecided everywhere without residual connections" in one_seed
+    assert "is undecided without residual connections" in one_seed
     turned = TABLE.assign(
         epsilon=TABLE["epsilon"].where(
             (TABLE["at"] == Level.DISPLACEMENT) | (TABLE["variant"] != NAMES[2]), 5.0

@@ -54,17 +54,20 @@ def said(*judged: tuple[str, str, str]) -> str:
 
 def test_an_answer_has_three_sentences_and_says_what_was_missed() -> None:
     assert said(("one", "mnist-mlp", "reproduced"), ("two", "mnist-mlp", "partly")) == (
-        "**In part.** Some claims of this page are reproduced in every setting that could tell. "
-        "*The one claim* on MNIST MLP: error ε of the worst layer, is 0.4 (networks pretrained "
-        "apart: 1.2): reproduced. On the setting nearest to the paper's, not reproduced: *The two "
-        "claim* (partly)."
+        "**In part.** Reproduced in every setting that could tell: *The one claim*. *The one "
+        "claim*: reproduced on MNIST MLP (error ε of the worst layer: 0.4; networks pretrained "
+        "apart: 1.2). Not reproduced in the setting nearest to the paper's that could tell: *The "
+        "two claim* (partly)."
     )
 
 
 @pytest.mark.parametrize(
     ("judged", "start"),
     [
-        ([("one", "mnist-mlp", "reproduced")], "**Yes.** All claims of this page are"),
+        (
+            [("one", "mnist-mlp", "reproduced")],
+            "**Yes.** Reproduced in every setting that could tell: *The one claim*. ",
+        ),
         ([("one", "mnist-mlp", "contradicted")], "**No.** No claim of this page is"),
         ([("one", "mnist-mlp", "not testable")], "**Not testable here.** No claim of this page co"),
         # Reproduced on one setting is not reproduced everywhere.
@@ -78,14 +81,17 @@ def test_an_answer_says_no_more_than_the_verdicts(judged: list, start: str) -> N
     assert said(*judged).startswith(start)
 
 
-def test_what_is_reproduced_on_the_nearest_setting_is_said_to_be() -> None:
-    assert said(("one", "mnist-mlp", "reproduced")).endswith("paper's, all are reproduced.")
+def test_what_no_setting_could_test_is_named() -> None:
+    assert "Not reproduced" not in said(("one", "mnist-mlp", "reproduced"))
+    both = said(("one", "mnist-mlp", "reproduced"), ("two", "mnist-mlp", "not testable"))
+    assert both.startswith("**Yes, as far as it could be tested.** Reproduced in every")
+    assert "*The one claim*. No setting could test *The two claim*. " in both
     assert said(("one", "mnist-mlp", "not testable")).endswith("could be judged.")
 
 
 def test_a_paper_s_claim_comes_before_ours_and_few_are_named() -> None:
     text = said(("null", "mnist-mlp", "partly"), *((n, "mnist-mlp", "partly") for n in "abcd"))
-    assert "*The a claim* on MNIST MLP" in text
+    assert "*The a claim*: partly on MNIST MLP" in text
     assert text.count("(partly)") == 3
     assert text.endswith(" and 2 more.")
 

@@ -46,7 +46,7 @@ def test_panels_that_go_alike_share_their_words() -> None:
     assert text == "falls from 1 to 0.3 (A), from 1 to 0.3 (B) and from 1 to 0.3 (C)"
     mixed = {"one": low, "two": ONES, "three": low}
     assert changes.changes(panels, dict.fromkeys(panels, ONES), mixed) == (
-        "falls from 1 to 0.3 (A) and from 1 to 0.3 (C), and goes from 1 to 1 (B)"
+        "falls from 1 to 0.3 (A) and from 1 to 0.3 (C), and stays at 1 (B)"
     )
 
 

@@ -11,7 +11,7 @@ from docutils import nodes
 from myst_nb.sphinx_ import HideCodeCellNode
 
 import ctl_helpers as ctl
-from ctl_helpers.site import computing, under_figures
+from ctl_helpers.site import computing, table_files, under_figures
 
 TABLES = sorted(
     {
@@ -61,3 +61,12 @@ def test_the_lines_stand_before_the_cell_that_draws() -> None:
     assert second == "draw()"
     under_figures._add(plain := nodes.container("", HideCodeCellNode()), "links")
     assert not list(plain.findall(nodes.literal_block))
+
+
+def test_only_stored_tables_are_linked_and_two_of_one_name_are_told_apart() -> None:
+    asked = ["4_3/eq2", "4_3_text/eq2", "4_1/no_such_table"]
+    assert table_files.stored(asked) == asked[:2]
+    linked = table_files.links(table_files.stored(asked), "book/4_3_text")
+    assert re.findall("<code>(.*?)<", linked) == asked[:2]
+    assert '"../data/4_3/eq2.csv"' in linked
+    assert "<code>eq2<" in table_files.links(asked[:1], "book/4_3")

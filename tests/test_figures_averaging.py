@@ -47,7 +47,7 @@ def test_a_point_a_triple_and_the_line_of_equal_accuracy(triples: pd.DataFrame) 
     one, two = takeaways(figure)
     assert one.endswith("correlate at 1.00 (One CLIP)")
     assert two.endswith(f"correlate at {found:.2f} (Another CLIP)")
-    assert "By 0.0 points, undecided, mean" in one
+    assert "is 0.0 points (which is ahead is undecided), mean" in one
 
 
 def test_blocks_are_drawn_for_each_number_of_networks(averages: pd.DataFrame) -> None:

@@ -137,7 +137,7 @@ def test_one_seed_has_an_interval_over_its_pairs_of_tasks() -> None:
 def test_the_page_says_where_it_ends_and_what_predicts_it() -> None:
     table = plane().assign(setting="one")
     said = sentences.answer(table, PANEL)
-    texts = (">0.39<", "R² = <", ">1.00<", "is *features apart* with <", "merged network loses")
+    texts = (">0.39<", "R² = <", ">1.00<", "on rates is *features apart*.", "merged network loses")
     order = [said.index(text) for text in texts]
     assert order == sorted(order)
     assert re.sub("<.*?>", "", said).count("**") == 6

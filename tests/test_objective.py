@@ -82,20 +82,24 @@ def test_an_objective_is_told_by_its_ratio_to_the_random_start() -> None:
 @pytest.mark.parametrize(
     ("own", "random", "words"),
     [
-        (0.5, 0.5, ["random vectors more linear (supervision, captions"]),
+        (0.5, 0.5, ["random vectors are more linear after supervision, captions"]),
         (
             0.5,
             1.0,
-            ["task vectors more linear (supervision", "linear beside random ones (sup"],
+            ["task vectors are more linear after supervision", "than for random ones after sup"],
         ),
-        (2.0, 1.2, ["random vectors less linear (", "task vectors less linear beside random"]),
+        (
+            2.0,
+            1.2,
+            ["random vectors are less linear", "does less for task vectors than for random"],
+        ),
         (1.0, 1.0, ["Neither surroundings nor directions differ"]),
     ],
 )
 def test_the_answer_tells_surroundings_from_directions(own, random, words) -> None:
     text = plain(sentences.answer(matched(own, random), PANEL))
     assert [part for part in words if part not in text] == []
-    assert ("beside random ones" in text) == (own != random)
+    assert ("than for random ones" in text) == (own != random)
     assert "After each of them a head reads features better" in text
     assert "random labels" not in text
 
@@ -104,7 +108,7 @@ def test_an_objective_whose_heads_read_nothing_is_named_and_not_counted() -> Non
     table = matched(0.5, 0.5, blind="captions")
     text = plain(sentences.answer(table, PANEL))
     assert "no better than a random start's: captions." in text
-    assert "more linear (supervision, SimCLR, masked" in text
+    assert "more linear after supervision, SimCLR, masked" in text
     assert "Too few objectives" in sentences.answer(matched(0.5, 0.5, probe=0.42), PANEL)
 
 

@@ -197,10 +197,8 @@ def plain(text: str) -> str:
 def test_the_answer_says_when_each_leaves_and_in_how_many_seeds() -> None:
     table = along(spread=0).assign(setting="one")
     text = plain(sentences.answer(table, PANEL))
-    assert (
-        "Twice its value at the usual length is reached after 4.0 times the usual length." in text
-    )
-    assert "is 5 points under it after 32 times the usual length." in text
+    assert "It has doubled after 4.0 times the usual length." in text
+    assert "has fallen 5 points under its best after 32 times the usual length." in text
     assert "multiply ε by 0.50× and change merged accuracy by +10.0 points" in text
     both = pd.concat([along(1e6, seeds=1), along(seeds=1).assign(seed=1)]).assign(setting="one")
     assert "4.0 times the usual length, in 1 of 2 seeds." in plain(sentences.answer(both, PANEL))

@@ -94,6 +94,13 @@ def test_what_a_grid_cannot_tell_is_a_dash() -> None:
     assert "| the same, larger λ | – |" in editing.averaged(short, PANEL)
 
 
+def test_a_share_of_a_gain_of_nothing_is_a_dash() -> None:
+    table = TABLES["stitched_addition"].assign(setting="one")
+    share = "| share of one network's gain, averaged features | – |"
+    assert share not in editing.averaged(table, PANEL)
+    assert share in editing.averaged(table.assign(D_i=0.5, D_j=0.5), PANEL)
+
+
 def test_texts_have_sides_and_readings() -> None:
     eq2 = TABLES["eq2"].assign(setting="one")
     sides = {"first": "states.encoder.0", "last": "states.decoder.0"}
@@ -157,11 +164,13 @@ SAID = [
 
 UNMOVED = ("denoising autoencoding", "random labels")
 LACKING = {
-    *("from random weights", "the same, the other network's features"),
+    *("from random weights", "the same, the other network's features", "the same, larger λ"),
+    "share of one network's gain, averaged features",
+    "averaged features and merged weights apart, up to λ = 0.5",
     *UNMOVED,
     *(f"{one}, random vectors' change over task vectors'" for one in UNMOVED),
 }
-"""A control that only published networks have, a share of a gain that may be none, and objectives
+"""A control that only published networks have, shares of a gain that may be none, and objectives
 whose features do not move as far as the others'."""
 
 

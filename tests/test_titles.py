@@ -287,10 +287,10 @@ def test_words_are_quarters_between_linear_and_the_control(
 
 def test_averages_behind_their_ensembles_are_said_to_be() -> None:
     ahead, behind = (said(averaging.ensembles(triples(lead), PANELS)) for lead in (0.02, -0.02))
-    assert "By −2.1 points, behind, mean" in behind
-    assert "By +2.1 points, ahead, mean" in ahead
+    assert "is −2.1 points (the ensemble is ahead), mean" in behind
+    assert "is +2.1 points (averaged weights are ahead), mean" in ahead
     alike = said(averaging.ensembles(triples(0.0), PANELS))
-    assert "By 0.0 points, undecided, mean" in alike
+    assert "is 0.0 points (which is ahead is undecided), mean" in alike
     assert not ASSERTS.search(behind)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from ctl_helpers.analysis import levels
+from ctl_helpers.figures.axes import log_axis
 from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import (
     BLUE,
@@ -34,9 +35,6 @@ Groups = Mapping[str, Sequence[str]]
 """Of a group of changes its name and the changes, in the order of rows."""
 
 _LOOKS = ((BLUE, "circle", -0.16), (VERMILION, "square", 0.16))
-_TICKS = (0.25, 0.5, 1, 2, 4, 8, 16)
-_EPSILONS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
-_DISTANCES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1)
 _DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
 
 
@@ -78,7 +76,13 @@ def ratio_rows(
         findings=findings,
     )
     _name_rows(figure, changes, groups, len(panels))
-    return figure.update_xaxes(title_text=axis)
+    ends = [
+        2**end
+        for of_settings in ratios.values()
+        for one in of_settings.values()
+        for end in (one.value, *(one.sample.interval() or ()))
+    ]
+    return figure.update_xaxes(title_text=axis, **log_axis([1, *ends]))
 
 
 def runs_beside(
@@ -121,9 +125,8 @@ def runs_beside(
         height=440,
         findings=quoted(explained.values()),
     )
-    _ticks(figure.update_yaxes, _EPSILONS)
-    _ticks(figure.update_xaxes, _DISTANCES)
-    return figure.update_xaxes(title_text="distance of features")
+    figure.update_yaxes(**log_axis(_drawn(lines, "y")))
+    return figure.update_xaxes(title_text="distance of features", **log_axis(_drawn(lines, "x")))
 
 
 def _dots(ratios: Ratios, changes: Sequence[str], setting: str, column: int) -> list[Line]:
@@ -176,12 +179,12 @@ def _name_rows(figure: Figure, changes: Sequence[str], groups: Groups, columns: 
         if group_of[changes[place]] != group_of[changes[place - 1]]:
             for column in range(1, columns + 1):
                 figure.add_hline(y=place - 0.5, line_width=1, opacity=0.4, row=1, col=column)
-    _ticks(figure.update_xaxes, _TICKS)
 
 
-def _ticks(update: Callable[..., object], places: Sequence[float]) -> None:
-    """A logarithmic axis with numbers that a reader knows."""
-    update(type="log", tickvals=list(places), ticktext=[f"{place:g}" for place in places])
+def _drawn(lines: Sequence[Line], letter: str) -> list[float]:
+    """Where lines go on an axis, whatever is chosen."""
+    values = (value for line in lines for data in line.data.values() for value in data[letter])
+    return [value for value in values if value is not None]
 
 
 def _mean_curve(rows: pd.DataFrame) -> pd.DataFrame:

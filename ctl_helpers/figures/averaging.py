@@ -35,6 +35,8 @@ from ctl_helpers.results.labels import Metric
 
 _LOOKS = (("averaged network", BLUE, "circle"), ("baseline", GREY, "diamond"))
 
+_WHICH = ("averaged weights are ahead", "the ensemble is ahead", "which is ahead is undecided")
+
 
 def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """Accuracy of averaged weights against that of the ensemble, one point per triple (Figure 4).
@@ -44,10 +46,7 @@ def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """
     correlations = ensemble_correlation.by_setting(table)
     leads = ensemble_lead.by_setting(table)
-    which = {
-        name: f"{lead}, {signed_words(lead, 0.0, 'ahead', 'behind', 'undecided')}"
-        for name, lead in leads.items()
-    }
+    which = {name: f"{lead} ({signed_words(lead, 0.0, *_WHICH)})" for name, lead in leads.items()}
     lines = []
     for column, _, rows in in_panels(table, panels):
         both = rows[["averaged", "ensemble"]].to_numpy()
@@ -64,9 +63,9 @@ def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         by_setting(
             panels,
             lambda one: (
-                "How far is one network with averaged weights ahead of the ensemble of the "
-                f"three? By {by_panel(one, which)}, mean over triples; over triples the two "
-                f"accuracies correlate at {by_panel(one, correlations)}"
+                "Less that of the ensemble of three, the accuracy of their averaged weights is "
+                f"{by_panel(one, which)}, mean over triples; over triples the two correlate at "
+                f"{by_panel(one, correlations)}"
             ),
         ),
         "Scatter plot. Each point is a triple of fine-tuned networks: across, the accuracy of "

@@ -32,6 +32,12 @@ FEWEST_TICKS = 3
 DIGITS_FROM = 0.001
 """A tick from here on is written in digits, a smaller one as :func:`plain` has it."""
 
+DIGITS_TO = 10_000
+"""Up to here an axis of powers of ten is written in digits, beyond it in powers."""
+
+MOST_PLACES = 24
+"""How many ticks of a few characters have room side by side, in all panels of a row."""
+
 DECIMALS_UNDER = 0.05
 """Shares that span less need a decimal of a percent, so that no two ticks have one text."""
 
@@ -40,10 +46,23 @@ def number_axis(figure: Figure, values: Iterable[float], label: str, **place: in
     """Label a horizontal axis of numbers, and put its ticks at the values where they fit."""
     places = sorted({float(value) for value in values})
     nearest = min((b - a for a, b in pairwise(places)), default=0)
-    ticks = {"tickvals": places} if nearest * 12 > places[-1] - places[0] else {}
+    span = places[-1] - places[0]
+    if fits := nearest * 12 > span:
+        panels = sum(1 for _ in figure.select_xaxes(row=place.get("row")))
+        places = _apart(places, span * min(panels / MOST_PLACES, 1))
+    ticks = {"tickvals": places} if fits else {}
     figure.update_xaxes(title_text=label, **ticks, **place)
     # Panels above share the ticks, and their line at 0.
     figure.update_xaxes(zeroline=False, col=place.get("col"))
+
+
+def _apart(places: Sequence[float], least: float) -> list[float]:
+    """Of sorted places those that are at least so far from the one before, up to rounding."""
+    kept: list[float] = []
+    for place in places:
+        if not kept or place - kept[-1] >= least * (1 - 1e-9):
+            kept.append(place)
+    return kept
 
 
 def number_axes(
@@ -64,20 +83,40 @@ def log_axis(values: Iterable[float]) -> dict[str, object]:
     """A logarithmic axis with at least three ticks among the values, each with its number in full.
 
     Ticks are powers of ten, if there are three among the values; else 1 and 3 of each power, or 1,
-    2 and 5; and what spans less has the ticks of a linear axis.
+    2 and 5; and what spans less has the ticks of a linear axis. Powers of ten are written in digits
+    as long as these are few: 0.1, 1, 10, and 10⁻⁶.
     """
     drawn = [float(value) for value in values if value > 0]
     if not drawn:
         return LOG_AXIS
-    low, high = min(drawn), max(drawn)
+    ticks = _log_ticks(min(drawn), max(drawn))
+    return LOG_AXIS if _in_powers(ticks, drawn) else _ticks_at(ticks)
+
+
+def axis_of_logarithms(values: Iterable[float]) -> dict[str, object]:
+    """The ticks of :func:`log_axis` on a linear axis that has the values' decimal logarithms."""
+    drawn = [float(value) for value in values]
+    ticks = _log_ticks(min(drawn), max(drawn))
+    places = [round(math.log10(tick), 6) for tick in ticks]
+    return {**_ticks_at(ticks), "type": "linear", "tickvals": places}
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
     first, last = (math.floor(math.log10(end)) for end in (low, high))
     for digits in ((1,), (1, 3), (1, 2, 5)):
         # A power more to either side, for what reaches farther than the values do.
         powers = range(first - 1, last + 2)
         ticks = [digit * 10.0**power for power in powers for digit in digits]
         if sum(low <= tick <= high for tick in ticks) >= FEWEST_TICKS:
-            return LOG_AXIS if digits == (1,) else _ticks_at(ticks)
-    return _ticks_at(_even(low, high))
+            return ticks
+    return _even(low, high)
+
+
+def _in_powers(ticks: Sequence[float], drawn: Sequence[float]) -> bool:
+    """Whether ticks are powers of ten, some of which have many digits among the values."""
+    seen = [tick for tick in ticks if min(drawn) <= tick <= max(drawn)]
+    powers = all(math.isclose(math.log10(tick) % 1, 0, abs_tol=1e-9) for tick in ticks)
+    return powers and not DIGITS_FROM <= min(seen) <= max(seen) <= DIGITS_TO
 
 
 def _even(low: float, high: float) -> list[float]:
@@ -91,7 +130,7 @@ def _even(low: float, high: float) -> list[float]:
 
 def _ticks_at(ticks: Iterable[float]) -> dict[str, object]:
     places = [float(f"{tick:.6g}") for tick in ticks]
-    texts = [f"{tick:g}" if tick >= DIGITS_FROM else plain(tick) for tick in places]
+    texts = [f"{tick:,g}" if tick >= DIGITS_FROM else plain(tick) for tick in places]
     return {"type": "log", "tickmode": "array", "tickvals": places, "ticktext": texts}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from plotly.graph_objects import Figure, Heatmap, Scatter
 
-from ctl_helpers.figures.axes import log_axis
+from ctl_helpers.figures.axes import axis_of_logarithms, log_axis
 from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import (
     DOTTED,
@@ -91,11 +91,10 @@ def _grid(panels: Mapping[str, str], merged: pd.Series) -> Figure:
         horizontal_spacing=0.24 / len(panels),
         vertical_spacing=0.16,
     )
-    ticks = [digit * 10.0**power for power in range(-5, 6) for digit in (1, 3)]
-    texts = [f"{tick:,.0f}" if tick >= 1 else f"{tick:g}" for tick in ticks]
-    places = significant(np.log10(ticks))
-    look = {"tickvals": places, "ticktext": texts, "zeroline": False, "showgrid": False}
-    figure.update_xaxes(**look, title_text="steps").update_yaxes(**look)
+    look = {"zeroline": False, "showgrid": False}
+    rates, steps = (merged.index.unique(level) for level in ("rate", "steps"))
+    figure.update_xaxes(**look, **axis_of_logarithms(steps), title_text="steps")
+    figure.update_yaxes(**look, **axis_of_logarithms(rates))
     low, high = np.floor(10 * merged.min()) / 10, np.ceil(10 * merged.max()) / 10
     ends = {"epsilon": (0.0, 1.0), "merged": (float(low), float(high))}
     for row, (name, title) in enumerate(_ROWS.items(), 1):

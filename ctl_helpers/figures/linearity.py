@@ -147,8 +147,8 @@ def length(
             panels,
             lambda one: (
                 "The mixed network's features have "
-                f"{by_panel(one, lengths)} of the mixed features' length, mean over all pairs "
-                "and what is drawn"
+                f"{by_panel(one, lengths)} of the mixed features' length, mean over all pairs, "
+                "layers and α that are drawn"
             ),
         ),
         "For each layer, the share of samples by coefficient: the length of the interpolated "

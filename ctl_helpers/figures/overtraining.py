@@ -80,7 +80,7 @@ def along(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         findings=quoted(usual.values(), most.values(), lost.values()),
     )
     _percent(figure, [list(_ALONG).index(name) + 1 for name in ("merged", "own")])
-    _log(figure, table["multiple"])
+    figure.update_xaxes(**log_axis(table["multiple"]))
     figure.update_xaxes(title_text="multiple of the usual steps", row=len(_ALONG))
     return figure.add_vline(x=1, line_width=1, line_dash="dot", opacity=0.5)
 
@@ -149,9 +149,3 @@ def _by_displacement(rows: pd.DataFrame, recipe: Recipe, column: int) -> Iterato
 def _percent(figure: Figure, rows: Sequence[int]) -> None:
     for row in rows:
         figure.update_yaxes(tickformat=".0%", row=row)
-
-
-def _log(figure: Figure, multiples: pd.Series) -> None:
-    ticks = [10.0**power for power in range(-3, 4)]
-    ticks = [tick for tick in ticks if multiples.min() <= tick <= multiples.max()]
-    figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])

@@ -38,7 +38,7 @@ _OTHERS = {Reads.OWN: VERMILION, Reads.START: BLUE, Reads.OTHER: GREY}
 
 
 def pointed(table: pd.DataFrame, panels: Mapping[str, str], *, at: str = "samples") -> Figure:
-    """How often each direction points at the right class, a row a task.
+    """How often each direction points at the right class, a row per task.
 
     Args:
         table: by task, what is pointed at and direction.
@@ -55,9 +55,9 @@ def pointed(table: pd.DataFrame, panels: Mapping[str, str], *, at: str = "sample
     kinds.append(Kind(_CHANCE, GREY, "x", own.assign(accuracy=own["chance"])))
     shares = pointed_share.by_setting(table, at=at)
     chances = pointed_chance.by_setting(table, at=at)
-    what = {
-        "samples": "samples nearest to a task vector's change, of the same class",
-        "classes": "classes whose mean change points at their own direction",
+    what, does = {
+        "samples": ("samples nearest to a task vector's change", "are of the same class"),
+        "classes": ("classes", "have a mean change that points at their own direction"),
     }[at]
     figure = dots(
         kinds,
@@ -65,11 +65,11 @@ def pointed(table: pd.DataFrame, panels: Mapping[str, str], *, at: str = "sample
         by_setting(
             panels,
             lambda one: (
-                f"{by_panel(one, shares)} of the {what}; by chance {by_panel(one, chances)}"
+                f"{by_panel(one, shares)} of the {what} {does}; by chance {by_panel(one, chances)}"
             ),
         ),
-        f"A row for each task and their mean: the share of {what}, for task vectors (circles) "
-        "beside controls and chance. Bars go from the lowest seed to the highest.",
+        f"A row for each task and their mean: the share of {what} that {does}, for task vectors "
+        "(circles) beside controls and chance. Bars go from the lowest seed to the highest.",
         quoted(shares.values(), chances.values()),
     )
     return figure.update_xaxes(title_text="share", tickformat=".0%")
@@ -87,12 +87,9 @@ def probes(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         shown += [
             (f"{Reads.MERGED}, λ = {lam:g}", _merged(rows, lam), colour) for lam, colour in merged
         ]
-        shown.append((_CHANCE, _merged(rows, lambdas[0]), GREY))
         for number, (name, part, colour) in enumerate(shown):
-            value = "chance" if name == _CHANCE else "accuracy"
-            means = part.groupby("layer", sort=False)[value].mean().reindex(list(places))
+            means = part.groupby("layer", sort=False)["accuracy"].mean().reindex(list(places))
             look = marks(f"%{{x}}: %{{y:.1%}}<extra>{name}</extra>", SYMBOLS[number % 4])
-            look["line_dash"] = "dot" if name == _CHANCE else "solid"
             data = {"": {"x": named[-1], "y": significant(means)}}
             lines.append(Line(name, colour, data, 1, column, look=look))
     own, other, start = (

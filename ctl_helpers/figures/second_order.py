@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ctl_helpers.figures.axes import LOG_AXIS
+from ctl_helpers.figures.axes import log_axis
 from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import COLOURS, SYMBOLS, Figure, draw, xy
 from ctl_helpers.figures.factors import Series, layer_choices, layer_lines
@@ -105,12 +105,13 @@ def against_baseline(
         lines.append(Line(title, COLOURS[number % len(COLOURS)], {"": data}, look=look))
     figure = draw(
         lines,
-        "Over the square of the baseline, which second order would make it go with, the distance "
-        f"is {by_panel(panels, excess)}, in the median over blocks and λ",
+        "How curved is each network? The distance, divided by the square of the baseline, is "
+        f"{by_panel(panels, excess)}, median over blocks and λ",
         "Mean distance of Equation 2 against its mean baseline, both on log scales, a point for "
         "each block and lambda, a colour for each network. Second order would be slope two.",
         rows=["E[1 − cosine] of both sides"],
         height=460,
         findings=quoted(excess.values()),
     )
-    return figure.update_xaxes(**LOG_AXIS, title_text="baseline").update_yaxes(**LOG_AXIS)
+    figure.update_xaxes(**log_axis(means[Metric.BASELINE]), title_text="baseline")
+    return figure.update_yaxes(**log_axis(means[Metric.DISTANCE]))

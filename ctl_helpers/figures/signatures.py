@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from ctl_helpers.figures.axes import log_axis
 from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import (
     COLOURS,
@@ -19,7 +20,6 @@ from ctl_helpers.figures.drawing import (
 from ctl_helpers.findings.sentences.signatures import Case, title_of
 from ctl_helpers.findings.signatures import CONDITIONS
 
-_TICKS = (0.25, 0.5, 1, 2, 4, 8)
 _CLOSED = "ε over ½ without it, too"
 
 
@@ -63,8 +63,9 @@ def dots(cases: Sequence[Case]) -> Figure:
         zeroline=False,
         showgrid=False,
     )
-    ticks = {"tickvals": list(_TICKS), "ticktext": [f"{tick:g}" for tick in _TICKS]}
-    return figure.update_xaxes(type="log", title_text="ε with it over ε without it", **ticks)
+    spans = [case.part.number.interval or (case.value, case.value) for case in cases]
+    axis = log_axis([1, 2, *(2**end for span in spans for end in span)])
+    return figure.update_xaxes(title_text="ε with it over ε without it", **axis)
 
 
 def _dots(cases: Sequence[Case], places: Sequence[int], number: int, closed: bool) -> Line:
@@ -106,11 +107,11 @@ def _extremes(cases: Sequence[Case]) -> list[Case]:
 
 
 def _takeaway(cases: Sequence[Case]) -> str:
-    words: dict[str, list[str]] = {}
-    for case in _extremes(cases):
-        words.setdefault(case.condition, []).append(case.words)
-    ratios = " and ".join(f"{' to '.join(ends)} ({name})" for name, ends in words.items())
+    most = {case.condition: case.words for case in _extremes(cases)}
+    ratios = " and ".join(f"{words} ({name})" for name, words in most.items())
     told = {case.verdict for case in cases if not case.closed}
     broken = sum(verdict.word == "reproduced" for verdict in told)
     plural = "s" * (len(told) != 1)
-    return f"ε goes to {ratios}; broken in {broken} of {len(told)} case{plural} that could tell"
+    return (
+        f"Broken in {broken} of {len(told)} verdict{plural} that could tell; ε is at most {ratios}"
+    )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ctl_helpers.figures.axes import number_axes, number_axis
+from ctl_helpers.figures.axes import number_axes
 from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import (
     BLUE,
@@ -94,7 +94,7 @@ def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     for column, _, rows in in_panels(test[test["chosen"]], panels):
         for place in sorted(rows["lam"].unique()):
             figure.add_vline(x=place, line_dash="dot", line_color=GREY, row=1, col=column)
-        number_axis(figure, test["lam"], "λ", row=1, col=column)
+    number_axes(figure, test, "lam", panels, "λ")
     return figure.update_yaxes(tickformat=".0%")
 
 
@@ -209,8 +209,9 @@ def negation(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         by_setting(
             panels,
             lambda one: (
-                "With Δ(λτ) subtracted at the λ that keeps 95% of the accuracy on the "
-                f"pretraining task, accuracy goes {by_panel(one, phrases)}, mean over all tasks"
+                "With Δ(λτ) subtracted at the λ that keeps 95% of the pretraining task's accuracy "
+                f"on held-out data, test accuracy goes {by_panel(one, phrases)}, mean over all "
+                "tasks"
             ),
         ),
         "Test accuracy against lambda on the task whose vector is subtracted and on the "

@@ -53,7 +53,7 @@ def quotes(*groups: ByParadigm) -> list[dict[str, str]]:
 
 def undecided(difference: Finding) -> str:
     """What is added to a difference whose sign its interval leaves open."""
-    return signed_words(difference, 0.0, "", "", ", undecided")
+    return signed_words(difference, 0.0, "", "", " (undecided)")
 
 
 def reaching_most(reached: ByParadigm, setting: str) -> str:
@@ -66,4 +66,6 @@ def reaching_most(reached: ByParadigm, setting: str) -> str:
         return "–"
     best, *others = sorted(own, key=lambda name: -float(own[name]))
     level = [name for name in others if not signed_words(own[best], own[name], "more", "", "")]
+    if len(level) == len(LOOKS) - 1:
+        return "with none of the three for sure"
     return " or perhaps ".join(HOW[name] for name in (best, *level))

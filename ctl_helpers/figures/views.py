@@ -12,7 +12,6 @@ from ctl_helpers.figures.axes import LINEAR_AXIS, log_axis
 from ctl_helpers.figures.choices import Line, View
 from ctl_helpers.figures.drawing import (
     DOTTED,
-    GREEN,
     GREY,
     ORANGE,
     PURPLE,
@@ -25,7 +24,7 @@ from ctl_helpers.results.labels import Control, Metric
 
 LOOKS = {
     Control.APART: (ORANGE, "dash"),
-    Control.SCRATCH: (GREEN, "longdashdot"),
+    Control.SCRATCH: (GREY, "longdashdot"),
     Control.RANDOM: (PURPLE, "dashdot"),
     Control.OTHER_SAMPLES: (SKY, "longdash"),
 }

@@ -10,6 +10,8 @@ from ctl_helpers.findings.judging import Judged, Word, holm, judge
 from ctl_helpers.findings.replicates import jointly
 from ctl_helpers.findings.words import by_panel
 
+_GOES = "goes"  # no interval says whether it falls or rises
+
 
 def changes(
     panels: Mapping[str, str], first: Mapping[str, Finding], last: Mapping[str, Finding]
@@ -23,8 +25,10 @@ def changes(
     alike: dict[str, dict[str, str]] = {}
     for name in panels:
         if name in first and name in last:
-            ends = f"from {first[name]} to {last[name]}"
-            alike.setdefault(change(first[name], last[name]), {})[name] = ends
+            how, ends = change(first[name], last[name]), f"from {first[name]} to {last[name]}"
+            if how == _GOES and str(first[name]) == str(last[name]):
+                how, ends = "stays", f"at {first[name]}"
+            alike.setdefault(how, {})[name] = ends
     return ", and ".join(f"{how} {by_panel(panels, ends)}" for how, ends in alike.items())
 
 
@@ -37,7 +41,7 @@ def change(first: Finding, last: Finding) -> str:
     there.
     """
     if jointly([first.sample, last.sample], lambda start, end: end - start).interval() is None:
-        return "goes"
+        return _GOES
     fallen, risen = (
         _word(judge(number.sample, control.sample, 0.0))
         for number, control in ((last, first), (first, last))

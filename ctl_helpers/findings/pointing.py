@@ -44,6 +44,13 @@ def task_probe_accuracy(
 
 
 @measure("{:.0%}")
+def probe_chance(probes: pd.DataFrame) -> Sample:
+    """What always giving the commonest answer is right on, mean over tasks."""
+    values, replicates = _accuracies(probes, Reads.OWN, PAPER_LAMBDA)
+    return Sample(values[:, 2], replicates, "tasks", lambda rows: float(np.nanmean(rows)))
+
+
+@measure("{:.0%}")
 def probe_kept(
     probes: pd.DataFrame, *, reads: str = Reads.MERGED, lam: float = PAPER_LAMBDA
 ) -> Sample:

@@ -28,7 +28,7 @@ from ctl_helpers.weights.checksums import file_checksum
 
 _STORED = "verdicts.json"
 
-IDEAL_CONTROL = "the control is itself ideal"
+IDEAL_CONTROL = "the control is as good as the ideal"
 """The gate that every part with a measured control has."""
 
 SPAN = 0.1

@@ -46,8 +46,8 @@ def probe(
         base: the pretrained network θ_PT: a path, an id of the hub, a state dict or a module.
         checkpoints: what is to be merged, likewise.
         tier: how deep to look.
-        data: unlabelled samples: a folder of images, a text file with a text a line, a data set of
-            the hub as ``owner/name`` or ``owner/name/subset``, or batches as for
+        data: unlabelled samples: a folder of images, a text file with a text per line, a data set
+            of the hub as ``owner/name`` or ``owner/name/subset``, or batches as for
             :func:`~ctl_helpers.compare`; by default noise. With classes (folders in the folder,
             ``.tsv`` with a text, a tab and a number, a column of labels, or targets) accuracy is
             measured too.

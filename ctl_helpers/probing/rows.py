@@ -45,7 +45,7 @@ def rows(data: str | Path, kind: Kind, most: int | None) -> Rows:
     """Samples of a kind.
 
     Args:
-        data: a text file, a text a line, or with the ending ``.tsv`` a text, a tab and a class's
+        data: a text file, a text per line, or with the ending ``.tsv`` a text, a tab and a class's
             number; a folder of images, in which folders are classes; or ``owner/name`` or
             ``owner/name/subset`` of the hub.
         kind: what the network takes.

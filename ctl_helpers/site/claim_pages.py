@@ -185,9 +185,11 @@ def _asked(verdict: Verdict) -> Iterator[str]:
         yield f"{place}. **{part.effect}**{unit}. {part.reason}{_between(part)}{shown}"
     if verdict.gates:
         yield ""
-    for gate in verdict.gates:
-        effect = f"{gate.effect[0].lower()}{gate.effect[1:]}"
-        yield f"- *Testable* only where this is {gate.threshold}: {effect}. Otherwise: {gate.says}."
+    yield from dict.fromkeys(
+        f"- *Testable* only where this is {gate.threshold}: "
+        f"{gate.effect[0].lower()}{gate.effect[1:]}. Otherwise: {gate.says}."
+        for gate in verdict.gates
+    )
 
 
 def _between(part: Part) -> str:

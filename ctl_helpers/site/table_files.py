@@ -19,6 +19,13 @@ def of_section(section: str) -> list[str]:
     return sorted({f"{folder}/{path.stem}" for path in files})
 
 
+def stored(tables: Sequence[str]) -> list[str]:
+    """Those of some tables, such as ``"4_1/direction"``, that a stored run has."""
+    sections = dict.fromkeys(table.partition("/")[0].replace("_", ".") for table in tables)
+    there = {table for section in sections for table in of_section(section)}
+    return [table for table in tables if table in there]
+
+
 def write(site: Path) -> None:
     """Write every table of every section, with all its settings and seeds, as CSV and Parquet.
 
@@ -43,9 +50,10 @@ def links(tables: Sequence[str], docname: str) -> str:
         docname: of the page that links, such as ``"book/4_1"``.
     """
     up = "../" * (len(PurePosixPath(docname).parts) - 1)
+    names = [table.rpartition("/")[2] for table in tables]
     spans = []
-    for table in tables:
-        name = html.escape(table.rpartition("/")[2])
+    for table, own in zip(tables, names, strict=True):
+        name = html.escape(table if names.count(own) > 1 else own)
         files = " ".join(
             f'<a href="{up}{_FOLDER}/{html.escape(table)}.{kind.lower()}" download '
             f'aria-label="Download {name} as {kind}">{kind}</a>'

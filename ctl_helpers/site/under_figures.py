@@ -40,7 +40,8 @@ class UnderFigures(SphinxPostTransform):
             if cell.get("nb_element") != "cell_code" or not any(cell.findall(nodes.figure)):
                 continue
             if tables := cell["cell_metadata"].get("ctl", {}).get("tables"):
-                _add(cell, f"Data: {table_files.links(tables, self.env.docname)}{runs}", tables)
+                links = table_files.links(table_files.stored(tables), self.env.docname)
+                _add(cell, f"Data: {links or 'not run yet'}{runs}", tables)
             elif is_run:
                 _add(cell, f'<a href="#{_ALL}">Data (CSV, Parquet)</a>')
         if is_run:

@@ -52,7 +52,11 @@ def answered(judged: Sequence[Verdict], panels: Mapping[str, str]) -> str:
     ran = [each for each in judged if each.word != "not run"]
     if not ran:
         return "Nothing was run yet."
-    sentences = [f"**{answer(ran)}.** {_share(ran)}"]
+    word = answer(ran)
+    untold = _untold(ran)
+    if untold and word in ("Yes", "Mostly"):
+        word += ", as far as it could be tested"
+    sentences = [f"**{word}.** {_share(ran)}", *untold]
     own = [each for each in nearest(ran, panels) if each.word != "not testable"]
     if not own:
         return sentences[0]
@@ -61,14 +65,24 @@ def answered(judged: Sequence[Verdict], panels: Mapping[str, str]) -> str:
         sentences.append(_number(main, short(panels[main.setting])))
     own.sort(key=lambda each: each.claim in OURS)
     told = (f"*{each.name}* ({each.word})" for each in own if each.word != "reproduced")
-    missed = list(dict.fromkeys(told))
-    more = len(missed) - _NAMED
-    named = f"{', '.join(missed[:_NAMED])}{f' and {more} more' if more > 0 else ''}"
-    where = "On the setting nearest to the paper's"
-    sentences.append(
-        f"{where}, not reproduced: {named}." if missed else f"{where}, all are reproduced."
-    )
+    if missed := list(dict.fromkeys(told)):
+        of_paper = "" if all(each.claim in OURS for each in own) else " to the paper's"
+        where = f"in the setting nearest{of_paper} that could tell"
+        sentences.append(f"Not reproduced {where}: {_some(missed)}.")
     return " ".join(sentences)
+
+
+def _some(named: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    more = len(named) - _NAMED
+    return f"{', '.join(named[:_NAMED])}{f' and {more} more' if more > 0 else ''}"
+
+
+def _untold(ran: Sequence[Verdict]) -> list[str]:
+    """The claims that no setting could test, in a sentence."""
+    told = {each.claim for each in ran if each.word != "not testable"}
+    named = dict.fromkeys(f"*{each.name}*" for each in ran if each.claim not in told)
+    return [f"No setting could test {_some(list(named))}."] if named and told else []
 
 
 def _weight(verdict: Verdict) -> tuple[bool, bool]:
@@ -81,22 +95,25 @@ def _share(ran: Sequence[Verdict]) -> str:
     missed = {each.claim for each in ran if each.word not in ("reproduced", "not testable")}
     if not told:
         return "No claim of this page could be judged."
-    good = len(told - missed) / len(told)
-    many = "Most" if good > 1 / 2 else "Some"
-    which = {1.0: "All claims", 0.0: "No claim"}.get(good, f"{many} claims")
-    verb = "is" if good == 0 else "are"
-    return f"{which} of this page {verb} reproduced in every setting that could tell."
+    good = sorted(
+        {each.claim: each for each in ran if each.claim in told - missed}.values(),
+        key=lambda each: each.claim in OURS,
+    )
+    if not good:
+        return "No claim of this page is reproduced in every setting that could tell."
+    named = list(dict.fromkeys(f"*{each.name}*" for each in good))
+    return f"Reproduced in every setting that could tell: {_some(named)}."
 
 
 def _number(verdict: Verdict, title: str) -> str:
     """The number that decides a claim first, beside its control."""
     part = verdict.parts[0]
     unit = f" {part.unit}" if part.unit else ""
-    text = f"*{verdict.name}* on {title}: {_small(part.effect)}, is "
+    text = f"*{verdict.name}*: {verdict.word} on {title} ({_small(part.effect)}: "
     text += f"{plain(part.number.value or 0.0)}{unit}"
     if part.control is not None and part.control.value is not None and part.control_effect:
-        text += f" ({_small(part.control_effect)}: {plain(part.control.value)})"
-    return f"{text}: {verdict.word}."
+        text += f"; {_small(part.control_effect)}: {plain(part.control.value)}"
+    return f"{text})."
 
 
 def _small(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -29,7 +29,7 @@ _ASKED = {
 
 
 def answer(matched: pd.DataFrame, panels: Panels) -> str:
-    """Which parts matter, in three sentences: most and least, which way each goes, and how sure."""
+    """Which parts matter, as a list: most and least, which way each goes, and how sure that is."""
     setting = next(iter(panels))
     own = {
         variant: finding
@@ -40,9 +40,12 @@ def answer(matched: pd.DataFrame, panels: Panels) -> str:
         return "Too few variants have gone equally far to tell."
     most, least = max(own, key=lambda one: own[one].value), min(own, key=lambda one: own[one].value)
     return (
-        f"**Where features have moved equally far, “{most}” makes networks least linear and "
-        f"“{least}” most:** the worst layer's ε is {mark(own[most])} and {mark(own[least])} the "
-        f"centre's ({short(panels[setting])}). {_ways(matched)} {_same_order(matched, panels)}"
+        "- **Which change does most?** Where features have moved equally far, the worst layer's ε "
+        f"is {mark(own[most])} the centre's with “{most}”, which is least linear, and "
+        f"{mark(own[least])} with “{least}”, which is most linear ({short(panels[setting])}).\n"
+        f"- **How sure is that?** {_ways(matched)}\n"
+        "- **Does it hang on the comparison?** Where networks have equal own accuracy instead, the "
+        f"same change goes the same way in {_same_order(matched, panels)} cases."
     )
 
 
@@ -54,21 +57,20 @@ def _ways(matched: pd.DataFrame) -> str:
         up = sum(end is not None and end[0] > 0 for end in ends)
         down = sum(end is not None and end[1] < 0 for end in ends)
         for way, count in (("larger", up), ("smaller", down)):
-            told[way] += [f"{asked} ({count} of {len(ends)})"] * bool(count)
+            often = f" (in {count} of {len(ends)} settings)" if len(ends) > 1 else ""
+            told[way] += [f"{asked}{often}"] * bool(count)
         told["neither"] += [asked] * (bool(ends) and up == down == 0)
-    clauses = [
-        f"{word} {'; '.join(told[way])}"
-        for way, word in (
-            ("larger", "larger"),
-            ("smaller", "smaller"),
-            ("neither", "undecided everywhere"),
-        )
-        if told[way]
-    ]
-    return (
-        "With 95% certainty over seeds, and in brackets in how many settings, the worst layer's ε "
-        f"is {', '.join(clauses)}."
-    )
+    sure = [f"{way} {listed(told[way])}" for way in ("larger", "smaller") if told[way]]
+    sentences = [f"With 95% certainty over seeds, ε is {', and '.join(sure)}."] if sure else []
+    if told["neither"]:
+        sentences.append(f"It is undecided {listed(told['neither'])}.")
+    return " ".join(sentences)
+
+
+def listed(texts: Sequence[str]) -> str:
+    """One, two and three."""
+    *most, last = texts
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _same_order(matched: pd.DataFrame, panels: Panels) -> str:
@@ -81,10 +83,7 @@ def _same_order(matched: pd.DataFrame, panels: Panels) -> str:
         if setting in panels and setting in other
     ]
     same = sum(one * other > 0 for one, other in both)
-    return (
-        "Compared at equal own accuracy instead, the same part goes the same way in "
-        f"{same} of {len(both)} cases."
-    )
+    return f"{same} of {len(both)}"
 
 
 def table(matched: pd.DataFrame, panels: Panels, *, at: str = Level.DISPLACEMENT) -> str:

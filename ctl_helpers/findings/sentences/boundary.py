@@ -15,7 +15,7 @@ from ctl_helpers.findings.boundary import (
     lost,
     predicted,
 )
-from ctl_helpers.findings.words import by_panel, cells, mark, number_table, said, short
+from ctl_helpers.findings.words import by_panel, cells, number_table, said, short
 
 Panels = Mapping[str, str]
 
@@ -37,17 +37,16 @@ def answer(plane: pd.DataFrame, panels: Panels) -> str:
     return (
         f"- **Where does it end?** On the fitted line{of}, ε reaches ½ where 1 − cosine between "
         f"the two networks' features is {at}.\n"
-        f"- **Can one variable tell?** This distance predicts ε with R² = {rate} on learning rates "
-        f"that the line has not seen, and with {tasks} on tasks that it has not seen; 1 is "
-        f"perfect. Of {len(PREDICTORS)} variables the best on rates is "
-        f"{by_panel(first, _best(plane))}.\n"
+        f"- **Can one variable tell?** The line predicts ε with R² = {rate} on learning rates that "
+        f"it has not seen, and with {tasks} on tasks that it has not seen; 1 is perfect. Of all "
+        f"variables below, the best on rates is {by_panel(first, _best(plane))}.\n"
         f"- **What does it cost?** Where ε is up to ½, a merged network loses {inside} of accuracy "
         f"against the two that it is made of, and {outside} beyond."
     )
 
 
 def _best(plane: pd.DataFrame) -> dict[str, str]:
-    """Setting → the variable that predicts unseen rates best, with its R²."""
+    """Setting → the variable that predicts unseen rates best."""
     of = {name: predicted.by_setting(plane, out="rate", by=name) for name in PREDICTORS}
     best = {
         setting: max(
@@ -55,10 +54,7 @@ def _best(plane: pd.DataFrame) -> dict[str, str]:
         )
         for setting in of["apart"]
     }
-    return {
-        setting: f"*{PREDICTORS[name]}* with {mark(of[name][setting])}"
-        for setting, name in best.items()
-    }
+    return {setting: f"*{PREDICTORS[name]}*" for setting, name in best.items()}
 
 
 def by_tasks(plane: pd.DataFrame, panels: Panels) -> str:

@@ -34,6 +34,7 @@ from ctl_helpers.findings.stitching import (
     stitch_accuracy,
     stitch_agreement,
     stitch_alone,
+    stitch_gain,
     stitch_kept,
     stitch_single,
 )
@@ -49,6 +50,8 @@ from ctl_helpers.results.labels import (
 )
 
 Panels = Mapping[str, str]
+
+_LEAST_GAIN = 0.05  # less is too little to divide by, as the claim's gate has it
 
 
 def networks(accuracy: pd.DataFrame, panels: Panels) -> str:
@@ -161,20 +164,23 @@ def averaged(stitched: pd.DataFrame, panels: Panels) -> str:
             panels, stitch_accuracy, stitched, model=features, lam=most
         ),
     }
+    gained = stitch_gain.by_setting(stitched)
+    able = stitched[stitched["setting"].map(lambda one: gained[one].value >= _LEAST_GAIN)]
     gains = {
-        "share of one network's gain, averaged features": cells(panels, stitch_kept, stitched),
-        "the same, the other network's features": cells(panels, stitch_single, stitched),
+        "share of one network's gain, averaged features": cells(panels, stitch_kept, able),
+        "the same, the other network's features": cells(panels, stitch_single, able),
         f"averaged features and merged weights apart, up to λ = {half:g}": cells(
-            panels, stitch_agreement, stitched
+            panels, stitch_agreement, able
         ),
-        "the same, larger λ": cells(panels, stitch_agreement, stitched, beyond=True),
+        "the same, larger λ": cells(panels, stitch_agreement, able, beyond=True),
     }
     return (
         f"Right on both tasks' samples at λ = {half:g}, mean over pairs:"
         f"{number_table(panels, right)}"
         "A gain is accuracy over the pretrained network's. The first two rows divide by what a "
         "network's features gain on its own task, for the task of a pair where averaging loses "
-        "more. The last two divide by what averaged features gain."
+        "more. The last two divide by what averaged features gain. A dash stands where features "
+        f"gain less than {100 * _LEAST_GAIN:g} points."
         f"{number_table(panels, gains)}"
         f"At λ = {most:g} the average has about all that either task vector adds to a feature."
     )
@@ -235,7 +241,10 @@ def neighbours(nearest: pd.DataFrame, panels: Panels) -> str:
     lines = [f"| {' | '.join(head)} |", "|:--|--:|--:|:--|--:|--:|"]
     first = nearest.groupby("setting")["seed"].transform("min")
     for row in nearest[nearest["seed"] == first].itertuples():
-        name = f"{panels[row.setting]}, {row.i}" if len(panels) > 1 else row.i
+        # Where a page numbers tasks, their own names as well.
+        own = nearest.attrs.get("tasks", {}).get(row.setting, {})
+        task = f"{row.i} {own[row.i]}" if row.i in own else row.i
+        name = f"{panels[row.setting]}, {task}" if len(panels) > 1 else task
         cells = [name, f"{row.own:.0%}", f"{row.chance:.0%}"]
         cells += [row.commonest, f"{row.share:.0%}", str(row.classes)]
         lines.append(f"| {' | '.join(cells)} |")

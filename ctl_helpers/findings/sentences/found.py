@@ -1,4 +1,4 @@
-"""What was found: in one sentence and in five, for the front page, told from the verdicts alone.
+"""What was found: in one sentence and in six, for the front page, told from the verdicts alone.
 
 What is called ``judged`` is of :func:`ctl_helpers.findings.verdicts.verdicts`, of all sections.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ctl_helpers import settings
 from ctl_helpers.findings.judging import WORDS, Word
+from ctl_helpers.findings.signatures import CLAIMS as SIGNATURES
 from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.findings.words import plain
 
@@ -42,8 +43,8 @@ _PRETRAINED = {
 
 
 def found(judged: Judged) -> str:
-    """The five sentences as a list."""
-    parts = (linear, special, merged, pretrained, linear_layers)
+    """The six sentences as a list."""
+    parts = (linear, special, merged, pretrained, linear_layers, broken)
     return "\n".join(f"{place}. {part(judged)}" for place, part in enumerate(parts, 1))
 
 
@@ -56,13 +57,13 @@ def between_tasks(judged: Judged) -> str:
         words = [word for word in WORDS if any(verdict.word == word for verdict in told)]
         verb, plural = ("are", "s") if len(told) > 1 else ("is", "")
         listed = _joined([f"*{word}*{_MEANS.get(word, '')}" for word in words], "or")
-        text += f" In {len(told)} setting{plural} the verdict{plural} {verb} {listed}."
+        text += f" In the setting{plural} that could tell the verdict{plural} {verb} {listed}."
         text += _errors(told)
     return text + _untestable(ran)
 
 
 def linear(judged: Judged) -> str:
-    """Whether networks of one pretraining are linear, and ε against networks pretrained apart."""
+    """Whether networks of one pretraining are linear: two, averages, sums and differences."""
     ran = _ran(judged, _LINEAR)
     text = f"**Is a mixed network linear where pretraining is shared?** {answer(ran)}."
     told = _told(ran)
@@ -72,11 +73,10 @@ def linear(judged: Judged) -> str:
             for claim, phrase in _LINEAR.items()
             if _ran(told, [claim])
         }
-        text += f" The claim of linear features is reproduced {_share(told)}"
+        text += f" The claim of linear features is {_reproduced(told)}"
         if len(set(often.values())) > 1:
             text += f": {_joined([f'{where} {phrase}' for phrase, where in often.items()])}"
         text += "."
-        text += _errors(told)
     return text + _rest(ran)
 
 
@@ -89,7 +89,7 @@ def special(judged: Judged) -> str:
         f"{answer(ran)}."
     )
     if told:
-        text += f" That they clearly are is reproduced {_share(told)}."
+        text += f" That they clearly are is {_reproduced(told)}."
         if ratios := _known(_over_control(verdict) for verdict in told):
             text += f" Their ε, divided by that of random vectors, {_extent(ratios)}; less is "
             text += "more linear."
@@ -122,12 +122,23 @@ def linear_layers(judged: Judged) -> str:
             if own:
                 where.setdefault(_often(own), []).append(f"*{own[0].name}*")
         lists = [f" Reproduced {often}: {_joined(names)}." for often, names in where.items()]
-        text += f" Its claims are reproduced {_share(told)}.{''.join(lists)}"
+        text += f" Its claims are {_reproduced(told)}.{''.join(lists)}"
     return text + _rest(ran)
 
 
+def broken(judged: Judged) -> str:
+    """What is said to break linearity, by whether it does."""
+    ran = _ran(judged, SIGNATURES)
+    by_answer: dict[str, dict[str, None]] = {}
+    for claim in SIGNATURES:
+        if own := _ran(ran, [claim]):
+            by_answer.setdefault(answer(own), {})[f"*{own[0].name}*"] = None
+    text = f"**What breaks it?** {answer(ran)}."
+    return text + "".join(f" {one}: {_joined(list(named))}." for one, named in by_answer.items())
+
+
 def _errors(told: Judged) -> str:
-    """From where to where ε goes, here and with networks pretrained apart."""
+    """From where to where ε goes, and how large it is at least with networks pretrained apart."""
     firsts = [verdict.parts[0] for verdict in told]
     apart = _known(
         part.control.value
@@ -138,7 +149,10 @@ def _errors(told: Judged) -> str:
     if not errors:
         return ""
     text = f" The error ε at the worst layer (zero is linear) {_extent(errors)}"
-    return f"{text}; with networks pretrained apart it {_extent(apart)}." if apart else f"{text}."
+    if not apart:
+        return f"{text}."
+    least = "at least " * (min(apart) < max(apart))
+    return f"{text}; with networks pretrained apart it is {least}{plain(min(apart))}."
 
 
 def _claims(question: str, phrases: Mapping[str, str], judged: Judged) -> str:
@@ -152,7 +166,7 @@ def _claims(question: str, phrases: Mapping[str, str], judged: Judged) -> str:
         own = _ran(judged, [claim])
         told = _told(own)
         untold = "could not be tested" if own else "not run"
-        lines.append(f"*{phrase}*: {f'reproduced {_share(told)}' if told else untold}.")
+        lines.append(f"*{phrase}*: {_reproduced(told) if told else untold}.")
     return f"{text} {' '.join(lines)}{_rest(ran)}"
 
 
@@ -189,18 +203,22 @@ def _often(told: Judged) -> str:
     return "in most settings" if good > len(told) / 2 else "in some settings"
 
 
-def _share(told: Judged) -> str:
-    """In how many settings: "in 3 of 5 settings (undecided in the others)"."""
+def _reproduced(told: Judged) -> str:
+    """In how many settings: "reproduced in 3 of 5 settings (the others: undecided)"."""
     good = sum(verdict.word == "reproduced" for verdict in told)
     alone = len({verdict.setting for verdict in told}) == len(told)
     unit = f"{'setting' if alone else 'case'}{'s' * (len(told) > 1)}"
     if good == len(told):
-        return f"in all {good} {unit}" if good > 1 else f"in the one {unit} that could tell"
+        where = f"all {good} {unit}" if good > 1 else f"the one {unit} that could tell"
+        return f"reproduced in {where}"
     others = {verdict.word for verdict in told} - {"reproduced"}
     rest = _joined(sorted(others, reverse=True), "or")
+    if len(told) == 1:
+        return f"not reproduced in the one {unit} that could tell ({rest})"
     if good == 0:
-        return f"in {'none' if len(told) > 1 else 0} of {len(told)} {unit} ({rest})"
-    return f"in {good} of {len(told)} {unit} (the other{'s' * (len(told) - good > 1)}: {rest})"
+        return f"reproduced in none of {len(told)} {unit} ({rest})"
+    others_are = f"the other{'s' * (len(told) - good > 1)}: {rest}"
+    return f"reproduced in {good} of {len(told)} {unit} ({others_are})"
 
 
 def _over_control(verdict: Verdict) -> float | None:

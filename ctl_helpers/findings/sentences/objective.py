@@ -17,7 +17,7 @@ from ctl_helpers.findings.objective import (
     probe_accuracy,
     probe_over_none,
 )
-from ctl_helpers.findings.sentences.architecture import with_intervals
+from ctl_helpers.findings.sentences.architecture import listed, with_intervals
 from ctl_helpers.findings.words import cells, mark, number_table, short
 from ctl_helpers.results.labels import Control
 from ctl_helpers.training.pretrained_for import Objective
@@ -26,7 +26,7 @@ Panels = Mapping[str, str]
 
 
 def answer(matched: pd.DataFrame, panels: Panels) -> str:
-    """Whether objectives matter, surroundings or directions, and which could not be tested."""
+    """Directions, surroundings, and what is sure or could not be tested, as a list."""
     setting = next(iter(panels))
     able = _testable(matched, setting)
     own, random = (_changes(matched, able, setting, kind) for kind in KINDS)
@@ -35,11 +35,12 @@ def answer(matched: pd.DataFrame, panels: Panels) -> str:
     ends = [sorted(of, key=lambda one: of[one].value)[:: len(of) - 1] for of in (own, random)]
     (low, high), (least, most) = ends
     return (
-        "**Where features have moved equally far, the worst layer's ε of task vectors is from "
-        f"{mark(own[low])} that of a random start ({low}) to {mark(own[high])} ({high}); that of "
-        f"random vectors is from {mark(random[least])} ({least}) to {mark(random[most])} ({most})"
-        f"** ({short(panels[setting])}). {_ways(matched, able, setting)} "
-        f"{_untestable(matched, able)}"
+        "- **Directions.** Where features have moved equally far, the worst layer's ε of task "
+        f"vectors is from {mark(own[low])} that of a random start ({low}) to {mark(own[high])} "
+        f"({high}), on {short(panels[setting])}.\n"
+        f"- **Surroundings.** That of random vectors is from {mark(random[least])} ({least}) to "
+        f"{mark(random[most])} ({most}).\n"
+        f"- **How sure is that?** {_ways(matched, able, setting)} {_untestable(matched, able)}"
     )
 
 
@@ -70,19 +71,18 @@ def _ways(matched: pd.DataFrame, able: Iterable[Objective], setting: str) -> str
         )
         own = directions.by_setting(matched, objective=one)
         for of, words in (
-            (task, ("task vectors less linear", "task vectors more linear")),
-            (random, ("random vectors less linear", "random vectors more linear")),
-            (own, ("task vectors more linear beside random ones",
-                   "task vectors less linear beside random ones")),
+            (task, ("task vectors are less linear", "task vectors are more linear")),
+            (random, ("random vectors are less linear", "random vectors are more linear")),
+            (own, ("pretraining does more for task vectors than for random ones",
+                   "pretraining does less for task vectors than for random ones")),
         ):  # fmt: skip
             way = _way(of.get(setting))
             if way:
                 told.setdefault(words[way < 0], []).append(str(one))
-    clauses = [f"{words} ({', '.join(names)})" for words, names in told.items()]
+    clauses = [f"{words} after {listed(names)}" for words, names in told.items()]
     if not clauses:
         return "Neither surroundings nor directions differ with 95% certainty over seeds."
-    told_all = "; ".join(clauses)
-    return f"With 95% certainty over seeds, beside a random start pretraining makes {told_all}."
+    return f"With 95% certainty over seeds, against a random start {'; '.join(clauses)}."
 
 
 def _way(finding: Finding | None) -> int:

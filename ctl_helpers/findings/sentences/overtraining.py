@@ -13,7 +13,6 @@ from ctl_helpers.findings.overtraining import (
     aware_gain,
     aware_halvings,
     left_at,
-    merged_lost,
     run_accuracy,
     run_control,
     run_epsilon,
@@ -36,18 +35,18 @@ def answer(along: pd.DataFrame, panels: Panels) -> str:
         panels: setting → panel title.
     """
     usual, most = (said(panels, run_epsilon, along, after=after) for after in _AFTER)
-    lost = said(panels, merged_lost, along)
     epsilon, merged = (_when(along, panels, what) for what in ("linearity", "merging"))
     at = Level.DISPLACEMENT
     return (
         f"- **Does linearity leave?** From the usual length to the longest, ε of the worst layer "
-        f"goes from {usual} to {most}. Twice its value at the usual length is reached {epsilon}.\n"
-        f"- **Does merging suffer?** Merged accuracy falls by at most {lost} under its best. It is "
-        f"{100 * FALLEN:.0f} points under it {merged}.\n"
-        f"- **Do sharpness-aware steps help?** Where features are equally far apart, they multiply "
-        f"ε by {said(panels, aware_halvings, along, of='epsilon', at=at)} and change merged "
-        f"accuracy by {said(panels, aware_gain, along, at=at)}; as far apart as after the longest "
-        f"plain fine-tuning, by {said(panels, aware_gain, along, at=at, after='most')}."
+        f"goes from {usual} to {most}. It has doubled {epsilon}.\n"
+        f"- **Does merging suffer?** Merged accuracy has fallen {100 * FALLEN:.0f} points under "
+        f"its best {merged}.\n"
+        f"- **Do sharpness-aware steps help?** Where features are as far apart as after the usual "
+        f"length, these steps multiply ε by "
+        f"{said(panels, aware_halvings, along, of='epsilon', at=at)} and change merged accuracy by "
+        f"{said(panels, aware_gain, along, at=at)}. Where they are as far apart as after the "
+        f"longest, the change is {said(panels, aware_gain, along, at=at, after='most')}."
     )
 
 

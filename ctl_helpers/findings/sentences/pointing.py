@@ -9,6 +9,7 @@ import pandas as pd
 from ctl_helpers.findings.pointing import (
     pointed_chance,
     pointed_share,
+    probe_chance,
     probe_kept,
     task_probe_accuracy,
 )
@@ -59,4 +60,5 @@ def table(pointed: pd.DataFrame, probes: pd.DataFrame, panels: Panels) -> str:
         rows[f"accuracy of the probe, {reads}"] = cells(
             panels, task_probe_accuracy, probes, reads=reads
         )
+    rows["accuracy of the commonest answer"] = cells(panels, probe_chance, probes)
     return f"Means over tasks; merged networks at λ = {PAPER_LAMBDA:g}:{number_table(panels, rows)}"
