@@ -135,6 +135,9 @@ class Scope(Label):
 
     ALL = "all layers mixed"
     ALONE = "the layer alone"
+    ATTENTION = "attention alone"
+    MLP = "MLP alone"
+    NORM = "norm alone"
 
 
 class Pooling(Label):
