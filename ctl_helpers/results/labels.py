@@ -111,6 +111,8 @@ class Direction(Label):
     TASK = "task vector"
     RANDOM = "random vector"
     FEATURE = "pretrained feature"
+    TASK_OWN = "task vector, less the task's mean"
+    RANDOM_OWN = "random vector, less the task's mean"
 
 
 class Reads(Label):
