@@ -63,13 +63,18 @@ def less_mean(pointed: pd.DataFrame, panels: Panels) -> str:
     return (
         f"*The mean Δ taken away.* Of the samples nearest to Δ itself {mark(whole)} are of the "
         f"same class, by chance {mark(chance)}. Take the mean Δ over the task's samples away "
-        f"first, and it is {mark(own)}{_between(own)}. {_meaning(whole, own, random, chance)}"
+        f"first, and it is {mark(own)}{_between(own)}; with random vectors treated alike, "
+        f"{mark(random)}. {_meaning(whole, own, random, chance)}"
     )
 
 
 def _between(own: Finding) -> str:
     ends = own.sample.interval()
-    return "" if ends is None else " (95% interval {} to {})".format(*map(own.write, ends))
+    if ends is None:
+        return ""
+    # A share has no other values, wherever a t interval ends.
+    low, high = (own.write(min(max(end, 0.0), 1.0)) for end in ends)
+    return f" (95% interval {low} to {high})"
 
 
 def _meaning(whole: Finding, own: Finding, random: Finding, chance: Finding) -> str:
@@ -83,18 +88,15 @@ def _meaning(whole: Finding, own: Finding, random: Finding, chance: Finding) -> 
         )
     if low <= chance.value:
         return (
-            "That cannot be told from chance: what is left when the shared part is gone points "
-            "neither at a sample's class nor away from it."
+            "That cannot be told from chance. So once the shared part is gone, Δ points neither at "
+            "a sample's class nor, as far as can be told, away from it."
         )
     text = "So it is what all samples of a task share in Δ that points away from their classes; "
+    text += "what is special to a sample points at its class"
     if random.value < own.value:
-        return (
-            f"{text}what is special to a sample points at its class, with random vectors treated "
-            f"alike in {mark(random)}."
-        )
+        return f"{text}, more often than with random vectors."
     return (
-        f"{text}what is special to a sample points at its class. But random vectors treated alike "
-        f"do so in {mark(random)}: that is a trace of the features and not of the task."
+        f"{text}. But random vectors do no worse: it is a trace of the features, not of the task."
     )
 
 
