@@ -197,9 +197,9 @@ def test_sums_show_the_error_of_the_theorem() -> None:
     assert line.y == pytest.approx((0.303, 0.918))
 
 
-def local() -> pd.DataFrame:
+def local(errors: dict[Scope, tuple[float, ...]] | None = None) -> pd.DataFrame:
     """ε of three layers: it rises and falls with all mixed; the last one has no parameters."""
-    errors = {Scope.ALL: (0.2, 0.6, 0.4), Scope.ALONE: (0.2, 0.1, float("nan"))}
+    errors = errors or {Scope.ALL: (0.2, 0.6, 0.4), Scope.ALONE: (0.2, 0.1, float("nan"))}
     return pd.DataFrame(
         {
             "setting": "one", "seed": seed, "k": 4, "models": "abcd", "alpha": 0.16, "draw": 0,
@@ -231,3 +231,29 @@ def test_a_layers_own_error_stands_beside_that_of_all() -> None:
     )
     lines = {t.name: t.y for t in figure.data if t.visible is not False and t.mode != "lines"}
     assert lines["all layers mixed"] == pytest.approx((0.2, 0.6, 0.4))
+
+
+def test_attention_and_mlp_stand_beside_the_whole() -> None:
+    def inside(attention: float, mlp: float) -> pd.DataFrame:
+        parts = {Scope.ATTENTION: attention, Scope.MLP: mlp, Scope.NORM: 1e-8}
+        return local({Scope.ALL: (0.2, 0.6, 0.4), **{part: (e,) * 3 for part, e in parts.items()}})
+
+    table = inside(0.1, 0.05)
+    declared.check("many-tasks", "local", table.drop(columns=["setting", "seed"]))
+    text = read(sentences.parts(table, ONE))
+    assert (
+        "with all layers mixed, on Setting one. The more linear one of the two is the MLP on"
+        in text
+    )
+    for row in ("all layers mixed | 0.40", "attention alone | 0.10", "norm alone | 0.00"):
+        assert f"| {row} |" in text
+    assert (
+        "mixed, on no setting. The more linear one of the two is attention on Setting one"
+        in read(sentences.parts(inside(0.1, 0.5), ONE))
+    )
+    # Of a network that has no such parts nothing is said, beside one that has.
+    both = pd.concat([table, local().assign(setting="two")])
+    assert read(sentences.parts(both, {**ONE, "two": "Setting two"})) == text
+    assert sentences.parts(local(), ONE) == ""
+    drawn = {t.name for t in figures.local(table, ONE).data if t.mode != "lines"}
+    assert drawn == {"all layers mixed", "attention alone", "MLP alone"}

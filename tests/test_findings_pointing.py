@@ -18,7 +18,14 @@ SEEDS = (0, 1, 2)
 PANEL = {"digits-mlp": "Digits MLP (D)"}
 
 
-def pointed(samples: float, classes: float, random: float = 0.2) -> pd.DataFrame:
+def pointed(
+    samples: float,
+    classes: float,
+    random: float = 0.2,
+    own: float | None = None,
+    random_own: float = 0.2,
+    step: float = 0.0,
+) -> pd.DataFrame:
     """Shares of task vectors; those of the second task are a tenth larger."""
     known = {
         ("samples", Direction.TASK): samples,
@@ -27,10 +34,13 @@ def pointed(samples: float, classes: float, random: float = 0.2) -> pd.DataFrame
         ("classes", Direction.TASK): classes,
         ("classes", Direction.RANDOM): random,
     }
+    if own is not None:
+        known["samples", Direction.TASK_OWN] = own
+        known["samples", Direction.RANDOM_OWN] = random_own
     return pd.DataFrame(
         {
             "seed": seed, "i": task, "at": at, "direction": str(direction),
-            "share": share * (1 + 0.1 * (task == "b")), "chance": 0.1,
+            "share": share * (1 + 0.1 * (task == "b")) + step * seed, "chance": 0.1,
         }
         for seed, task, ((at, direction), share) in product(SEEDS, "ab", known.items())
     )  # fmt: skip
@@ -88,6 +98,29 @@ def test_the_page_says_what_was_read() -> None:
     assert "| right class at the samples, pretrained feature | 52% |" in listed
     assert "| accuracy of the probe, merged network | 70% |" in listed
     assert "| accuracy of the commonest answer | 10% |" in listed
+
+
+@pytest.mark.parametrize(
+    ("whole", "own", "random", "step", "means"),
+    [
+        (0.2, 0.5, 0.1, 0.0, "So Δ did not point away from its own class to begin with."),
+        (0.05, 0.04, 0.1, 0.001, "the samples of a task share in Δ is not the reason"),
+        (0.05, 0.06, 0.1, 0.04, "That cannot be told from chance"),
+        (0.05, 0.4, 0.2, 0.01, "points at its class, more often than with random vectors."),
+        (0.05, 0.4, 0.6, 0.01, "treated alike, 64%. So it is what all samples"),
+    ],
+)
+def test_what_the_mean_of_a_task_hides_is_told(
+    whole: float, own: float, random: float, step: float, means: str
+) -> None:
+    table = pointed(whole, 0.8, own=own, random_own=random, step=step)
+    declared.check("pointing", "pointed", table.drop(columns="seed"))
+    table = table.assign(setting="digits-mlp")
+    text = re.sub(r"<[^>]+>", "", sentences.less_mean(table, PANEL))
+    assert means in text
+    assert sentences.less_mean(pointed(whole, 0.8).assign(setting="digits-mlp"), PANEL) == ""
+    figure = figures.pointed(table, PANEL)
+    assert str(Direction.TASK_OWN) in [trace.name for trace in figure.data]
 
 
 def test_figures_have_a_dot_for_each_task_and_a_line_for_each_network() -> None:

@@ -107,3 +107,23 @@ def test_features_are_those_of_each_network_by_itself() -> None:
     torch.testing.assert_close(seen["half"][pointing.OUTPUT], model(inputs).detach())
     torch.testing.assert_close(seen["half"]["1"], model[:2](inputs).detach())
     assert set(seen["start"]) == {"1", pointing.OUTPUT}
+
+
+def test_what_a_task_shares_does_not_count_once_its_mean_is_taken_away() -> None:
+    noise, classes, _ = drawn(0, samples=60)
+    labels = {"a": classes[:30], "b": classes[30:]}
+    # No two tasks have a class in common.
+    places = {"a": classes[:30], "b": 3 + classes[30:]}
+    toward = {task: torch.eye(7)[of] for task, of in places.items()}
+    parts = dict(zip("ab", (0.1 * noise).split(30), strict=True))
+    start = {task: 5 * toward[task] + parts[task] for task in "ab"}
+    shared = {"alone": torch.zeros(7), "shared": 100 * torch.eye(7)[6]}
+    ends = {
+        kind: {task: start[task] + toward[task] + move for task in "ab"}
+        for kind, move in shared.items()
+    }
+    table = pointing.nearest(start, ends, labels, 5).set_index("direction")["share"]
+    assert (table[f"shared{pointing.LESS_MEAN}"] == 1).all()
+    assert (table[f"alone{pointing.LESS_MEAN}"] == 1).all()
+    assert (table["alone"] == 1).all()
+    assert (table["shared"] < 0.6).all()

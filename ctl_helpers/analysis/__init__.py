@@ -13,6 +13,7 @@
 - ``controls``: comparisons of random vectors, of networks pretrained apart, of other samples.
 - ``displacement``: how far features move with weights, and which weights they hang on.
 - ``local_linearity``: how linear each layer is by itself.
+- ``submodules``: the same of attention, MLP and norms inside transformer blocks.
 - ``interactions``: what task vectors do alone, in pairs and in triples.
 - ``pointing``: nearest samples, class directions and probes of task vectors' changes.
 - ``boundary``: ε, features, weights and accuracies of pairs, over rates and steps.

@@ -22,6 +22,9 @@ OUTPUT = ""
 FEATURE = "pretrained feature"
 """The direction of a sample's own feature, which no vector of weights has to do with."""
 
+LESS_MEAN = ", less the task's mean"
+"""What stands behind a kind of vector where the mean Δ over its task's samples is taken away."""
+
 Features = Mapping[str, Mapping[str, Tensor]]
 """Network → place → features (samples, width)."""
 
@@ -92,8 +95,8 @@ def nearest(
         count: how many nearest samples are looked at.
 
     Returns:
-        A row per task × direction: ``i``, ``direction`` (a kind of vector, or :data:`FEATURE`),
-        ``share`` and ``chance``.
+        A row per task × direction: ``i``, ``direction`` (a kind of vector, the same with
+        :data:`LESS_MEAN`, or :data:`FEATURE`), ``share`` and ``chance``.
     """
     names = list(start)
     pool = torch.cat([start[name].double() for name in names])
@@ -104,6 +107,9 @@ def nearest(
     for place, name in enumerate(names):
         own = torch.arange(int(sizes[place])) + int(sizes[:place].sum())
         directions = {kind: end[name].double() - start[name] for kind, end in ends.items()}
+        directions |= {
+            f"{kind}{LESS_MEAN}": rays - rays.mean(0) for kind, rays in directions.items()
+        }
         directions[FEATURE] = pool[own] - pool.mean(0)
         chance = by_chance(classes, own)
         for kind, rays in directions.items():

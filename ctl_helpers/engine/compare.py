@@ -92,17 +92,25 @@ def measure(
     }
     options |= {"stream": stream, "pooling": pooling, "progress": progress}
     run(model, states, folds, chosen.streams, layers, **options)
-    values, pooled = _by_layer(comparisons, layers, [fold.metrics() for fold in folds.values()])
+    values, pooled = by_layer(comparisons, layers, [fold.metrics() for fold in folds.values()])
     floor = noise_floor(states[names[0]], dtype)
     return Linearity(comparisons, layers, values, pooled, floor, chosen.note)
 
 
-def _by_layer(
+def by_layer(
     comparisons: Sequence[Comparison],
     layers: Sequence[str],
     metrics: Sequence[Mapping[tuple[int, str], Tensor]],
 ) -> tuple[dict[tuple[int, str, str], Tensor], dict[tuple[int, str], float]]:
-    """The values of every sample, and ε of all samples together, from the metrics of each task."""
+    """The values of every sample, and ε of all samples together, from the metrics of each task.
+
+    Args:
+        comparisons, layers: what was asked, and where.
+        metrics: of each task, :meth:`~ctl_helpers.engine.linearity.LinearityFold.metrics`.
+
+    Returns:
+        ``values`` and ``pooled`` of a :class:`~ctl_helpers.engine.linearity.Linearity`.
+    """
     values: dict[tuple[int, str, str], Tensor] = {}
     pooled: dict[tuple[int, str], float] = {}
 

@@ -16,6 +16,7 @@ Pictures by subject:
 - ``contrast``: kinds of one thing told apart by layer, such as null controls.
 - ``statistics``: BatchNorm's statistics, mixed or recomputed.
 - ``spawning``: two copies of one network, trained apart.
+- ``flatness``: barrier of the loss against ε, pair by pair.
 - ``averaging``: averages of networks against ensembles.
 - ``many``, ``disentangled``: mixes of more and more networks or task vectors.
 - ``interactions``: what single task vectors, pairs and triples explain of a sum.

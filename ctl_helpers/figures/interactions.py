@@ -30,7 +30,7 @@ from ctl_helpers.figures.frame import by_setting
 from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.interactions import ENOUGH, scope_error, unexplained
 from ctl_helpers.findings.words import FLOOR, by_panel, extent
-from ctl_helpers.results.labels import Control, Scope, Terms
+from ctl_helpers.results.labels import Control, Metric, Scope, Terms
 
 _LOOKS = {
     Terms.SINGLES: (VERMILION, "circle"),
@@ -38,6 +38,10 @@ _LOOKS = {
     Terms.TRIPLES: (GREEN, "diamond"),
 }
 _AXIS = "task vectors"
+
+LEAST = 1e-3
+"""A smaller ε of one layer alone is rounding, as where a layer is linear in its weights."""
+
 _REFERENCES = {1.0: ("no better than no change", "dot"), ENOUGH: ("a quarter", "dashdot")}
 
 
@@ -110,15 +114,19 @@ def sums(
 
 
 def local(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
-    """ε, distance or length by layer, with all layers mixed and with the layer alone.
+    """ε, distance or length by layer: with all layers mixed, the layer alone, or a part of it.
 
     Args:
         table: :func:`ctl_helpers.compare` with ``scope``.
     """
     table = table[table["setting"].isin(list(panels))]
-    every, alone = (scope_error.by_setting(table, scope=one, at="mean") for one in Scope)
+    is_error, known = table["metric"] == Metric.EPSILON, table["scope"] != Scope.NORM
+    drawn = table[known & (~is_error | (table["mean"] >= LEAST))]
+    every, alone = (
+        scope_error.by_setting(table, scope=one, at="mean") for one in (Scope.ALL, Scope.ALONE)
+    )
     return contrast(
-        table,
+        drawn,
         "scope",
         panels,
         by_setting(
@@ -130,8 +138,10 @@ def local(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         ),
         "By layer, for the sum of all task vectors, with quartiles over samples: how far both "
         "sides of Theorem 4.3 are apart with all layers mixed (circles), and with the layer alone "
-        "mixed (squares).",
+        "mixed (squares); in transformers also with a block's attention or MLP alone. "
+        f"ε is on a log scale, and where it is under {LEAST:g} there is no dot.",
         quoted(every.values(), alone.values()),
+        log=True,
     )
 
 

@@ -13,6 +13,8 @@ from ctl_helpers.figures.drawing import (
     BLUE,
     GREEN,
     GREY,
+    ORANGE,
+    PURPLE,
     SYMBOLS,
     VERMILION,
     Figure,
@@ -32,6 +34,8 @@ _LOOKS = {
     Direction.TASK: (VERMILION, "circle"),
     Direction.FEATURE: (BLUE, "square"),
     Direction.RANDOM: (GREEN, "diamond"),
+    Direction.TASK_OWN: (ORANGE, "circle-open"),
+    Direction.RANDOM_OWN: (PURPLE, "diamond-open"),
 }
 _CHANCE = "chance"
 _OTHERS = {Reads.OWN: VERMILION, Reads.START: BLUE, Reads.OTHER: GREY}

@@ -3,6 +3,7 @@
 - ``gates``: whether a claim can be tested at all.
 - ``linearity``: ε and lengths beside the controls of every section.
 - ``spawning``: Section 3.
+- ``flatness``: pairs of Sections 3 and 4.1 whose loss has no barrier.
 - ``cross_task``, ``transitivity``: Section 4.1.
 - ``batchnorm``: its part on BatchNorm's statistics.
 - ``averaging``: Section 4.2.

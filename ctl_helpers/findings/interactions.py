@@ -76,7 +76,7 @@ def sufficient(shares: pd.DataFrame, *, terms: str) -> Sample:
 
 @measure("{:.2f}")
 def scope_error(local: pd.DataFrame, *, scope: str, at: str) -> Sample:
-    """ε with all layers mixed, or each alone: its ``"mean"`` over layers, or at the ``"last"``."""
+    """ε of one :class:`~.labels.Scope`: its ``"mean"`` over layers, or at the ``"last"``."""
 
     def over(seeds: Values) -> float:
         layers = np.mean(seeds, axis=0)

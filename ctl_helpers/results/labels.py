@@ -111,6 +111,8 @@ class Direction(Label):
     TASK = "task vector"
     RANDOM = "random vector"
     FEATURE = "pretrained feature"
+    TASK_OWN = "task vector, less the task's mean"
+    RANDOM_OWN = "random vector, less the task's mean"
 
 
 class Reads(Label):
@@ -135,6 +137,9 @@ class Scope(Label):
 
     ALL = "all layers mixed"
     ALONE = "the layer alone"
+    ATTENTION = "attention alone"
+    MLP = "MLP alone"
+    NORM = "norm alone"
 
 
 class Pooling(Label):

@@ -43,8 +43,9 @@ class Page:
         self._numbered = numbered and len(self.panels) > 1
 
     def table(self, name: str) -> pd.DataFrame:
-        """A stored table of the page's settings."""
-        table = results.tables(self._section, name)
+        """A stored table of the page's settings; ``"3/curves"`` is another section's."""
+        section, _, own = name.rpartition("/")
+        table = results.tables(section or self._section, own)
         table = table[table["setting"].isin(list(self.panels))]
         return numbered(table) if self._numbered else table
 

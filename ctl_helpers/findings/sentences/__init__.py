@@ -3,6 +3,7 @@
 Each is ``(*tables, panels) → Markdown``; numbers that stand elsewhere too are quoted findings.
 
 - ``spawning``: Section 3.
+- ``flatness``: pairs whose loss has no barrier.
 - ``cross_task``: Section 4.1.
 - ``batchnorm``: Section 4.1, statistics of BatchNorm.
 - ``averaging``: Section 4.2.

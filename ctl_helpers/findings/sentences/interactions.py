@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pandas as pd
 
@@ -10,11 +10,23 @@ from ctl_helpers.findings.changes import changes
 from ctl_helpers.findings.interactions import falls, scope_error, sufficient, unexplained
 from ctl_helpers.findings.linearity import mix_level, special_ratio
 from ctl_helpers.findings.sentences import averaging
-from ctl_helpers.findings.words import by_panel, cells, number_table, quote, said
+from ctl_helpers.findings.words import (
+    by_panel,
+    cells,
+    in_columns,
+    number_table,
+    quote,
+    said,
+    short,
+)
 from ctl_helpers.results.labels import Control, Scope, Terms
 from ctl_helpers.settings.schema import PRETRAINED
 
 Panels = Mapping[str, str]
+
+_LAYERS = (Scope.ALL, Scope.ALONE)
+_MAPS = (Scope.ATTENTION, Scope.MLP)
+_PARTS = (*_MAPS, Scope.NORM)
 
 
 def tasks(accuracy: pd.DataFrame, panels: Panels) -> str:
@@ -74,7 +86,7 @@ def errors(theorem: pd.DataFrame, controls: pd.DataFrame, panels: Panels) -> str
 def local(local: pd.DataFrame, panels: Panels) -> str:
     """How ε of all layers mixed compares with that of each layer alone."""
     means, lasts = (
-        [cells(panels, scope_error, local, scope=scope, at=at) for scope in Scope]
+        [cells(panels, scope_error, local, scope=scope, at=at) for scope in _LAYERS]
         for at in ("mean", "last")
     )
     layers = local.groupby("setting")["layer"].nunique()
@@ -87,6 +99,42 @@ def local(local: pd.DataFrame, panels: Panels) -> str:
         "layers at which ε is less than at the one before": cells(panels, falls, local),
     }
     return f"All task vectors together.{number_table(panels, rows)}"
+
+
+def parts(local: pd.DataFrame, panels: Panels) -> str:
+    """ε of attention, MLP and norms alone beside that of the whole, in two sentences and a table.
+
+    Empty where no network has such parts.
+    """
+    local = local[local["setting"].isin(local.loc[local["scope"] == Scope.MLP, "setting"])]
+    errors = {
+        scope: scope_error.by_setting(local, scope=scope, at="mean")
+        for scope in (Scope.ALL, *_PARTS)
+    }
+    own = {name: title for name, title in panels.items() if name in errors[Scope.MLP]}
+    if not own:
+        return ""
+
+    def less(small: Scope, large: Scope) -> set[str]:
+        return {name for name in own if errors[small][name].value < errors[large][name].value}
+
+    below = less(Scope.ATTENTION, Scope.ALL) & less(Scope.MLP, Scope.ALL)
+    first = less(Scope.ATTENTION, Scope.MLP)
+    ahead = {"attention": first, "the MLP": own.keys() - first}
+    said_of = [f"{part} on {_named(own, where)}" for part, where in ahead.items() if where]
+    rows = {str(scope): in_columns(own, of) for scope, of in errors.items()}
+    return (
+        "On clean input, attention and MLP are both more linear than their network is with all "
+        f"layers mixed, on {_named(own, below)}. The more linear one of the two is "
+        f"{', and '.join(said_of)}.{number_table(own, rows)}"
+        "Means over blocks, of ε at the submodule's own output. A norm multiplies and adds its "
+        "weights, so that on a given input it is linear in them: its row is a check."
+    )
+
+
+def _named(panels: Panels, settings: Collection[str]) -> str:
+    titles = [short(title) for name, title in panels.items() if name in settings]
+    return " and ".join(titles) if titles else "no setting"
 
 
 def answer(
