@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,8 @@ import torch
 from torch import nn
 
 import ctl_helpers as ctl
-from ctl_helpers.analysis import merge_strength, merging
-from ctl_helpers.analysis.merging import Merge
+from ctl_helpers.analysis import levels, merge_strength, merging
+from ctl_helpers.analysis.merge_names import Merge
 
 
 def drawn(seed: int, tasks: str = "abc") -> dict[str, dict[str, torch.Tensor]]:
@@ -136,10 +137,10 @@ def test_tied_weights_stay_tied_whatever_is_dropped() -> None:
 
 def test_the_largest_strength_is_taken_without_gaps() -> None:
     epsilons = pd.Series({0.5: 0.1, 1.0: 0.3, 2.0: 0.6, 3.0: 0.4})
-    assert merge_strength.largest(epsilons, 0.5) == 1.0
-    assert merge_strength.largest(epsilons, 0.7) == 3.0
-    assert merge_strength.largest(epsilons, 0.05) == 0.0
-    assert merge_strength.largest(epsilons * math.nan, 0.5) == 3.0  # nothing moves here
+    assert levels.largest(epsilons, 0.5) == 1.0
+    assert levels.largest(epsilons, 0.7) == 3.0
+    assert levels.largest(epsilons, 0.05) == 0.0
+    assert levels.largest(epsilons * math.nan, 0.5) == 3.0  # nothing moves here
 
 
 class Deep(nn.Module):
@@ -200,9 +201,7 @@ def test_a_bench_scores_every_merge_and_chooses_without_labels(bench) -> None:
         -(chance * chance.exp()).sum(1).mean().item(), rel=1e-5
     )
     chosen = merges.groupby("method")["strength"].first()
-    assert chosen["strength by ε"] == merge_strength.largest(
-        along.set_index("strength")["epsilon"], 0.3
-    )
+    assert chosen["strength by ε"] == levels.largest(along.set_index("strength")["epsilon"], 0.3)
     best = along.set_index("strength")["held_out"]
     assert chosen["task arithmetic"] == best.idxmax()
     assert chosen["strength by entropy"] == along.set_index("strength")["entropy"].idxmin()
@@ -227,3 +226,11 @@ def test_a_plain_sum_is_task_arithmetic(bench) -> None:
     merged = ctl.combine(bench.ends(plain), bench.mix(names, 1.2))
     known = ctl.combine(bench.checkpoints, ctl.edit("PT", dict.fromkeys(names, 0.4)))
     torch.testing.assert_close(merged, known)
+
+
+def test_few_pairs_have_every_network() -> None:
+    assert merge_strength.sets("abcd", 4) == [
+        ("a", "b", "c", "d"), ("a", "b"), ("b", "c"), ("c", "d"), ("a", "d")
+    ]  # fmt: skip
+    assert sorted(merge_strength.sets("abcd")[1:]) == list(combinations("abcd", 2))
+    assert sorted(merge_strength.sets("abcde")[1:]) == list(combinations("abcde", 2))

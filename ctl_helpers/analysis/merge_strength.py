@@ -18,7 +18,9 @@ from torch.distributions import Categorical
 from ctl_helpers.analysis import merging
 from ctl_helpers.analysis.displacement import first_layers, stream_of
 from ctl_helpers.analysis.editing import search
-from ctl_helpers.analysis.merging import Merge, Parts, Recipe
+from ctl_helpers.analysis.levels import largest
+from ctl_helpers.analysis.merge_names import Merge
+from ctl_helpers.analysis.merging import Parts, Recipe
 from ctl_helpers.engine.batches import Streams
 from ctl_helpers.engine.checkpoints import StateDict
 from ctl_helpers.engine.compare import compare
@@ -32,15 +34,22 @@ AVERAGE = 1.0
 States = Mapping[str, StateDict]
 
 
-def largest(epsilons: pd.Series, level: float) -> float:
-    """The largest strength up to which ε is at most a level; 0 where it never is.
+def sets(names: Sequence[str], pairs: int | None = None) -> list[tuple[str, ...]]:
+    """What to merge: all networks, then pairs of them.
 
     Args:
-        epsilons: ε by strength, NaN where nothing moves.
-        level: no smaller strength that was tried may be over it.
+        names: of the networks.
+        pairs: how many, all when None. Neighbours in a ring come first, so that few pairs have
+            every network about as often.
     """
-    under = epsilons.sort_index().fillna(0.0) <= level
-    return float(max(under.index[under.cummin()], default=0.0))
+    count = len(names)
+    ring = [
+        tuple(sorted((n, (n + apart) % count)))
+        for apart in range(1, count // 2 + 1)
+        for n in range(count)
+    ]
+    listed = [tuple(names[n] for n in pair) for pair in dict.fromkeys(ring)]
+    return [tuple(names), *listed[:pairs]]
 
 
 def scaled(
@@ -197,7 +206,7 @@ def merged(
         strength of a plain sum: ``models``, ``k``, ``strength``, ``layer`` (the worst one),
         ``epsilon``, ``entropy``, and ``held_out``, the share there.
     """
-    batches = bench.unlabelled(names)
+    batches, strengths = bench.unlabelled(names), list(map(float, strengths))
     labels: dict[str, Any] = {"models": ", ".join(names), "k": len(names)}
     plain = merging.vectors(bench.model, bench.checkpoints, bench.pretrained, names)
     own = {name: bench.checkpoints[name] for name in (bench.pretrained, *names)}
@@ -207,7 +216,7 @@ def merged(
         level,
     )
     tables = [
-        bench.scores(own, names, "test", [s]).assign(method=method, epsilon=known.worst.get(s))
+        bench.scores(own, names, "test", [s]).assign(method=str(method), epsilon=known.worst.get(s))
         for method, s in known.chosen.items()
     ]
     tables.append(_per_layer(bench, names, plain, known, batches))
@@ -221,9 +230,9 @@ def merged(
             along["held_out"] = along["strength"].map(means)
         chosen = test["strength"].unique().tolist()
         worst = bench.epsilons(states, names, chosen, batches).max(axis=1).item()
-        tables.append(test.drop(columns="chosen").assign(method=method, epsilon=worst))
+        tables.append(test.drop(columns="chosen").assign(method=str(method), epsilon=worst))
     merges = pd.concat(tables, ignore_index=True).assign(**labels)
-    return merges.astype({"method": str, "epsilon": float}), along.assign(**labels)
+    return merges.astype({"epsilon": float}), along.assign(**labels)
 
 
 def _per_layer(
@@ -237,4 +246,4 @@ def _per_layer(
     worst = bench.epsilons(states, names, [AVERAGE], batches).max(axis=1).item()
     mean = sum(layers.values()) / len(layers)
     scores = bench.scores(states, names, "test", [AVERAGE])
-    return scores.assign(strength=mean, method=Merge.LAYERS, epsilon=worst)
+    return scores.assign(strength=mean, method=str(Merge.LAYERS), epsilon=worst)

@@ -7,7 +7,6 @@ merge can be asked of its own parts. All work tensor by tensor, but for the trim
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from enum import Enum
 from functools import partial
 
 import torch
@@ -28,24 +27,6 @@ Parts = Mapping[str, Vector]
 
 Recipe = Callable[[Parts], Parts]
 """A merging method: task vectors → parts."""
-
-
-class Merge(str, Enum):
-    """Networks that are compared: where nothing is merged, the methods, and ways to choose s."""
-
-    START = "pretrained network"
-    AVERAGE = "uniform average"
-    ARITHMETIC = "task arithmetic"
-    TIES = "TIES"
-    DARE = "DARE"
-    BREADCRUMBS = "Breadcrumbs"
-    REGMEAN = "RegMean"
-    EPSILON = "strength by ε"
-    ENTROPY = "strength by entropy"
-    LAYERS = "strength per layer by ε"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 def vectors(
@@ -92,10 +73,15 @@ def ties(parts: Parts, keep: float = 0.2) -> dict[str, dict[str, Tensor]]:
     Args:
         keep: the share of a whole vector's entries that is kept.
     """
-    trimmed = {task: _largest(vector, keep) for task, vector in parts.items()}
+    borders = {task: _border(vector, keep) for task, vector in parts.items()}
     merged: dict[str, dict[str, Tensor]] = {task: {} for task in parts}
     for name in next(iter(parts.values())):
-        rows = torch.stack([vector[name] for vector in trimmed.values()])
+        rows = torch.stack(
+            [
+                vector[name].where(vector[name].abs() > borders[task], 0)
+                for task, vector in parts.items()
+            ]
+        )
         sign = torch.where(rows.sum(0) >= 0, 1.0, -1.0).to(rows)
         agreeing = rows.where(rows.sign() == sign, 0)
         count = (agreeing != 0).sum(0).clamp(min=1)
@@ -212,12 +198,11 @@ def _shrunk(gram: Tensor, diagonal: float) -> Tensor:
     return (1 - diagonal) * wide + torch.diag(diagonal * line + 1e-6 * line.mean() + 1e-30)
 
 
-def _largest(vector: Vector, keep: float) -> dict[str, Tensor]:
-    """A vector without all but its largest entries, over all tensors together."""
+def _border(vector: Vector, keep: float) -> Tensor:
+    """The size over which a share of a vector's entries is, all tensors taken together."""
     sizes = torch.cat([change.flatten().abs() for change in vector.values()])
-    least = max(len(sizes) - round(keep * len(sizes)), 0)
-    border = sizes.kthvalue(least).values if least else sizes.new_tensor(-1.0)
-    return {name: change.where(change.abs() > border, 0) for name, change in vector.items()}
+    under = len(sizes) - round(keep * len(sizes))
+    return sizes.kthvalue(under).values if under else sizes.new_tensor(-1.0)
 
 
 def _by_tensor(parts: Parts, function: Callable[[Tensor], Tensor]) -> dict[str, dict[str, Tensor]]:
