@@ -10,6 +10,7 @@ from itertools import combinations, product
 import pandas as pd
 import pytest
 
+from ctl_helpers import results, settings
 from ctl_helpers.analysis.merge_names import Merge
 from ctl_helpers.figures import merging as figures
 from ctl_helpers.findings.finding import MEASURES
@@ -78,6 +79,14 @@ def test_the_best_level_lets_both_pairs_and_all_be_as_strong_as_they_may() -> No
     declared.check("merging", "strengths", table.drop(columns="seed"))
     # Under .3 pairs are at s = 1 as well, the least there is; from .6 on they are too strong.
     assert MEASURES["best_level"](table).effect == pytest.approx(0.3)
+
+
+def test_published_networks_take_the_level_that_was_best_on_one_trained_here() -> None:
+    table = results.tables("merging", "strengths")
+    best = MEASURES["best_level"](table[table["setting"] == "scenes-clip"]).effect
+    described = [settings.describe(name) for name in settings.names()]
+    published = [one for one in described if one.kind == "real" and "merging" in one.sections]
+    assert [one.sections["merging"].parameters["level"] for one in published] == [best] * 3
 
 
 def test_of_one_seed_tasks_are_drawn_and_of_pairs_networks() -> None:
