@@ -21,6 +21,7 @@ import test_findings_curvature as curvature
 import test_findings_editing as editing
 import test_findings_interactions as left
 import test_findings_linearity as lengths
+import test_findings_merging as merging
 import test_findings_paradigms as linear
 import test_findings_pointing as pointing
 import test_findings_sections as sections
@@ -675,6 +676,12 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
             "accuracy": accuracy(),
             "pointed": pointing.pointed(*either((0.85, 0.87), (0.21, 0.1))),
             "probes": pointing.probes(0.9, 0.3, either(0.88, 0.31)),
+        },
+        "merging": {
+            "merges": merging.merges(
+                dict.fromkeys(("TIES", "DARE", "Breadcrumbs", "RegMean"), either(0.97, 0.8))
+                | {"strength by ε": either(0.88, 0.55)}
+                | {"strength per layer by ε": either(0.93, 0.5)}),
         },
         "boundary": null | {
             "plane": boundary.broken() if said else boundary.plane(boundary.slowly),

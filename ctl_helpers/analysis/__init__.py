@@ -16,6 +16,9 @@
 - ``submodules``: the same of attention, MLP and norms inside transformer blocks.
 - ``interactions``: what task vectors do alone, in pairs and in triples.
 - ``pointing``: nearest samples, class directions and probes of task vectors' changes.
+- ``merging``: merging methods: what each makes of task vectors.
+- ``merge_names``: what is compared where networks are merged, by name.
+- ``merge_strength``: how strong a merge is, chosen with labels or without.
 - ``boundary``: ε, features, weights and accuracies of pairs, over rates and steps.
 - ``levels``: what is read off a run of fine-tuning where it has gone so far.
 - ``regression``: least squares with intervals.

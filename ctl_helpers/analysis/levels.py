@@ -18,6 +18,17 @@ DISPLACEMENT, ACCURACY = "equal displacement", "equal own accuracy"
 WORST, LAST = "worst layer", "last layer"
 
 
+def largest(epsilons: pd.Series, level: float) -> float:
+    """The largest strength up to which ε is at most a level; 0 where it never is.
+
+    Args:
+        epsilons: ε by strength, NaN where nothing moves.
+        level: no smaller strength that was tried may be over it.
+    """
+    under = epsilons.sort_index().fillna(0.0) <= level
+    return float(max(under.index[under.cummin()], default=0.0))
+
+
 def at_level(places: Sequence[float], values: Sequence[float], level: float) -> float:
     """The value of a curve where it first reaches a level: a straight line in log–log.
 

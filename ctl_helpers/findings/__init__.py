@@ -16,6 +16,7 @@
 - ``architecture``: parts of networks.
 - ``objective``: what pretraining shapes.
 - ``pointing``: beyond the papers: what task vectors point at.
+- ``merge_methods``: beyond the papers: what merging methods keep, with labels and without.
 - ``signatures``: beyond the papers: what is said to break linearity.
 - ``taylor``: Appendix A.
 - ``paradigms``: linear layers only.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
+from ctl_helpers.analysis.merge_names import Merge
 from ctl_helpers.results import labels
 from ctl_helpers.results.columns import Column
 from ctl_helpers.training.pretrained_for import Objective
@@ -85,6 +86,10 @@ TRIED = [Column("rate"), Column("widening", "integer")]
 
 OBJECTIVE = label_of("objective", Objective)
 VARIANT, STEPS = label_of("variant", labels.Variant), Column("steps", "integer")
+METHOD = label_of("method", Merge)
+MERGE = [Column("models", "label"), K, Column("strength")]
+"""Which networks are merged, how many they are, and s of their merge; none where nothing is."""
+
 MULTIPLE = Column("multiple", unit="usual number of steps")
 ADDED = [*SCORE, SPLIT, SHARE, CHOSEN]
 THEOREM = [K, Column("models", "label"), ALPHA, label_of("scheme", labels.Scheme), *COMPARED]

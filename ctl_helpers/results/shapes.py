@@ -27,6 +27,8 @@ from ctl_helpers.results.column_groups import (
     LAM,
     MANY,
     MEANS,
+    MERGE,
+    METHOD,
     MULTIPLE,
     NETWORK_SCORE,
     OBJECTIVE,
@@ -209,6 +211,17 @@ TABLES: dict[str, dict[str, list[Column]]] = {
             *label_columns("layer"),
             ACCURACY,
             CHANCE,
+        ],
+    },
+    "merging": {
+        "accuracy": BESIDE_MAJORITY,
+        "merges": [*MERGE, METHOD, *SCORE, SHARE, *number_columns("", "epsilon")],
+        "strengths": [
+            *MERGE,
+            *label_columns("layer"),
+            *number_columns("", "epsilon"),
+            *number_columns("nats", "entropy"),
+            *number_columns("share", "held_out"),
         ],
     },
     "linear": {

@@ -12,6 +12,7 @@ Each is ``(*tables, panels) → Markdown``; numbers that stand elsewhere too are
 - ``architecture``: parts of networks.
 - ``objective``: what pretraining shapes.
 - ``pointing``: what task vectors point at.
+- ``merging``: what merging methods keep.
 - ``signatures``: what is said to break linearity.
 - ``found``: what was found, in one sentence and in five.
 - ``answers``: what one page found, in three.

@@ -17,6 +17,7 @@ OURS = (
     *("special", "null", "batchnorm-mixed", "boundary", "architecture", "many-tasks"),
     *("objective", "objective-pixels", "objective-directions"),
     *("overtraining", "sharpness-aware", "pointing"),
+    *("merging-methods", "lambda-without-labels", "layerwise-lambda"),
     *SIGNATURES,
 )
 """Claims that no paper makes, such as whether the measures can fail."""
