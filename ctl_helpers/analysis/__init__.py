@@ -15,6 +15,7 @@
 - ``local_linearity``: how linear each layer is by itself.
 - ``interactions``: what task vectors do alone, in pairs and in triples.
 - ``pointing``: nearest samples, class directions and probes of task vectors' changes.
+- ``mergeability``: merges, how accurate they are and what is known of each without a label.
 - ``boundary``: ε, features, weights and accuracies of pairs, over rates and steps.
 - ``levels``: what is read off a run of fine-tuning where it has gone so far.
 - ``regression``: least squares with intervals.

@@ -27,6 +27,7 @@ Pictures by subject:
 - ``objective``: what each objective of pretraining does.
 - ``around_centre``: what these two share.
 - ``pointing``: what task vectors point at, and what probes read.
+- ``mergeability``: which merges work, and what predicts it.
 - ``signatures``: what is said to break linearity.
 - ``theory``: a bound against what was measured.
 - ``boundary``: where linearity ends, over rates and steps, and what predicts it.

@@ -15,6 +15,7 @@
 - ``architecture``: parts of networks.
 - ``objective``: what pretraining shapes.
 - ``pointing``: beyond the papers: what task vectors point at.
+- ``mergeability``: beyond the papers: which merges work, predicted.
 - ``signatures``: beyond the papers: what is said to break linearity.
 - ``taylor``: Appendix A.
 - ``paradigms``: linear layers only.

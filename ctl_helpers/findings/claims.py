@@ -24,6 +24,7 @@ from ctl_helpers.findings import (  # noqa: F401
     gates,
     interactions,
     linearity,
+    mergeability,
     objective,
     overtraining,
     paradigms,
