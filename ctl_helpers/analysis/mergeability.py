@@ -53,7 +53,7 @@ class Merge:
     @property
     def lam(self) -> float:
         """λ on each task vector."""
-        return round(self.reach / len(self.names), 12)
+        return self.reach / len(self.names)
 
     @property
     def mix(self) -> dict[str, float]:
@@ -94,7 +94,11 @@ def drawn(tasks: Sequence[str], reaches: Iterable[float], count: int, seed: int)
 
 
 def outcomes(
-    model: nn.Module, checkpoints: States, merges: Sequence[Merge], streams: Streams, heads: Heads
+    model: nn.Module,
+    checkpoints: States,
+    merges: Sequence[Merge],
+    streams: Streams,
+    heads: Heads | None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """How accurate merged networks are, beside those that they are made of.
 
