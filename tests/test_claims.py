@@ -21,6 +21,7 @@ import test_findings_curvature as curvature
 import test_findings_editing as editing
 import test_findings_interactions as left
 import test_findings_linearity as lengths
+import test_findings_mergeability as merges
 import test_findings_paradigms as linear
 import test_findings_pointing as pointing
 import test_findings_sections as sections
@@ -676,6 +677,7 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
             "pointed": pointing.pointed(*either((0.85, 0.87), (0.21, 0.1))),
             "probes": pointing.probes(0.9, 0.3, either(0.88, 0.31)),
         },
+        "mergeability": {"merges": merges.merges(either("epsilon_worst", "sum_length"))},
         "boundary": null | {
             "plane": boundary.broken() if said else boundary.plane(boundary.slowly),
         },

@@ -12,7 +12,7 @@ PAGES = {
     name: (ROOT / "book" / f"{name}.md").read_text(encoding="utf-8")
     for name in ("3", "4_1", "4_1_resnets", "4_1_pretrained", "4_2", "4_3", "4_3_clip",
                  "4_3_text", "5", "A", "batchnorm", "linear", "many_tasks", "objective",
-                 "pointing", "signatures", "theory")
+                 "mergeability", "pointing", "signatures", "theory")
 }  # fmt: skip
 PARTS = re.compile(r"````\{(exercise|solution)\} (.*?)\n(.*?)\n````", re.S)
 

@@ -30,6 +30,7 @@ _KINDS = {
 }
 _SETS = {"pairs": (BLUE, "circle"), "three to six networks": (ORANGE, "square")}
 _APART = 0.24
+_TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _PAIR = 2
 
 
@@ -83,7 +84,13 @@ def predicted(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     )
     figure.update_yaxes(tickformat=".0%", row=2)
     figure.update_xaxes(title_text="rank correlation, merges left out", range=[-1.05, 1.05], row=1)
-    figure.update_xaxes(title_text="ε, worst layer", type="log", row=2)
+    figure.update_xaxes(
+        title_text="ε, worst layer",
+        type="log",
+        tickvals=_TICKS,
+        ticktext=[f"{tick:g}" for tick in _TICKS],
+        row=2,
+    )
     return figure.add_hline(y=0.9, line_dash="dot", line_width=1.5, line_color=GREY, row=2)
 
 

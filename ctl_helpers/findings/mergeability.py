@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ctl_helpers.analysis.left_out import best_cut, forecasts
 from ctl_helpers.analysis.regression import partial_correlation
@@ -63,10 +64,14 @@ def merge_forecast(
         out: what is left out in turn: each ``"task"`` or each learning ``"rate"``.
         over: ``"folds"``, the mean of each fold's correlation, or ``"all"`` folds pooled.
         outcome: ``"normalized"`` accuracy, or the ``"gain"`` over the best network.
-        sets: ``"all"`` merges or ``"pairs"`` alone.
+        sets: ``"all"`` merges, ``"pairs"`` alone or ``"averages"`` alone, of which kλ = 1.
     """
-    chosen = merges[merges["k"] == _PAIR] if sets == "pairs" else merges
-    return _sample(chosen, lambda rows: _forecast(rows, by, kind, out, over, outcome))
+    chosen = {
+        "all": merges["k"] > 0,
+        "pairs": merges["k"] == _PAIR,
+        "averages": np.isclose(merges["k"] * merges["lam"], 1),
+    }[sets]
+    return _sample(merges[chosen], lambda rows: _forecast(rows, by, kind, out, over, outcome))
 
 
 @measure("{:+.2f}")
@@ -95,8 +100,8 @@ def beside_lengths(
     """
 
     def partial(rows: Values) -> float:
-        names = (by, outcome, *LENGTHS)
-        ranks = pd.DataFrame({name: _column(rows, name) for name in names}).rank().to_numpy()
+        columns = [_column(rows, name) for name in (by, outcome, *LENGTHS)]
+        ranks = pd.DataFrame(np.column_stack(columns)).rank().to_numpy()
         return partial_correlation(ranks[:, 0], ranks[:, 1], ranks[:, 2:])
 
     return _sample(merges, partial)
@@ -169,7 +174,7 @@ def _column(rows: Values, name: str) -> Values:
     return np.asarray(rows[:, _COLUMNS.index(name)])
 
 
-def _folds(rows: Values, out: str) -> Sequence[Values]:
+def _folds(rows: Values, out: str) -> Sequence[NDArray[np.bool_]]:
     """Whether each row is left out, fold by fold."""
     if out == "task":
         return [*(rows[:, len(_COLUMNS) :].T > 0)]
