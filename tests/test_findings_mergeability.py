@@ -60,7 +60,7 @@ def test_what_accuracy_falls_with_predicts_it_wherever_it_is_left_out() -> None:
         ("all", "pairs", "averages"),
     ):  # fmt: skip
         how = {"out": out, "over": over, "kind": kind, "outcome": outcome, "sets": sets}
-        assert effect("merge_forecast", table, **how) == pytest.approx(1, abs=1e-3)
+        assert effect("merge_forecast", table, **how) == pytest.approx(1, abs=0.01)
     assert abs(effect("merge_forecast", table, by="xi")) < 0.3
     assert np.isnan(effect("merge_forecast", table, by="constant"))
     assert effect("merge_forecast", table, by="constant", over="all") < 0.1

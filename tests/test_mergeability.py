@@ -56,9 +56,11 @@ def test_pairs_are_equation_two_and_averages_equation_one() -> None:
     states, own, few = networks(), asked(), dict.fromkeys((2, 3), streams())
     table = merging.features(small(), states, own, few).set_index(["models", "lam"])
     pairs = ctl.compare(small(), states, ctl.addition("PT", TASKS, 1.0), streams())
+    distance = pairs[pairs["metric"] == "distance"].groupby(["i", "j"])["mean"].last()
     for (i, j), part in pairs[pairs["metric"] == "epsilon"].groupby(["i", "j"]):
         row = table.loc[(f"{i}, {j}", 1.0)]
         assert row["epsilon_worst"] == pytest.approx(part["mean"].max(), rel=1e-6)
+        assert row["distance"] == pytest.approx(distance[i, j], rel=1e-6)
         assert row["epsilon_last"] == pytest.approx(part["mean"].iloc[-1], rel=1e-6)
     average = merging.Merge(TASKS, 1.0).comparison()
     (known,) = ctl.averaging(TASKS)

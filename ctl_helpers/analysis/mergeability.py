@@ -147,8 +147,9 @@ def features(
     Returns:
         A row per merge: ``models``, ``lam``; ε of the worst layer and of the last one
         (``epsilon_worst``, ``epsilon_last``); ε of the worst layer where it alone is mixed
-        (``local``); and at the last layer 1 − cosine between the own networks' features
-        (``apart``) and between theirs and the pretrained one's (``moved``).
+        (``local``); and at the last layer 1 − cosine between both sides (``distance``), between
+        the own networks' features (``apart``), and between theirs and the pretrained one's
+        (``moved``).
     """
     tables = []
     for k, some in groupby(sorted(merges, key=lambda one: len(one.names)), lambda m: len(m.names)):
@@ -161,6 +162,7 @@ def features(
         columns = {
             "epsilon_worst": _metric(own, "epsilon").max(),
             "epsilon_last": _metric(own, "epsilon", layers[-1]).last(),
+            "distance": _metric(own, "distance", layers[-1]).last(),
             "apart": _metric(own, "baseline", layers[-1]).last(),
             "moved": _metric(from_start, "baseline", layers[-1]).last(),
             "local": _metric(alone, "epsilon").max(),

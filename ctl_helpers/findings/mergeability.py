@@ -22,6 +22,7 @@ PREDICTORS = {
     "epsilon_worst": "ε, worst layer",
     "epsilon_last": "ε, last layer",
     "local": "ε, one layer alone",
+    "distance": "1 − cosine of both sides",
     "xi": "disentanglement error ξ",
     "apart": "features apart",
     "moved": "features moved",

@@ -107,7 +107,7 @@ MERGES = [
     LAM,
     *number_columns("share", "merged", "own", "normalized", "gain", "xi", "conflict"),
     *number_columns("", "epsilon_worst", "epsilon_last", "local", "cosine"),
-    *number_columns("1 − cosine", "apart", "moved"),
+    *number_columns("1 − cosine", "distance", "apart", "moved"),
     *number_columns("length", "length", "sum_length"),
     Column("gradient", unit="nats per length"),
 ]
