@@ -21,6 +21,7 @@ import test_findings_curvature as curvature
 import test_findings_editing as editing
 import test_findings_interactions as left
 import test_findings_linearity as lengths
+import test_findings_mergeability as merges
 import test_findings_merging as merging
 import test_findings_paradigms as linear
 import test_findings_pointing as pointing
@@ -683,6 +684,7 @@ def measured(said: bool) -> dict[str, dict[str, pd.DataFrame]]:
                 | {"strength by ε": either(0.88, 0.55)}
                 | {"strength per layer by ε": either(0.93, 0.5)}),
         },
+        "mergeability": {"merges": merges.merges(either("epsilon_worst", "sum_length"))},
         "boundary": null | {
             "plane": boundary.broken() if said else boundary.plane(boundary.slowly),
         },

@@ -19,6 +19,7 @@
 - ``merging``: merging methods: what each makes of task vectors.
 - ``merge_names``: what is compared where networks are merged, by name.
 - ``merge_strength``: how strong a merge is, chosen with labels or without.
+- ``mergeability``: merges, how accurate they are and what is known of each without a label.
 - ``boundary``: ε, features, weights and accuracies of pairs, over rates and steps.
 - ``levels``: what is read off a run of fine-tuning where it has gone so far.
 - ``regression``: least squares with intervals.

@@ -32,6 +32,28 @@ def r_squared(x: ArrayLike, y: ArrayLike) -> float:
     return float(np.corrcoef(x, y)[0, 1] ** 2)
 
 
+def partial_correlation(x: ArrayLike, y: ArrayLike, given: ArrayLike) -> float:
+    """Pearson's correlation of what least squares on ``given`` leave of x and of y.
+
+    Args:
+        x, y: shape (samples,); computed in float64.
+        given: shape (samples, regressors); a constant is added.
+
+    Returns:
+        In [−1, 1]; NaN where nothing is left of x or of y, or where samples are no more than
+        coefficients.
+    """
+    pair = np.column_stack([x, y]).astype(np.float64)
+    design = np.column_stack([np.ones(len(pair)), given]).astype(np.float64)
+    if len(pair) <= design.shape[1]:
+        return float("nan")
+    fit, *_ = np.linalg.lstsq(design, pair, rcond=None)
+    left = pair - design @ fit
+    if (np.linalg.norm(left, axis=0) <= 1e-9 * np.linalg.norm(pair, axis=0)).any():
+        return float("nan")
+    return float(np.corrcoef(left.T)[0, 1])
+
+
 def bootstrap(
     statistic: Callable[[NDArray[np.float64]], float],
     values: ArrayLike,

@@ -29,6 +29,7 @@ Pictures by subject:
 - ``around_centre``: what these two share.
 - ``pointing``: what task vectors point at, and what probes read.
 - ``merging``: merging methods, a row each: accuracy that is kept, and ε.
+- ``mergeability``: which merges work, and what predicts it.
 - ``signatures``: what is said to break linearity.
 - ``theory``: a bound against what was measured.
 - ``boundary``: where linearity ends, over rates and steps, and what predicts it.

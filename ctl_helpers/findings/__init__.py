@@ -17,6 +17,7 @@
 - ``objective``: what pretraining shapes.
 - ``pointing``: beyond the papers: what task vectors point at.
 - ``merge_methods``: beyond the papers: what merging methods keep, with labels and without.
+- ``mergeability``: beyond the papers: which merges work, predicted.
 - ``signatures``: beyond the papers: what is said to break linearity.
 - ``taylor``: Appendix A.
 - ``paradigms``: linear layers only.

@@ -25,6 +25,7 @@ from ctl_helpers.findings import (  # noqa: F401
     interactions,
     linearity,
     merge_methods,
+    mergeability,
     objective,
     overtraining,
     paradigms,

@@ -104,6 +104,20 @@ SHARES = [
     Column("unexplained", unit="share of the squared change"),
     Column("moved", unit="length of the pretrained feature"),
 ]
+RATE = Column("rate")
+MERGES = [
+    RATE,
+    K,
+    Column("models", "label"),
+    LAM,
+    *number_columns("share", "merged", "own", "normalized", "gain", "xi", "conflict"),
+    *number_columns("", "epsilon_worst", "epsilon_last", "local", "cosine"),
+    *number_columns("1 − cosine", "distance", "apart", "moved"),
+    *number_columns("length", "length", "sum_length"),
+    Column("gradient", unit="nats per length"),
+]
+"""A merge: how accurate it is, and what predicts that."""
+
 WITH_STATISTICS = [*ALONG, label_of("statistics", labels.Statistics)]
 AVERAGING = [K, MODELS, label_of("weights", labels.Weights), *COMPARED]
 EDITS = {

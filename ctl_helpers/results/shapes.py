@@ -28,6 +28,7 @@ from ctl_helpers.results.column_groups import (
     MANY,
     MEANS,
     MERGE,
+    MERGES,
     METHOD,
     MULTIPLE,
     NETWORK_SCORE,
@@ -35,6 +36,7 @@ from ctl_helpers.results.column_groups import (
     OF_TEXTS,
     PAIR,
     PARADIGM,
+    RATE,
     REPLACED,
     ROLE,
     SCORE,
@@ -223,6 +225,10 @@ TABLES: dict[str, dict[str, list[Column]]] = {
             *number_columns("nats", "entropy"),
             *number_columns("share", "held_out"),
         ],
+    },
+    "mergeability": {
+        "accuracy": [RATE, *NETWORK_SCORE],
+        "merges": MERGES,
     },
     "linear": {
         "search": [PARADIGM, *TRIED, *NETWORK_SCORE, CHOSEN],

@@ -13,6 +13,7 @@ Each is ``(*tables, panels) → Markdown``; numbers that stand elsewhere too are
 - ``objective``: what pretraining shapes.
 - ``pointing``: what task vectors point at.
 - ``merging``: what merging methods keep.
+- ``mergeability``: which merges work.
 - ``signatures``: what is said to break linearity.
 - ``found``: what was found, in one sentence and in five.
 - ``answers``: what one page found, in three.

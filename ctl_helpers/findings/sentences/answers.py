@@ -16,7 +16,7 @@ from ctl_helpers.findings.words import plain, short
 OURS = (
     *("special", "null", "batchnorm-mixed", "boundary", "architecture", "many-tasks"),
     *("objective", "objective-pixels", "objective-directions"),
-    *("overtraining", "sharpness-aware", "pointing"),
+    *("overtraining", "sharpness-aware", "pointing", "mergeability"),
     *("merging-methods", "lambda-without-labels", "layerwise-lambda"),
     *SIGNATURES,
 )

@@ -1,0 +1,141 @@
+"""Which merges work: how well each predictor ranks unseen ones, and their accuracy against ε."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from ctl_helpers.figures.choices import Line
+from ctl_helpers.figures.drawing import (
+    BLUE,
+    GREY,
+    ORANGE,
+    VERMILION,
+    Figure,
+    draw,
+    in_panels,
+    marks,
+    significant,
+)
+from ctl_helpers.figures.frame import by_setting
+from ctl_helpers.findings.finding import Finding, quoted
+from ctl_helpers.findings.mergeability import PREDICTORS, merge_forecast
+from ctl_helpers.findings.words import by_panel
+
+_KINDS = {
+    "tasks left out, mean": (VERMILION, "circle", {"out": "task", "over": "folds"}),
+    "tasks left out, pooled": (BLUE, "square", {"out": "task", "over": "all"}),
+    "rates left out, mean": (GREY, "diamond", {"out": "rate", "over": "folds"}),
+}
+_SETS = {"pairs": (BLUE, "circle"), "three to six networks": (ORANGE, "square")}
+_APART = 0.24
+_TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+_PAIR = 2
+
+
+def predicted(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """A row for each predictor above, and merged accuracy against ε below, a panel a setting.
+
+    Args:
+        merges: a row for each merge.
+        panels: setting → what it is called, in order.
+    """
+    table = merges[merges["setting"].isin(list(panels))]
+    ranks = {
+        (kind, name): merge_forecast.by_setting(table, by=name, kind="spearman", **how)
+        for kind, (_, _, how) in _KINDS.items()
+        for name in PREDICTORS
+    }
+    lines = [
+        line
+        for column, setting, part in in_panels(table, panels)
+        for line in (*_dots(ranks, setting, column), *_scatter(part, column))
+    ]
+    first = next(iter(_KINDS))
+    of, length = ranks[first, "epsilon_worst"], ranks[first, "sum_length"]
+    figure = draw(
+        lines,
+        by_setting(
+            panels,
+            lambda one: (
+                f"On tasks left out, ε of the worst layer ranks merges by accuracy with "
+                f"{by_panel(one, of)}, the length of what is added with {by_panel(one, length)}"
+            ),
+        ),
+        "Above, a row for each predictor of a merge: Spearman's correlation of its forecast with "
+        "the normalized accuracy of merges that it has not seen, with tasks left out (circles: "
+        "mean over tasks; squares: pooled) and with learning rates left out (diamonds). Bars are "
+        "95% intervals over seeds or networks. Below, normalized accuracy against epsilon of the "
+        "worst layer, a dot for each merge of the first seed; the dotted line is 90%.",
+        rows=["", "normalized accuracy"],
+        columns=list(panels.values()),
+        height=860,
+        shared_x=False,
+        spacing=0.13,
+        findings=quoted(of.values(), length.values()),
+    )
+    figure.update_yaxes(
+        tickvals=list(range(len(PREDICTORS))),
+        ticktext=list(PREDICTORS.values()),
+        range=[len(PREDICTORS) - 0.5, -0.5],
+        zeroline=False,
+        row=1,
+    )
+    figure.update_yaxes(tickformat=".0%", row=2)
+    figure.update_xaxes(title_text="rank correlation, merges left out", range=[-1.05, 1.05], row=1)
+    figure.update_xaxes(
+        title_text="ε, worst layer",
+        type="log",
+        tickvals=_TICKS,
+        ticktext=[f"{tick:g}" for tick in _TICKS],
+        row=2,
+    )
+    return figure.add_hline(y=0.9, line_dash="dot", line_width=1.5, line_color=GREY, row=2)
+
+
+def _dots(
+    ranks: Mapping[tuple[str, str], Mapping[str, Finding]], setting: str, column: int
+) -> Iterator[Line]:
+    """Each predictor's correlations of each kind, with their intervals."""
+    for number, (kind, (colour, symbol, _)) in enumerate(_KINDS.items()):
+        places = [
+            (place, name, ranks[kind, name][setting])
+            for place, name in enumerate(PREDICTORS)
+            if setting in ranks[kind, name]
+        ]
+        values = [one.value for _, _, one in places]
+        ends = [one.sample.interval() or (one.value, one.value) for _, _, one in places]
+        data = {
+            "x": significant(values, 3),
+            "y": [round(place + _APART * (number - 1), 2) for place, _, _ in places],
+            "text": [f"{PREDICTORS[name]}: {one.words}" for _, name, one in places],
+            "error_x.array": significant([high for _, high in _reach(values, ends)], 2),
+            "error_x.arrayminus": significant([low for low, _ in _reach(values, ends)], 2),
+        }
+        look = marks(f"%{{text}}<extra>{kind}</extra>", symbol, size=8, mode="markers")
+        look["error_x"] = {"type": "data", "symmetric": False, "thickness": 1.2, "width": 3}
+        yield Line(kind, colour, {"": data}, 1, column, look=look)
+
+
+def _reach(values: list[float], ends: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    for value, (low, high) in zip(values, ends, strict=True):
+        yield value - low, high - value
+
+
+def _scatter(part: pd.DataFrame, column: int) -> Iterator[Line]:
+    """The merges of the first seed, pairs apart from larger sets."""
+    rows = part[part["seed"] == part["seed"].min()]
+    for kind, (colour, symbol) in _SETS.items():
+        some = rows[(rows["k"] == _PAIR) == (kind == "pairs")]
+        told = [
+            f"{one.models}<br>λ = {one.lam:.2g}, rate {one.rate:g}" for one in some.itertuples()
+        ]
+        data = {
+            "x": significant(some["epsilon_worst"], 3),
+            "y": significant(some["normalized"], 3),
+            "text": told,
+        }
+        hover = f"%{{text}}: %{{y}} at ε = %{{x}}<extra>{kind}</extra>"
+        look = marks(hover, symbol, size=5, mode="markers", opacity=0.7)
+        yield Line(kind, colour, {"": data}, 2, column, look=look)

@@ -1,0 +1,85 @@
+"""What the page and the notebook on which merges work say in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ctl_helpers.findings.mergeability import (
+    PREDICTORS,
+    beside_lengths,
+    merge_count,
+    merge_forecast,
+    told_to_work,
+    working_merges,
+)
+from ctl_helpers.findings.words import by_panel, cells, mark, number_table, said, spans
+
+Panels = Mapping[str, str]
+
+_TABLE = ({"over": "folds"}, {"over": "all"}, {"out": "rate", "over": "folds"})
+
+
+def answer(merges: pd.DataFrame, panels: Panels) -> str:
+    """Whether ε predicts, beside what else does, and how often a yes or no is right.
+
+    Args:
+        merges: a row for each merge.
+        panels: setting → panel title; the first one is told, which is the nearest to the paper's.
+    """
+    first = dict(list(panels.items())[:1])
+
+    def r(**how: str) -> str:
+        return said(first, merge_forecast, merges, **how)
+
+    return (
+        f"- **Does ε predict?** Over {said(first, merge_count, merges)} merges, a line through ε "
+        f"of the worst layer predicts the accuracy of merges with a task that it has not seen with "
+        f"r = {r()} within a task, and {r(over='all')} over all tasks pooled; among pairs alone "
+        f"with {r(sets='pairs')}, among averages alone with {r(sets='averages')}. Single metrics "
+        f"are published with |r| of 0.4 to 0.6.\n"
+        f"- **Better than weights alone?** The mean ‖τ‖ has r = {r(by='length')}, ‖λΣτ‖ "
+        f"{r(by='sum_length')}; of all predictors the best is {by_panel(first, _best(merges))}. "
+        f"Beside both lengths, the partial rank correlation of ε with accuracy is "
+        f"{said(first, beside_lengths, merges)}.\n"
+        f"- **Yes or no?** {said(first, working_merges, merges)} of the merges keep 90% of their "
+        f"parts. A threshold on ε finds {said(first, told_to_work, merges)} of them on tasks that "
+        f"it has not seen, and says yes to {said(first, told_to_work, merges, of='false alarms')} "
+        f"of the others."
+    )
+
+
+def _best(merges: pd.DataFrame) -> dict[str, str]:
+    """Setting → the predictor with the largest correlation within tasks left out."""
+    of = {name: merge_forecast.by_setting(merges, by=name) for name in PREDICTORS}
+    best = {
+        setting: max(
+            (name for name in of if setting in of[name]), key=lambda name: float(of[name][setting])
+        )
+        for setting in of["epsilon_worst"]
+    }
+    return {
+        setting: f"*{PREDICTORS[name]}* with {mark(of[name][setting])}"
+        for setting, name in best.items()
+    }
+
+
+def table(merges: pd.DataFrame, panels: Panels) -> str:
+    """Of each predictor Pearson's correlation with what came of merges left out."""
+    rows = {}
+    for name, called in PREDICTORS.items():
+        found = [merge_forecast.by_setting(merges, by=name, **how) for how in _TABLE]
+        rows[called] = spans(panels, *found, form="{} / {} / {}")
+    for name in ("epsilon_worst", "epsilon_last", "xi"):
+        rows[f"{PREDICTORS[name]}: partial rank correlation, both lengths given"] = cells(
+            panels, beside_lengths, merges, by=name
+        )
+    for name in ("epsilon_worst", "xi", "sum_length"):
+        found = [told_to_work.by_setting(merges, by=name, of=of) for of in ("hits", "false alarms")]
+        rows[f"{PREDICTORS[name]}: hits / false alarms"] = spans(panels, *found, form="{} / {}")
+    return (
+        "Pearson's correlation of the forecast with normalized accuracy: mean over tasks left out "
+        "/ these pooled / mean over learning rates left out. A dash is a forecast that does not "
+        f"vary.{number_table(panels, rows)}"
+    )
