@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import product
@@ -15,9 +15,11 @@ from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
+import dask
 import papermill
 from dask.system import cpu_count
-from distributed import Client, LocalCluster, as_completed, get_worker
+from distributed import CancelledError, Client, Future, LocalCluster, get_worker, wait
+from distributed import TimeoutError as DaskTimeoutError
 from nbclient.exceptions import DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
@@ -33,6 +35,7 @@ from ctl_helpers.store.artifacts import Store
 TABLES = "tables"
 _TOPIC = "ctl-cells"
 _OUTPUT_SECONDS = 120
+_ASK_SECONDS = 30
 IDLE_MINUTES = 15.0
 """How long a kernel may take no processor time before it is ended."""
 # Workers whose kernel has just ended are slow to stop; Dask says so on the terminal.
@@ -81,13 +84,16 @@ def run(
         scheduler: address of a Dask scheduler, whose workers must see this checkout and its work
             folder under the same paths; by default a local cluster, with as many workers as runs
             and cores allow and torch's threads divided among them.
-        idle_minutes: how long a kernel may take no processor time before it is ended; 0 for ever.
+        idle_minutes: how long a kernel may take no processor time before it is ended, a worker of
+            the local cluster be silent before it is begun anew, or a scheduler not answer; 0 for
+            ever.
         on_cell: told a run's label, the cell that starts and the number of cells.
         on_end: told of each outcome as it comes.
 
     Raises:
         KeyboardInterrupt: the workers are dead and the cluster is left open; the process should
             end at once.
+        SettingError: no scheduler is there, or none any more.
     """
     cores = cpu_count()
     workers = min(len(todo), cores)
@@ -102,7 +108,11 @@ def run(
         places[label] = cell
         on_cell(label, cell, cells)
 
+    silence = {
+        "distributed.scheduler.worker-ttl": f"{60 * idle_minutes}s" if idle_minutes else None
+    }
     with ExitStack() as opened:
+        opened.enter_context(dask.config.set({"distributed.scheduler.worker-ttl": silence}))
         cluster = scheduler or opened.enter_context(LocalCluster(**local))
         client = opened.enter_context(_connected(cluster))
         client.subscribe_topic(_TOPIC, lambda event: at_cell(*event[1]))
@@ -111,7 +121,7 @@ def run(
             client.submit(execute, job, threads, idle_minutes, pure=False): job for job in ordered
         }
         try:
-            for future in as_completed(running):
+            for future in _ended(running, client, idle_minutes):
                 job, failed = running[future], future.exception()
                 if failed:
                     outcome = Outcome(job, lost_worker(job, places.get(job.label), failed), 0.0)
@@ -157,6 +167,36 @@ def _connected(cluster: LocalCluster | str) -> Client:
             f"no Dask scheduler answers at {cluster!r} ({type(error).__name__}); start one there, "
             "or leave --scheduler out"
         ) from None
+
+
+def _ended(running: Iterable[Future], client: Client, idle_minutes: float) -> Iterator[Future]:
+    """Futures as they end, as long as the scheduler answers."""
+    waiting, heard = set(running), time.monotonic()
+    while waiting:
+        limit = 60 * idle_minutes or math.inf
+        try:
+            done = wait(waiting, min(_ASK_SECONDS, limit), "FIRST_COMPLETED").done
+            heard = time.monotonic()
+        except CancelledError:
+            raise _lost(client, "has ended") from None
+        except DaskTimeoutError:
+            done = set()
+            with suppress(DaskTimeoutError, OSError):
+                client.sync(client.scheduler.identity, callback_timeout=min(_ASK_SECONDS, limit))
+                heard = time.monotonic()
+            if time.monotonic() - heard > limit:
+                raise _lost(client, f"has not answered for {idle_minutes:g} minutes") from None
+        yield from done
+        waiting -= done
+
+
+def _lost(client: Client, how: str) -> SettingError:
+    # What Dask says from here on is of a connection that is known to be gone.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    return SettingError(
+        f"the Dask scheduler at {client.scheduler.address} {how}: what is done is kept, so start "
+        "one again and give the same command with its address"
+    )
 
 
 def silence_kernels() -> None:

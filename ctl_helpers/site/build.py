@@ -45,6 +45,7 @@ def lay_out(profile: str) -> list[Job]:
         The runs that are shown.
     """
     wanted: dict[Path, bytes] = {}
+    listed: dict[str, str] = {}
     shown = []
     known = [job for name in settings.names() for job in jobs(profile, setting=name)]
     for job in known:
@@ -55,7 +56,11 @@ def lay_out(profile: str) -> list[Job]:
         section = folder_name(job.section)
         wanted[pages_folder() / section / f"{job.name}.ipynb"] = _page(job, stored / NOTEBOOK)
         for file in (stored / TABLES).iterdir():
-            wanted[current_folder() / section / job.name / file.name] = file.read_bytes()
+            name = f"{section}/{job.name}/{file.name}"
+            wanted[current_folder() / name] = file.read_bytes()
+            listed[name] = file_checksum(file)
+    if listed:
+        wanted[current_folder() / checksums.NAME] = checksums.written(listed)
     for page, text in published.pages().items():
         wanted[root() / "book" / page] = text.encode()
     for folder in (pages_folder(), current_folder()):
