@@ -16,6 +16,8 @@ import yaml
 from ctl_helpers.runs import execute
 from ctl_helpers.store.artifacts import Store
 
+STILL = """<svg xmlns="http://www.w3.org/2000/svg" width="300" height="40">
+<text y="20">inside the image</text></svg>"""
 CELLS = [
     """import json, os, pathlib, time
 with open("log.txt", "a") as log:
@@ -112,3 +114,25 @@ def gone(process: int) -> bool:
     except (ProcessLookupError, FileNotFoundError):
         return True
     return state == "Z"
+
+
+def small_site(place: Path) -> Path:
+    """A site of two pages that link to each other, to a page of a run and to the web."""
+    folder = place / "html" / "book"
+    folder.mkdir(parents=True)
+    (folder / "still.svg").write_text(STILL)
+    pages = {
+        "one": '<p><a href="two.html#part">over</a> <a href="runs/a.html">run</a> '
+        '<a href="https://example.org/">web</a></p>'
+        '<img loading="lazy" src="still.svg" style="margin-top: 3000px">',
+        "two": '<p style="break-before: page">Text</p><section id="part"><h2>A part</h2></section>'
+        "<details><summary>More</summary>What was folded up</details>",
+    }
+    for name, content in pages.items():
+        (folder / f"{name}.html").write_text(
+            "<!doctype html><meta charset='utf-8'><style>@page { margin: 10mm; @bottom-center "
+            "{ content: 'page ' counter(page); } }</style><body><article>"
+            f'<section id="top"><h1>Chapter {name}<a class="headerlink">#</a></h1>{content}'
+            "</section></article></body>"
+        )
+    return place / "html"

@@ -108,9 +108,7 @@ def run(
         places[label] = cell
         on_cell(label, cell, cells)
 
-    silence = {
-        "distributed.scheduler.worker-ttl": f"{60 * idle_minutes}s" if idle_minutes else None
-    }
+    silence = f"{60 * idle_minutes}s" if idle_minutes else None
     with ExitStack() as opened:
         opened.enter_context(dask.config.set({"distributed.scheduler.worker-ttl": silence}))
         cluster = scheduler or opened.enter_context(LocalCluster(**local))
