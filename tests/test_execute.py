@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 import small_runs
 from conftest import ROOT, refused
 from dask.system import cpu_count
-from distributed import Client, LocalCluster
+from distributed import CancelledError, Client, LocalCluster
 from filelock import FileLock
 from papermill.exceptions import PapermillExecutionError
 from small_runs import gone, ran, start, stored, wait_until
@@ -372,6 +373,36 @@ def test_a_scheduler_that_is_given_does_the_work(tiny: Path, ctl) -> None:
     assert code == 0, output
     assert stored(tiny) == [0]
     assert {worker for _, _, worker in ran(tiny)} == workers
+
+
+@pytest.mark.parametrize(
+    ("ends", "sentence"),
+    [
+        ([CancelledError()], "the Dask scheduler at tcp://x:1 has ended: what is done is kept"),
+        ([TimeoutError()] * 9, "at tcp://x:1 has not answered for 0.001 minutes: what is done is"),
+    ],
+)
+def test_a_scheduler_that_is_gone_or_stands_still_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, ends: list[Exception], sentence: str
+) -> None:
+    monkeypatch.setattr(execute, "wait", Mock(side_effect=ends))
+
+    def silence(*_: object, **__: object) -> None:
+        time.sleep(0.02)
+        raise TimeoutError
+
+    client = Mock(sync=silence, scheduler=Mock(address="tcp://x:1"))
+    with refused(SettingError, sentence):
+        list(execute._ended([Mock()], client, 0.001))
+
+
+def test_a_scheduler_that_answers_may_be_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    future = Mock()
+    ends = [TimeoutError(), TimeoutError(), Mock(done={future})]
+    monkeypatch.setattr(execute, "wait", Mock(side_effect=ends))
+    assert list(execute._ended([future], Mock(), 0.0001)) == [future]
+    monkeypatch.setattr(execute, "wait", Mock(side_effect=ends))
+    assert list(execute._ended([future], Mock(sync=Mock(side_effect=OSError)), 0)) == [future]
 
 
 def test_a_setting_without_its_data_is_named_or_skipped(tiny: Path, ctl, monkeypatch) -> None:
