@@ -7,6 +7,9 @@ VENV := .venv
 # What is imported is compiled once. Some machines forbid that, and each kernel would compile it anew.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
+# Nothing is written outside the checkout, unless it is told where.
+export UV_CACHE_DIR ?= $(CURDIR)/$(VENV)/cache
+export PIP_NO_CACHE_DIR ?= 1
 READY := $(VENV)/.ready
 ONLY := $(if $(SECTION),--section $(SECTION))
 

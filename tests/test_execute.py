@@ -260,11 +260,17 @@ def ctl(tiny: Path, monkeypatch, capsys) -> Callable[..., tuple[object, str]]:
 
 
 @pytest.mark.slow
-def test_two_commands_at_once_run_each_once_and_a_third_nothing(tiny: Path, ctl) -> None:
+def test_two_commands_at_once_run_each_once_and_a_third_nothing(
+    tiny: Path, ctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "TMPDIR"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv(name, str(tmp_path / name))
     both = [start("run", "--profile", "fast") for _ in range(2)]
     outputs = [process.communicate(timeout=120)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert not any("Warning" in output for output in outputs), outputs
+    assert [*(tmp_path / "HOME").iterdir(), *(tmp_path / "TMPDIR").iterdir()] == []
     assert len(ran(tiny)) == 1
     assert stored(tiny) == [0]
     assert ctl("run", "--profile", "fast") == (0, "1 of 1 runs are stored and up to date\n")

@@ -24,7 +24,7 @@ from nbclient.exceptions import DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-from ctl_helpers.project import SettingError, root
+from ctl_helpers.project import SettingError, keep_tools_in_work_folder, root, work_folder
 from ctl_helpers.results import stored
 from ctl_helpers.results.record import PROVENANCE
 from ctl_helpers.runs.failures import NOTEBOOK, dead_kernel, failed_cell, keep, lost_worker, other
@@ -100,6 +100,7 @@ def run(
     # The memory is the kernels', which Dask does not see, so it is not to limit any.
     local: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": 0}
     local["dashboard_address"] = ":0"  # a free port; None would take 8787 and warn when taken
+    local["local_directory"] = str(work_folder() / "tools")
     threads = max(1, cores // workers) if scheduler is None else None
     outcomes = []
     places: dict[str, int] = {}
@@ -197,8 +198,12 @@ def _lost(client: Client, how: str) -> SettingError:
     )
 
 
-def silence_kernels() -> None:
-    """Keep tqdm, which libraries import, from asking for widgets on a page that has none."""
+def prepare_kernels() -> None:
+    """Keep tqdm, which libraries import, from asking for widgets on a page that has none.
+
+    And keep kernels from writing into the user's home.
+    """
+    keep_tools_in_work_folder()
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
 
 
@@ -218,7 +223,7 @@ def execute(job: Job, threads: int | None, idle_minutes: float = IDLE_MINUTES) -
     # keeping it takes a quarter off a forward pass over small images.
     for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"):
         os.environ.setdefault(name, str(2**30))
-    silence_kernels()
+    prepare_kernels()
     start, error, places = time.monotonic(), None, [0]
     with ending_idle(60 * idle_minutes) as ended:
         try:

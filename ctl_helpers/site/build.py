@@ -15,7 +15,7 @@ from filelock import FileLock
 from ctl_helpers import settings
 from ctl_helpers.project import root, work_folder
 from ctl_helpers.results import checksums, current_folder, folder_name, published_folder
-from ctl_helpers.runs.execute import NOTEBOOK, TABLES, silence_kernels
+from ctl_helpers.runs.execute import NOTEBOOK, TABLES, prepare_kernels
 from ctl_helpers.runs.plan import Job, jobs
 from ctl_helpers.site import gallery, hero, live, own, published, supported, table_files
 from ctl_helpers.site.execute_pages import execute_pages
@@ -101,7 +101,7 @@ def build(profile: str) -> Path:
         CalledProcessError: the book tool reported a warning or an error.
     """
     work_folder().mkdir(parents=True, exist_ok=True)
-    silence_kernels()
+    prepare_kernels()
     output = root() / "_build"
     # Two builds at once would write the same pages.
     with FileLock(work_folder() / "site.lock"):
