@@ -7,13 +7,16 @@ VENV := .venv
 # What is imported is compiled once. Some machines forbid that, and each kernel would compile it anew.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
+# Nothing is written outside the checkout, unless it is told where.
+export UV_CACHE_DIR ?= $(CURDIR)/$(VENV)/cache
+export PIP_NO_CACHE_DIR ?= 1
 READY := $(VENV)/.ready
 ONLY := $(if $(SECTION),--section $(SECTION))
 
 # Test processes share the cores, so each has one thread.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --maxschedchunk 1
 
-.PHONY: book site pdf serve wheel tools check test release bench status publish lock clean
+.PHONY: book site pdf serve wheel tools check test release bench faults status publish lock clean
 
 ## book: run what is stale (PROFILE=embedded|seeds|real|paper|fast, SECTION=4.1), then build the site
 book: $(READY)
@@ -37,12 +40,13 @@ wheel: $(READY)
 	@rm -rf build  # which setuptools would add to
 	@$(BIN)/uv build --quiet --wheel --out-dir _build; ls _build/*.whl
 
-## tools: lint, types, who imports whom, and notebook pairs
+## tools: lint, types, who imports whom, licences of what is installed, and notebook pairs
 tools: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pip-licenses --summary
 	$(BIN)/ctl notebooks --check
 
 ## check: the tools, and the tests that are quick: two minutes on two cores
@@ -64,6 +68,10 @@ bench: $(READY)
 	@$(BIN)/python benchmarks/stream.py
 	@$(BIN)/python benchmarks/cost.py
 
+## faults: runs killed, disks full, files damaged and weight files changed at random: an hour of a core
+faults: $(READY)
+	@$(BIN)/python benchmarks/faults.py
+
 ## status: every run, stored, stale or missing its data
 status: $(READY)
 	@$(BIN)/ctl status --profile $(PROFILE)
@@ -75,8 +83,8 @@ publish: $(READY)
 ## lock: pin again what pyproject.toml asks for, keeping present pins where they fit
 lock: $(READY)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --all-extras --no-annotate \
-	  --no-header pyproject.toml --output-file requirements.lock
-	sed -i '1i # Exact pins of everything, for Python 3.10 and later, made from pyproject.toml by `make lock`.' \
+	  --no-header --generate-hashes pyproject.toml --output-file requirements.lock
+	sed -i '1i # Exact pins and hashes of everything, for Python 3.10 and later, made from pyproject.toml by `make lock`.' \
 	  requirements.lock
 
 ## clean: remove the site, run pages and stored runs; the environment stays
@@ -88,7 +96,8 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed: make PYTHON=/path/to/python3")'
 	@echo "making the environment in $(VENV) (6 GB, most of it torch)"; date +%s > .venv-start
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.lock
+	@sed -n '/^uv==/,/[^\]$$/p' requirements.lock | $(BIN)/python -m pip install --quiet \
+	  --disable-pip-version-check --require-hashes --requirement /dev/stdin
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@echo "environment made in $$(( $$(date +%s) - $$(cat .venv-start) )) s"; rm .venv-start; touch $@

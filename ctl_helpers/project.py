@@ -59,6 +59,15 @@ def data_folder() -> Path:
     return Path(os.environ.get("CTL_DATA_DIR") or cache / "ctl-helpers").absolute()
 
 
+def keep_tools_in_work_folder() -> None:
+    """Let what tools would write into the user's home go to the work folder, unless told where.
+
+    IPython makes a profile there, and matplotlib a list of fonts.
+    """
+    for variable, name in (("IPYTHONDIR", "ipython"), ("MPLCONFIGDIR", "matplotlib")):
+        os.environ.setdefault(variable, str(work_folder() / "tools" / name))
+
+
 def repository(checkout: Path) -> str | None:
     """The repository's address, from ``[project.urls]`` in pyproject.toml; None while not set.
 

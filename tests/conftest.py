@@ -303,11 +303,21 @@ def site(shared: Path) -> Path:
 
     def make(folder: Path) -> None:
         copied(folder)
+        home, temporary = shared / "home", shared / "temporary"
+        home.mkdir()
+        temporary.mkdir()
         for action in ("run", "site"):
-            done = command(folder, action, "--profile", "fast")
+            own = {"HOME": str(home), "TMPDIR": str(temporary)}
+            done = command(folder, action, "--profile", "fast", **own)
             assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
 
     return made_once(shared / "book", make) / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def outside(site: Path, shared: Path) -> list[Path]:
+    """What running and building left in the user's home and the folder of temporary files."""
+    return sorted(path for name in ("home", "temporary") for path in (shared / name).rglob("*"))
 
 
 FLAGS = [

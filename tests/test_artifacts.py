@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import multiprocessing
 import os
@@ -70,6 +71,25 @@ def test_a_damaged_artifact_is_noticed_and_built_anew(tmp_path, name: str, damag
     store.make("runs", "k", write)
     assert path.read_bytes() == content
     assert store.get("runs", "k") == tmp_path / "runs" / "k"
+
+
+def test_an_artifact_in_the_place_of_another_and_a_list_of_nothing_are_noticed(tmp_path) -> None:
+    store = Store(tmp_path)
+    one, other = store.make("runs", "k", write), store.make("runs", "l", write)
+    one.rename(tmp_path / "kept")
+    other.rename(one)
+    (tmp_path / "kept").rename(other)
+    assert store.get("runs", "k") is store.get("runs", "l") is None
+    (store.make("runs", "k", write) / "manifest.json").write_text("{}")
+    assert store.get("runs", "k") is None
+
+
+def test_an_artifact_of_an_older_list_without_its_place_is_whole(tmp_path: Path) -> None:
+    path = Store(tmp_path).make("runs", "k", write) / "manifest.json"
+    listed = json.loads(path.read_text())
+    assert listed.pop("") == "runs/k"
+    path.write_text(json.dumps(listed))
+    assert Store(tmp_path).get("runs", "k") == path.parent
 
 
 def die_half_way(root: Path) -> None:

@@ -30,7 +30,7 @@ from environments import (
 
 from ctl_helpers.runs import plan
 
-TORCH = re.compile(r"^torch(?:vision)?==.*\n", re.M)
+TORCH = re.compile(r"^torch(?:vision)?==.*$", re.M)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def colab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     monkeypatch.delenv("PYTHONPATH", raising=False)
     pins, lock = (path.read_text("utf-8") for path in (COLAB, ROOT / "requirements.lock"))
-    here = "".join(match[0] for match in TORCH.finditer(lock))
+    here = "\n".join(match[0].removesuffix(" \\") for match in TORCH.finditer(lock))
     assert TORCH.search(pins)
     (tmp_path / "pins.txt").write_text(TORCH.sub("", pins) + here)
     wanted = ["--constraint", tmp_path / "pins.txt", *PREINSTALLED, *NOTEBOOK]

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -17,22 +16,20 @@ from threading import Event, Thread
 from unittest.mock import Mock
 from urllib.error import URLError
 
-import nbformat
-import pandas as pd
 import pytest
-import yaml
+import small_runs
 from conftest import ROOT, refused
 from dask.system import cpu_count
-from distributed import Client, LocalCluster
+from distributed import CancelledError, Client, LocalCluster
 from filelock import FileLock
 from papermill.exceptions import PapermillExecutionError
+from small_runs import gone, ran, start, stored, wait_until
 
 from ctl_helpers import cli, results, settings
 from ctl_helpers.project import SettingError
 from ctl_helpers.runs import execute, failures, plan
 from ctl_helpers.runs.plan import Job
 from ctl_helpers.store import status
-from ctl_helpers.store.artifacts import Store
 
 # The plan.
 
@@ -235,46 +232,10 @@ def test_who_waits_for_another_says_so(work_folder: Path, monkeypatch: pytest.Mo
     assert status.lines() == []
 
 
-CELLS = [
-    """import json, os, pathlib, time
-with open("log.txt", "a") as log:
-    log.write(f"{seed} {os.getpid()} {os.getppid()}\\n")
-threads = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
-pathlib.Path("threads.json").write_text(json.dumps(threads))
-if pathlib.Path("sleep").exists():
-    time.sleep(600)
-for name, process in (("kernel", os.getpid()), ("worker", os.getppid())):
-    if pathlib.Path(f"kill-{name}").exists():
-        os.kill(process, 9)
-        time.sleep(60)
-if pathlib.Path(f"broken-{seed}").exists():
-    raise RuntimeError(f"seed {seed} is broken")""",
-    """import pandas as pd
-tables = pathlib.Path(results_folder)
-tables.mkdir()
-pd.DataFrame({"seed": [seed]}).to_parquet(tables / "table.parquet")
-(tables / "provenance.json").write_text(json.dumps({"seed": seed}))""",
-]
-
-
 @pytest.fixture
 def tiny(checkout: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder: a copied checkout with one notebook, which logs seed, kernel, worker."""
-    names = ("setting_name", "seed", "alphas", "samples", "results_folder")
-    parameters = "\n".join(f"{name} = None" for name in names)
-    new = nbformat.v4
-    cells = [new.new_code_cell(text) for text in (parameters, *CELLS)]
-    cells[0].metadata["tags"] = ["parameters"]
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    notebook = new.new_notebook(cells=cells, metadata={"kernelspec": kernel})
-    nbformat.write(notebook, checkout / "notebooks" / "4_1.ipynb")
-    for path in (checkout / "settings").glob("*.yaml"):
-        if path.stem not in ("digits-mlp", "mnist-mlp", "profiles"):
-            path.unlink()
-    for path in (checkout / "settings").glob("*-mlp.yaml"):
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        content["sections"] = {"4.1": content["sections"]["4.1"]}
-        path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    small_runs.simplify(checkout)
     monkeypatch.chdir(checkout)
     monkeypatch.setenv("PYTHONPATH", str(checkout))
     monkeypatch.setenv("CTL_STORE", str(checkout / ".ctl"))
@@ -298,51 +259,18 @@ def ctl(tiny: Path, monkeypatch, capsys) -> Callable[..., tuple[object, str]]:
     return call
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    """The command in a process group of its own, as a terminal starts it."""
-    # A shell that runs the tests in the background has them ignore SIGINT.
-    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    code = f"{heed}; from ctl_helpers.cli import main; main()"
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def ran(folder: Path) -> list[list[int]]:
-    """The lines of the log: seed, process of the kernel, process of the worker."""
-    path = folder / "log.txt"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [list(map(int, line.split())) for line in lines]
-
-
-def stored(folder: Path) -> list[int]:
-    """The seeds of the stored runs, after a look that they are whole and nothing else is there."""
-    root = folder / ".ctl" / "store" / "runs"
-    names = sorted(path.name for path in root.iterdir() if path.suffix != ".lock")
-    found = [Store(root.parent).get("runs", name) for name in names]
-    assert None not in found
-    assert all((path / execute.NOTEBOOK).is_file() for path in found)
-    tables = [pd.read_parquet(path / execute.TABLES / "table.parquet") for path in found]
-    return sorted(int(table["seed"][0]) for table in tables)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited {seconds} s in vain for {what}"
-        time.sleep(0.1)
-
-
 @pytest.mark.slow
-def test_two_commands_at_once_run_each_once_and_a_third_nothing(tiny: Path, ctl) -> None:
+def test_two_commands_at_once_run_each_once_and_a_third_nothing(
+    tiny: Path, ctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "TMPDIR"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv(name, str(tmp_path / name))
     both = [start("run", "--profile", "fast") for _ in range(2)]
     outputs = [process.communicate(timeout=120)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert not any("Warning" in output for output in outputs), outputs
+    assert [*(tmp_path / "HOME").iterdir(), *(tmp_path / "TMPDIR").iterdir()] == []
     assert len(ran(tiny)) == 1
     assert stored(tiny) == [0]
     assert ctl("run", "--profile", "fast") == (0, "1 of 1 runs are stored and up to date\n")
@@ -382,15 +310,6 @@ def test_a_run_that_fails_leaves_the_others_and_is_told_in_one_screen(tiny: Path
     assert "2 of 3 runs are stored and up to date\nrunning 1: 4.1 digits-mlp seed=1\n" in output
     assert sorted(seed for seed, *_ in ran(tiny)) == [0, 1, 1, 2]
     assert stored(tiny) == [0, 1, 2]
-
-
-def gone(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except (ProcessLookupError, FileNotFoundError):
-        return True
-    return state == "Z"
 
 
 @pytest.mark.slow
@@ -460,6 +379,36 @@ def test_a_scheduler_that_is_given_does_the_work(tiny: Path, ctl) -> None:
     assert code == 0, output
     assert stored(tiny) == [0]
     assert {worker for _, _, worker in ran(tiny)} == workers
+
+
+@pytest.mark.parametrize(
+    ("ends", "sentence"),
+    [
+        ([CancelledError()], "the Dask scheduler at tcp://x:1 has ended: what is done is kept"),
+        ([TimeoutError()] * 9, "at tcp://x:1 has not answered for 0.001 minutes: what is done is"),
+    ],
+)
+def test_a_scheduler_that_is_gone_or_stands_still_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, ends: list[Exception], sentence: str
+) -> None:
+    monkeypatch.setattr(execute, "wait", Mock(side_effect=ends))
+
+    def silence(*_: object, **__: object) -> None:
+        time.sleep(0.02)
+        raise TimeoutError
+
+    client = Mock(sync=silence, scheduler=Mock(address="tcp://x:1"))
+    with refused(SettingError, sentence):
+        list(execute._ended([Mock()], client, 0.001))
+
+
+def test_a_scheduler_that_answers_may_be_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    future = Mock()
+    ends = [TimeoutError(), TimeoutError(), Mock(done={future})]
+    monkeypatch.setattr(execute, "wait", Mock(side_effect=ends))
+    assert list(execute._ended([future], Mock(), 0.0001)) == [future]
+    monkeypatch.setattr(execute, "wait", Mock(side_effect=ends))
+    assert list(execute._ended([future], Mock(sync=Mock(side_effect=OSError)), 0)) == [future]
 
 
 def test_a_setting_without_its_data_is_named_or_skipped(tiny: Path, ctl, monkeypatch) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from small_runs import small_site
 
 printed = pytest.importorskip("ctl_helpers.site.printed", reason="playwright or pypdf is missing")
 pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
@@ -19,31 +20,12 @@ from ctl_helpers.site import contents  # noqa: E402
 needs_chromium = pytest.mark.skipif(
     not shutil.which("chromium"), reason="no Chromium on this machine"
 )
-STILL = """<svg xmlns="http://www.w3.org/2000/svg" width="300" height="40">
-<text y="20">inside the image</text></svg>"""
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
     """A site of two pages that link to each other, to a page of a run and to the web."""
-    folder = tmp_path / "html" / "book"
-    folder.mkdir(parents=True)
-    (folder / "still.svg").write_text(STILL)
-    pages = {
-        "one": '<p><a href="two.html#part">over</a> <a href="runs/a.html">run</a> '
-        '<a href="https://example.org/">web</a></p>'
-        '<img loading="lazy" src="still.svg" style="margin-top: 3000px">',
-        "two": '<p style="break-before: page">Text</p><section id="part"><h2>A part</h2></section>'
-        "<details><summary>More</summary>What was folded up</details>",
-    }
-    for name, content in pages.items():
-        (folder / f"{name}.html").write_text(
-            "<!doctype html><meta charset='utf-8'><style>@page { margin: 10mm; @bottom-center "
-            "{ content: 'page ' counter(page); } }</style><body><article>"
-            f'<section id="top"><h1>Chapter {name}<a class="headerlink">#</a></h1>{content}'
-            "</section></article></body>"
-        )
-    return tmp_path / "html"
+    return small_site(tmp_path)
 
 
 def make(*arguments: object) -> int:

@@ -60,12 +60,24 @@ def test_a_truncated_file_says_which_tensors_are_lost(tmp_path: Path) -> None:
     assert "2 tensors ('a', 'b') are cut off" in facts(safetensors_headers.listing(path, "A"))
 
 
+def header(text: str) -> bytes:
+    return len(text).to_bytes(8, "little") + text.encode()
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
         (b"", "ends within its header"),
         (b"\x40\0\0\0\0\0\0\0{", "ends within its header"),
         (b"\x02\0\0\0\0\0\0\0[]", "damaged header"),
+        *(
+            (header(text), "damaged header")
+            for text in (
+                "[" * 10**5,
+                '{"a": {"dtype": "x", "shape": [1], "data_offsets": [0, null]}}',
+                '{"a": {"dtype": "F32", "shape": [Infinity], "data_offsets": [0, 4]}}',
+            )
+        ),
         (b"\x02\0\0\0\0\0\0\0{}more", "4 bytes more"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "Git LFS"),
     ],

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import venv
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -32,8 +33,11 @@ DIRECT = [
     for text in texts
 ]
 PIN = re.compile(r"([a-z0-9-]+)==([\w.+!]+)( ; .+)?")
-LOCK = re.findall(r"^[^#\n].*", (ROOT / "requirements.lock").read_text(), re.M)
+LOCKED = ROOT / "requirements.lock"
+ENTRIES = re.findall(r"^[^#\s].*(?:\n .*)*", LOCKED.read_text(), re.M)
+LOCK = [entry.partition(" \\\n")[0] for entry in ENTRIES]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def pinned(python: str) -> dict[str, list[str]]:
@@ -63,6 +67,33 @@ def wanted(python: str) -> list[tuple[str, Requirement]]:
 def test_the_lock_has_exact_pins_only() -> None:
     assert len(LOCK) > 100
     assert [line for line in LOCK if not PIN.fullmatch(line)] == []
+    hashes = r"( \\\n    --hash=sha256:[0-9a-f]{64})+"
+    assert [entry for entry in ENTRIES if not re.fullmatch(r"[^\\\n]+" + hashes, entry)] == []
+
+
+def installed(tool: list[str], lock: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *tool, "--require-hashes", "--requirement", str(lock)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_all_of_the_lock_can_be_had_with_its_hashes(tmp_path: Path) -> None:
+    venv.create(tmp_path / "empty")
+    python = str(tmp_path / "empty" / "bin" / "python")
+    done = installed(["uv", "pip", "install", "--dry-run", "--python", python], LOCKED)
+    assert done.returncode == 0, done.stderr
+    assert f"Would install {len(pinned(PYTHON))} packages" in done.stderr
+
+
+def test_what_is_another_file_than_was_locked_is_not_installed(tmp_path: Path) -> None:
+    (entry,) = [entry for entry in ENTRIES if entry.startswith("lazy-loader==")]
+    one, into = tmp_path / "one.lock", ["--no-deps", "--target", str(tmp_path / "installed")]
+    one.write_text(re.sub("sha256:.{8}", "sha256:00000000", entry))
+    refused = installed(["pip", "install", *into], one)
+    assert refused.returncode != 0
+    assert "DO NOT MATCH THE HASHES" in refused.stderr
+    one.write_text(entry)
+    assert installed(["pip", "install", *into], one).returncode == 0
+    assert (tmp_path / "installed" / "lazy_loader").is_dir()
 
 
 @pytest.mark.parametrize("python", PYTHONS)
@@ -75,15 +106,9 @@ def test_the_lock_satisfies_every_requirement(python: str) -> None:
 
 def test_conda_installs_what_the_lock_pins() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
-    *plain, extra = environment["dependencies"]
-    (python,) = [text.split("=")[1] for text in plain if text.startswith("python=")]
-    assert "pip" in plain
-    options = [line for line in extra["pip"] if line.startswith("-")]
-    assert options == ["--constraint requirements.lock"]
-    entries = [PIN.fullmatch(line) for line in extra["pip"] if line not in options]
-    versions = pinned(python)
-    assert [m[0] for m in entries if versions.get(m[1]) != [m[2]]] == []
-    assert {m[1] for m in entries} == {name for name, _ in wanted(python)}
+    python, *rest = environment["dependencies"]
+    assert python.removeprefix("python=") in PYTHONS
+    assert rest == ["pip", {"pip": ["--requirement requirements.lock"]}]
 
 
 def test_every_dependency_has_its_reason() -> None:

@@ -29,6 +29,8 @@ COPIES = b"\x80\x02}(K\x01" + b"2\x86" * 60 + b"K\x01u."
 TWICE_EACH = (
     b"\x80\x02)q\x00" + b"".join(b"h%ch%c\x86q%c" % (i, i, i + 1) for i in range(60)) + b"."
 )
+LONG_NAME = b"\x80\x02c" + b"x" * 10**5 + b"\ny\n)R."
+LONG_CALLED = b"\x80\x02(X" + struct.pack("<I", 10**5) + b"x" * 10**5 + b"t)R."
 READERS = [read, read_module_pickle]
 
 
@@ -47,6 +49,8 @@ def packed(path: Path, pickled: bytes, compression: int = zipfile.ZIP_STORED) ->
         (LONG_ARRAY, "damaged"),
         (COPIES, "DUP, which torch does not write"),
         (TWICE_EACH, "tuples in tuples of more than a million values"),
+        (LONG_NAME, "asks for a name of 100002 characters"),
+        (LONG_CALLED, "calls what is no function"),
     ],
 )
 def test_a_pickle_that_grows_is_refused(tmp_path, reader, pickled: bytes, problem: str) -> None:
@@ -54,7 +58,7 @@ def test_a_pickle_that_grows_is_refused(tmp_path, reader, pickled: bytes, proble
         reader(packed(tmp_path / "odd.pt", pickled))
 
 
-@pytest.mark.parametrize("pickled", [FAR, LONG_ARRAY, COPIES, TWICE_EACH])
+@pytest.mark.parametrize("pickled", [FAR, LONG_ARRAY, COPIES, TWICE_EACH, LONG_NAME, LONG_CALLED])
 def test_the_probe_refuses_it_too(tmp_path: Path, pickled: bytes) -> None:
     path = packed(tmp_path / "odd.pt", pickled)
     assert "odd.pt is damaged or incomplete" in str(ctl.probe(path, path, tier=0))

@@ -69,12 +69,12 @@ def test_a_flipped_bit_of_published_results_is_no_number(published: Path) -> Non
             flipped = bytearray(bytes_before)
             flipped[place] ^= 1 << place % 8
             path.write_bytes(flipped)
-            with refused(TableError, "is not what was published"):
+            with refused(TableError, "is not what was stored"):
                 results.tables("9.9", "numbers")
         path.write_bytes(bytes_before)
     (runs[0] / "numbers.parquet").replace(runs[0] / "kept")
     (runs[0] / "numbers.parquet").write_bytes((runs[1] / "numbers.parquet").read_bytes())
-    with refused(TableError, "is not what was published"):
+    with refused(TableError, "is not what was stored"):
         results.tables("9.9", "numbers")
 
 
@@ -89,7 +89,10 @@ def test_published_results_are_those_that_are_listed(published: Path) -> None:
     write(folder, "digits-mlp", 0, 2.0)
     checksums.update(published, [folder])
     assert results.tables("9.9", "numbers")["value"].item() == 2.0
-    (published / checksums.NAME).write_text("nonsense")
+    (folder / "numbers.parquet").unlink()
+    with refused(TableError, "numbers.parquet is listed and not there"):
+        results.runs("9.9")
+    (published / checksums.NAME).write_bytes(b"nonsense \xff")
     with refused(TableError, "line 1 of .* is no checksum and name"):
         results.runs("9.9")
 

@@ -42,9 +42,9 @@ def listing(path: Path, about: str) -> Listing:
             header = json.loads(file.read(length))
             header.pop("__metadata__", None)
             tensors = {name: _entry(value) for name, value in header.items()}
-        except (ValueError, KeyError, TypeError, AttributeError):
+            ends = {name: 8 + length + value["data_offsets"][1] for name, value in header.items()}
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return Listing(remarks=(broken("has a damaged header"),))
-    ends = {name: 8 + length + value["data_offsets"][1] for name, value in header.items()}
     whole = max(ends.values(), default=8 + length)
     lost = [name for name, end in ends.items() if end > size]
     if lost:

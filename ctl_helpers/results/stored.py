@@ -41,11 +41,10 @@ class Run:
         """One of its tables, with columns ``setting``, ``seed``, and ``grid_NAME`` of the rest.
 
         Raises:
-            TableError: it is published, and its bytes are not those that were.
+            TableError: its bytes are not those that were stored.
         """
         path = self.folder / f"{name}.parquet"
-        if self.published:
-            checksums.verify(path, self.folder.parent.parent)
+        checksums.verify(path, self.folder.parent.parent)
         table = pd.read_parquet(path)
         table.insert(0, "setting", self.facts["setting"])
         table.insert(1, "seed", self.facts["parameters"].get("seed", 0))
@@ -124,8 +123,8 @@ def joined(stored: Sequence[Run], name: str) -> pd.DataFrame | None:
 
 
 def _stored(folder: Path, *, published: bool) -> Iterator[Run]:
+    checksums.check_complete(folder, folder.parent)
     for path in sorted(folder.glob(f"*/{PROVENANCE}")):
-        if published:
-            checksums.verify(path, folder.parent)
+        checksums.verify(path, folder.parent)
         facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         yield Run(path.parent, facts, published)

@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import product
@@ -15,14 +15,16 @@ from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
+import dask
 import papermill
 from dask.system import cpu_count
-from distributed import Client, LocalCluster, as_completed, get_worker
+from distributed import CancelledError, Client, Future, LocalCluster, get_worker, wait
+from distributed import TimeoutError as DaskTimeoutError
 from nbclient.exceptions import DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-from ctl_helpers.project import SettingError, root
+from ctl_helpers.project import SettingError, keep_tools_in_work_folder, root, work_folder
 from ctl_helpers.results import stored
 from ctl_helpers.results.record import PROVENANCE
 from ctl_helpers.runs.failures import NOTEBOOK, dead_kernel, failed_cell, keep, lost_worker, other
@@ -33,6 +35,7 @@ from ctl_helpers.store.artifacts import Store
 TABLES = "tables"
 _TOPIC = "ctl-cells"
 _OUTPUT_SECONDS = 120
+_ASK_SECONDS = 30
 IDLE_MINUTES = 15.0
 """How long a kernel may take no processor time before it is ended."""
 # Workers whose kernel has just ended are slow to stop; Dask says so on the terminal.
@@ -81,19 +84,23 @@ def run(
         scheduler: address of a Dask scheduler, whose workers must see this checkout and its work
             folder under the same paths; by default a local cluster, with as many workers as runs
             and cores allow and torch's threads divided among them.
-        idle_minutes: how long a kernel may take no processor time before it is ended; 0 for ever.
+        idle_minutes: how long a kernel may take no processor time before it is ended, a worker of
+            the local cluster be silent before it is begun anew, or a scheduler not answer; 0 for
+            ever.
         on_cell: told a run's label, the cell that starts and the number of cells.
         on_end: told of each outcome as it comes.
 
     Raises:
         KeyboardInterrupt: the workers are dead and the cluster is left open; the process should
             end at once.
+        SettingError: no scheduler is there, or none any more.
     """
     cores = cpu_count()
     workers = min(len(todo), cores)
     # The memory is the kernels', which Dask does not see, so it is not to limit any.
     local: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": 0}
     local["dashboard_address"] = ":0"  # a free port; None would take 8787 and warn when taken
+    local["local_directory"] = str(work_folder() / "tools")
     threads = max(1, cores // workers) if scheduler is None else None
     outcomes = []
     places: dict[str, int] = {}
@@ -102,7 +109,9 @@ def run(
         places[label] = cell
         on_cell(label, cell, cells)
 
+    silence = f"{60 * idle_minutes}s" if idle_minutes else None
     with ExitStack() as opened:
+        opened.enter_context(dask.config.set({"distributed.scheduler.worker-ttl": silence}))
         cluster = scheduler or opened.enter_context(LocalCluster(**local))
         client = opened.enter_context(_connected(cluster))
         client.subscribe_topic(_TOPIC, lambda event: at_cell(*event[1]))
@@ -111,7 +120,7 @@ def run(
             client.submit(execute, job, threads, idle_minutes, pure=False): job for job in ordered
         }
         try:
-            for future in as_completed(running):
+            for future in _ended(running, client, idle_minutes):
                 job, failed = running[future], future.exception()
                 if failed:
                     outcome = Outcome(job, lost_worker(job, places.get(job.label), failed), 0.0)
@@ -159,8 +168,42 @@ def _connected(cluster: LocalCluster | str) -> Client:
         ) from None
 
 
-def silence_kernels() -> None:
-    """Keep tqdm, which libraries import, from asking for widgets on a page that has none."""
+def _ended(running: Iterable[Future], client: Client, idle_minutes: float) -> Iterator[Future]:
+    """Futures as they end, as long as the scheduler answers."""
+    waiting, heard = set(running), time.monotonic()
+    while waiting:
+        limit = 60 * idle_minutes or math.inf
+        try:
+            done = wait(waiting, min(_ASK_SECONDS, limit), "FIRST_COMPLETED").done
+            heard = time.monotonic()
+        except CancelledError:
+            raise _lost(client, "has ended") from None
+        except DaskTimeoutError:
+            done = set()
+            with suppress(DaskTimeoutError, OSError):
+                client.sync(client.scheduler.identity, callback_timeout=min(_ASK_SECONDS, limit))
+                heard = time.monotonic()
+            if time.monotonic() - heard > limit:
+                raise _lost(client, f"has not answered for {idle_minutes:g} minutes") from None
+        yield from done
+        waiting -= done
+
+
+def _lost(client: Client, how: str) -> SettingError:
+    # What Dask says from here on is of a connection that is known to be gone.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    return SettingError(
+        f"the Dask scheduler at {client.scheduler.address} {how}: what is done is kept, so start "
+        "one again and give the same command with its address"
+    )
+
+
+def prepare_kernels() -> None:
+    """Keep tqdm, which libraries import, from asking for widgets on a page that has none.
+
+    And keep kernels from writing into the user's home.
+    """
+    keep_tools_in_work_folder()
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
 
 
@@ -180,7 +223,7 @@ def execute(job: Job, threads: int | None, idle_minutes: float = IDLE_MINUTES) -
     # keeping it takes a quarter off a forward pass over small images.
     for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"):
         os.environ.setdefault(name, str(2**30))
-    silence_kernels()
+    prepare_kernels()
     start, error, places = time.monotonic(), None, [0]
     with ending_idle(60 * idle_minutes) as ended:
         try:

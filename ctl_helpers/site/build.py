@@ -15,7 +15,7 @@ from filelock import FileLock
 from ctl_helpers import settings
 from ctl_helpers.project import root, work_folder
 from ctl_helpers.results import checksums, current_folder, folder_name, published_folder
-from ctl_helpers.runs.execute import NOTEBOOK, TABLES, silence_kernels
+from ctl_helpers.runs.execute import NOTEBOOK, TABLES, prepare_kernels
 from ctl_helpers.runs.plan import Job, jobs
 from ctl_helpers.site import gallery, hero, live, own, published, supported, table_files
 from ctl_helpers.site.execute_pages import execute_pages
@@ -45,6 +45,7 @@ def lay_out(profile: str) -> list[Job]:
         The runs that are shown.
     """
     wanted: dict[Path, bytes] = {}
+    listed: dict[str, str] = {}
     shown = []
     known = [job for name in settings.names() for job in jobs(profile, setting=name)]
     for job in known:
@@ -55,7 +56,11 @@ def lay_out(profile: str) -> list[Job]:
         section = folder_name(job.section)
         wanted[pages_folder() / section / f"{job.name}.ipynb"] = _page(job, stored / NOTEBOOK)
         for file in (stored / TABLES).iterdir():
-            wanted[current_folder() / section / job.name / file.name] = file.read_bytes()
+            name = f"{section}/{job.name}/{file.name}"
+            wanted[current_folder() / name] = file.read_bytes()
+            listed[name] = file_checksum(file)
+    if listed:
+        wanted[current_folder() / checksums.NAME] = checksums.written(listed)
     for page, text in published.pages().items():
         wanted[root() / "book" / page] = text.encode()
     for folder in (pages_folder(), current_folder()):
@@ -96,7 +101,7 @@ def build(profile: str) -> Path:
         CalledProcessError: the book tool reported a warning or an error.
     """
     work_folder().mkdir(parents=True, exist_ok=True)
-    silence_kernels()
+    prepare_kernels()
     output = root() / "_build"
     # Two builds at once would write the same pages.
     with FileLock(work_folder() / "site.lock"):

@@ -90,7 +90,9 @@ def make(site: Path, names: Sequence[str], target: Path) -> int:
     _relink(writer, starts, places)
     writer.add_metadata({"/Title": "Cross-Task Linearity"})
     writer.compress_identical_objects()
-    writer.write(target)
+    whole = target.with_suffix(".new")
+    writer.write(whole)
+    whole.replace(target)
     return len(writer.pages)
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from ctl_helpers.project import work_folder
@@ -15,6 +15,7 @@ from ctl_helpers.store.status import waiting_for
 from ctl_helpers.weights.checksums import file_checksum
 
 _MANIFEST = "manifest.json"
+_PLACE = ""  # in a manifest, beside the names of files
 
 
 def digest(value: object) -> str:
@@ -41,11 +42,13 @@ class Store:
         """The artifact's folder, or None where it is not there or its files are damaged."""
         folder = self.root / kind / key
         try:
-            manifest: Mapping[str, str] = json.loads((folder / _MANIFEST).read_text())
+            manifest: dict[str, str] = json.loads((folder / _MANIFEST).read_text("utf-8"))
+            # Of an artifact that was stored before names were kept, the place is not known.
+            is_own = bool(manifest) and manifest.pop(_PLACE, place := f"{kind}/{key}") == place
             whole = all(file_checksum(folder / name) == found for name, found in manifest.items())
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError, TypeError):
             return None
-        return folder if whole else None
+        return folder if whole and is_own else None
 
     def make(self, kind: str, key: str, build: Callable[[Path], None]) -> Path:
         """The artifact's folder, built first where it is missing.
@@ -69,7 +72,7 @@ class Store:
             try:
                 build(fresh)
                 files = sorted(path for path in fresh.rglob("*") if path.is_file())
-                manifest = {
+                manifest = {_PLACE: f"{kind}/{key}"} | {
                     path.relative_to(fresh).as_posix(): file_checksum(path) for path in files
                 }
                 (fresh / _MANIFEST).write_text(json.dumps(manifest, indent=1))

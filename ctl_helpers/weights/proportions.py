@@ -13,6 +13,7 @@ _PUTS = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE")
 _GETS = ("GET", "BINGET", "LONG_BINGET")
 _TUPLES = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
 _MOST_VALUES = 2**20
+_LONGEST_NAME = 1000  # torch tells of a name by expressions that take time as its square
 _MARK = 0
 _GROWTH, _SMALL = 16, 2**26  # numbers of a network hardly shrink when they are packed
 
@@ -51,7 +52,8 @@ def check_pickle(content: IO[bytes]) -> None:
     """Follow a pickle without making anything of it, and refuse what grows out of all proportion.
 
     A memo of places that are not used one after the other is memory for those between them; a tuple
-    of the same tuple twice, and so on, takes 2ⁿ steps wherever it is hashed.
+    of the same tuple twice, and so on, takes 2ⁿ steps wherever it is hashed; and what torch refuses
+    to call it tells of, however long that is.
 
     Args:
         content: read up to the pickle's end.
@@ -60,7 +62,8 @@ def check_pickle(content: IO[bytes]) -> None:
         DisproportionError: such a pickle.
         ValueError, IndexError, KeyError: a damaged one.
     """
-    stack: list[int] = []  # how many values each entry is made of, tuples in tuples counted anew
+    # How many values each entry is made of, tuples in tuples counted anew; below 0 for plain data.
+    stack: list[int] = []
     memo: dict[int, int] = {}
     for code, argument, _ in pickletools.genops(content):
         if code.name in _NEVER:
@@ -76,10 +79,15 @@ def check_pickle(content: IO[bytes]) -> None:
             stack.append(_MARK)
         else:
             taken = _taken(code, stack)
-            made = 1 + sum(taken) if code.name in _TUPLES else 1
+            made = 1 + sum(map(abs, taken)) if code.name in _TUPLES else 1
             if made > _MOST_VALUES:
                 raise DisproportionError("it has tuples in tuples of more than a million values")
-            stack += [made] * len(code.stack_after)
+            if code.name in ("GLOBAL", "INST") and len(argument) > _LONGEST_NAME:
+                raise DisproportionError(f"it asks for a name of {len(argument)} characters")
+            if code.name == "REDUCE" and taken[-1] < 0:
+                raise DisproportionError("it calls what is no function")
+            is_plain = pickletools.anyobject not in code.stack_after
+            stack += [-made if is_plain else made] * len(code.stack_after)
 
 
 def _taken(code: pickletools.OpcodeInfo, stack: list[int]) -> list[int]:
