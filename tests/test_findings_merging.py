@@ -101,10 +101,10 @@ def test_the_page_says_what_is_kept() -> None:
     table = merges().assign(setting="digits-mlp")
     text = re.sub(r"<[^>]+>", "", sentences.answer(table, PANEL))
     assert "a plain sum keeps 91% of the own networks' accuracy" in text
-    assert "The best other method, Breadcrumbs, is −2.0 points from it" in text
-    assert "keeps 75% of what labels win over the pretrained network, and for pairs 75%" in text
-    assert "Entropy keeps 50%" in text
-    assert "is +2.0 points from one strength by ε, and for pairs +2.0 points" in text
+    assert "The best other method, Breadcrumbs, differs from it by −2.0 points." in text
+    assert "Of what labels win over the pretrained network, it wins 75%, and for pairs 75%" in text
+    assert "Entropy wins 50%" in text
+    assert "From one strength by ε it differs by +2.0 points, and for pairs by +2.0 points" in text
     listed = re.sub(r"<[^>]+>", "", sentences.table(table, PANEL))
     assert "| TIES | 42% · 86% · 91% · 0.09 |" in listed
     chosen = sentences.choices(table, strengths().assign(setting="digits-mlp"), PANEL)

@@ -171,8 +171,8 @@ def gram_matrices(
     place = device_for(model, device)
     network, sums = Network(model, place), dict[str, Tensor]()
 
-    def add(name: str, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        rows = inputs[0].movedim(1, -1) if inputs[0].dim() == 4 else inputs[0]
+    def add(name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        rows = inputs[0].movedim(1, -1) if isinstance(module, nn.Conv2d) else inputs[0]
         rows = rows.flatten(end_dim=-2).float()
         product = (rows.T @ rows).cpu()
         sums[name] = sums[name] + product if name in sums else product

@@ -43,12 +43,14 @@ def answer(merges: pd.DataFrame, panels: Panels) -> str:
     return (
         f"- **Methods.** Of all networks merged, a plain sum keeps "
         f"{said(first, merge_share, merges, method=Merge.ARITHMETIC)} of the own networks' "
-        f"accuracy. The best other method, {best}, is {lead(best)} from it.\n"
-        f"- **One strength by ε.** It keeps {said(first, gain_kept, merges)} of what labels win "
-        f"over the pretrained network, and for pairs {said(first, gain_kept, merges, of=PAIRS)}. "
-        f"Entropy keeps {said(first, gain_kept, merges, method=Merge.ENTROPY)}.\n"
-        f"- **A strength per layer by ε.** It is {lead(Merge.LAYERS, Merge.EPSILON)} from one "
-        f"strength by ε, and for pairs {lead(Merge.LAYERS, Merge.EPSILON, PAIRS)}."
+        f"accuracy. The best other method, {best}, differs from it by {lead(best)}.\n"
+        f"- **One strength by ε.** Of what labels win over the pretrained network, it wins "
+        f"{said(first, gain_kept, merges)}, and for pairs "
+        f"{said(first, gain_kept, merges, of=PAIRS)}. Entropy wins "
+        f"{said(first, gain_kept, merges, method=Merge.ENTROPY)}.\n"
+        f"- **A strength per layer by ε.** From one strength by ε it differs by "
+        f"{lead(Merge.LAYERS, Merge.EPSILON)}, and for pairs by "
+        f"{lead(Merge.LAYERS, Merge.EPSILON, PAIRS)}."
     )
 
 
@@ -91,8 +93,8 @@ def choices(merges: pd.DataFrame, strengths: pd.DataFrame, panels: Panels) -> st
     }
     best = said(panels, best_level, strengths)
     return (
-        "The strength, and the share that it keeps of what labels win over the pretrained "
-        f"network; task arithmetic is the choice by labels:{number_table(panels, rows)}"
+        "The strength, and what it wins over the pretrained network, as a share of what labels "
+        f"win; task arithmetic is the choice by labels:{number_table(panels, rows)}"
         f"Afterwards, by held-out labels, the best level of ε is {best}."
     )
 
