@@ -75,7 +75,7 @@ def table(merges: pd.DataFrame, panels: Panels) -> str:
         rows[f"{PREDICTORS[name]}: partial rank correlation, both lengths given"] = cells(
             panels, beside_lengths, merges, by=name
         )
-    for name in ("epsilon_worst", "xi", "sum_length"):
+    for name in ("epsilon_worst", "apart", "length"):
         found = [told_to_work.by_setting(merges, by=name, of=of) for of in ("hits", "false alarms")]
         rows[f"{PREDICTORS[name]}: hits / false alarms"] = spans(panels, *found, form="{} / {}")
     return (
