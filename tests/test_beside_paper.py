@@ -83,6 +83,7 @@ def test_an_answer_says_no_more_than_the_verdicts(judged: list, start: str) -> N
 
 def test_what_no_setting_could_test_is_named() -> None:
     assert "Not reproduced" not in said(("one", "mnist-mlp", "reproduced"))
+    assert "Not reproduced" not in said(("one", "mnist-mlp", "partly"))  # said once
     both = said(("one", "mnist-mlp", "reproduced"), ("two", "mnist-mlp", "not testable"))
     assert both.startswith("**Yes, as far as it could be tested.** Reproduced in every")
     assert "*The one claim*. No setting could test *The two claim*. " in both
@@ -94,6 +95,12 @@ def test_a_paper_s_claim_comes_before_ours_and_few_are_named() -> None:
     assert "*The a claim*: partly on MNIST MLP" in text
     assert text.count("(partly)") == 3
     assert text.endswith(" and 2 more.")
+
+
+def test_a_page_s_own_question_comes_before_those_of_all_pages() -> None:
+    text = said(("special", "mnist-mlp", "partly"), ("boundary", "mnist-mlp", "undecided"))
+    assert "*The boundary claim*: undecided on MNIST MLP" in text
+    assert "Not reproduced in the setting nearest that could tell: *The special claim*" in text
 
 
 def test_what_no_paper_asks_stands_beside_none() -> None:

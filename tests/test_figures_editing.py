@@ -223,7 +223,7 @@ def test_distance_against_baseline_has_a_point_a_block_and_lambda(eq2) -> None:
             assert x == pytest.approx(means[("baseline", *key)], rel=5e-3)
             assert y == pytest.approx(means[("distance", *key)], rel=5e-3)
     excess = np.exp(np.log(means["distance"] / means["baseline"] ** 2).median())
-    assert f"is {excess:.2g} (Setting one) and {excess:.2g} (Setting two), in" in title(figure)
+    assert f"is {excess:.2g} (Setting one) and {excess:.2g} (Setting two), median" in title(figure)
 
 
 def test_last_blocks_of_networks_of_unequal_depth_share_their_rows() -> None:

@@ -181,8 +181,8 @@ def test_what_breaks_it_is_listed_by_whether_it_does() -> None:
         *judged(["failure-parts"], "not run"),
     ]
     assert found.broken(made) == (
-        "**What breaks it?** In part. Not shown: *The failure-scratch claim* and *The "
-        "failure-short claim*. Yes: *The failure-apart claim*."
+        "**Does it break where it is said to?** In part. Yes: *The failure-apart claim*. Not "
+        "shown: *The failure-scratch claim* and *The failure-short claim*."
     )
 
 

@@ -15,8 +15,8 @@ Each is ``(*tables, panels) → Markdown``; numbers that stand elsewhere too are
 - ``merging``: what merging methods keep.
 - ``mergeability``: which merges work.
 - ``signatures``: what is said to break linearity.
-- ``found``: what was found, in one sentence and in five.
-- ``answers``: what one page found, in three.
+- ``found``: what was found, in one sentence and in six.
+- ``answers``: what one page found, in a few sentences.
 - ``random_starts``: published networks beside the same from random weights.
 - ``live``: the live network.
 - ``paradigms``: linear layers only.

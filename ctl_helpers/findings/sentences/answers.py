@@ -22,6 +22,8 @@ OURS = (
 )
 """Claims that no paper makes, such as whether the measures can fail."""
 
+_OF_ALL_PAGES = ("special", "null")
+
 _NAMED = 3
 
 
@@ -66,7 +68,8 @@ def answered(judged: Sequence[Verdict], panels: Mapping[str, str]) -> str:
         sentences.append(_number(main, short(panels[main.setting])))
     own.sort(key=lambda each: each.claim in OURS)
     told = (f"*{each.name}* ({each.word})" for each in own if each.word != "reproduced")
-    if missed := list(dict.fromkeys(told)):
+    missed = list(dict.fromkeys(told))
+    if missed not in ([], [f"*{main.name}* ({main.word})"]):
         of_paper = "" if all(each.claim in OURS for each in own) else " to the paper's"
         where = f"in the setting nearest{of_paper} that could tell"
         sentences.append(f"Not reproduced {where}: {_some(missed)}.")
@@ -86,9 +89,10 @@ def _untold(ran: Sequence[Verdict]) -> list[str]:
     return [f"No setting could test {_some(list(named))}."] if named and told else []
 
 
-def _weight(verdict: Verdict) -> tuple[bool, bool]:
-    """What comes first of a page's claims: the paper's, and what has a measured control."""
-    return verdict.claim in OURS, verdict.parts[0].control_effect is None
+def _weight(verdict: Verdict) -> tuple[bool, bool, bool]:
+    """What comes first: the paper's claims, the page's own, and what has a measured control."""
+    claim = verdict.claim
+    return claim in OURS, claim in _OF_ALL_PAGES, verdict.parts[0].control_effect is None
 
 
 def _share(ran: Sequence[Verdict]) -> str:

@@ -133,8 +133,9 @@ def broken(judged: Judged) -> str:
     for claim in SIGNATURES:
         if own := _ran(ran, [claim]):
             by_answer.setdefault(answer(own), {})[f"*{own[0].name}*"] = None
-    text = f"**What breaks it?** {answer(ran)}."
-    return text + "".join(f" {one}: {_joined(list(named))}." for one, named in by_answer.items())
+    text = f"**Does it break where it is said to?** {answer(ran)}."
+    ranked = sorted(by_answer, key=lambda one: one not in ("Yes", "Mostly"))
+    return text + "".join(f" {one}: {_joined(list(by_answer[one]))}." for one in ranked)
 
 
 def _errors(told: Judged) -> str:
