@@ -70,10 +70,10 @@ def test_a_pair_has_its_larger_barrier_and_its_worst_layer() -> None:
     # At α = 0.25 the loss is 0.2 + 0.025 + 0.2.
     assert pairs.loc["fine-tuned on two tasks", "rise"] == pytest.approx(0.225)
     # Under its chord all along, the loss is largest at its higher end.
-    assert pairs.loc["copies, trained on one task", "barrier"] == pytest.approx(-0.1)
-    assert pairs.loc["copies, trained on one task", "rise"] == pytest.approx(0.05)
+    assert pairs.loc["copies of one network", "barrier"] == pytest.approx(-0.1)
+    assert pairs.loc["copies of one network", "rise"] == pytest.approx(0.05)
     assert pairs["epsilon"].tolist() == pytest.approx([0.4, 0.8, 1.5])
-    assert pairs.loc["from other random weights", "barrier"] == 0.9
+    assert pairs.loc["other random weights", "barrier"] == 0.9
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_a_pair_has_its_larger_barrier_and_its_worst_layer() -> None:
         (LINEAR, (0.9, 1.5), 0.25, "speaks against it.** All 8 pairs without a barrier"),
         ([*LINEAR, (-0.01, 0.7)], (0.9, 1.5), 3.0, "**It does not.** 1 of 9 pairs without a "
          "barrier have a layer with ε over 0.5. None of these has level ends"),
-        ([*LINEAR, (0.005, 0.7)], (0.9, 1.5), 0.25, "better end: 1 of 9. The clearest one "
-         "(Setting one, k = 4, seed 1) has an ε of 0.7."),
+        ([*LINEAR, (0.005, 0.7)], (0.9, 1.5), 0.25, "better end: 1 of the 9 that have it. The "
+         "clearest one (Setting one, k = 4, seed 1) has an ε of 0.7."),
         (LINEAR, (0.9, 1.5), 0.25, "of pairs with a barrier (1), none is linear"),
         (LINEAR, (0.9, 0.3), 0.25, "1 of 1 pairs with a barrier are linear at every layer"),
         (LINEAR, (0.0, 0.3), 0.25, "No pair has a barrier"),
@@ -109,7 +109,7 @@ def test_ranks_are_told_with_their_interval() -> None:
     quotes = {name: words for name, _, words in in_text(text)}
     assert len(quotes) == 4
     assert "barrier_rank(kin=all that share a start)" in quotes
-    assert "| Setting one, copies, trained on one task | 12 | 1 | 0 | 0 |" in text
+    assert "| Setting one, copies of one network | 12 | 1 | 0 | 0 |" in text
     assert re.search(r"\[\+0\.\d\d, \+1\.00\]", text)
 
 

@@ -16,8 +16,10 @@ from ctl_helpers.findings.sentences import (
     cross_task,
     editing,
     factors,
+    flatness,
     interactions,
     objective,
+    pointing,
 )
 from ctl_helpers.findings.sentences import spawning as copies
 from ctl_helpers.site.claim_pages import NOT_RUN
@@ -118,12 +120,15 @@ def test_texts_have_sides_and_readings() -> None:
 
 # What is said of published results.
 
+FLATNESS = ["paths", "direction", "3/curves", "3/features", "3/control"]
 SAID = [
     ("3", "", copies.barriers, ["spawning"], {}),
     ("3", "", copies.features, ["spawning"], {}),
     ("3", "", copies.theorem, ["induced"], {}),
     ("3", "", copies.null_control, ["control", "induced"], {}),
     ("3", "", copies.summary, ["spawning", "control", "induced"], {}),
+    ("4.1", "", flatness.answer, FLATNESS, {}),
+    ("4.1", "", flatness.table, FLATNESS, {}),
     ("4.1", "mlp", cross_task.loss, ["barriers"], {}),
     ("4.1", "resnet", cross_task.loss, ["barriers"], {}),
     ("4.1", "resnet", cross_task.networks, ["accuracy"], {}),
@@ -152,6 +157,7 @@ SAID = [
     ("many-tasks", "", interactions.errors, ["theorem", "controls"], {}),
     ("many-tasks", "", interactions.local, ["local"], {}),
     ("many-tasks", "", interactions.answer, ["shares", "share_controls", "theorem"], {}),
+    ("pointing", "", pointing.less_mean, ["pointed"], {}),
     ("objective", "", objective.answer, ["matched"], {}),
     ("objective", "", objective.table, ["matched"], {}),
     ("objective", "", objective.shaped, ["matched"], {}),

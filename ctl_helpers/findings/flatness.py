@@ -30,9 +30,9 @@ RELATED = "all that share a start"
 class Kin(Label):
     """What two networks have in common."""
 
-    COPIES = "copies, trained on one task"
+    COPIES = "copies of one network"
     TASKS = "fine-tuned on two tasks"
-    APART = "from other random weights"
+    APART = "other random weights"
 
 
 def pairs(

@@ -107,8 +107,9 @@ def _counted(pairs: pd.DataFrame, panels: Panels) -> str:
     where = short(panels[str(worst["setting"])])
     return (
         f"{told} Some of these have linear mode connectivity in the full sense, with a loss that "
-        f"stays within {FLAT:g} nats of the better end: {len(strict)} of {len(connected(pairs))}. "
-        f"The clearest one ({where}, {_called(worst)}) has an ε of {plain(worst['epsilon'])}."
+        f"stays within {FLAT:g} nats of the better end: {len(strict)} of the "
+        f"{len(connected(pairs))} that have it. The clearest one ({where}, {_called(worst)}) has "
+        f"an ε of {plain(worst['epsilon'])}."
     )
 
 
