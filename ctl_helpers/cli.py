@@ -19,16 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from ctl_helpers import settings
+from ctl_helpers import project, settings
 from ctl_helpers.errors import Linking, link
-from ctl_helpers.project import (
-    MissingDataError,
-    ProjectError,
-    data_folder,
-    keep_tools_in_work_folder,
-    root,
-    work_folder,
-)
+from ctl_helpers.project import MissingDataError, ProjectError, data_folder, root, work_folder
 from ctl_helpers.results import folder_name, published_folder
 from ctl_helpers.runs import plan
 from ctl_helpers.store.status import lines as status_lines
@@ -299,7 +292,7 @@ def notebooks(check: Annotated[bool, typer.Option(help="Only say which differ.")
 def main() -> None:
     """Run the command; a user's mistake is one sentence, not a traceback."""
     show_any_character()
-    keep_tools_in_work_folder()
+    project.keep_tools_in_work_folder()
     try:
         with Linking():
             app()

@@ -266,3 +266,8 @@ def test_no_file_names_a_place_on_the_machine_it_was_written_on() -> None:
         content = path.read_bytes()
         found += [f"{path.name}: {place}" for place in places if place.encode() in content]
     assert found == []
+
+
+@pytest.mark.slow
+def test_building_the_book_writes_nothing_outside(outside: list[Path]) -> None:
+    assert outside == []

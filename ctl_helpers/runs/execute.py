@@ -100,7 +100,6 @@ def run(
     # The memory is the kernels', which Dask does not see, so it is not to limit any.
     local: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": 0}
     local["dashboard_address"] = ":0"  # a free port; None would take 8787 and warn when taken
-    local["local_directory"] = str(work_folder() / "tools")
     threads = max(1, cores // workers) if scheduler is None else None
     outcomes = []
     places: dict[str, int] = {}
@@ -109,9 +108,12 @@ def run(
         places[label] = cell
         on_cell(label, cell, cells)
 
-    silence = f"{60 * idle_minutes}s" if idle_minutes else None
+    told = {
+        "distributed.scheduler.worker-ttl": f"{60 * idle_minutes}s" if idle_minutes else None,
+        "temporary-directory": str(work_folder() / "tools"),
+    }
     with ExitStack() as opened:
-        opened.enter_context(dask.config.set({"distributed.scheduler.worker-ttl": silence}))
+        opened.enter_context(dask.config.set(told))
         cluster = scheduler or opened.enter_context(LocalCluster(**local))
         client = opened.enter_context(_connected(cluster))
         client.subscribe_topic(_TOPIC, lambda event: at_cell(*event[1]))
@@ -170,6 +172,7 @@ def _connected(cluster: LocalCluster | str) -> Client:
 
 def _ended(running: Iterable[Future], client: Client, idle_minutes: float) -> Iterator[Future]:
     """Futures as they end, as long as the scheduler answers."""
+    scheduler: Any = client.scheduler
     waiting, heard = set(running), time.monotonic()
     while waiting:
         limit = 60 * idle_minutes or math.inf
@@ -177,23 +180,25 @@ def _ended(running: Iterable[Future], client: Client, idle_minutes: float) -> It
             done = wait(waiting, min(_ASK_SECONDS, limit), "FIRST_COMPLETED").done
             heard = time.monotonic()
         except CancelledError:
-            raise _lost(client, "has ended") from None
+            raise _lost(scheduler.address, "has ended") from None
         except DaskTimeoutError:
             done = set()
             with suppress(DaskTimeoutError, OSError):
-                client.sync(client.scheduler.identity, callback_timeout=min(_ASK_SECONDS, limit))
+                client.sync(scheduler.identity, callback_timeout=min(_ASK_SECONDS, limit))
                 heard = time.monotonic()
             if time.monotonic() - heard > limit:
-                raise _lost(client, f"has not answered for {idle_minutes:g} minutes") from None
+                raise _lost(
+                    scheduler.address, f"has not answered for {idle_minutes:g} minutes"
+                ) from None
         yield from done
         waiting -= done
 
 
-def _lost(client: Client, how: str) -> SettingError:
+def _lost(address: str, how: str) -> SettingError:
     # What Dask says from here on is of a connection that is known to be gone.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     return SettingError(
-        f"the Dask scheduler at {client.scheduler.address} {how}: what is done is kept, so start "
+        f"the Dask scheduler at {address} {how}: what is done is kept, so start "
         "one again and give the same command with its address"
     )
 

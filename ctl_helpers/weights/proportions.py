@@ -82,8 +82,8 @@ def check_pickle(content: IO[bytes]) -> None:
             made = 1 + sum(map(abs, taken)) if code.name in _TUPLES else 1
             if made > _MOST_VALUES:
                 raise DisproportionError("it has tuples in tuples of more than a million values")
-            if code.name in ("GLOBAL", "INST") and len(argument) > _LONGEST_NAME:
-                raise DisproportionError(f"it asks for a name of {len(argument)} characters")
+            if code.name in ("GLOBAL", "INST") and (length := len(str(argument))) > _LONGEST_NAME:
+                raise DisproportionError(f"it asks for a name of {length} characters")
             if code.name == "REDUCE" and taken[-1] < 0:
                 raise DisproportionError("it calls what is no function")
             is_plain = pickletools.anyobject not in code.stack_after
