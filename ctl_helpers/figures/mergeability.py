@@ -20,7 +20,7 @@ from ctl_helpers.figures.drawing import (
 )
 from ctl_helpers.figures.frame import by_setting
 from ctl_helpers.findings.finding import Finding, quoted
-from ctl_helpers.findings.mergeability import PREDICTORS, merge_forecast
+from ctl_helpers.findings.mergeability import KEPT, PREDICTORS, merge_forecast
 from ctl_helpers.findings.words import by_panel
 
 _KINDS = {
@@ -53,15 +53,15 @@ def predicted(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         for line in (*_dots(ranks, setting, column), *_scatter(part, column))
     ]
     first = next(iter(_KINDS))
-    of, length = ranks[first, "epsilon_worst"], ranks[first, "sum_length"]
+    told = [ranks[first, name] for name in ("epsilon_worst", "length", "apart")]
     figure = draw(
         lines,
         by_setting(
             panels,
             lambda one: (
-                f"On tasks left out, ε of the worst layer ranks merges by accuracy with "
-                f"{by_panel(one, of)}, the length of what is added with {by_panel(one, length)}"
-            ),
+                "On tasks left out, ε of the worst layer ranks merges by accuracy with {}, the "
+                "mean length of task vectors with {}, and how far features are apart with {}"
+            ).format(*(by_panel(one, of) for of in told)),
         ),
         "Above, a row for each predictor of a merge: Spearman's correlation of its forecast with "
         "the normalized accuracy of merges that it has not seen, with tasks left out (circles: "
@@ -73,7 +73,7 @@ def predicted(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         height=860,
         shared_x=False,
         spacing=0.13,
-        findings=quoted(of.values(), length.values()),
+        findings=quoted(*(of.values() for of in told)),
     )
     figure.update_yaxes(
         tickvals=list(range(len(PREDICTORS))),
@@ -82,7 +82,8 @@ def predicted(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         zeroline=False,
         row=1,
     )
-    figure.update_yaxes(tickformat=".0%", row=2)
+    low, high = table["normalized"].min(), max(table["normalized"].max(), KEPT)
+    figure.update_yaxes(tickformat=".0%", range=[low - 0.03, high + 0.03], row=2)
     figure.update_xaxes(title_text="rank correlation, merges left out", range=[-1.05, 1.05], row=1)
     figure.update_xaxes(
         title_text="ε, worst layer",
@@ -91,7 +92,7 @@ def predicted(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         ticktext=[f"{tick:g}" for tick in _TICKS],
         row=2,
     )
-    return figure.add_hline(y=0.9, line_dash="dot", line_width=1.5, line_color=GREY, row=2)
+    return figure.add_hline(y=KEPT, line_dash="dot", line_width=1.5, line_color=GREY, row=2)
 
 
 def _dots(
