@@ -87,7 +87,7 @@ def test_epsilon_over_lambda_is_what_it_is_in_closed_form(bend: float) -> None:
     assert curve.at_average()[0] == pytest.approx(bend / 2 / math.sqrt(2), abs=1e-9)
     half = math.inf if bend == 0 else 0.5 * math.sqrt(2) / bend
     assert curve.half() == pytest.approx(half)
-    (remark,) = curve_remarks([curve])
+    (remark, *_) = curve_remarks([curve])
     assert remark.grade == {0.0: "note", 2.0: "doubt", 4.0: "stop"}[bend]
     assert (f"λ under {half:.2f}" in remark.remedy) == (bend > 0)
 

@@ -20,8 +20,9 @@ from ctl_helpers.figures.drawing import (
 )
 from ctl_helpers.figures.frame import by_setting
 from ctl_helpers.findings.finding import Finding, quoted
-from ctl_helpers.findings.mergeability import KEPT, PREDICTORS, merge_forecast
+from ctl_helpers.findings.mergeability import PREDICTORS, merge_forecast
 from ctl_helpers.findings.words import by_panel
+from ctl_helpers.probing.track_record import KEPT
 
 _KINDS = {
     "tasks left out, mean": (VERMILION, "circle", {"out": "task", "over": "folds"}),

@@ -18,6 +18,7 @@
 - ``pointing``: beyond the papers: what task vectors point at.
 - ``merge_methods``: beyond the papers: what merging methods keep, with labels and without.
 - ``mergeability``: beyond the papers: which merges work, predicted.
+- ``probe_record``: how often the probe's word on linearity came true.
 - ``signatures``: beyond the papers: what is said to break linearity.
 - ``taylor``: Appendix A.
 - ``paradigms``: linear layers only.

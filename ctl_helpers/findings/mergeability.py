@@ -17,6 +17,7 @@ from ctl_helpers.analysis.left_out import best_cut, forecasts
 from ctl_helpers.analysis.regression import partial_correlation
 from ctl_helpers.findings.finding import measure
 from ctl_helpers.findings.replicates import Sample, Values, rank, rows_of
+from ctl_helpers.probing.track_record import KEPT
 
 PREDICTORS = {
     "epsilon_worst": "ε, worst layer",
@@ -38,9 +39,6 @@ PREDICTORS = {
 """What may predict a merge → what it is called; the first one is what the claim is about."""
 
 LENGTHS = ("length", "sum_length")
-KEPT = 0.9
-"""A merge that keeps this share of its parts' accuracy is said to work."""
-
 _COLUMNS = (*PREDICTORS, "normalized", "gain", "rate")
 _PAIR = 2
 

@@ -28,6 +28,7 @@ What is looked at, tier by tier:
 - ``tokenizing``: texts as tokens.
 - ``linearity_tier``: features of mixes against mixes of features, and the control.
 - ``curves``: how ε grows with λ.
+- ``track_record``: how often the word on linearity came true.
 - ``remedies``: leaving layers out and recomputing statistics, tried out.
 - ``scores_tier``: perplexity and accuracy.
 - ``configs``: which differences of configurations change the function.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from ctl_helpers.probing import limits
+from ctl_helpers.probing import limits, track_record
 from ctl_helpers.probing.remarks import Remark
 
 REACHES = (0.2, 0.6, 1.0, 1.4, 2.0)
@@ -78,17 +78,18 @@ def curves(rows: Rows) -> list[Curve]:
 
 
 def remarks(found: Sequence[Curve]) -> Iterator[Remark]:
-    """What the curves say: one line on each set."""
+    """What the curves say of each set, and how often that came true."""
     for curve in found:
         worst, layer = curve.at_average()
         half, average = curve.half(), AVERAGE / curve.k
         reached = f"ε is {worst:.2f} at λ = {average:.2g} in the worst layer, which is {layer}"
         if curve.breaks not in ("", layer):
             reached += f"; {curve.breaks} is the first to break"
-        if worst >= limits.BROKEN:
+        said = track_record.level(worst)
+        if said == "broken":
             fact = f"the mix breaks: {reached}"
             yield Remark("linear", "stop", curve.members, fact, _smaller(half))
-        elif worst > limits.LINEAR:
+        elif said == "not linear":
             fact = f"the mix is not linear: {reached}"
             yield Remark("linear", "doubt", curve.members, fact, _smaller(half))
         else:
@@ -96,6 +97,8 @@ def remarks(found: Sequence[Curve]) -> Iterator[Remark]:
             more = ", the largest that was tried" if math.isinf(half) else ""
             fact = f"the mix is linear up to {end}{more}: {reached}"
             yield Remark("linear", "note", curve.members, fact)
+        if known := track_record.remark(curve.members, said, track_record.rows()):
+            yield known
 
 
 def _smaller(half: float) -> str:

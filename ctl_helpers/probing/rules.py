@@ -42,6 +42,7 @@ RULES: Mapping[str, Rule] = {
     "headroom": Rule(1, "Do weights of the mix fit into half precision?"),
     "run": Rule(2, "Could the networks be run, and on what?"),
     "linear": Rule(2, "Up to which λ are the mix's features the mix of features, layer by layer?"),
+    "record": Rule(2, "How often did such an ε go with a merge that keeps its parts' accuracy?"),
     "control": Rule(2, "Are task vectors more linear than random vectors of the same effect?"),
     "statistics": Rule(2, "Does it help to recompute BatchNorm's statistics?"),
     "perplexity": Rule(2, "Does the mix still predict the text?"),

@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from ctl_helpers import settings
+from ctl_helpers.findings import probe_record
 from ctl_helpers.project import root, work_folder
 from ctl_helpers.results import checksums, current_folder, folder_name, published_folder
 from ctl_helpers.runs.execute import NOTEBOOK, TABLES, prepare_kernels
@@ -152,6 +153,8 @@ def publish(chosen: Iterable[Job]) -> list[Path]:
             shutil.copytree(stored / TABLES, target)
             written.append(target)
     checksums.update(published_folder(), written)
+    if written:
+        probe_record.write()
     return written
 
 
