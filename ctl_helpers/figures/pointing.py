@@ -38,7 +38,7 @@ _LOOKS = {
     Direction.RANDOM_OWN: (PURPLE, "diamond-open"),
 }
 _CHANCE = "chance"
-_OTHERS = {Reads.OWN: VERMILION, Reads.START: BLUE, Reads.OTHER: GREY}
+_OTHERS = {Reads.OWN: VERMILION, Reads.START: GREEN, Reads.OTHER: GREY}
 
 
 def pointed(table: pd.DataFrame, panels: Mapping[str, str], *, at: str = "samples") -> Figure:
