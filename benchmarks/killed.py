@@ -36,8 +36,9 @@ class Work:
         checkout: the copy.
         arguments: of ``ctl``.
         folder: where each try has its store.
-        usual: what an undisturbed run stores: file → checksum.
-        seconds: how long that takes.
+        usual: what an undisturbed run stores, or else the first that is made again: file →
+            checksum.
+        seconds: how long an undisturbed one takes.
     """
 
     checkout: Path
@@ -82,6 +83,7 @@ class Work:
         )
         if code:
             return f"the next run ended with {code}: {output[-300:]}", seconds
+        self.usual = self.usual or contents(store)
         if contents(store) != self.usual:
             return "what is stored is another than usual", seconds
         return f"left behind: {stray[0]}" if stray else None, seconds
@@ -124,16 +126,16 @@ def killed(count: int, seed: int, work: Work) -> Row:
             process = work.start(store)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(draw.uniform(0, work.seconds))
-            if process.poll() is None:
+            is_late = process.poll() is not None
+            if not is_late:
                 kill_all(process)
             done = artifacts(store)
-            row.add("killed", 0.0)
+            row.add("ended before" if is_late else "killed", 0.0)
         wrong, seconds = work.judged(store)
         row.seconds = max(row.seconds, seconds)
         after = artifacts(store)
         row.repeated = (row.repeated or 0) + sum(after.get(name) != at for name, at in done.items())
         row.wrong += [wrong] if wrong else []
-        shutil.rmtree(store)
     return row
 
 
@@ -241,14 +243,14 @@ def cluster(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def _block(address: str, whom: str) -> None:
-    from distributed import Client
-
-    client = Client(address)
-    if whom == "scheduler":
-        client.run_on_scheduler(time.sleep, 300, wait=False)
-    else:
-        client.run(time.sleep, 300, wait=False)
-    time.sleep(2)
+    """Keep the loop of events of the scheduler, or of its workers, from going on."""
+    code = (
+        "import sys, time; from distributed import Client; client = Client(sys.argv[1]); "
+        f"client.{'run_on_scheduler' if whom == 'scheduler' else 'run'}(time.sleep, 300)"
+    )
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.Popen(["timeout", "20", sys.executable, "-c", code, address], **quiet)
+    time.sleep(10)
 
 
 MEMBERS = [(whom, how) for whom in ("kernel", "worker", "scheduler") for how in
@@ -280,8 +282,7 @@ def member(whom: str, how: str, checkout: Path) -> Row:
         if how in _SIGNALS:
             os.kill({**found, "scheduler": scheduler}[whom], _SIGNALS[how])
         elif whom != "kernel":
-            code = f"import killed; killed._block({address!r}, {whom!r})"
-            subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent)
+            _block(address, whom)
         else:  # it may compute for days, so a person ends it
             time.sleep(10)
             os.killpg(process.pid, signal.SIGINT)

@@ -60,12 +60,13 @@ def data_folder() -> Path:
 
 
 def keep_tools_in_work_folder() -> None:
-    """Let what tools would write into the user's home go to the work folder, unless told where.
+    """Let what tools would leave in the user's home or among temporary files go to the work folder.
 
-    IPython makes a profile there, and matplotlib a list of fonts.
+    IPython makes a profile, matplotlib a list of fonts, and torch a folder for compiled code. Where
+    the environment says another place, that counts.
     """
-    for variable, name in (("IPYTHONDIR", "ipython"), ("MPLCONFIGDIR", "matplotlib")):
-        os.environ.setdefault(variable, str(work_folder() / "tools" / name))
+    for variable in ("IPYTHONDIR", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR"):
+        os.environ.setdefault(variable, str(work_folder() / "tools" / variable.lower()))
 
 
 def repository(checkout: Path) -> str | None:

@@ -26,7 +26,7 @@ from papermill.exceptions import PapermillExecutionError
 from small_runs import gone, ran, start, stored, wait_until
 
 from ctl_helpers import cli, results, settings
-from ctl_helpers.project import SettingError
+from ctl_helpers.project import MissingDataError, SettingError
 from ctl_helpers.runs import execute, failures, plan
 from ctl_helpers.runs.plan import Job
 from ctl_helpers.store import status
@@ -409,6 +409,18 @@ def test_a_scheduler_that_answers_may_be_waited_for(monkeypatch: pytest.MonkeyPa
     assert list(execute._ended([future], Mock(), 0.0001)) == [future]
     monkeypatch.setattr(execute, "wait", Mock(side_effect=ends))
     assert list(execute._ended([future], Mock(sync=Mock(side_effect=OSError)), 0)) == [future]
+
+
+def test_a_damaged_file_of_data_is_not_answered_by_the_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    damaged, absent = "x.gz is damaged: delete it", "MNIST is not in a folder"
+    no_network = "MNIST could not be downloaded: connect to the network"
+    setting = Mock(fetch=Mock(side_effect=MissingDataError(no_network)))
+    monkeypatch.setattr(settings, "describe", lambda name: setting)
+    for missing, told in ((damaged, damaged), (absent, no_network)):
+        setting.missing.return_value = missing
+        assert cli._missing("mnist-mlp", fetch=True) == told
 
 
 def test_a_setting_without_its_data_is_named_or_skipped(tiny: Path, ctl, monkeypatch) -> None:

@@ -28,12 +28,11 @@ def test_runs_are_killed_and_stores_damaged_with_nothing_lost(
     checkout: Path, tmp_path: Path
 ) -> None:
     small_runs.simplify(checkout)
-    work = killed.Work(checkout, ("run", "--profile", "fast"), tmp_path / "stores")
-    whole = work.undisturbed()
-    assert list(work.usual) != []
+    work = killed.Work(checkout, ("run", "--profile", "fast"), tmp_path / "stores", seconds=5)
     row = killed.killed(2, 0, work)
     assert (row.tries, row.wrong, row.repeated) == (2, [], 0)
-    row = damaged.store(20, 0, whole / "store", tmp_path / "store")
+    assert [Path(name).name for name in work.usual] == ["table.parquet"]
+    row = damaged.store(20, 0, tmp_path / "stores" / "store-1" / "store", tmp_path / "store")
     assert (row.tries, row.wrong) == (20, [])
 
 
@@ -53,8 +52,8 @@ def test_no_damaged_file_of_published_results_changes_a_number(
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pickles", "headers"])
 def test_mutated_weight_files_are_read_or_refused(tmp_path: Path, kind: str) -> None:
-    row = mutated.fault(kind, 25, 0, tmp_path)
-    assert (row.tries, row.wrong, row.foreign) == (75, [], 0)
+    row = mutated.fault(kind, 30, 0, tmp_path)
+    assert (row.tries, row.wrong, row.foreign) == (90, [], 0)
     assert row.ends["refused"] > 10
     assert row.mebibytes < 100
 

@@ -122,6 +122,17 @@ def test_a_tensor_of_far_more_numbers_than_the_file_has_is_refused(tmp_path: Pat
     assert torch.equal(read(tmp_path / "fine.pt")["w"], torch.ones(9))
 
 
+@pytest.mark.parametrize("shape", [[2**63], [2**62, 4], [2**32, 2**32], [-1], [1.5], ["4"]])
+def test_a_shape_that_cannot_be_is_refused(tmp_path: Path, shape: list[object]) -> None:
+    path, place = tmp_path / "odd.safetensors", {"dtype": "F32", "data_offsets": [0, 4]}
+    header = json.dumps({"w": {**place, "shape": shape}}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    for reader in (read, ctl.read):
+        with pytest.raises(MissingDataError, match=r"odd\.safetensors is damaged"):
+            reader(path)
+    assert "odd.safetensors" in str(ctl.probe(path, path, tier=0))
+
+
 def test_a_module_that_holds_the_same_one_twice_and_so_on_is_refused(tmp_path: Path) -> None:
     module: nn.Module = nn.Sequential()
     for _ in range(40):

@@ -196,7 +196,8 @@ def _ended(running: Iterable[Future], client: Client, idle_minutes: float) -> It
 
 def _lost(address: str, how: str) -> SettingError:
     # What Dask says from here on is of a connection that is known to be gone.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return SettingError(
         f"the Dask scheduler at {address} {how}: what is done is kept, so start "
         "one again and give the same command with its address"
