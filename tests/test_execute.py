@@ -14,11 +14,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from unittest.mock import Mock
 from urllib.error import URLError
 
+import cloudpickle
 import nbformat
 import pandas as pd
 import pytest
@@ -29,6 +31,7 @@ from distributed import Client
 from filelock import FileLock
 from papermill.exceptions import PapermillExecutionError
 
+import ctl_helpers
 from ctl_helpers import cli, results, settings
 from ctl_helpers.project import SettingError
 from ctl_helpers.runs import cluster, execute, expected, failures, plan
@@ -527,6 +530,17 @@ def test_a_worker_with_another_checkout_or_store_is_named(
     assert not execute._is_seen(job)
     Store().make("runs", job.key(), lambda folder: None)
     assert execute._is_seen(job)
+
+
+def test_a_part_of_the_comparisons_can_be_sent_to_a_worker(net, around, inputs) -> None:
+    states, asked, batches = around(net, "abc"), ctl_helpers.pairs("abc", 0.5), [inputs(5)]
+    whole = ctl_helpers.compare(net, states, asked, batches)
+    measure = partial(ctl_helpers.compare, net, states, batches=batches)
+    sent = cloudpickle.loads(cloudpickle.dumps(measure))
+    for first in range(2):
+        rows = whole[whole["comparison"] % 2 == first].drop(columns="comparison")
+        found = sent(asked[first::2]).drop(columns="comparison")
+        pd.testing.assert_frame_equal(found, rows.reset_index(drop=True))
 
 
 @pytest.mark.parametrize("text", ["GPU", "GPU=", "GPU=0", "GPU=-1", "GPU=inf", "=1", "GPU=1,x"])
