@@ -11,7 +11,7 @@ MANY = 1000
 
 
 def answer(growth: pd.DataFrame, plans: pd.DataFrame) -> str:
-    """Memory, time and pairs, a line each.
+    """Memory, time, pairs and intervals, a line each.
 
     Args:
         growth, plans: as ``benchmarks/scale.py`` stores them.
@@ -21,17 +21,16 @@ def answer(growth: pd.DataFrame, plans: pd.DataFrame) -> str:
     many = growth[growth["checkpoints"] == MANY].iloc[0]
     first = growth[growth["network"] == many["network"]].iloc[0]
     plan = plans[plans["partners"] == many["partners"]].iloc[0]
-    alphas, more = most["comparisons"] // most["pairs"], most["comparisons"] / few["comparisons"]
     return (
-        f"- **Memory.** All {most['pairs']:,} pairs of {most['checkpoints']} MLPs at {alphas} α "
-        f"are {more:.0f} times as many comparisons as those of {few['checkpoints']}. They took "
-        f"{most['mib'] / few['mib']:.1f} times the memory.\n"
+        f"- **Memory.** All pairs of {most['checkpoints']} MLPs are "
+        f"{most['comparisons'] / few['comparisons']:.0f} times as many comparisons as those of "
+        f"{few['checkpoints']}. They took {most['mib'] / few['mib']:.1f} times the memory.\n"
         f"- **Time.** Among {MANY:,} small networks a comparison took {many['ratio']:.1f} times as "
         f"long as among {first['checkpoints']}.\n"
-        f"- **Pairs.** {MANY:,} checkpoints have {many['all_pairs']:,} pairs. With "
-        f"{many['partners']} partners each, {many['pairs']:,} are measured. In a trial on "
-        f"{plan['checkpoints']:.0f} networks, {plan['covered']:.0%} of such plans had the mean "
-        "over all pairs in their 95% interval."
+        f"- **Pairs.** {MANY:,} checkpoints have {many['all_pairs']:,} pairs. A plan of a few "
+        f"partners each has {many['pairs']:,}.\n"
+        f"- **Intervals.** In a trial {plan['covered']:.0%} of such plans had the mean over all "
+        "pairs in their 95% interval."
     )
 
 
