@@ -62,11 +62,12 @@ test: $(READY)
 release: $(READY)
 	$(BIN)/pytest -m release tests/test_release.py
 
-## bench: the engine against bare passes and storing every feature, streaming against holding, costs of paradigms
+## bench: the engine against bare passes and storing every feature, streaming, costs of paradigms, many checkpoints
 bench: $(READY)
 	@$(BIN)/python benchmarks/bench.py
 	@$(BIN)/python benchmarks/stream.py
 	@$(BIN)/python benchmarks/cost.py
+	@$(BIN)/python benchmarks/scale.py
 
 ## faults: runs killed, disks full, files damaged and weight files changed at random: an hour of a core
 faults: $(READY)

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -273,16 +273,17 @@ def on_the_gpu(architecture: str, samples: int, batch: int, repeats: int) -> Non
         seconds = rounds(case, (bare, engine), repeats)
         # Each image goes through both models and their mix.
         speeds = [3 * samples / statistics.median(times) for times in zip(*seconds, strict=True)]
-        hours = image_passes() / speeds[1] / 3600
+        asked = ctl.addition("p", "abcdefgh", [0.4])
+        hours = image_passes(asked) / speeds[1] / 3600
         print(f"\n{architecture}, {torch.cuda.get_device_name()}, {dtype or torch.float32}")
         print(f"  images a second: {speeds[1]:,.0f}, {speeds[1] / speeds[0]:.0%} of bare passes")
         print(f"  all {PAIRS} pairs at {2 * TASK_SAMPLES:,} samples: {hours:.2f} h")
 
 
-def image_passes() -> int:
-    """Passes of single images that Eq. 2 takes on all pairs, each measured on its two tasks."""
+def image_passes(asked: Iterable[ctl.Comparison]) -> int:
+    """Passes of single images that comparisons take, each measured on its two tasks."""
     mixes = defaultdict(set)
-    for one in ctl.addition("p", "abcdefgh", [0.4]):
+    for one in asked:
         for task in one.tasks:
             sides = (one.left, *(mix for _, mix in one.right))
             mixes[task] |= {frozenset(mix.items()) for mix in sides}

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 from rich.console import RenderableType
@@ -46,15 +46,20 @@ def run(
     setting: OneSetting = None,
     scheduler: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Address of a Dask scheduler whose workers see this checkout."),
+        typer.Option(help="Address of a Dask scheduler whose workers share the work folder."),
     ] = None,
+    resources: Annotated[
+        str, typer.Option(help="What each run asks of that scheduler's workers, such as GPU=1.")
+    ] = "",
+    retries: Annotated[int, typer.Option(min=0, help="How often a failed run is tried again.")] = 0,
     idle_minutes: Annotated[
         float, typer.Option(min=0, help="How long a kernel may stand still; 0 for ever.")
     ] = 15.0,
 ) -> None:
     """Execute every run of a profile whose inputs have changed since it was stored."""
-    from ctl_helpers.runs import execute
+    from ctl_helpers.runs import cluster, execute
 
+    asked = cluster.asked_for(resources, scheduler)
     planned = plan.jobs(profile, section, setting)
     for job in planned:
         execute.check_parameters(job)
@@ -70,7 +75,8 @@ def run(
     todo = [job for job in at_hand if job.artifact() is None]
     if done := len(at_hand) - len(todo):
         console.print(f"{done} of {len(at_hand)} runs are stored and up to date")
-    failed = _execute(todo, scheduler, idle_minutes) if todo else 0
+    how = {"scheduler": scheduler, "resources": asked, "retries": retries}
+    failed = _execute(todo, idle_minutes=idle_minutes, **how) if todo else 0
     if failed or (missing and not skip):
         raise typer.Exit(1)
 
@@ -83,7 +89,7 @@ class _ProgressWithTraining(Progress):
         yield from (Text(f"  {line}", style="dim") for line in status_lines())
 
 
-def _execute(todo: list[plan.Job], scheduler: str | None, idle_minutes: float) -> int:
+def _execute(todo: list[plan.Job], **how: Any) -> int:
     """Execute runs, with a bar for each on a terminal and a line anywhere; how many failed."""
     from ctl_helpers.runs import execute
 
@@ -99,20 +105,16 @@ def _execute(todo: list[plan.Job], scheduler: str | None, idle_minutes: float) -
             progress.update(bars[label], total=cells, completed=cell - 1)
 
         def on_end(outcome: Outcome) -> None:
-            progress.remove_task(bars[outcome.job.label])
+            if not outcome.again:
+                progress.remove_task(bars[outcome.job.label])
             state, style = ("failed", "red") if outcome.error else ("done", "green")
-            console.print(f"{state} {outcome.job.label} in {outcome.seconds:.0f} s", style=style)
+            end = f"{state} {outcome.job.label} in {outcome.seconds:.0f} s{outcome.rest(len(todo))}"
+            console.print(end, style=style)
             if outcome.error:
                 console.print(outcome.error)
 
         try:
-            outcomes = execute.run(
-                todo,
-                scheduler=scheduler,
-                idle_minutes=idle_minutes,
-                on_cell=on_cell,
-                on_end=on_end,
-            )
+            outcomes = execute.run(todo, on_cell=on_cell, on_end=on_end, **how)
         except KeyboardInterrupt:
             progress.stop()
             console.print("interrupted: what is done is kept, and the same command goes on")

@@ -19,7 +19,7 @@ RAISED_IN = {
     "engine.evaluate engine.passes engine.questions engine.stitch analysis.batchnorm "
     "analysis.curvature:_outermost analysis.pointing analysis.taylor analysis.vector_angles "
     "weights.read probing.sources",
-    "names": "engine.checkpoints:KeyError engine.evaluate:KeyError engine.passes:KeyError "
+    "names": "engine.checkpoints:KeyError engine.evaluate:KeyError engine.batches:KeyError "
     "analysis.vector_angles:KeyError probing.outcome",
     "checkpoints": "engine.mix models.efficientnet weights.fitting weights.hub:check_base "
     "weights.names",
@@ -51,11 +51,12 @@ RAISED_IN = {
     "texts": "models.bert models.clip models.llama:begin models.t5 models.text",
     "mixes": "engine.mix:mix_key engine.questions:_average engine.questions:edit "
     "engine.tensor_sums:_extrapolated",
-    "not-finite": "engine.linearity:_products engine.mix:check_finite "
+    "not-finite": "engine.linearity:_check_finite engine.mix:check_finite "
     "analysis.curvature:largest_eigenvalue analysis.interactions analysis.taylor:_metrics",
     "linearized": "engine.linearized",
     "tables": "engine.compare:triples engine.evaluate:barriers engine.linearity:histogram "
-    "analysis.left_out analysis.levels analysis.loss_chord analysis.regression",
+    "analysis.left_out analysis.levels analysis.loss_chord analysis.regression "
+    "analysis.sampled_pairs",
     "probe": "probing",
     "data": "data models.efficientnet:imagenet_rows models.linear_head settings.needs "
     "settings.published_text weights.published",

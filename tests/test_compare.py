@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from torch.func import functional_call
 
 import ctl_helpers as ctl
 from ctl_helpers.analysis.controls import permuted
-from ctl_helpers.engine import mixed_weights
+from ctl_helpers.engine import compare, mixed_weights, tiles
 from ctl_helpers.engine.hooks import taps
 from ctl_helpers.engine.tensor_sums import mixed_tensors
 
@@ -583,3 +585,66 @@ def test_all_pairs_come_once_with_alpha_on_the_first() -> None:
     assert [(c.params["i"], c.params["j"]) for c in found[::2]] == list(combinations("xyz", 2))
     assert found[0].left == {"x": 0.25, "y": 0.75}
     assert found[0].tasks == ("x", "y")
+
+
+@pytest.mark.parametrize("streams", ["one", "by task"])
+def test_many_comparisons_are_measured_in_tiles_with_the_same_table(
+    net, around, inputs, monkeypatch: pytest.MonkeyPatch, streams: str
+) -> None:
+    names = [f"n{number}" for number in range(11)]
+    state = around(net, "a")["a"]
+    checkpoints = {
+        name: {key: value + n * torch.sin(value + n) / 30 for key, value in state.items()}
+        for n, name in enumerate(names)
+    }
+    one = list(inputs(20).split(8))
+    batches = one if streams == "one" else dict.fromkeys(names, one)
+    asked = ctl.pairs(names, [0.25, 0.5])
+    whole = ctl.compare(net, checkpoints, asked, batches)
+    sizes: list[int] = []
+    measured = compare.measure
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        sizes.append(len(arguments[2]))
+        return measured(*arguments, **options)
+
+    monkeypatch.setattr(compare, "measure", counted)
+    monkeypatch.setattr(compare, "MOST", 40)
+    monkeypatch.setattr(tiles, "MOST", 40)
+    # Of each comparison 4 metrics at 5 layers, by 20 samples or twice as many, in 8 bytes.
+    room = 40 * 5 * 4 * 5 * (20 if streams == "one" else 40) * 8
+    monkeypatch.setattr(tiles, "_BYTES", room // 2)
+    pd.testing.assert_frame_equal(ctl.compare(net, checkpoints, asked, batches), whole)
+    assert sizes == [40, 20, 20, 20, 10]
+    assert whole.attrs["layers"]
+    # A stream that is read once is not read again.
+    sizes.clear()
+    if streams == "one":
+        pd.testing.assert_frame_equal(ctl.compare(net, checkpoints, asked, iter(batches)), whole)
+        assert sizes == [110]
+
+
+def test_tiles_have_few_checkpoints_and_each_comparison_once() -> None:
+    asked = ctl.pairs([f"n{number}" for number in range(32)], [0.5])
+    order = tiles.near_first(asked)
+    assert sorted(order) == list(range(len(asked)))
+    of_tiles = [order[place : place + 64] for place in range(0, len(order), 64)]
+    counts = [len({n for p in tile for n in asked[p].left}) for tile in of_tiles]
+    assert max(counts) <= 4 * tiles._SIDE
+    assert sum(counts) < sum(
+        len({n for p in range(place, min(place + 64, len(asked))) for n in asked[p].left})
+        for place in range(0, len(asked), 64)
+    )
+
+
+def test_what_the_last_of_many_comparisons_lacks_is_told_before_the_first(
+    net, around, inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "MOST", 1)
+    monkeypatch.setattr(compare, "measure", lambda *_, **__: pytest.fail("one was measured"))
+    asked = ctl.pairs("abc", [0.5], tasks="a")
+    with refused(KeyError, "no checkpoint named 'c'"):
+        ctl.compare(net, around(net, "ab"), asked, {"a": [inputs(4)]})
+    asked[-1] = dataclasses.replace(asked[-1], tasks=("b",))
+    with refused(KeyError, "no batches for task 'b'"):
+        ctl.compare(net, around(net, "abc"), asked, {"a": [inputs(4)]})

@@ -5,31 +5,39 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform
 import re
+import shutil
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from unittest.mock import Mock
 from urllib.error import URLError
 
+import cloudpickle
+import pandas as pd
 import pytest
 import small_runs
 from conftest import ROOT, refused
 from dask.system import cpu_count
-from distributed import CancelledError, Client, LocalCluster
+from distributed import CancelledError, Client
 from filelock import FileLock
 from papermill.exceptions import PapermillExecutionError
 from small_runs import gone, ran, start, stored, wait_until
 
+import ctl_helpers
 from ctl_helpers import cli, results, settings
 from ctl_helpers.project import MissingDataError, SettingError
-from ctl_helpers.runs import execute, failures, plan
+from ctl_helpers.runs import cluster, execute, expected, failures, plan
 from ctl_helpers.runs.plan import Job
 from ctl_helpers.store import status
+from ctl_helpers.store.artifacts import Store
 
 # The plan.
 
@@ -132,15 +140,15 @@ def test_long_runs_start_first_and_unknown_ones_before_them(tmp_path: Path, monk
         folder.mkdir(parents=True)
         facts = {"setting": job.setting, "seconds": seconds}
         (folder / "provenance.json").write_text(json.dumps(facts), encoding="utf-8")
-    assert execute._in_order(todo, 2) == [todo[1], todo[2], todo[0]]
+    assert expected.in_order(todo, 2) == [todo[1], todo[2], todo[0]]
     # What is only wished for may be unreadable.
     for name, content in (("a", "{"), ("z", "[]")):
         (tmp_path / "4_1" / name).mkdir()
         (tmp_path / "4_1" / name / "provenance.json").write_text(content, encoding="utf-8")
-    assert execute._in_order(todo, 2) == [todo[1], todo[2], todo[0]]
+    assert expected.in_order(todo, 2) == [todo[1], todo[2], todo[0]]
     # Runs of one setting wait for each other's training.
-    assert execute._in_order([*todo, other], 1) == [todo[1], todo[2], todo[0], other]
-    assert execute._in_order([*todo, other], 2) == [todo[1], other, todo[2], todo[0]]
+    assert expected.in_order([*todo, other], 1) == [todo[1], todo[2], todo[0], other]
+    assert expected.in_order([*todo, other], 2) == [todo[1], other, todo[2], todo[0]]
 
 
 YAML = "settings/digits-mlp.yaml"
@@ -192,7 +200,7 @@ def test_a_key_depends_on_parameters_and_on_no_place(copied: Path, monkeypatch) 
 def test_trainings_that_go_on_are_shown_and_dead_ones_are_not(work_folder: Path) -> None:
     assert status.lines() == []
     # Left by a process that was killed, and whose number is this one's.
-    path = status.status_folder() / f"{os.getpid()}.txt"
+    path = status.status_folder() / f"{platform.node()}-{os.getpid()}.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("a setting: 1 of 3 epochs", encoding="utf-8")
     assert status.lines() == []
@@ -289,7 +297,7 @@ def test_a_run_alone_has_every_core(tiny: Path, ctl) -> None:
 @pytest.mark.slow
 def test_a_run_that_fails_leaves_the_others_and_is_told_in_one_screen(tiny: Path, ctl) -> None:
     (tiny / "broken-1").touch()
-    process = start("run", "--setting", "digits-mlp")
+    process = start("run", "--setting", "digits-mlp", "--retries", "1")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 1
     assert stored(tiny) == [0, 2]
@@ -302,13 +310,14 @@ def test_a_run_that_fails_leaves_the_others_and_is_told_in_one_screen(tiny: Path
         "2 runs done, 1 failed",
     ):
         assert part in output, output
-    assert len(output.splitlines()) <= 45
+    assert len(output.splitlines()) <= 75  # once a screen
+    assert re.search(r"failed .* in \d+ s; it is tried again \(\d of 3", output), output
     assert "RuntimeError" in kept.read_text()
     (tiny / "broken-1").unlink()
     code, output = ctl("run", "--setting", "digits-mlp")
     assert code == 0, output
     assert "2 of 3 runs are stored and up to date\nrunning 1: 4.1 digits-mlp seed=1\n" in output
-    assert sorted(seed for seed, *_ in ran(tiny)) == [0, 1, 1, 2]
+    assert sorted(seed for seed, *_ in ran(tiny)) == [0, 1, 1, 1, 2]
     assert stored(tiny) == [0, 1, 2]
 
 
@@ -370,15 +379,110 @@ def test_a_full_disk_is_one_sentence(work_folder: Path) -> None:
     assert failures.other(ValueError("no")) == "ValueError: no"
 
 
+@pytest.fixture
+def dask(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts a part of a Dask cluster in a process and a folder of its own."""
+    started = []
+
+    def begin(folder: Path, part: str, *options: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "dask", part, "--scheduler-file", str(tmp_path / "dask")]
+        # Each worker reads the checkout of its own folder.
+        environment = os.environ | {"PYTHONPATH": str(folder)}
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        started.append(subprocess.Popen([*command, *options], cwd=folder, env=environment, **quiet))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+
+
 @pytest.mark.slow
-def test_a_scheduler_that_is_given_does_the_work(tiny: Path, ctl) -> None:
-    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"}
-    with LocalCluster(processes=True, **options) as cluster, Client(cluster) as client:
-        workers = set(client.run(os.getpid).values())
-        code, output = ctl("run", "--profile", "fast", "--scheduler", cluster.scheduler_address)
+def test_workers_with_checkouts_of_their_own_share_a_store_and_one_that_dies_loses_nothing(
+    tiny: Path, ctl, dask, tmp_path: Path
+) -> None:
+    dask(tmp_path, "scheduler", "--port", "0", "--no-dashboard")
+    folders = [tmp_path / name for name in ("with-0", "with-1", "without")]
+    workers = []
+    for folder in folders:
+        for name in ("ctl_helpers", "notebooks", "settings"):
+            shutil.copytree(tiny / name, folder / name)
+        for name in ("_toc.yml", "pyproject.toml"):
+            shutil.copy(tiny / name, folder)
+        offer = () if folder.name == "without" else ("--resources", "GPU=1")
+        workers.append(dask(folder, "worker", "--nthreads", "1", "--no-nanny", *offer))
+    wait_until((tmp_path / "dask").is_file, 60, "the scheduler")
+    address = json.loads((tmp_path / "dask").read_text())["address"]
+    with Client(address) as client:
+        client.wait_for_workers(3, timeout=60)
+    command = ("run", "--setting", "digits-mlp", "--scheduler", address, "--resources")
+    code, output = ctl(*command, "GPU=2")
+    assert code == 2
+    assert f"of 3 workers of '{address}' none offers GPU=2; start one by" in output
+    (folders[0] / "sleep").touch()
+
+    def kill_in_the_middle() -> None:
+        wait_until(lambda: len(ran(folders[0])) == 1, 60, "a cell of the first worker")
+        workers[0].kill()
+
+    killing = Thread(target=kill_in_the_middle)
+    killing.start()
+    code, output = ctl(*command, "GPU=1")
+    killing.join()
     assert code == 0, output
-    assert stored(tiny) == [0]
-    assert {worker for _, _, worker in ran(tiny)} == workers
+    assert re.search(r"done .* in \d+ s \(1 of 3, about 1 min left\)", output), output
+    assert stored(tiny) == [0, 1, 2]
+    # The second made all three, the one that the first had begun among them.
+    assert [len(ran(folder)) for folder in folders] == [1, 3, 0]
+    assert sorted(seed for seed, *_ in ran(folders[1])) == [0, 1, 2]
+    assert {process for *_, process in ran(folders[1])} == {workers[1].pid}
+    wait_until(lambda: gone(ran(folders[0])[0][1]), 20, "the kernel of the dead worker to end")
+
+
+def test_a_worker_with_another_checkout_or_store_is_named(
+    work_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = plan.jobs("fast", "4.1", "digits-mlp")
+    outcome = execute.execute(job, None, key="another")
+    assert outcome.error is not None
+    assert outcome.error.startswith(f"the checkout {ROOT} of this worker, on {platform.node()}")
+    assert not (work_folder / "store").exists()
+    monkeypatch.setattr(execute, "_LATE_SECONDS", 0)
+    assert not execute._is_seen(job)
+    Store().make("runs", job.key(), lambda folder: None)
+    assert execute._is_seen(job)
+
+
+def test_a_part_of_the_comparisons_can_be_sent_to_a_worker(net, around, inputs) -> None:
+    states, asked, batches = around(net, "abc"), ctl_helpers.pairs("abc", 0.5), [inputs(5)]
+    whole = ctl_helpers.compare(net, states, asked, batches)
+    measure = partial(ctl_helpers.compare, net, states, batches=batches)
+    sent = cloudpickle.loads(cloudpickle.dumps(measure))
+    for first in range(2):
+        rows = whole[whole["comparison"] % 2 == first].drop(columns="comparison")
+        found = sent(asked[first::2]).drop(columns="comparison")
+        pd.testing.assert_frame_equal(found, rows.reset_index(drop=True))
+
+
+@pytest.mark.parametrize("text", ["GPU", "GPU=", "GPU=0", "GPU=-1", "GPU=inf", "=1", "GPU=1,x"])
+def test_resources_are_names_and_numbers_of_a_scheduler(text: str) -> None:
+    assert cluster.asked_for("GPU=1,MEMORY=16e9", "tcp://a:1") == {"GPU": 1, "MEMORY": 16e9}
+    assert cluster.asked_for("", None) == {}
+    with refused(SettingError, "give names and numbers, such as GPU=1"):
+        cluster.asked_for(text, "tcp://a:1")
+    with refused(SettingError, "name it by --scheduler"):
+        cluster.asked_for("GPU=1", None)
+
+
+def test_the_time_that_is_left_goes_by_what_is_known() -> None:
+    last = {"a": 100.0, "b": 200.0, "c": 300.0}
+    assert expected.seconds_left({}, {}, ["x"], 1) is None
+    assert expected.seconds_left(last, {}, ["b", "c"], 1) == 500
+    assert expected.seconds_left(last, {}, ["b", "c"], 2) == 300  # the longest alone
+    # This machine takes half of the time; what was never stored takes the middle of 50, 100, 150.
+    assert expected.seconds_left(last, {"a": 50.0}, ["b", "c", "x"], 1) == 350
+    assert expected.seconds_left(last, {"a": 50.0}, [], 1) == 0
 
 
 @pytest.mark.parametrize(
@@ -391,7 +495,7 @@ def test_a_scheduler_that_is_given_does_the_work(tiny: Path, ctl) -> None:
 def test_a_scheduler_that_is_gone_or_stands_still_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, ends: list[Exception], sentence: str
 ) -> None:
-    monkeypatch.setattr(execute, "wait", Mock(side_effect=ends))
+    monkeypatch.setattr(cluster, "wait", Mock(side_effect=ends))
 
     def silence(*_: object, **__: object) -> None:
         time.sleep(0.02)
@@ -399,16 +503,17 @@ def test_a_scheduler_that_is_gone_or_stands_still_is_one_sentence(
 
     client = Mock(sync=silence, scheduler=Mock(address="tcp://x:1"))
     with refused(SettingError, sentence):
-        list(execute._ended([Mock()], client, 0.001))
+        list(cluster.ended([Mock()], client, 0.001))
 
 
 def test_a_scheduler_that_answers_may_be_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     future = Mock()
     ends = [TimeoutError(), TimeoutError(), Mock(done={future})]
-    monkeypatch.setattr(execute, "wait", Mock(side_effect=ends))
-    assert list(execute._ended([future], Mock(), 0.0001)) == [future]
-    monkeypatch.setattr(execute, "wait", Mock(side_effect=ends))
-    assert list(execute._ended([future], Mock(sync=Mock(side_effect=OSError)), 0)) == [future]
+    monkeypatch.setattr(cluster, "wait", Mock(side_effect=ends))
+    assert next(cluster.ended([future], Mock(), 0.0001)) == future
+    monkeypatch.setattr(cluster, "wait", Mock(side_effect=ends))
+    silent = Mock(sync=Mock(side_effect=OSError))
+    assert next(cluster.ended([future], silent, 0)) == future
 
 
 def test_a_damaged_file_of_data_is_not_answered_by_the_network(

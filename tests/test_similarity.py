@@ -13,6 +13,7 @@ from ctl_helpers.engine.similarity import (
     inner_products,
     linearity_error,
     summarize,
+    summarize_rows,
 )
 
 
@@ -103,3 +104,19 @@ def test_summaries_agree_with_pandas(n: int, undefined: int) -> None:
     assert list(found) == list(expected)
     assert found == pytest.approx(expected, rel=1e-14, nan_ok=True)
     assert np.isnan(found["std"]) == (n < 2)
+
+
+def test_rows_are_summarized_as_numpy_does_to_the_last_bit() -> None:
+    generator = torch.Generator().manual_seed(0)
+    lengths = [1, 2, 3, 4, 5, 64, 64, 64, 101, 10_000, 0, 7, 7]
+    rows = [torch.randn(n, generator=generator, dtype=torch.float64) for n in lengths]
+    rows[-2][3] = torch.nan
+    rows[-1][:] = torch.nan
+    for row, found in zip(rows, summarize_rows(rows), strict=True):
+        known = row[~row.isnan()].numpy()
+        assert found["n"] == len(known)
+        quartiles = np.quantile(known, (0.25, 0.5, 0.75)) if len(known) else [np.nan] * 3
+        assert np.array_equal([found[q] for q in ("q25", "median", "q75")], quartiles, True)
+        assert np.array_equal(found["mean"], known.mean() if len(known) else np.nan, True)
+        std = known.std(ddof=1) if len(known) > 1 else np.nan
+        assert np.array_equal(found["std"], std, True)

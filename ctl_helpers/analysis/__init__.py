@@ -22,6 +22,7 @@
 - ``mergeability``: merges, how accurate they are and what is known of each without a label.
 - ``boundary``: ε, features, weights and accuracies of pairs, over rates and steps.
 - ``levels``: what is read off a run of fine-tuning where it has gone so far.
+- ``sampled_pairs``: how sure a mean over some of all pairs is.
 - ``regression``: least squares with intervals.
 - ``left_out``: least squares on groups that they have not seen.
 """

@@ -43,5 +43,6 @@ Interpolation and hooks first, then what is built on them:
 - ``arguments``: those that are nearly right, taken as meant or refused.
 - ``devices``: where a model runs.
 - ``progress``: a bar that shows how far a run is.
+- ``tiles``: many comparisons a few at a time, so that memory stays.
 - ``memory``: how much is free, and whether it ran out.
 """

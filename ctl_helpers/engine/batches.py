@@ -115,6 +115,12 @@ def by_task(tasks: Iterable[Sequence[str] | None], streams: ByTask) -> dict[Task
     return positions
 
 
+def check_tasks(tasks: Iterable[Task], batches: ByTask) -> None:
+    """Refuse a task that has no stream (KeyError)."""
+    if without := [task for task in tasks if task not in batches]:
+        raise KeyError(f"no batches for task {without[0]!r}; there are {list(batches)}")
+
+
 class _Supply:
     """The batches of a stream, one after another, those given back first."""
 

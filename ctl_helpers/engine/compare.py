@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from ctl_helpers.engine.arguments import check_types, distinct, numbers, task_names
-from ctl_helpers.engine.batches import Streams, by_task, named_streams
+from ctl_helpers.engine.batches import Streams, by_task, check_tasks, named_streams
 from ctl_helpers.engine.checkpoints import Checkpoint, fitted
 from ctl_helpers.engine.defaults import layers_to_tap
 from ctl_helpers.engine.linearity import (
@@ -24,7 +25,9 @@ from ctl_helpers.engine.mix import interpolate, mix_key
 from ctl_helpers.engine.passes import run
 from ctl_helpers.engine.pooling import Poolings
 from ctl_helpers.engine.precision import noise_floor
+from ctl_helpers.engine.progress import progress_bar
 from ctl_helpers.engine.similarity import linearity_error
+from ctl_helpers.engine.tiles import MOST, Tiles, can_be_read_again
 
 _COLUMNS = ("comparison", "layer", "metric", "n", "mean", "std", "q25", "median", "q75")
 
@@ -33,8 +36,11 @@ def pairs(
     names: Iterable[str],
     alphas: float | Iterable[float],
     tasks: str | Sequence[str] | None = None,
+    *,
+    partners: int | None = None,
+    seed: int = 0,
 ) -> list[Comparison]:
-    """All pairs of checkpoints at every α: ``f(θ_α)`` against ``αf(θ_i) + (1−α)f(θ_j)``.
+    """Pairs of checkpoints at every α: ``f(θ_α)`` against ``αf(θ_i) + (1−α)f(θ_j)``.
 
     The baseline is ``cos[f(θ_i), f(θ_j)]`` (CTL paper, Section 4.1, Figures 2 and 3).
 
@@ -42,6 +48,9 @@ def pairs(
         names: the checkpoints' names; pairs come in this order, with α on the first.
         alphas: the interpolation weights.
         tasks: the streams to measure every pair on; by default those that bear its two names.
+        partners: of many checkpoints, with how many others each is paired; by default with all.
+            ``ctl_helpers.analysis.sampled_pairs`` says how sure a mean over so few pairs is.
+        seed: of the draw of partners.
 
     Returns:
         Comparisons with ``params`` ``{"i": …, "j": …, "alpha": …}``.
@@ -54,9 +63,24 @@ def pairs(
             tasks=task_names(tasks, (i, j)),
             params={"i": i, "j": j, "alpha": alpha},
         )
-        for i, j in combinations(distinct(names), 2)
+        for i, j in _drawn(distinct(names), partners, seed)
         for alpha in numbers(alphas, "alphas")
     ]
+
+
+def _drawn(names: Sequence[str], partners: int | None, seed: int) -> list[tuple[str, str]]:
+    """All pairs, or those of neighbours on a circle in random order: so many for each name."""
+    if partners is None or partners == len(names) - 1:
+        return list(combinations(names, 2))
+    if partners not in range(2, len(names), 2):
+        raise ValueError(
+            f"partners is {partners}; give an even number from 2 to {len(names) - 1}, one less "
+            "than there are names, or leave it out for all pairs"
+        )
+    circle = np.random.default_rng(seed).permutation(len(names))
+    steps = range(1, partners // 2 + 1)
+    ends = np.sort(np.concatenate([np.stack([circle, np.roll(circle, n)], 1) for n in steps]), 1)
+    return [(names[n], names[m]) for n, m in sorted(ends.tolist())]
 
 
 def measure(
@@ -181,7 +205,9 @@ def compare(
         comparisons: what to compare, as from :func:`pairs`.
         batches: one iterable of batches, or task → such iterables. A batch is a tensor, a pair
             ``(inputs, targets)`` or a dict of keyword inputs, samples first. In a dict may stand
-            further dicts, rows of numbers, objects, and what is not by sample.
+            further dicts, rows of numbers, objects, and what is not by sample. Lists of batches
+            are read once for every few hundred comparisons, so that memory does not grow with the
+            number of these; other iterables are read once.
         layers: names of modules that give a tensor, or a tuple or dict with one, or globs such as
             ``"encoder.layer.*"``; one or several. Which of its dimensions is the samples is found
             by running few of them. By default those of :func:`~ctl_helpers.feature_layers` that
@@ -220,8 +246,31 @@ def compare(
             that does not fit in memory and cannot be split.
     """
     options: dict[str, Any] = {"max_memory": max_memory, "dtype": dtype, "stream": stream}
-    options |= {"ignore": ignore, "pooling": pooling, "progress": progress}
-    return measure(model, checkpoints, comparisons, batches, layers, device, **options).table()
+    options |= {"pooling": pooling, "device": device}
+    asked, streams = _checked(comparisons), named_streams(batches)
+    if len(asked) <= MOST or not can_be_read_again(streams):
+        options |= {"ignore": ignore, "progress": progress}
+        return measure(model, checkpoints, asked, batches, layers, **options).table()
+    # What is wrong with any is told before the first, and all have one floating type.
+    check_types(model, checkpoints, max_memory)
+    check_tasks(by_task((one.tasks for one in asked), streams), streams)
+    names = sorted({name for one in asked for mix in one.mixes() for name in mix})
+    checkpoints = fitted(model, checkpoints, names, ignore)
+    tables, tiles = [], Tiles(asked)
+    with progress_bar(len(asked), "comparisons", progress) as tick:
+        for tile in tiles:
+            of_tile = [asked[position] for position in tile]
+            part = measure(model, checkpoints, of_tile, batches, layers, **options, progress=False)
+            table = part.table()
+            table["comparison"] = np.asarray(tile)[table["comparison"]]
+            tables.append(table)
+            layers = part.layers
+            tiles.fit(part)
+            tick(len(tile))
+    whole = pd.concat(tables, ignore_index=True).sort_values("comparison", kind="stable")
+    whole = whole.reset_index(drop=True)
+    whole.attrs = tables[0].attrs
+    return whole
 
 
 def triples(table: pd.DataFrame) -> pd.DataFrame:

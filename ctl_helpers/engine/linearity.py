@@ -19,7 +19,7 @@ from ctl_helpers.engine.similarity import (
     coef,
     cosine,
     inner_products,
-    summarize,
+    summarize_rows,
 )
 
 METRICS = ("distance", "baseline", "coef", "epsilon")
@@ -83,13 +83,14 @@ class Linearity:
 
     def table(self) -> pd.DataFrame:
         """The tidy summary that :func:`~ctl_helpers.compare` gives."""
+        summaries = summarize_rows(list(self.values.values()))
         table = pd.DataFrame(
             {"comparison": position}
             | dict(self.comparisons[position].params)
             | {"layer": layer, "metric": metric}
-            | summarize(values)
+            | summary
             | ({"mean": self.pooled[position, layer]} if metric == "epsilon" else {})
-            for (position, layer, metric), values in self.values.items()
+            for (position, layer, metric), summary in zip(self.values, summaries, strict=True)
         )
         table.attrs["noise_floor"] = self.noise_floor
         if self.note:
@@ -196,8 +197,23 @@ class LinearityFold(Fold):
         products: dict[_Pair, Tensor] = {}
         for a, others in self._new[step].items():
             by_layer = [_products(a, others, layer, passes) for layer in self._layers]
-            products |= zip(((a, b) for b in others), torch.stack(by_layer, 1), strict=True)
+            together = torch.stack(by_layer, 1)
+            if a in others:
+                self._check_finite(a, together[others.index(a)])
+            products |= zip(((a, b) for b in others), together, strict=True)
         return products
+
+    def _check_finite(self, node: _Node, squares: Tensor) -> None:
+        """Refuse a mix some of whose features have no length, given those (layers, samples)."""
+        if squares.isfinite().all():
+            return
+        layer = next(
+            n for n, row in zip(self._layers, squares, strict=True) if not row.isfinite().all()
+        )
+        raise ValueError(
+            f"the features of layer {layer!r} are not finite for the mix {dict(node[0])}; check "
+            "the inputs, use smaller weights, or run in float32"
+        )
 
     def keep(self, results: Sequence[dict[_Pair, Tensor]]) -> None:
         for products in results:
@@ -240,15 +256,9 @@ def _products(
 ) -> Tensor:
     """Inner products of a node's feature with those of others, shape (others, samples)."""
     feature = _feature(a, layer, passes)
-    products = inner_products(
+    return inner_products(
         feature, [feature if b == a else _feature(b, layer, passes) for b in others]
     )
-    if a in others and not products[others.index(a)].isfinite().all():
-        raise ValueError(
-            f"the features of layer {layer!r} are not finite for the mix {dict(a[0])}; check the "
-            "inputs, use smaller weights, or run in float32"
-        )
-    return products
 
 
 def _feature(node: _Node, layer: str, passes: Mapping[MixKey, Pass]) -> Tensor:

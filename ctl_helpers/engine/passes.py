@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ctl_helpers.engine.batches import ByTask, Portion, Portions, Result, Task
+from ctl_helpers.engine.batches import ByTask, Portion, Portions, Result, Task, check_tasks
 from ctl_helpers.engine.checkpoints import Checkpoint, fitted
 from ctl_helpers.engine.devices import device_for
 from ctl_helpers.engine.folds import Fold, Pass, last_uses
@@ -245,8 +245,7 @@ def _used(
 ) -> dict[str, StateDict]:
     """The checkpoints that the mixes name, once everything that is wanted is there."""
     names = {name for mix in _distinct(mixes) for name, _ in mix}
-    if without := [task for task in mixes if task not in batches]:
-        raise KeyError(f"no batches for task {without[0]!r}; there are {list(batches)}")
+    check_tasks(mixes, batches)
     if dtype not in (None, *_HALF_TYPES):
         raise ValueError(f"dtype is {dtype}; choose torch.bfloat16, torch.float16 or None")
     return fitted(model, checkpoints, sorted(names))

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from operator import length_hint
+from typing import Protocol
 
 from tqdm import tqdm
 
 from ctl_helpers.engine.batches import ByTask, Task
 from ctl_helpers.engine.folds import Fold, last_uses
 
-Tick = Callable[[], None]
+
+class Tick(Protocol):
+    """Moves a bar on."""
+
+    def __call__(self, steps: int = 1) -> None:
+        """By so many."""
+
 
 _PATIENCE = 2.0  # seconds; a run that is done by then shows no bar
 
 
 @contextmanager
 def progress_bar(total: int | None, unit: str, show: bool | None) -> Iterator[Tick]:
-    """While open, each call of what is yielded moves a bar on standard error.
+    """While open, what is yielded moves a bar on standard error.
 
     Args:
-        total: how many calls there will be, if that is known.
+        total: how many steps there will be, if that is known.
         unit: what is counted, in the plural.
         show: whether there is a bar; by default on a terminal, if the run takes a while.
     """
@@ -34,8 +41,8 @@ def progress_bar(total: int | None, unit: str, show: bool | None) -> Iterator[Ti
         leave=bool(show),
     ) as bar:
 
-        def tick() -> None:
-            bar.update()
+        def tick(steps: int = 1) -> None:
+            bar.update(steps)
 
         yield tick
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -11,6 +12,10 @@ from torch import Tensor
 
 _ROUNDING = 1e-13
 """Squared, what a float32 rounds off, about one part in three million."""
+
+
+_SUMMARY = ("n", "mean", "std", "q25", "median", "q75")
+_TOGETHER = 2**20  # numbers
 
 
 def cosine(ab: Tensor, aa: Tensor, bb: Tensor) -> Tensor:
@@ -64,12 +69,37 @@ def summarize(values: Tensor) -> dict[str, float]:
     cannot be computed from so few is NaN.
     """
     defined = values[~values.isnan()].double().cpu().numpy()
-    names = ("n", "mean", "std", "q25", "median", "q75")
     if len(defined) == 0:
-        return dict(zip(names, (0, *[math.nan] * 5), strict=True))
-    std = defined.std(ddof=1) if len(defined) > 1 else math.nan
-    numbers = (defined.mean(), std, *np.quantile(defined, (0.25, 0.5, 0.75)))
-    return dict(zip(names, (len(defined), *map(float, numbers)), strict=True))
+        return dict(zip(_SUMMARY, (0, *[math.nan] * 5), strict=True))
+    return _summaries(defined[None])[0]
+
+
+def summarize_rows(values: Sequence[Tensor]) -> list[dict[str, float]]:
+    """:func:`summarize` of each of some tensors (samples,), those of one length in one go."""
+    found: list[dict[str, float]] = []
+    for length, group in groupby(values, len):
+        waiting = list(group)
+        size = max(1, _TOGETHER // max(1, length))
+        for start in range(0, len(waiting), size):
+            part = waiting[start : start + size]
+            rows = torch.stack(part).double().cpu().numpy()
+            is_whole = length > 0 and not np.isnan(rows).any()
+            found += _summaries(rows) if is_whole else map(summarize, part)
+    return found
+
+
+def _summaries(rows: np.ndarray) -> list[dict[str, float]]:
+    """Of rows without NaN; to sort is faster than to select."""
+    count = rows.shape[1]
+    std = rows.std(1, ddof=1) if count > 1 else np.full(len(rows), math.nan)
+    ordered, places = np.sort(rows, 1), (count - 1) * np.array([0.25, 0.5, 0.75])
+    below = np.floor(places).astype(int)
+    low, high = ordered[:, below], ordered[:, np.minimum(below + 1, count - 1)]
+    # From the nearer of both, as numpy's own quantile, with the same last bit.
+    share, apart = places - below, high - low
+    quartiles = np.where(share < 0.5, low + apart * share, high - apart * (1 - share))
+    table = np.column_stack([rows.mean(1), std, quartiles]).tolist()
+    return [dict(zip(_SUMMARY, (count, *row), strict=True)) for row in table]
 
 
 def inner_products(a: Tensor, others: Sequence[Tensor]) -> Tensor:

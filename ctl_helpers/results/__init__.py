@@ -13,6 +13,8 @@
 from ctl_helpers.results.record import Provenance, Recorder, machine
 from ctl_helpers.results.stored import (
     Run,
+    benchmark,
+    benchmark_provenance,
     current_folder,
     folder_name,
     joined,
@@ -27,6 +29,8 @@ __all__ = [
     "Provenance",
     "Recorder",
     "Run",
+    "benchmark",
+    "benchmark_provenance",
     "current_folder",
     "folder_name",
     "joined",

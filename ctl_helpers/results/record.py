@@ -75,11 +75,8 @@ class Recorder:
                 "parameters": self._parameters,
                 "data": self._setting.data.set,
                 "data checksum": self._setting.data_checksum(),
+                **made_with(),
                 "code": self._code,
-                "device": _device(),
-                "packages": {name: _package(name) for name in _PACKAGES},
-                "python": platform.python_version(),
-                "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
                 "seconds": round(time.monotonic() - self._start, 1),
                 **_memory(),
             }
@@ -107,6 +104,17 @@ class Provenance:
 
     def _lines(self) -> list[tuple[str, str]]:
         return [(name, plain(value)) for name, value in self.facts.items()]
+
+
+def made_with() -> dict[str, object]:
+    """The code and the machine that make a result now."""
+    return {
+        "code": _code_version(),
+        "device": _device(),
+        "packages": {name: _package(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
 
 
 def machine() -> str:

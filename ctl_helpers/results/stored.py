@@ -13,7 +13,7 @@ import pandas as pd
 from ctl_helpers import settings
 from ctl_helpers.project import TableError, root, work_folder
 from ctl_helpers.results import checksums
-from ctl_helpers.results.record import PROVENANCE
+from ctl_helpers.results.record import PROVENANCE, Provenance
 
 GRID = "grid_"
 """Begins the names of columns of grid parameters other than the seed."""
@@ -99,6 +99,28 @@ def runs(section: str) -> list[Run]:
 def published_runs(section: str) -> list[Run]:
     """The runs of a section that come with the book."""
     return list(_stored(published_folder() / folder_name(section), published=True))
+
+
+def benchmark(script: str, name: str) -> pd.DataFrame:
+    """A table that a script of ``benchmarks/`` has stored with the book.
+
+    Raises:
+        TableError: its bytes are not those that were published.
+    """
+    path = published_folder() / script / f"{name}.parquet"
+    checksums.verify(path, published_folder())
+    return pd.read_parquet(path)
+
+
+def benchmark_provenance(script: str) -> Provenance:
+    """What made the tables of a script of ``benchmarks/``.
+
+    Raises:
+        TableError: as :func:`benchmark`.
+    """
+    path = published_folder() / script / PROVENANCE
+    checksums.verify(path, published_folder())
+    return Provenance(json.loads(path.read_text(encoding="utf-8")))
 
 
 def tables(section: str, name: str) -> pd.DataFrame:

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from itertools import product
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
-import dask
 import papermill
 from dask.system import cpu_count
-from distributed import CancelledError, Client, Future, LocalCluster, get_worker, wait
-from distributed import TimeoutError as DaskTimeoutError
+from distributed import Future, get_worker
 from nbclient.exceptions import DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-from ctl_helpers.project import SettingError, keep_tools_in_work_folder, root, work_folder
-from ctl_helpers.results import stored
-from ctl_helpers.results.record import PROVENANCE
-from ctl_helpers.runs.failures import NOTEBOOK, dead_kernel, failed_cell, keep, lost_worker, other
+from ctl_helpers.project import SettingError, keep_tools_in_work_folder, root
+from ctl_helpers.runs.cluster import ended, local, remote, slots
+from ctl_helpers.runs.expected import in_order, last_seconds, seconds_left
+from ctl_helpers.runs.failures import (
+    NOTEBOOK,
+    dead_kernel,
+    elsewhere,
+    failed_cell,
+    keep,
+    lost_worker,
+    other,
+    other_checkout,
+)
 from ctl_helpers.runs.idle import ending_idle
 from ctl_helpers.runs.plan import Job
 from ctl_helpers.store.artifacts import Store
@@ -35,7 +40,7 @@ from ctl_helpers.store.artifacts import Store
 TABLES = "tables"
 _TOPIC = "ctl-cells"
 _OUTPUT_SECONDS = 120
-_ASK_SECONDS = 30
+_LATE_SECONDS = 60  # the longest that NFS keeps to what a folder held, unless told otherwise
 IDLE_MINUTES = 15.0
 """How long a kernel may take no processor time before it is ended."""
 # Workers whose kernel has just ended are slow to stop; Dask says so on the terminal.
@@ -44,11 +49,32 @@ logging.getLogger("distributed").setLevel(logging.ERROR)
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: ``error`` is None, or what to tell a person, within one screen."""
+    """How a run ended.
+
+    Attributes:
+        job: the run.
+        error: None, or what to tell a person, within one screen.
+        seconds: how long it took.
+        again: whether it is tried again.
+        left: how many seconds the others will take, where that can be told.
+        done: how many have ended for good.
+    """
 
     job: Job
     error: str | None
     seconds: float
+    again: bool = False
+    left: float | None = None
+    done: int = 0
+
+    def rest(self, count: int) -> str:
+        """How far the whole of so many runs is, to be put after what is told of this one."""
+        again = "; it is tried again" * self.again
+        if count == 1 or self.done == count:
+            return again
+        minutes = None if self.left is None else max(1, round(self.left / 60))
+        time = "" if minutes is None else f", about {minutes} min left"
+        return f"{again} ({self.done} of {count}{time})"
 
 
 def check_parameters(job: Job) -> None:
@@ -72,6 +98,8 @@ def run(
     todo: Sequence[Job],
     *,
     scheduler: str | None = None,
+    resources: Mapping[str, float] | None = None,
+    retries: int = 0,
     idle_minutes: float = IDLE_MINUTES,
     on_cell: Callable[[str, int, int], None],
     on_end: Callable[[Outcome], None],
@@ -81,26 +109,28 @@ def run(
     Args:
         todo: the runs. One whose result is stored, or is being made by another process, is not
             made again.
-        scheduler: address of a Dask scheduler, whose workers must see this checkout and its work
-            folder under the same paths; by default a local cluster, with as many workers as runs
-            and cores allow and torch's threads divided among them.
+        scheduler: address of a Dask scheduler, whose workers must have this checkout, under
+            whatever path, and share its work folder; by default a local cluster, with as many
+            workers as runs and cores allow and torch's threads divided among them.
+        resources: what each run asks of the worker of a scheduler, such as ``{"GPU": 1}``.
+        retries: how often a run that failed, or that lost its worker, is tried again.
         idle_minutes: how long a kernel may take no processor time before it is ended, a worker of
             the local cluster be silent before it is begun anew, or a scheduler not answer; 0 for
             ever.
         on_cell: told a run's label, the cell that starts and the number of cells.
         on_end: told of each outcome as it comes.
 
+    Returns:
+        The last outcome of each run.
+
     Raises:
         KeyboardInterrupt: the workers are dead and the cluster is left open; the process should
             end at once.
-        SettingError: no scheduler is there, or none any more.
+        SettingError: no scheduler is there, or none any more; no worker offers what is asked for.
     """
-    cores = cpu_count()
-    workers = min(len(todo), cores)
-    # The memory is the kernels', which Dask does not see, so it is not to limit any.
-    local: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": 0}
-    local["dashboard_address"] = ":0"  # a free port; None would take 8787 and warn when taken
-    threads = max(1, cores // workers) if scheduler is None else None
+    workers = min(len(todo), cpu_count())
+    threads = max(1, cpu_count() // workers) if scheduler is None else None
+    submitting: dict[str, Any] = {"pure": False, "resources": dict(resources or {}) or None}
     outcomes = []
     places: dict[str, int] = {}
 
@@ -108,100 +138,64 @@ def run(
         places[label] = cell
         on_cell(label, cell, cells)
 
-    told = {
-        "distributed.scheduler.worker-ttl": f"{60 * idle_minutes}s" if idle_minutes else None,
-        "temporary-directory": str(work_folder() / "tools"),
-    }
     with ExitStack() as opened:
-        opened.enter_context(dask.config.set(told))
-        cluster = scheduler or opened.enter_context(LocalCluster(**local))
-        client = opened.enter_context(_connected(cluster))
+        client = opened.enter_context(
+            remote(scheduler) if scheduler else local(workers, idle_minutes)
+        )
+        if scheduler:
+            workers = slots(client, scheduler, resources or {})
         client.subscribe_topic(_TOPIC, lambda event: at_cell(*event[1]))
-        ordered = _in_order(todo, workers)
-        running = {
-            client.submit(execute, job, threads, idle_minutes, pure=False): job for job in ordered
-        }
+        last, ends = last_seconds(todo), Counter[str]()
+        took: dict[str, float] = {}
+
+        def begun(job: Job) -> Future:
+            key = job.key() if scheduler else None
+            return client.submit(execute, job, threads, idle_minutes, key, **submitting)
+
+        running = {begun(job): job for job in in_order(todo, workers)}
         try:
-            for future in _ended(running, client, idle_minutes):
-                job, failed = running[future], future.exception()
-                if failed:
-                    outcome = Outcome(job, lost_worker(job, places.get(job.label), failed), 0.0)
+            for future in ended(running, client, idle_minutes):
+                job = running.pop(future)
+                outcome = _outcome(job, future, places.get(job.label))
+                if scheduler and outcome.error is None and not _is_seen(job):
+                    outcome = replace(outcome, error=elsewhere())
+                ends[job.label] += 1
+                again = outcome.error is not None and ends[job.label] <= retries
+                if again:
+                    running[begun(job)] = job
                 else:
-                    outcome = future.result()
-                outcomes.append(outcome)
-                on_end(outcome)
+                    outcomes.append(outcome)
+                if outcome.error is None:
+                    took[job.label] = outcome.seconds
+                waiting = [other.label for other in running.values()]
+                left = seconds_left(last, took, waiting, workers)
+                on_end(replace(outcome, again=again, left=left, done=len(outcomes)))
         except KeyboardInterrupt:
             # A terminal interrupts the workers as well: nothing is left to be ended in order.
-            opened.pop_all()
+            # Without a reference the cluster would be closed, which waits for them.
+            _left_open = opened.pop_all()
             for worker in active_children():
                 worker.kill()
             raise
     return outcomes
 
 
-def _in_order(todo: Sequence[Job], workers: int) -> list[Job]:
-    """By the time that each took when it was last stored, so that no long run is left for the end.
-
-    One whose time is not known may be long, too. The first to start are of different settings,
-    since runs of one wait for each other's training.
-    """
-    took: dict[tuple[str, str], float] = {}
-    for folder, section in product(
-        (stored.published_folder(), stored.current_folder()), {job.section for job in todo}
-    ):
-        for path in (folder / stored.folder_name(section)).glob(f"*/{PROVENANCE}"):
-            # A damaged one is told where its numbers are shown.
-            with suppress(OSError, ValueError, KeyError, TypeError):
-                facts = json.loads(path.read_text(encoding="utf-8"))
-                took[section, path.parent.name] = float(facts["seconds"])
-    ordered = sorted(todo, key=lambda job: -took.get((job.section, job.name), math.inf))
-    longest = {job.setting: job for job in reversed(ordered)}
-    first = [job for job in ordered if job is longest[job.setting]][:workers]
-    return first + [job for job in ordered if job not in first]
+def _outcome(job: Job, future: Future, cell: int | None) -> Outcome:
+    failed = future.exception()
+    if failed:
+        return Outcome(job, lost_worker(job, cell, failed), 0.0)
+    outcome: Outcome = future.result()
+    return outcome
 
 
-def _connected(cluster: LocalCluster | str) -> Client:
-    try:
-        return Client(cluster)
-    except (OSError, ValueError) as error:
-        raise SettingError(
-            f"no Dask scheduler answers at {cluster!r} ({type(error).__name__}); start one there, "
-            "or leave --scheduler out"
-        ) from None
-
-
-def _ended(running: Iterable[Future], client: Client, idle_minutes: float) -> Iterator[Future]:
-    """Futures as they end, as long as the scheduler answers."""
-    scheduler: Any = client.scheduler
-    waiting, heard = set(running), time.monotonic()
-    while waiting:
-        limit = 60 * idle_minutes or math.inf
-        try:
-            done = wait(waiting, min(_ASK_SECONDS, limit), "FIRST_COMPLETED").done
-            heard = time.monotonic()
-        except CancelledError:
-            raise _lost(scheduler.address, "has ended") from None
-        except DaskTimeoutError:
-            done = set()
-            with suppress(DaskTimeoutError, OSError):
-                client.sync(scheduler.identity, callback_timeout=min(_ASK_SECONDS, limit))
-                heard = time.monotonic()
-            if time.monotonic() - heard > limit:
-                raise _lost(
-                    scheduler.address, f"has not answered for {idle_minutes:g} minutes"
-                ) from None
-        yield from done
-        waiting -= done
-
-
-def _lost(address: str, how: str) -> SettingError:
-    # What Dask says from here on is of a connection that is known to be gone.
-    for name in ("distributed", "distributed.client"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    return SettingError(
-        f"the Dask scheduler at {address} {how}: what is done is kept, so start "
-        "one again and give the same command with its address"
-    )
+def _is_seen(job: Job) -> bool:
+    """Whether what a worker stored is there, which a shared file system may show late."""
+    end = time.monotonic() + _LATE_SECONDS
+    while job.artifact() is None:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.5)
+    return True
 
 
 def prepare_kernels() -> None:
@@ -213,13 +207,17 @@ def prepare_kernels() -> None:
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
 
 
-def execute(job: Job, threads: int | None, idle_minutes: float = IDLE_MINUTES) -> Outcome:
+def execute(
+    job: Job, threads: int | None, idle_minutes: float = IDLE_MINUTES, key: str | None = None
+) -> Outcome:
     """Make one run, in a Dask worker, and put it in the store.
 
     Args:
         job: the run.
         threads: for torch in the notebook's kernel, which inherits this process's environment.
         idle_minutes: how long that kernel may take no processor time; 0 for ever.
+        key: the run's key in the process that asks for it; a worker whose own is another, since
+            its checkout or data are, makes nothing.
     """
     if threads is not None:
         # Dask sets each of these to 1 in its workers, and torch takes the least.
@@ -233,6 +231,8 @@ def execute(job: Job, threads: int | None, idle_minutes: float = IDLE_MINUTES) -
     start, error, places = time.monotonic(), None, [0]
     with ending_idle(60 * idle_minutes) as ended:
         try:
+            if key not in (None, job.key()):
+                return Outcome(job, other_checkout(), 0.0)
             Store().make("runs", job.key(), lambda folder: _execute(job, folder, places))
         except PapermillExecutionError as failure:
             error = failed_cell(job, failure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import re
 import shutil
 from contextlib import suppress
@@ -12,7 +13,7 @@ from pathlib import Path
 from distributed import KilledWorker
 from papermill.exceptions import PapermillExecutionError
 
-from ctl_helpers.project import work_folder
+from ctl_helpers.project import data_folder, root, work_folder
 from ctl_helpers.runs.plan import Job
 from ctl_helpers.store.artifacts import Store
 
@@ -69,6 +70,23 @@ def lost_worker(job: Job, cell: int | None, failure: BaseException) -> str:
     return (
         f"the worker was killed, or ran out of memory, at cell {cell or 'none'}, each time that it "
         f"was tried\n{_kept(job)}"
+    )
+
+
+def other_checkout() -> str:
+    """A worker whose code, settings or data differ from those of the process that asks."""
+    return (
+        f"the checkout {root()} of this worker, on {platform.node()}, or its data folder "
+        f"{data_folder()} is not like that of the process that asks for the run: bring both to one "
+        "commit and the same data, and start the worker again"
+    )
+
+
+def elsewhere() -> str:
+    """A run that was stored where the process that asks does not see it."""
+    return (
+        f"the worker stored it, and it is not in {work_folder()}: set CTL_STORE, for the worker "
+        "and here, to one folder that both see"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,7 +27,8 @@ def telling() -> Iterator[Callable[[str], None]]:
     A lock says that the process lives: the number of one that died may be another's now. Inside
     another block of the process it tells something else for a while, as a training that waits.
     """
-    path = status_folder() / f"{os.getpid()}.txt"
+    # Machines that share a work folder number their processes alike.
+    path = status_folder() / f"{platform.node()}-{os.getpid()}.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def tell(text: str) -> None:
@@ -43,7 +45,7 @@ def telling() -> Iterator[Callable[[str], None]]:
 
 
 def lines() -> list[str]:
-    """What each process on this machine says of itself; what dead ones said is deleted."""
+    """What each process on the work folder says of itself; what dead ones said is deleted."""
     said = []
     for path in sorted(status_folder().glob("*.txt")):
         with suppress(OSError):  # the process or its file has just ended

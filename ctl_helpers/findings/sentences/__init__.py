@@ -24,6 +24,7 @@ Each is ``(*tables, panels) → Markdown``; numbers that stand elsewhere too are
 - ``overtraining``: long fine-tuning.
 - ``taylor``: Appendix A.
 - ``boundary``: where linearity ends.
+- ``scale``: what many checkpoints cost.
 - ``since``: what later papers ask of the same data.
 - ``theory``: the theorems, and Section 5's curvature.
 """
