@@ -92,9 +92,11 @@ def _grid(panels: Mapping[str, str], merged: pd.Series) -> Figure:
         vertical_spacing=0.16,
     )
     look = {"zeroline": False, "showgrid": False}
-    rates, steps = (merged.index.unique(level) for level in ("rate", "steps"))
-    figure.update_xaxes(**look, **axis_of_logarithms(steps), title_text="steps")
-    figure.update_yaxes(**look, **axis_of_logarithms(rates))
+    for column, setting in enumerate(panels, 1):
+        cell = merged.xs(setting, level="setting").index
+        rates, steps = (axis_of_logarithms(cell.unique(name)) for name in ("rate", "steps"))
+        figure.update_xaxes(**look, **steps, title_text="steps", col=column)
+        figure.update_yaxes(**look, **rates, col=column)
     low, high = np.floor(10 * merged.min()) / 10, np.ceil(10 * merged.max()) / 10
     ends = {"epsilon": (0.0, 1.0), "merged": (float(low), float(high))}
     for row, (name, title) in enumerate(_ROWS.items(), 1):
