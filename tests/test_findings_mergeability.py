@@ -114,7 +114,7 @@ def test_the_page_says_what_was_read() -> None:
     assert "of all predictors the best is *ε, worst layer* with +1.00" in text
     listed = re.sub(r"<[^>]+>", "", sentences.table(table, PANEL))
     assert "| ε, worst layer | +1.00 / +1.00 / +1.00 |" in listed
-    assert listed.count("\n| ") == 2 + len(PREDICTORS) + 6
+    assert listed.count("\n| ") == 2 + len(PREDICTORS) + 7
 
 
 def test_the_figure_has_a_row_for_each_predictor_and_a_dot_for_each_merge() -> None:

@@ -36,12 +36,11 @@ def answer(merges: pd.DataFrame, panels: Panels) -> str:
     return (
         f"- **Does ε predict?** Over {said(first, merge_count, merges)} merges, a line through ε "
         f"of the worst layer predicts the accuracy of merges with a task that it has not seen with "
-        f"r = {r()} within a task, and {r(over='all')} over all tasks pooled; among pairs alone "
-        f"with {r(sets='pairs')}, among averages alone with {r(sets='averages')}. Single metrics "
-        f"are published with |r| of 0.4 to 0.6.\n"
-        f"- **Better than weights alone?** The mean ‖τ‖ has r = {r(by='length')}, ‖λΣτ‖ "
-        f"{r(by='sum_length')}; of all predictors the best is {by_panel(first, _best(merges))}. "
-        f"Beside both lengths, the partial rank correlation of ε with accuracy is "
+        f"r = {r()} within a task, and {r(over='all')} over all tasks pooled. Single metrics are "
+        "published with |r| of 0.4 to 0.6.\n"
+        f"- **Better than weights alone?** Mean ‖τ‖ has r = {r(by='length')}; of all predictors "
+        f"the best is {by_panel(first, _best(merges))}. With ‖τ‖ and ‖λΣτ‖ given, the partial rank "
+        f"correlation of ε with accuracy is "
         f"{said(first, beside_lengths, merges)}.\n"
         f"- **Yes or no?** {said(first, working_merges, merges)} of the merges keep 90% of their "
         f"parts. A threshold on ε finds {said(first, told_to_work, merges)} of them on tasks that "
@@ -71,6 +70,10 @@ def table(merges: pd.DataFrame, panels: Panels) -> str:
     for name, called in PREDICTORS.items():
         found = [merge_forecast.by_setting(merges, by=name, **how) for how in _TABLE]
         rows[called] = spans(panels, *found, form="{} / {} / {}")
+    found = [merge_forecast.by_setting(merges, sets=sets) for sets in ("pairs", "averages")]
+    rows["ε, worst layer: pairs alone / averages alone, tasks left out"] = spans(
+        panels, *found, form="{} / {}"
+    )
     for name in ("epsilon_worst", "epsilon_last", "xi"):
         rows[f"{PREDICTORS[name]}: partial rank correlation, both lengths given"] = cells(
             panels, beside_lengths, merges, by=name
