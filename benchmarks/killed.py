@@ -84,8 +84,10 @@ class Work:
         if code:
             return f"the next run ended with {code}: {output[-300:]}", seconds
         self.usual = self.usual or contents(store)
-        if contents(store) != self.usual:
-            return "what is stored is another than usual", seconds
+        now = contents(store)
+        other = [name for name in {**self.usual, **now} if now.get(name) != self.usual.get(name)]
+        if other:
+            return f"{len(other)} files are other ones than usual, such as {other[0]}", seconds
         return f"left behind: {stray[0]}" if stray else None, seconds
 
 
