@@ -84,9 +84,23 @@ class Work:
         if code:
             return f"the next run ended with {code}: {output[-300:]}", seconds
         self.usual = self.usual or contents(store)
-        if contents(store) != self.usual:
-            return "what is stored is another than usual", seconds
+        now = contents(store)
+        other = [name for name in {**self.usual, **now} if now.get(name) != self.usual.get(name)]
+        if other:
+            # Sums of floats depend on how many threads share them, and those on the cores allowed.
+            on = sorted(
+                {
+                    json.loads(path.read_text()).get("device", "?")
+                    for path in _provenances(self.folder)
+                }
+            )
+            told = f"{len(other)} files are other ones than usual, such as {other[0]}"
+            return f"{told}; all runs were on {' and '.join(on)}", seconds
         return f"left behind: {stray[0]}" if stray else None, seconds
+
+
+def _provenances(stores: Path) -> list[Path]:
+    return [path for path in stores.glob(f"*/store/runs/*/tables/{PROVENANCE}") if path.is_file()]
 
 
 def artifacts(store: Path) -> dict[str, int]:

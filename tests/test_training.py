@@ -294,6 +294,20 @@ def test_an_interrupted_training_goes_on(ran, monkeypatch, patient: bool) -> Non
     assert same(found[5].weights(), last(direct))
 
 
+def test_what_a_training_kept_that_was_stopped_at_its_end_is_forgotten_by_the_next(
+    ran: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "_SECONDS_BETWEEN_SAVES", 0)
+    with monkeypatch.context() as stopped:
+        stopped.setattr(Run, "_forget", lambda self, done: None)
+        train([3])
+    interim = Store().root / "interim"
+    assert list(interim.glob("*/manifest.json"))
+    train([3])
+    assert ran == [1, 2, 3]
+    assert list(interim.iterdir()) == []
+
+
 def test_training_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
 

@@ -20,6 +20,7 @@ from ctl_helpers.store.artifacts import Store
 NOTEBOOK = "notebook.ipynb"
 """What the notebook of a run is called in its folder."""
 
+_KERNEL_BYTES = 2**16
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -100,7 +101,9 @@ def _kept(job: Job) -> str:
 
 
 def _full(said: str) -> str | None:
-    if os.strerror(errno.ENOSPC) not in said:
+    # A kernel that finds no room for its own files dies without saying why.
+    died = "Kernel died" in said and shutil.disk_usage(work_folder()).free < _KERNEL_BYTES
+    if os.strerror(errno.ENOSPC) not in said and not died:
         return None
     return (
         f"no space is left on the disk of {work_folder()}: make room; what is done is kept, and "

@@ -82,6 +82,8 @@ class Run:
                 missing.pop(0)
             if missing:
                 self._train(missing)
+            else:  # one that was stopped when it had all may not have come to this
+                self._forget(max(wanted, default=0))
         stored = {number: self._stored(number) for number in wanted}
         return {number: checkpoint for number, checkpoint in stored.items() if checkpoint}
 
@@ -99,8 +101,9 @@ class Run:
 
     def _forget(self, done: int) -> None:
         """Delete what was kept on the way to here, by this process or by one that was stopped."""
-        kept = {self._key(number) for number in range(1, done)}
-        for path in (Store().root / _INTERIM).glob("*"):
+        left = list((Store().root / _INTERIM).glob("*"))
+        kept = {self._key(number) for number in range(1, done)} if left else set()
+        for path in left:
             if path.name.lstrip(".").partition("-")[0].partition(".")[0] in kept:
                 shutil.rmtree(path, ignore_errors=True)
                 path.unlink(missing_ok=True)
