@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from multiprocessing import active_children
@@ -129,7 +129,7 @@ def run(
     workers = min(len(todo), cpu_count())
     threads = max(1, cpu_count() // workers) if scheduler is None else None
     submitting: dict[str, Any] = {"pure": False, "resources": dict(resources or {}) or None}
-    outcomes = []
+    outcomes: list[Outcome] = []
     places: dict[str, int] = {}
 
     def at_cell(label: str, cell: int, cells: int) -> None:
@@ -141,34 +141,17 @@ def run(
         if scheduler:
             workers = slots(client, scheduler, resources or {})
         client.subscribe_topic(_TOPIC, lambda event: at_cell(*event[1]))
-        last, ends = last_seconds(todo), Counter[str]()
-        took: dict[str, float] = {}
 
         def begun(job: Job) -> Future:
             key = job.key() if scheduler else None
             return client.submit(execute, job, threads, idle_minutes, key, **submitting)
 
-        running = {begun(job): job for job in in_order(todo, workers)}
-        awaited = as_completed(running)
         try:
-            for future in awaited:
-                job = running.pop(future)
-                outcome = _outcome(job, future, places.get(job.label))
-                if scheduler and outcome.error is None and not _is_seen(job):
+            for outcome in _ends(in_order(todo, workers), begun, workers, places, retries):
+                if scheduler and outcome.error is None and not _is_seen(outcome.job):
                     outcome = replace(outcome, error=elsewhere())
-                ends[job.label] += 1
-                again = outcome.error is not None and ends[job.label] <= retries
-                if again:
-                    fresh = begun(job)
-                    running[fresh] = job
-                    awaited.add(fresh)
-                else:
-                    outcomes.append(outcome)
-                if outcome.error is None:
-                    took[job.label] = outcome.seconds
-                waiting = [other.label for other in running.values()]
-                left = seconds_left(last, took, waiting, workers)
-                on_end(replace(outcome, again=again, left=left, done=len(outcomes)))
+                outcomes += [] if outcome.again else [outcome]
+                on_end(replace(outcome, done=len(outcomes)))
         except KeyboardInterrupt:
             # A terminal interrupts the workers as well: nothing is left to be ended in order.
             # Without a reference the cluster would be closed, which waits for them.
@@ -177,6 +160,33 @@ def run(
                 worker.kill()
             raise
     return outcomes
+
+
+def _ends(
+    todo: Sequence[Job],
+    begun: Callable[[Job], Future],
+    workers: int,
+    places: Mapping[str, int],
+    retries: int,
+) -> Iterator[Outcome]:
+    """How each try ends, as it does; one that failed is begun again where that is allowed."""
+    last, ends = last_seconds(todo), Counter[str]()
+    took: dict[str, float] = {}
+    running = {begun(job): job for job in todo}
+    awaited = as_completed(running)
+    for future in awaited:
+        job = running.pop(future)
+        outcome = _outcome(job, future, places.get(job.label))
+        ends[job.label] += 1
+        again = outcome.error is not None and ends[job.label] <= retries
+        if again:
+            fresh = begun(job)
+            running[fresh] = job
+            awaited.add(fresh)
+        if outcome.error is None:
+            took[job.label] = outcome.seconds
+        left = seconds_left(last, took, [other.label for other in running.values()], workers)
+        yield replace(outcome, again=again, left=left)
 
 
 def _outcome(job: Job, future: Future, cell: int | None) -> Outcome:
