@@ -6,9 +6,10 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,7 @@ def run(
     workers = min(len(todo), cpu_count())
     threads = max(1, cpu_count() // workers) if scheduler is None else None
     submitting: dict[str, Any] = {"pure": False, "resources": dict(resources or {}) or None}
-    outcomes = []
+    outcomes: list[Outcome] = []
     places: dict[str, int] = {}
 
     def at_cell(label: str, cell: int, cells: int) -> None:
@@ -139,37 +140,24 @@ def run(
         on_cell(label, cell, cells)
 
     with ExitStack() as opened:
-        client = opened.enter_context(
-            remote(scheduler) if scheduler else local(workers, idle_minutes)
-        )
+        cluster = remote(scheduler) if scheduler else local(workers, idle_minutes)
+        client = opened.enter_context(cluster)
         if scheduler:
             workers = slots(client, scheduler, resources or {})
         client.subscribe_topic(_TOPIC, lambda event: at_cell(*event[1]))
-        last, ends = last_seconds(todo), Counter[str]()
-        took: dict[str, float] = {}
 
         def begun(job: Job) -> Future:
             key = job.key() if scheduler else None
             return client.submit(execute, job, threads, idle_minutes, key, **submitting)
 
-        running = {begun(job): job for job in in_order(todo, workers)}
+        waited = partial(ended, client=client, idle_minutes=idle_minutes)
         try:
-            for future in ended(running, client, idle_minutes):
-                job = running.pop(future)
-                outcome = _outcome(job, future, places.get(job.label))
-                if scheduler and outcome.error is None and not _is_seen(job):
+            ordered = in_order(todo, workers)
+            for outcome in _ends(ordered, begun, waited, workers, places, retries):
+                if scheduler and outcome.error is None and not _is_seen(outcome.job):
                     outcome = replace(outcome, error=elsewhere())
-                ends[job.label] += 1
-                again = outcome.error is not None and ends[job.label] <= retries
-                if again:
-                    running[begun(job)] = job
-                else:
-                    outcomes.append(outcome)
-                if outcome.error is None:
-                    took[job.label] = outcome.seconds
-                waiting = [other.label for other in running.values()]
-                left = seconds_left(last, took, waiting, workers)
-                on_end(replace(outcome, again=again, left=left, done=len(outcomes)))
+                outcomes += [] if outcome.again else [outcome]
+                on_end(replace(outcome, done=len(outcomes)))
         except KeyboardInterrupt:
             # A terminal interrupts the workers as well: nothing is left to be ended in order.
             # Without a reference the cluster would be closed, which waits for them.
@@ -178,6 +166,31 @@ def run(
                 worker.kill()
             raise
     return outcomes
+
+
+def _ends(
+    todo: Sequence[Job],
+    begun: Callable[[Job], Future],
+    waited: Callable[[Collection[Future]], Iterator[Future]],
+    workers: int,
+    places: Mapping[str, int],
+    retries: int,
+) -> Iterator[Outcome]:
+    """How each try ends, as it does; one that failed is begun again where that is allowed."""
+    last, ends = last_seconds(todo), Counter[str]()
+    took: dict[str, float] = {}
+    running = {begun(job): job for job in todo}
+    for future in waited(running):
+        job = running.pop(future)
+        outcome = _outcome(job, future, places.get(job.label))
+        ends[job.label] += 1
+        again = outcome.error is not None and ends[job.label] <= retries
+        if again:
+            running[begun(job)] = job
+        if outcome.error is None:
+            took[job.label] = outcome.seconds
+        left = seconds_left(last, took, [other.label for other in running.values()], workers)
+        yield replace(outcome, again=again, left=left)
 
 
 def _outcome(job: Job, future: Future, cell: int | None) -> Outcome:
@@ -199,10 +212,7 @@ def _is_seen(job: Job) -> bool:
 
 
 def prepare_kernels() -> None:
-    """Keep tqdm, which libraries import, from asking for widgets on a page that has none.
-
-    And keep kernels from writing into the user's home.
-    """
+    """Keep kernels from writing into the user's home, and tqdm from asking a page for widgets."""
     keep_tools_in_work_folder()
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
 
