@@ -97,6 +97,8 @@ def test_a_yes_is_right_where_a_threshold_tells_all() -> None:
     assert by_chance[0] == pytest.approx(by_chance[1], abs=0.3)
     assert np.isnan(effect("told_to_work", table.assign(normalized=0.5)))
     assert effect("merge_count", table) == len(table) / 3
+    no_average = table[table["lam"] * table["k"] != 1]
+    assert np.isnan(effect("merge_forecast", no_average, sets="averages"))
 
 
 def test_networks_are_what_one_seeds_interval_is_drawn_from() -> None:

@@ -157,7 +157,7 @@ def _sample(merges: pd.DataFrame, statistic: Callable[[Values], float]) -> Sampl
     tasks = sorted({name for few in names for name in few})
     members = np.array([[task in few for task in tasks] for few in names], dtype=float)
     numbers = merges.assign(constant=0.0)[list(_COLUMNS)].to_numpy(float)
-    values = np.column_stack([numbers, members.reshape(len(merges), -1)])
+    values = np.column_stack([numbers, members.reshape(len(merges), len(tasks))])
     networks = [
         ", ".join(f"{name} at {rate:g}" for name in few)
         for few, rate in zip(names, merges["rate"], strict=True)
