@@ -76,8 +76,7 @@ def run(
     if done := len(at_hand) - len(todo):
         console.print(f"{done} of {len(at_hand)} runs are stored and up to date")
     how = {"scheduler": scheduler, "resources": asked, "retries": retries}
-    failed = _execute(todo, idle_minutes=idle_minutes, **how) if todo else 0
-    if failed or (missing and not skip):
+    if (todo and _execute(todo, idle_minutes=idle_minutes, **how)) or (missing and not skip):
         raise typer.Exit(1)
 
 
@@ -243,9 +242,7 @@ def probe(
     checkpoints: Annotated[list[str], typer.Argument(help="What is to be merged.")],
     data: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(
-            help="Samples: a folder of images, a file with a text per line, or owner/name."
-        ),
+        typer.Option(help="Samples: a folder of images, a file of texts by line, or owner/name."),
     ] = None,
     model: Annotated[
         Optional[str],  # noqa: UP045

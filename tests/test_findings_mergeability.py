@@ -40,8 +40,9 @@ def merges(by: str = "epsilon_worst", exact: bool = False) -> pd.DataFrame:
     ]
     table = pd.DataFrame(rows)
     for name in [*PREDICTORS, "own"]:
-        if name not in ("k", "lam", "constant"):
-            table[name] = generator.uniform(0.1, 1, len(table))
+        if name not in ("k", "lam", "constant"):  # alike in all seeds, which differ by noise alone
+            drawn = generator.uniform(0.1, 1, len(table) // len(SEEDS))
+            table[name] = np.tile(drawn, len(SEEDS))
     noise = 0 if exact else generator.normal(0, 0.02, len(table))
     table["normalized"] = 1.1 - 0.5 * table[by] + noise
     table["merged"] = table["own"] * table["normalized"]
@@ -91,7 +92,7 @@ def test_a_yes_is_right_where_a_threshold_tells_all() -> None:
     table = merges(exact=True)
     works = float((table["normalized"] >= 0.9).mean())
     assert effect("working_merges", table) == pytest.approx(works)
-    assert effect("told_to_work", table) > 0.9
+    assert effect("told_to_work", table) > 0.85
     assert effect("told_to_work", table, of="false alarms") < 0.1
     by_chance = [effect("told_to_work", table, by="xi", of=of) for of in ("hits", "false alarms")]
     assert by_chance[0] == pytest.approx(by_chance[1], abs=0.3)

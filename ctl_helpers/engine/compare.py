@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -25,9 +26,8 @@ from ctl_helpers.engine.mix import interpolate, mix_key
 from ctl_helpers.engine.passes import run
 from ctl_helpers.engine.pooling import Poolings
 from ctl_helpers.engine.precision import noise_floor
-from ctl_helpers.engine.progress import progress_bar
 from ctl_helpers.engine.similarity import linearity_error
-from ctl_helpers.engine.tiles import MOST, Tiles, can_be_read_again
+from ctl_helpers.engine.tiles import MOST, can_be_read_again, tiled
 
 _COLUMNS = ("comparison", "layer", "metric", "n", "mean", "std", "q25", "median", "q75")
 
@@ -256,21 +256,8 @@ def compare(
     check_tasks(by_task((one.tasks for one in asked), streams), streams)
     names = sorted({name for one in asked for mix in one.mixes() for name in mix})
     checkpoints = fitted(model, checkpoints, names, ignore)
-    tables, tiles = [], Tiles(asked)
-    with progress_bar(len(asked), "comparisons", progress) as tick:
-        for tile in tiles:
-            of_tile = [asked[position] for position in tile]
-            part = measure(model, checkpoints, of_tile, batches, layers, **options, progress=False)
-            table = part.table()
-            table["comparison"] = np.asarray(tile)[table["comparison"]]
-            tables.append(table)
-            layers = part.layers
-            tiles.fit(part)
-            tick(len(tile))
-    whole = pd.concat(tables, ignore_index=True).sort_values("comparison", kind="stable")
-    whole = whole.reset_index(drop=True)
-    whole.attrs = tables[0].attrs
-    return whole
+    part = partial(measure, model, checkpoints, batches=batches, **options, progress=False)
+    return tiled(asked, part, layers, progress)
 
 
 def triples(table: pd.DataFrame) -> pd.DataFrame:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
 
 from ctl_helpers.engine.batches import ByTask
 from ctl_helpers.engine.linearity import Comparison, Linearity
+from ctl_helpers.engine.progress import progress_bar
 
 MOST = 256
 """Comparisons of a tile; as many or fewer are measured in one go."""
@@ -30,6 +34,36 @@ def near_first(comparisons: Sequence[Comparison]) -> list[int]:
         names = {name for mix in comparison.mixes() for name in mix}
         groups.append(sorted({rank.setdefault(name, len(rank)) // _SIDE for name in sorted(names)}))
     return sorted(range(len(groups)), key=groups.__getitem__)
+
+
+def tiled(
+    comparisons: Sequence[Comparison],
+    measured: Callable[..., Linearity],
+    layers: str | Iterable[str] | None,
+    progress: bool | None,
+) -> pd.DataFrame:
+    """The table of all comparisons, of which a tile is measured at a time.
+
+    Args:
+        comparisons: all of them.
+        measured: measures some of them, with features of ``layers``.
+        layers: which ones; None for those that the first tile chooses.
+        progress: whether a bar counts comparisons; by default on a terminal.
+    """
+    tables, tiles = [], Tiles(comparisons)
+    with progress_bar(len(comparisons), "comparisons", progress) as tick:
+        for tile in tiles:
+            part = measured([comparisons[position] for position in tile], layers=layers)
+            table = part.table()
+            table["comparison"] = np.asarray(tile)[table["comparison"]]
+            tables.append(table)
+            layers = part.layers
+            tiles.fit(part)
+            tick(len(tile))
+    whole = pd.concat(tables, ignore_index=True).sort_values("comparison", kind="stable")
+    whole = whole.reset_index(drop=True)
+    whole.attrs = tables[0].attrs
+    return whole
 
 
 class Tiles(Iterator[list[int]]):

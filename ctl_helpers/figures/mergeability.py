@@ -36,7 +36,7 @@ _PAIR = 2
 
 
 def predicted(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
-    """A row for each predictor above, and merged accuracy against ε below, a panel a setting.
+    """A row for each predictor above, and merged accuracy against ε below, a panel per setting.
 
     Args:
         merges: a row for each merge.
@@ -76,6 +76,15 @@ def predicted(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         spacing=0.13,
         findings=quoted(*(of.values() for of in told)),
     )
+    low, high = table["normalized"].min(), max(table["normalized"].max(), KEPT)
+    figure.update_yaxes(tickformat=".0%", range=[low - 0.03, high + 0.03], row=2)
+    return _with_axes(figure).add_hline(
+        y=KEPT, line_dash="dot", line_width=1.5, line_color=GREY, row=2
+    )
+
+
+def _with_axes(figure: Figure) -> Figure:
+    """The same figure, with an axis of predictors above and axes of numbers."""
     figure.update_yaxes(
         tickvals=list(range(len(PREDICTORS))),
         ticktext=list(PREDICTORS.values()),
@@ -83,8 +92,6 @@ def predicted(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         zeroline=False,
         row=1,
     )
-    low, high = table["normalized"].min(), max(table["normalized"].max(), KEPT)
-    figure.update_yaxes(tickformat=".0%", range=[low - 0.03, high + 0.03], row=2)
     figure.update_xaxes(title_text="rank correlation, merges left out", range=[-1.05, 1.05], row=1)
     figure.update_xaxes(
         title_text="ε, worst layer",
@@ -93,7 +100,7 @@ def predicted(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         ticktext=[f"{tick:g}" for tick in _TICKS],
         row=2,
     )
-    return figure.add_hline(y=KEPT, line_dash="dot", line_width=1.5, line_color=GREY, row=2)
+    return figure
 
 
 def _dots(
