@@ -267,7 +267,7 @@ def on_the_cpu(name: str, repeats: int, images: Sequence[int]) -> None:
 
 
 def on_the_gpu(architecture: str, samples: int, batch: int, repeats: int) -> None:
-    """Print images a second, the share of bare speed, and how long Section 4.3's pairs take."""
+    """Print images per second, the share of bare speed, and how long Section 4.3's pairs take."""
     for dtype in (None, torch.bfloat16):
         case = clip_case(samples, architecture, batch, "cuda", dtype)
         seconds = rounds(case, (bare, engine), repeats)
@@ -276,7 +276,7 @@ def on_the_gpu(architecture: str, samples: int, batch: int, repeats: int) -> Non
         asked = ctl.addition("p", "abcdefgh", [0.4])
         hours = image_passes(asked) / speeds[1] / 3600
         print(f"\n{architecture}, {torch.cuda.get_device_name()}, {dtype or torch.float32}")
-        print(f"  images a second: {speeds[1]:,.0f}, {speeds[1] / speeds[0]:.0%} of bare passes")
+        print(f"  images per second: {speeds[1]:,.0f}, {speeds[1] / speeds[0]:.0%} of bare passes")
         print(f"  all {PAIRS} pairs at {2 * TASK_SAMPLES:,} samples: {hours:.2f} h")
 
 
