@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
+from ctl_helpers.figures.axes import log_axis
 from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import (
     BLUE,
@@ -31,7 +32,6 @@ _KINDS = {
 }
 _SETS = {"pairs": (BLUE, "circle"), "three to six networks": (ORANGE, "square")}
 _APART = 0.24
-_TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _PAIR = 2
 
 
@@ -68,7 +68,7 @@ def predicted(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         "the normalized accuracy of merges that it has not seen, with tasks left out (circles: "
         "mean over tasks; squares: pooled) and with learning rates left out (diamonds). Bars are "
         "95% intervals over seeds or networks. Below, normalized accuracy against epsilon of the "
-        "worst layer, a dot for each merge of the first seed; the dotted line is 90%.",
+        f"worst layer, a dot for each merge of the first seed; the dotted line is {KEPT:.0%}.",
         rows=["", "normalized accuracy"],
         columns=list(panels.values()),
         height=860,
@@ -78,6 +78,7 @@ def predicted(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     )
     low, high = table["normalized"].min(), max(table["normalized"].max(), KEPT)
     figure.update_yaxes(tickformat=".0%", range=[low - 0.03, high + 0.03], row=2)
+    figure.update_xaxes(**log_axis(table["epsilon_worst"]), row=2)
     return _with_axes(figure).add_hline(
         y=KEPT, line_dash="dot", line_width=1.5, line_color=GREY, row=2
     )
@@ -93,14 +94,7 @@ def _with_axes(figure: Figure) -> Figure:
         row=1,
     )
     figure.update_xaxes(title_text="rank correlation, merges left out", range=[-1.05, 1.05], row=1)
-    figure.update_xaxes(
-        title_text="ε, worst layer",
-        type="log",
-        tickvals=_TICKS,
-        ticktext=[f"{tick:g}" for tick in _TICKS],
-        row=2,
-    )
-    return figure
+    return figure.update_xaxes(title_text="ε, worst layer", row=2)
 
 
 def _dots(

@@ -79,6 +79,7 @@ def curves(rows: Rows) -> list[Curve]:
 
 def remarks(found: Sequence[Curve]) -> Iterator[Remark]:
     """What the curves say of each set, and how often that came true."""
+    records = track_record.rows()
     for curve in found:
         worst, layer = curve.at_average()
         half, average = curve.half(), AVERAGE / curve.k
@@ -97,7 +98,7 @@ def remarks(found: Sequence[Curve]) -> Iterator[Remark]:
             more = ", the largest that was tried" if math.isinf(half) else ""
             fact = f"the mix is linear up to {end}{more}: {reached}"
             yield Remark("linear", "note", curve.members, fact)
-        if known := track_record.remark(curve.members, said, track_record.rows()):
+        if known := track_record.remark(curve.members, said, records):
             yield known
 
 
