@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from ctl_helpers import results, settings
-from ctl_helpers.analysis.merge_names import Merge
+from ctl_helpers.analysis.merge_names import MergeMethod
 from ctl_helpers.figures import merging as figures
 from ctl_helpers.findings.finding import MEASURES
 from ctl_helpers.findings.sentences import merging as sentences
@@ -20,10 +20,17 @@ from ctl_helpers.results import declared
 SEEDS = (0, 1, 2)
 PANEL = {"digits-mlp": "Digits MLP (D)"}
 SHARES = {
-    Merge.START: 0.5, Merge.AVERAGE: 0.6, Merge.ARITHMETIC: 0.9, Merge.TIES: 0.85,
-    Merge.DARE: 0.8, Merge.BREADCRUMBS: 0.88, Merge.REGMEAN: 0.86, Merge.EPSILON: 0.8,
-    Merge.ENTROPY: 0.7, Merge.LAYERS: 0.82,
-}  # fmt: skip
+    MergeMethod.START: 0.5,
+    MergeMethod.AVERAGE: 0.6,
+    MergeMethod.ARITHMETIC: 0.9,
+    MergeMethod.TIES: 0.85,
+    MergeMethod.DARE: 0.8,
+    MergeMethod.BREADCRUMBS: 0.88,
+    MergeMethod.REGMEAN: 0.86,
+    MergeMethod.EPSILON: 0.8,
+    MergeMethod.ENTROPY: 0.7,
+    MergeMethod.LAYERS: 0.82,
+}
 
 
 def merges(shares: Mapping[str, float] | None = None, pairs: float = 0.05) -> pd.DataFrame:
@@ -33,10 +40,10 @@ def merges(shares: Mapping[str, float] | None = None, pairs: float = 0.05) -> pd
     return pd.DataFrame(
         {
             "seed": seed, "models": ", ".join(names), "k": len(names), "method": str(method),
-            "strength": 0.0 if method == Merge.START else 2.0, "task": task, "n": 100,
+            "strength": 0.0 if method == MergeMethod.START else 2.0, "task": task, "n": 100,
             "loss": 1.0, "share": share + pairs * (len(names) < 3) + 0.03 * (task == "c"),
             "accuracy": share / 2,
-            "epsilon": math.nan if method == Merge.START else share / 10,
+            "epsilon": math.nan if method == MergeMethod.START else share / 10,
         }
         for seed, names, (method, share) in product(SEEDS, sets, known.items())
         for task in names
@@ -119,9 +126,9 @@ def test_the_figure_has_a_row_for_each_way_of_merging_and_epsilon_below() -> Non
         next(one for one in figure.data if one.name == "all networks merged" and one.xaxis == axis)
         for axis in ("x", "x2")
     )
-    assert list(share.text) == [str(one) for one in Merge]
-    assert list(share.x) == pytest.approx([SHARES[one] + 0.01 for one in Merge])
-    assert list(epsilon.x) == pytest.approx([SHARES[one] / 10 for one in list(Merge)[1:]])
+    assert list(share.text) == [str(one) for one in MergeMethod]
+    assert list(share.x) == pytest.approx([SHARES[one] + 0.01 for one in MergeMethod])
+    assert list(epsilon.x) == pytest.approx([SHARES[one] / 10 for one in list(MergeMethod)[1:]])
     assert (
         "keep 91% of their own accuracy as a plain sum, 86% by TIES"
         in (figure.layout.meta["takeaway"])

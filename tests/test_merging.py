@@ -13,7 +13,7 @@ from torch import nn
 
 import ctl_helpers as ctl
 from ctl_helpers.analysis import levels, merge_strength, merging
-from ctl_helpers.analysis.merge_names import Merge
+from ctl_helpers.analysis.merge_names import MergeMethod
 
 
 def drawn(seed: int, tasks: str = "abc") -> dict[str, dict[str, torch.Tensor]]:
@@ -175,10 +175,11 @@ def bench() -> merge_strength.Bench:
 
 def test_a_bench_scores_every_merge_and_chooses_without_labels(bench) -> None:
     names, strengths = ["x", "y", "z"], [0.5, 1.0, 2.0]
-    recipes = {Merge.ARITHMETIC: dict, Merge.TIES: merging.ties}
+    recipes = {MergeMethod.ARITHMETIC: dict, MergeMethod.TIES: merging.ties}
     merges, along = merge_strength.merged(bench, names, recipes, strengths, 0.3)
     assert set(merges["method"]) == {*map(str, recipes), *map(str, (
-        Merge.START, Merge.AVERAGE, Merge.EPSILON, Merge.ENTROPY, Merge.LAYERS))}  # fmt: skip
+        MergeMethod.START, MergeMethod.AVERAGE, MergeMethod.EPSILON, MergeMethod.ENTROPY,
+        MergeMethod.LAYERS))}  # fmt: skip
     assert (merges.groupby("method").size() == 3).all()
     assert merges["share"].tolist() == pytest.approx((2 * merges["accuracy"]).tolist())
     # By hand: the average's features at the last layer against the mean of the networks' own.
@@ -211,7 +212,7 @@ def test_a_strength_per_layer_is_at_least_that_of_the_worst(bench) -> None:
     names, batches = ["x", "y"], bench.unlabelled(["x", "y"])
     by_layer = bench.epsilons(bench.checkpoints, names, [0.5, 1.0, 2.0], batches)
     known = merge_strength.Choices(by_layer, pd.Series({0.5: 1.0}), float(by_layer.loc[1.0, "b"]))
-    assert known.chosen[Merge.EPSILON] == 1.0
+    assert known.chosen[MergeMethod.EPSILON] == 1.0
     assert known.layers == {"a": 2.0, "b": 1.0}  # the first layer is linear in its weights
     vectors = merging.vectors(bench.model, bench.checkpoints, "PT", names)
     layer_of = {"a.weight": "a", "a.bias": "a", "b.weight": "b"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 
-class Merge(str, Enum):
+class MergeMethod(str, Enum):
     """Where nothing is merged, methods of merging, and ways to choose a plain sum's strength."""
 
     START = "pretrained network"
@@ -23,5 +23,11 @@ class Merge(str, Enum):
         return str(self.value)
 
 
-METHODS = (Merge.ARITHMETIC, Merge.TIES, Merge.DARE, Merge.BREADCRUMBS, Merge.REGMEAN)
+METHODS = (
+    MergeMethod.ARITHMETIC,
+    MergeMethod.TIES,
+    MergeMethod.DARE,
+    MergeMethod.BREADCRUMBS,
+    MergeMethod.REGMEAN,
+)
 """Those whose strength is chosen by labels."""

@@ -19,7 +19,7 @@ from ctl_helpers.analysis import merging
 from ctl_helpers.analysis.displacement import first_layers, stream_of
 from ctl_helpers.analysis.editing import search
 from ctl_helpers.analysis.levels import largest
-from ctl_helpers.analysis.merge_names import Merge
+from ctl_helpers.analysis.merge_names import MergeMethod
 from ctl_helpers.analysis.merging import Parts, Recipe
 from ctl_helpers.engine.batches import Streams
 from ctl_helpers.engine.checkpoints import StateDict
@@ -162,13 +162,13 @@ class Choices:
         return self.by_layer.max(axis=1)
 
     @property
-    def chosen(self) -> dict[Merge, float]:
+    def chosen(self) -> dict[MergeMethod, float]:
         """Those without labels; per layer, see :attr:`layers`."""
         return {
-            Merge.START: 0.0,
-            Merge.AVERAGE: AVERAGE,
-            Merge.EPSILON: largest(self.worst, self.level),
-            Merge.ENTROPY: float(self.entropy.index.to_numpy()[self.entropy.argmin()]),
+            MergeMethod.START: 0.0,
+            MergeMethod.AVERAGE: AVERAGE,
+            MergeMethod.EPSILON: largest(self.worst, self.level),
+            MergeMethod.ENTROPY: float(self.entropy.index.to_numpy()[self.entropy.argmin()]),
         }
 
     @property
@@ -186,7 +186,7 @@ class Choices:
 def merged(
     bench: Bench,
     names: Sequence[str],
-    recipes: Mapping[Merge, Recipe],
+    recipes: Mapping[MergeMethod, Recipe],
     strengths: Sequence[float],
     level: float,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -225,7 +225,7 @@ def merged(
         states = bench.ends(recipe(plain))
         tried = search(partial(bench.scores, states, names), strengths, "strength")
         held_out, test = tried.iloc[: -len(names)], tried.iloc[-len(names) :]
-        if method == Merge.ARITHMETIC:
+        if method == MergeMethod.ARITHMETIC:
             means = held_out.groupby("strength")["share"].mean()
             along["held_out"] = along["strength"].map(means)
         chosen = test["strength"].unique().tolist()
@@ -246,4 +246,4 @@ def _per_layer(
     worst = bench.epsilons(states, names, [AVERAGE], batches).max(axis=1).item()
     mean = sum(layers.values()) / len(layers)
     scores = bench.scores(states, names, "test", [AVERAGE])
-    return scores.assign(strength=mean, method=str(Merge.LAYERS), epsilon=worst)
+    return scores.assign(strength=mean, method=str(MergeMethod.LAYERS), epsilon=worst)

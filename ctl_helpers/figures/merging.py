@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from ctl_helpers.analysis.merge_names import Merge
+from ctl_helpers.analysis.merge_names import MergeMethod
 from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.drawing import (
     BLUE,
@@ -26,7 +26,7 @@ _LOOKS = {
     PAIRS: ("pairs merged", VERMILION, "square", 0.16),
 }
 _MEASURES = ((merge_share, "share of own accuracy"), (merge_epsilon, "ε, worst layer"))
-_ROWS = list(Merge)
+_ROWS = list(MergeMethod)
 
 
 def methods(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -43,7 +43,7 @@ def methods(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     ]
     plain, other, epsilon = (
         merge_share.by_setting(merges, method=method)
-        for method in (Merge.ARITHMETIC, Merge.TIES, Merge.EPSILON)
+        for method in (MergeMethod.ARITHMETIC, MergeMethod.TIES, MergeMethod.EPSILON)
     )
     figure = draw(
         lines,

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ctl_helpers.analysis.levels import largest
-from ctl_helpers.analysis.merge_names import Merge
+from ctl_helpers.analysis.merge_names import MergeMethod
 from ctl_helpers.findings.finding import measure
 from ctl_helpers.findings.replicates import Replicates, Sample, Values, cube, rows_of, whole
 
@@ -26,7 +26,7 @@ def merge_share(merges: pd.DataFrame, *, method: str, of: str = ALL) -> Sample:
 
     Args:
         merges: by merge, method and task.
-        method: one of :class:`~ctl_helpers.analysis.merge_names.Merge`.
+        method: one of :class:`~ctl_helpers.analysis.merge_names.MergeMethod`.
         of: :data:`ALL` or :data:`PAIRS`.
     """
     return _mean(merges, method, of, "share")
@@ -52,7 +52,7 @@ def merge_strength(merges: pd.DataFrame, *, method: str, of: str = ALL) -> Sampl
 
 @measure(lambda value: f"{100 * value:+.1f} points")
 def merge_lead(
-    merges: pd.DataFrame, *, method: str, over: str = Merge.ARITHMETIC, of: str = ALL
+    merges: pd.DataFrame, *, method: str, over: str = MergeMethod.ARITHMETIC, of: str = ALL
 ) -> Sample:
     """How much more of the own networks' accuracy a merge keeps than another one.
 
@@ -65,14 +65,14 @@ def merge_lead(
 
 
 @measure("{:.0%}")
-def gain_kept(merges: pd.DataFrame, *, method: str = Merge.EPSILON, of: str = ALL) -> Sample:
+def gain_kept(merges: pd.DataFrame, *, method: str = MergeMethod.EPSILON, of: str = ALL) -> Sample:
     """Of what a plain sum wins over the pretrained network by labels, what it wins without.
 
     Args:
         method: a way to choose the strength without labels.
         of: as for :func:`merge_share`.
     """
-    values, replicates = _shares(merges, [method, Merge.ARITHMETIC, Merge.START], of)
+    values, replicates = _shares(merges, [method, MergeMethod.ARITHMETIC, MergeMethod.START], of)
 
     def kept(rows: Values) -> float:
         without, by_labels, start = _means(rows)
@@ -132,7 +132,7 @@ def _shares(
     """Values by task, or by pair, shape (rows, methods)."""
     is_all = merges["k"] == merges["k"].max()
     rows, unit = (merges[is_all], "task") if of == ALL else (merges[~is_all], "models")
-    return cube(rows, [unit], value, method=[str(Merge(one)) for one in methods])
+    return cube(rows, [unit], value, method=[str(MergeMethod(one)) for one in methods])
 
 
 def _means(rows: Values) -> Values:

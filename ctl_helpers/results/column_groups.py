@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from ctl_helpers.analysis.merge_names import Merge
+from ctl_helpers.analysis.merge_names import MergeMethod
 from ctl_helpers.results import labels
 from ctl_helpers.results.columns import Column
 from ctl_helpers.training.pretrained_for import Objective
@@ -86,7 +86,7 @@ TRIED = [Column("rate"), Column("widening", "integer")]
 
 OBJECTIVE = label_of("objective", Objective)
 VARIANT, STEPS = label_of("variant", labels.Variant), Column("steps", "integer")
-METHOD = label_of("method", Merge)
+METHOD = label_of("method", MergeMethod)
 MERGE = [Column("models", "label"), K, Column("strength")]
 """Which networks are merged, how many they are, and s of their merge; none where nothing is."""
 

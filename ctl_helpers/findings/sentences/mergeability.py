@@ -43,10 +43,10 @@ def answer(merges: pd.DataFrame, panels: Panels) -> str:
         f"the best is {by_panel(first, _best(merges))}. With ‖τ‖ and ‖λΣτ‖ given, the partial rank "
         f"correlation of ε with accuracy is "
         f"{said(first, beside_lengths, merges)}.\n"
-        f"- **Yes or no?** {said(first, working_merges, merges)} of the merges keep {KEPT:.0%} of their "
-        f"parts. A threshold on ε finds {said(first, told_to_work, merges)} of them on tasks that "
-        f"it has not seen, and says yes to {said(first, told_to_work, merges, of='false alarms')} "
-        f"of the others."
+        f"- **Yes or no?** {said(first, working_merges, merges)} of the merges keep {KEPT:.0%} of "
+        f"their parts. A threshold on ε finds {said(first, told_to_work, merges)} of them on tasks "
+        "that it has not seen, and says yes to "
+        f"{said(first, told_to_work, merges, of='false alarms')} of the others."
     )
 
 
