@@ -56,8 +56,8 @@ kind, config, files, limit, stream = json.loads(sys.argv[1])
 with torch.device("meta"):
     model = {"T5": T5, "Llama": Llama}[kind](getattr(transformers, f"{kind}Config")(**config))
 checkpoints = {name: lazy(path) for name, path in files.items()}
-ids = torch.randint(2, 16, (8, 12), generator=torch.Generator().manual_seed(0))
-batches = [{"input_ids": part, "attention_mask": torch.ones_like(part)} for part in ids.split(4)]
+ids = torch.randint(2, 16, (4, 6), generator=torch.Generator().manual_seed(0))
+batches = [{"input_ids": part, "attention_mask": torch.ones_like(part)} for part in ids.split(2)]
 asked = ctl.addition("p", "ab", [0.4]) if "p" in files else ctl.pairs("ab", [0.5])
 
 with open("/proc/self/status") as status:
@@ -141,7 +141,7 @@ def test_streaming_passes_under_a_limit_less_than_one_model(
     assert done.returncode == 0, done.stderr[-3000:]
     table = pd.read_json(io.StringIO(done.stdout))
     assert list(dict.fromkeys(table["layer"])) == list(model.feature_layers)
-    assert (table["n"] == 8).all()
+    assert (table["n"] == 4).all()
     mean = table.pivot(index="layer", columns="metric", values="mean")
     assert (mean["distance"] > 0).all()
     assert (mean["baseline"] > mean["distance"]).all()
