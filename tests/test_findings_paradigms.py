@@ -242,6 +242,13 @@ def test_one_rate_is_compared_over_the_seeds_that_ran_it() -> None:
     assert rows[0][1:] == ["80.0 / 40.0 (α 0.3)", "90.0 / 40.0 (α 0.3)"]
 
 
+def test_single_tasks_at_one_rate_stand_beside_those_at_rates_of_their_own() -> None:
+    own, common = of(single(0.9, 0.8, 0.7)), of(single(0.6, 0.5, 0.4))
+    more = own.assign(seed=7, accuracy=0)
+    rows = cells(paradigms.alone_at_one_rate(pd.concat([own, more]), common, PANELS))
+    assert [row[1:] for row in rows] == [["90.0", "60.0"], ["80.0", "50.0"], ["70.0", "40.0"]]
+
+
 def test_table_2_leaves_out_seeds_without_all_rows() -> None:
     alone = of(single(*[0.9] * len(WAYS)))
     more = of(ROWS[ROWS["paradigm"].isin(MAIN)]).assign(seed=7, accuracy=0, share=0)

@@ -72,6 +72,17 @@ def _search(found: pd.DataFrame, how: str) -> tuple[str, str]:
     return " and ".join(ends), f"{tried}, {added} of them added" if added else tried
 
 
+def alone_at_one_rate(single: pd.DataFrame, common: pd.DataFrame, panels: Mapping[str, str]) -> str:
+    """Accuracy of networks on their own tasks, with rates of their own and with one rate."""
+    own = single.merge(common[["setting", "seed"]].drop_duplicates())
+    lines = []
+    for paradigm in MAIN_PARADIGMS:
+        both = (paradigm_accuracy.by_setting(table, paradigm=paradigm) for table in (own, common))
+        pairs = zip(*(_cells(panels, accuracy) for accuracy in both), strict=True)
+        lines.append([PARADIGM_NAMES[paradigm], *(cell for pair in pairs for cell in pair)])
+    return markdown_table(["accuracy on the own task", *_both_rates(panels)], lines)
+
+
 def sums(addition: pd.DataFrame, single: pd.DataFrame, panels: Mapping[str, str]) -> str:
     """Table 1: absolute / normalized accuracy of all task vectors added, beside the paper's."""
     start = paradigm_accuracy.by_setting(single, paradigm="PT")
@@ -109,8 +120,7 @@ def sums_at_one_rate(
     for paradigm in MAIN_PARADIGMS:
         pairs = zip(reached(own, paradigm), reached(common, paradigm), strict=True)
         lines.append([PARADIGM_NAMES[paradigm], *(cell for pair in pairs for cell in pair)])
-    head = [f"{name}, {of}" for name in _names(panels) for of in ("rates of their own", "one rate")]
-    return markdown_table(["absolute / normalized", *head], lines)
+    return markdown_table(["absolute / normalized", *_both_rates(panels)], lines)
 
 
 def ablation(addition: pd.DataFrame, single: pd.DataFrame, panels: Mapping[str, str]) -> str:
@@ -235,6 +245,10 @@ def _titles(panels: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def _names(panels: Mapping[str, str]) -> list[str]:
     return [title for _, title in _titles(panels)]
+
+
+def _both_rates(panels: Mapping[str, str]) -> list[str]:
+    return [f"{name}, {of}" for name in _names(panels) for of in ("rates of their own", "one rate")]
 
 
 def _sum(table: pd.DataFrame, paradigm: Paradigm) -> list[dict[str, Finding]]:
