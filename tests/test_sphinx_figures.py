@@ -351,6 +351,17 @@ def test_pages_in_a_browser(site: pathlib.Path, browser: Browser, part: int) -> 
     assert not found, "\n".join(found)
 
 
+def test_contrast_is_measured_where_a_row_looks_unlike_those_before(browser: Browser) -> None:
+    row, pale = "<tr><td><code>bold</code></td></tr>", "<tr><td style='color: #eee'>pale</td></tr>"
+    for rows, found in ((3 * row, []), (3 * row + pale, ["color-contrast"])):
+        page = browser.new_page()
+        page.set_content(f"<table><tbody>{rows}</tbody></table>")
+        page.evaluate(THINNED)
+        assert page.locator("tr").count() == 1 + len(found)
+        assert [one.split()[0] for one in barriers(page, CONTRAST)] == found
+        page.close()
+
+
 @pytest.mark.parametrize("name", ["custom.css", "hero.css"])
 def test_a_style_sheet_closes_what_it_opens(name: str) -> None:
     text = (ROOT / "book" / "_static" / name).read_text("utf-8")

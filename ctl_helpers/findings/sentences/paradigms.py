@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -74,13 +74,11 @@ def _search(found: pd.DataFrame, how: str) -> tuple[str, str]:
 
 def alone_at_one_rate(single: pd.DataFrame, common: pd.DataFrame, panels: Mapping[str, str]) -> str:
     """Accuracy of networks on their own tasks, with rates of their own and with one rate."""
-    own = single.merge(common[["setting", "seed"]].drop_duplicates())
-    lines = []
-    for paradigm in MAIN_PARADIGMS:
-        both = (paradigm_accuracy.by_setting(table, paradigm=paradigm) for table in (own, common))
-        pairs = zip(*(_cells(panels, accuracy) for accuracy in both), strict=True)
-        lines.append([PARADIGM_NAMES[paradigm], *(cell for pair in pairs for cell in pair)])
-    return markdown_table(["accuracy on the own task", *_both_rates(panels)], lines)
+
+    def reached(table: pd.DataFrame, paradigm: Paradigm) -> list[str]:
+        return _cells(panels, paradigm_accuracy.by_setting(table, paradigm=paradigm))
+
+    return _at_both_rates("accuracy on the own task", single, common, panels, reached)
 
 
 def sums(addition: pd.DataFrame, single: pd.DataFrame, panels: Mapping[str, str]) -> str:
@@ -105,8 +103,7 @@ def sums(addition: pd.DataFrame, single: pd.DataFrame, panels: Mapping[str, str]
 def sums_at_one_rate(
     addition: pd.DataFrame, common: pd.DataFrame, panels: Mapping[str, str]
 ) -> str:
-    """The same with rates of their own and with one rate, over the seeds that ran both."""
-    own = addition.merge(common[["setting", "seed"]].drop_duplicates())
+    """Table 1's accuracies, with rates of their own and with one rate."""
 
     def reached(table: pd.DataFrame, paradigm: Paradigm) -> list[str]:
         alpha = sum_alpha.by_setting(table, paradigm=paradigm)
@@ -116,11 +113,7 @@ def sums_at_one_rate(
             for name, cell in zip(panels, both, strict=True)
         ]
 
-    lines = []
-    for paradigm in MAIN_PARADIGMS:
-        pairs = zip(reached(own, paradigm), reached(common, paradigm), strict=True)
-        lines.append([PARADIGM_NAMES[paradigm], *(cell for pair in pairs for cell in pair)])
-    return markdown_table(["absolute / normalized", *_both_rates(panels)], lines)
+    return _at_both_rates("absolute / normalized", addition, common, panels, reached)
 
 
 def ablation(addition: pd.DataFrame, single: pd.DataFrame, panels: Mapping[str, str]) -> str:
@@ -247,8 +240,21 @@ def _names(panels: Mapping[str, str]) -> list[str]:
     return [title for _, title in _titles(panels)]
 
 
-def _both_rates(panels: Mapping[str, str]) -> list[str]:
-    return [f"{name}, {of}" for name in _names(panels) for of in ("rates of their own", "one rate")]
+def _at_both_rates(
+    what: str,
+    own: pd.DataFrame,
+    common: pd.DataFrame,
+    panels: Mapping[str, str],
+    reached: Callable[[pd.DataFrame, Paradigm], list[str]],
+) -> str:
+    """A cell per paradigm, setting and kind of rates, over the seeds that ran one rate."""
+    tables = own.merge(common[["setting", "seed"]].drop_duplicates()), common
+    lines = []
+    for paradigm in MAIN_PARADIGMS:
+        pairs = zip(*(reached(table, paradigm) for table in tables), strict=True)
+        lines.append([PARADIGM_NAMES[paradigm], *(cell for pair in pairs for cell in pair)])
+    head = [f"{name}, {of}" for name in _names(panels) for of in ("rates of their own", "one rate")]
+    return markdown_table([what, *head], lines)
 
 
 def _sum(table: pd.DataFrame, paradigm: Paradigm) -> list[dict[str, Finding]]:
