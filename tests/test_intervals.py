@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from ctl_helpers.findings.intervals import jackknife, over_seeds
-from ctl_helpers.findings.replicates import Replicates, Sample, jointly
+from ctl_helpers.findings.replicates import Replicates, Sample, jointly, whole
 
 DRAWS = 1500
 
@@ -109,3 +109,17 @@ def test_a_joint_number_takes_the_same_unit_out_of_every_sample() -> None:
     # The ratio is ½ whichever network is left out, so that nothing varies.
     assert (ratio.value, ratio.error, ratio.interval()) == (0.5, 0, None)
     assert own.interval() is not None
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 2), (4, 2, 3)])
+def test_rows_that_lack_a_value_are_left_out_and_no_row_at_all_is_no_number(shape) -> None:
+    def largest(rows: np.ndarray) -> Sample:
+        one_seed = [0] * len(rows)
+        return whole(rows, one_seed, "networks", lambda few: float(few.max()))
+
+    values = np.arange(np.prod(shape), dtype=float).reshape(shape)
+    assert largest(values).of_seed(0) == values.max()
+    values[3, ...] = math.nan
+    assert largest(values).of_seed(0) == values[:3].max()
+    assert largest(values[3:]).seeds == largest(values[:0]).seeds == []
+    assert math.isnan(jointly([largest(values[:0])], lambda number: number).value)

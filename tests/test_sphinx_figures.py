@@ -205,27 +205,51 @@ UNFOLDED = """() => {
     document.querySelectorAll(".toggle-hidden").forEach((e) => e.classList.remove("toggle-hidden"));
     // Scripts may answer to the new sizes; what is opened may fade in, and half faded it is pale.
     const frame = () => new Promise((done) => requestAnimationFrame(done));
-    return frame().then(frame).then(() => Promise.all(
-        document.getAnimations()
-            .filter((a) => Number.isFinite(a.effect.getComputedTiming().endTime))
-            .map((a) => a.finished.catch(() => null))));
+    return frame().then(frame).then(() => document.getAnimations()
+        .filter((a) => Number.isFinite(a.effect.getComputedTiming().endTime))
+        .forEach((a) => a.finish()));
 }"""
-# Contrast is dear: it is measured once for rows and items of the same tags, classes and styles.
-THINNED = """() => {
-    document.querySelectorAll("code").forEach((literal) => {
-        const [first, ...others] = literal.children;
-        if (!others.length || others.some((word) => word.className !== first.className)) return;
-        first.textContent = literal.textContent;
-        literal.replaceChildren(first);
-    });
-    const seen = new Set();
-    document.querySelectorAll("tbody > tr, li").forEach((part) => {
-        const tags = part.outerHTML.replace(/(>)[^<]+|( (id|href|title|aria-\w+)="[^"]*")/g, "$1");
-        const place = part.closest("nav, aside, article")?.className;
-        const look = [place, part.parentElement.className, tags].join();
-        if (seen.has(look)) part.remove();
-        seen.add(look);
-    });
+# A label stands for each drawing, whose texts' colours have been seen to.
+EMPTIED = """() => document.querySelectorAll(".plotly-figure")
+    .forEach((figure) => figure.replaceWith(figure.cloneNode(false)))"""
+# Contrast is dear: of texts that look alike, as all that they stand in, the first is measured.
+ALIKE = """() => {
+    (window.restored ?? []).forEach((restore) => restore());
+    const looks = new Map([[null, ""]]);
+    const look = (element) => {
+        if (!looks.has(element)) {
+            const { color, backgroundColor, backgroundImage, opacity, fontSize, fontWeight } =
+                getComputedStyle(element);
+            looks.set(element, [look(element.parentElement), element.tagName, element.className,
+                element.getAttribute("style"), color, backgroundColor, backgroundImage, opacity,
+                fontSize, fontWeight].join());
+        }
+        return looks.get(element);
+    };
+    const texts = new Map();
+    const others = [];
+    const all = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (all.nextNode()) {
+        const text = all.currentNode;
+        if (!text.data.trim()) continue;
+        const one = look(text.parentElement);
+        if (texts.has(one)) others.push(text);
+        else texts.set(one, text);
+    }
+    const needed = new Set();
+    for (const text of texts.values())
+        for (let e = text.parentElement; e && !needed.has(e); e = e.parentElement) needed.add(e);
+    // Something empty stays in its place, so that style sheets count rows as before.
+    window.restored = [];
+    for (const text of others) {
+        if (!text.isConnected) continue;
+        let highest = text;
+        while (!needed.has(highest.parentElement)) highest = highest.parentElement;
+        const empty = highest === text ? new Text() : document.createElement(highest.tagName);
+        if (highest !== text) empty.style.display = "none";
+        highest.replaceWith(empty);
+        window.restored.push(() => empty.replaceWith(highest));
+    }
 }"""
 # What depends on the width of the screen, and on the theme.
 NARROW = ["scrollable-region-focusable", "target-size"]
@@ -236,8 +260,7 @@ def barriers(page: Page, *rules: str) -> Iterator[str]:
     """What axe-core finds of serious or critical hurdles for readers with disabilities.
 
     Solutions, code and tables that are folded up are opened first. Without rules, it takes all
-    but contrast. Drawings are left out: a label stands for each, and the colours of their texts
-    are seen to.
+    but contrast.
     """
     from axe_playwright_python.sync_playwright import Axe
 
@@ -247,8 +270,7 @@ def barriers(page: Page, *rules: str) -> Iterator[str]:
         options["runOnly"] = {"type": "rule", "values": list(rules)}
     else:
         options["rules"] = {CONTRAST: {"enabled": False}}
-    context: dict[str, Any] = {"exclude": [[".main-svg"]]}
-    for found in Axe().run(page, context, options).response["violations"]:
+    for found in Axe().run(page, options=options).response["violations"]:
         if found["impact"] in ("serious", "critical"):
             places = [node["target"] for node in found["nodes"]]
             yield f"{found['id']} ({found['impact']}): {places[:3]}"
@@ -296,8 +318,18 @@ def looked_at(paths: list[pathlib.Path]) -> list[pathlib.Path]:
     ]
 
 
+def schemes(path: pathlib.Path) -> list[str]:
+    """How a page is looked at: those of runs are alike, and one colour scheme is enough."""
+    return ["light"] if "runs" in path.parts else ["light", "dark"]
+
+
+def show(page: Page, scheme: str, width: int) -> None:
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.set_viewport_size({"width": width, "height": 900})
+
+
 def problems(page: Page, path: pathlib.Path) -> Iterator[str]:
-    """Open a page once, and look at it wide, narrow and dark."""
+    """Open a page once, and look at it dark, wide and narrow."""
     from playwright.sync_api import TimeoutError as NotInTime
 
     noise = listen(page)
@@ -307,21 +339,23 @@ def problems(page: Page, path: pathlib.Path) -> Iterator[str]:
     except NotInTime:
         yield "a figure is not drawn"
     page.evaluate("() => window.MathJax?.startup?.promise")
-    for scheme, width in [("light", 380), ("light", 1280), ("dark", 1280)]:
-        if scheme == "dark" and "runs" in path.parts:  # they are alike: one theme is enough
-            break
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        page.set_viewport_size({"width": width, "height": 900})
-        for _ in range(20):  # figures follow the theme and the screen a little later
+    both = schemes(path)
+    views = [*((scheme, 1280) for scheme in reversed(both)), ("light", 380)]
+    for scheme, width in views:
+        show(page, scheme, width)
+        for _ in range(100):  # figures follow the theme and the screen a little later
             if not (found := list(seen(page, scheme, width))):
                 break
-            page.wait_for_timeout(250)
-        if scheme == "light":
-            found += barriers(page, *(NARROW if width == 380 else ()))
-        if width == 1280:
-            page.evaluate(THINNED)
-            found += barriers(page, CONTRAST)
+            page.wait_for_timeout(50)
         yield from (f"{problem} ({scheme}, {width} px)" for problem in found)
+    page.evaluate(EMPTIED)
+    yield from (f"{problem} (380 px)" for problem in barriers(page, *NARROW))
+    show(page, "light", 1280)
+    yield from barriers(page)
+    for scheme in both:
+        show(page, scheme, 1280)
+        page.evaluate(ALIKE)
+        yield from (f"{problem} ({scheme})" for problem in barriers(page, CONTRAST))
     yield from noise
 
 
@@ -345,20 +379,31 @@ def test_pages_in_a_browser(site: pathlib.Path, browser: Browser, part: int) -> 
     ]
     for path in looked_at(paths)[part::4]:
         name = path.relative_to(site)
-        page = browser.new_page(viewport={"width": 380, "height": 900})
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        show(page, schemes(path)[-1], 1280)
         found += [f"{name}: {problem}" for problem in problems(page, path)]
         page.close()
     assert not found, "\n".join(found)
 
 
-def test_contrast_is_measured_where_a_row_looks_unlike_those_before(browser: Browser) -> None:
-    row, pale = "<tr><td><code>bold</code></td></tr>", "<tr><td style='color: #eee'>pale</td></tr>"
-    for rows, found in ((3 * row, []), (3 * row + pale, ["color-contrast"])):
+def test_contrast_is_measured_where_a_text_looks_unlike_those_before(browser: Browser) -> None:
+    dark = "@media (prefers-color-scheme: dark)"
+    sheet = f".pale {{ color: #eee }} {dark} {{ body {{ background: #000; color: #fff }}"
+    row, found = "<tr><td><code>bold</code></td></tr>", ["color-contrast"]
+    for other, expected in (
+        ("<tr", {"light": [], "dark": []}),
+        ("<tr style='opacity: .1'", {"light": found, "dark": found}),
+        ("<tr class='pale'", {"light": found, "dark": []}),
+        ("<tr class='dim'", {"light": [], "dark": found}),
+    ):
         page = browser.new_page()
-        page.set_content(f"<table><tbody>{rows}</tbody></table>")
-        page.evaluate(THINNED)
-        assert page.locator("tr").count() == 1 + len(found)
-        assert [one.split()[0] for one in barriers(page, CONTRAST)] == found
+        rows = 3 * row + row.replace("<tr", other)
+        page.set_content(f"<style>{sheet} .dim {{ color: #111 }} }}</style><table>{rows}</table>")
+        for scheme in expected:
+            show(page, scheme, 1280)
+            page.evaluate(ALIKE)
+            assert [one.split()[0] for one in barriers(page, CONTRAST)] == expected[scheme], other
+            assert len(page.evaluate("document.body.innerText").split()) == 1 + (other != "<tr")
         page.close()
 
 

@@ -145,7 +145,7 @@ def whole(
 
     A ratio of two means would otherwise be of one network's number over another's.
     """
-    complete = np.asarray(~np.isnan(values).reshape(len(values), -1).any(axis=1))
+    complete = np.asarray(~np.isnan(values).any(axis=tuple(range(1, np.ndim(values)))))
     every = Sample(values, replicates, unit, statistic).replicates
 
     def of_any(rows: Values) -> float:
