@@ -251,6 +251,9 @@ PANELS = """() => [...document.querySelectorAll(".plotly-figure")].map((figure) 
             .map((each) => each.columns)),
     };
 })"""
+# Plotly draws anew a tenth of a second after the size has changed.
+REDRAWN = """() => new Promise((done) => requestAnimationFrame(
+    () => requestAnimationFrame(() => setTimeout(done, 250))))"""
 WIDTHS = (360, 599, 600, 1280, 1600, 1920)
 
 
@@ -262,7 +265,7 @@ def test_no_panel_is_hidden_at_any_width(site: Path, browser: Browser, name: str
     page.wait_for_function(DRAWN, timeout=60_000)
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_timeout(1000)
+        page.evaluate(REDRAWN)
         for figure in page.evaluate(PANELS):
             where = f"{figure['name']} at {width} px"
             assert figure["hidden"] <= 0, where

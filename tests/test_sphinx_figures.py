@@ -306,15 +306,15 @@ def listen(page: Page) -> list[str]:
 
 
 def looked_at(paths: list[pathlib.Path]) -> list[pathlib.Path]:
-    """All pages but those of runs, of which the largest stands for its section: they are alike."""
-    sections: dict[pathlib.Path, list[pathlib.Path]] = {}
+    """All pages but those of runs, which are alike: the largest of each folder stands for them."""
+    folders: dict[pathlib.Path, list[pathlib.Path]] = {}
     for path in paths:
-        sections.setdefault(path.parent, []).append(path)
+        folders.setdefault(path.parent, []).append(path)
     return [
         path
         for path in paths
-        if path.parent.parent.name != "runs"
-        or path == max(sections[path.parent], key=lambda one: one.stat().st_size)
+        if "runs" not in path.parts
+        or path == max(folders[path.parent], key=lambda one: one.stat().st_size)
     ]
 
 
