@@ -54,10 +54,10 @@ def said(*judged: tuple[str, str, str]) -> str:
 
 def test_an_answer_has_three_sentences_and_says_what_was_missed() -> None:
     assert said(("one", "mnist-mlp", "reproduced"), ("two", "mnist-mlp", "partly")) == (
-        "**In part.** Reproduced in every setting that could tell: *The one claim*. *The one "
+        "**In part.** Reproduced in every setting that could test it: *The one claim*. *The one "
         "claim*: reproduced on MNIST MLP (error ε of the worst layer: 0.4; networks pretrained "
-        "apart: 1.2). Not reproduced in the setting nearest to the paper's that could tell: *The "
-        "two claim* (partly)."
+        "apart: 1.2). Not reproduced in the setting nearest to the paper's that could test it: "
+        "*The two claim* (partly)."
     )
 
 
@@ -66,7 +66,7 @@ def test_an_answer_has_three_sentences_and_says_what_was_missed() -> None:
     [
         (
             [("one", "mnist-mlp", "reproduced")],
-            "**Yes.** Reproduced in every setting that could tell: *The one claim*. ",
+            "**Yes.** Reproduced in every setting that could test it: *The one claim*. ",
         ),
         ([("one", "mnist-mlp", "contradicted")], "**No.** No claim of this page is"),
         ([("one", "mnist-mlp", "not testable")], "**Not testable here.** No claim of this page co"),
@@ -100,7 +100,7 @@ def test_a_paper_s_claim_comes_before_ours_and_few_are_named() -> None:
 def test_a_page_s_own_question_comes_before_those_of_all_pages() -> None:
     text = said(("special", "mnist-mlp", "partly"), ("boundary", "mnist-mlp", "undecided"))
     assert "*The boundary claim*: undecided on MNIST MLP" in text
-    assert "Not reproduced in the setting nearest that could tell: *The special claim*" in text
+    assert "Not reproduced in the setting nearest that could test it: *The special claim*" in text
 
 
 def test_what_no_paper_asks_stands_beside_none() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from ctl_helpers.findings import cross_task
 from ctl_helpers.findings.finding import MEASURES, Measure, measure, quoted
 from ctl_helpers.findings.replicates import Sample, cube, rank
 from ctl_helpers.findings.sentences import live
@@ -84,3 +86,14 @@ def test_a_table_may_repeat_its_index(table: pd.DataFrame) -> None:
     joined = pd.concat([table, table.assign(setting="c")])
     found = Measure(doubled, "{:g}".format).by_setting(joined)
     assert {name: one.value for name, one in found.items()} == {"a": 3, "b": 8, "c": 4.5}
+
+
+def test_what_one_seed_draws_anew_are_networks_and_not_their_pairs() -> None:
+    generator = np.random.default_rng(0)
+    direction = pd.DataFrame(
+        [
+            {"seed": 0, "i": i, "j": j, "layer": "a", "alpha": 0.5, "metric": "coef", "mean": mean}
+            for (i, j), mean in zip(combinations("ABCD", 2), generator.random(6), strict=True)
+        ]
+    )
+    assert cross_task.length_error.function(direction).estimate().units == "4 networks of 1 seed"

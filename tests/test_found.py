@@ -92,13 +92,13 @@ def test_the_short_answer_says_what_its_verdicts_mean() -> None:
         verdict("ctl-direction", "small-clip", "not run"),
     ]
     assert found.between_tasks(made) == (
-        "**Is it true?** In part. In the settings that could tell the verdicts are *partly* (more "
-        "linear than networks pretrained apart, but not nearly linear) or *undecided*. The error ε "
-        "at the worst layer (zero is linear) goes from 0.4 to 0.5; with networks pretrained apart "
-        "it is at least 1.1."
+        "**Is it true?** In part. In the settings that could test it the verdicts are *partly* "
+        "(more linear than networks pretrained apart, but not nearly linear) or *undecided*. With "
+        "two networks mixed, ε at the worst layer (zero is linear) goes from 0.4 to 0.5; with "
+        "networks pretrained apart it is at least 1.1."
     )
     one = found.between_tasks(made[1:2])
-    assert "In the setting that could tell the verdict is *partly* (more" in one
+    assert "In the setting that could test it the verdict is *partly* (more" in one
     assert "(zero is linear) is 0.5; with networks pretrained apart it is 1.3." in one
 
 
@@ -122,8 +122,8 @@ def test_linear_counts_settings_and_says_where_in_words() -> None:
     ("words", "share"),
     [
         (("reproduced", "reproduced", "reproduced"), "reproduced in all 3 settings."),
-        (("reproduced",), "reproduced in the one setting that could tell."),
-        (("undecided",), "not reproduced in the one setting that could tell (undecided)."),
+        (("reproduced",), "reproduced in the one setting that could test it."),
+        (("undecided",), "not reproduced in the one setting that could test it (undecided)."),
         (("contradicted", "partly"), "reproduced in none of 2 settings (partly or contradicted)."),
         (
             ("reproduced", "partly", "reproduced"),
@@ -151,7 +151,7 @@ def test_claims_of_one_sentence_are_told_apart() -> None:
     ]
     assert found.merged(made) == (
         "**Do merged networks do what their features say?** No. *Averaging weights does what "
-        "averaging outputs does*: not reproduced in the one setting that could tell "
+        "averaging outputs does*: not reproduced in the one setting that could test it "
         "(contradicted). *Two task vectors added keep both tasks, as averaged features do*: could "
         "not be tested. *Subtracting a task vector takes away its own task and spares the "
         "others*: not run. Not testable: Small CLIP, trained here (a ceiling)."

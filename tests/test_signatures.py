@@ -129,8 +129,8 @@ def plain(text: str) -> str:
 def test_each_signature_is_answered_as_its_verdicts_do() -> None:
     said = sentences.answers(MADE).splitlines()
     assert len(said) == len(SIGNATURES) == 5
-    assert "No pretraining breaks linearity: **No**" in said[0]
-    assert "No common pretraining breaks linearity: **Yes**." in said[0]
+    assert "Random weights break linearity: **No**" in said[0]
+    assert "Separate pretraining breaks linearity: **Yes**." in said[0]
     assert all(line.endswith(("Not run yet.", "**Not run yet**.")) for line in said[1:])
     told = sentences.signature(MADE, "pretraining")
     assert "“CTL may fail if: Models are trained from scratch without pretraining.”" in told
@@ -141,7 +141,10 @@ def test_each_signature_is_answered_as_its_verdicts_do() -> None:
 
 def test_a_row_has_both_errors_the_ratio_and_a_link_to_the_figure() -> None:
     text = plain(signatures.table(MADE, "pretraining").data)
-    assert "from random weights | ε without it: 0.20 | ε with it: 0.10 | ratio: 0.50×" in text
+    assert (
+        "from random weights | ε as usual: 0.20 | ε under the condition: 0.10 | ratio: 0.50×"
+        in text
+    )
     assert "0.50× (0.47 to 0.54) | verdict: ✗ contradicted | shown in: 4.1" in text
     assert text.count("∅ not testable") == 1
     assert 'href="4_1.html#fig-4-1-direction"' in signatures.table(MADE, "pretraining").data
@@ -158,7 +161,7 @@ def test_the_figure_has_a_dot_for_each_case_and_hollow_ones_where_nothing_is_to_
     assert points[0].error_x.arrayminus[0] == pytest.approx(0.5 - 2**-1.1, abs=1e-3)
     takeaway = figure.layout.meta["takeaway"]
     assert takeaway == (
-        "Broken in 1 of 2 verdicts that could tell; ε is at most 1.41× (from random weights) and "
+        "Broken in 1 of 2 testable verdicts; ε is at most 1.41× (from random weights) and "
         "4.00× (pretrained apart)"
     )
     assert [one["text"] for one in figure.layout.meta["findings"]] == ["0.50×", "1.41×", "4.00×"]

@@ -63,7 +63,7 @@ def ensembles(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         by_setting(
             panels,
             lambda one: (
-                "Less that of the ensemble of three, the accuracy of their averaged weights is "
+                "The accuracy of averaged weights, less that of the ensemble of the same three, is "
                 f"{by_panel(one, which)}, mean over triples; over triples the two correlate at "
                 f"{by_panel(one, correlations)}"
             ),

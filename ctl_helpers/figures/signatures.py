@@ -20,7 +20,7 @@ from ctl_helpers.figures.drawing import (
 from ctl_helpers.findings.sentences.signatures import Case, title_of
 from ctl_helpers.findings.signatures import CONDITIONS
 
-_CLOSED = "ε over ½ without it, too"
+_CLOSED = "ε over ½ as usual, too"
 
 
 def dots(cases: Sequence[Case]) -> Figure:
@@ -65,7 +65,7 @@ def dots(cases: Sequence[Case]) -> Figure:
     )
     spans = [case.part.number.interval or (case.value, case.value) for case in cases]
     axis = log_axis([1, 2, *(2**end for span in spans for end in span)])
-    return figure.update_xaxes(title_text="ε with it over ε without it", **axis)
+    return figure.update_xaxes(title_text="ε under the condition over ε as usual", **axis)
 
 
 def _dots(cases: Sequence[Case], places: Sequence[int], number: int, closed: bool) -> Line:
@@ -112,6 +112,4 @@ def _takeaway(cases: Sequence[Case]) -> str:
     told = {case.verdict for case in cases if not case.closed}
     broken = sum(verdict.word == "reproduced" for verdict in told)
     plural = "s" * (len(told) != 1)
-    return (
-        f"Broken in {broken} of {len(told)} verdict{plural} that could tell; ε is at most {ratios}"
-    )
+    return f"Broken in {broken} of {len(told)} testable verdict{plural}; ε is at most {ratios}"

@@ -17,7 +17,7 @@ _BOTH = (Statistics.MIXED, Statistics.RECOMPUTED)
 def statistics_length(features: pd.DataFrame, *, statistics: str) -> Sample:
     """Mean coef at the output, over pairs."""
     values, seeds = _by_layer(features, "coef", statistics)
-    return Sample(values[:, -1], seeds, "pairs", np.mean)
+    return Sample(values[:, -1], seeds, "networks", np.mean)
 
 
 @measure("{:.2f}")
@@ -31,14 +31,14 @@ def statistics_epsilon(features: pd.DataFrame, *, statistics: str) -> Sample:
 def statistics_length_error(features: pd.DataFrame, *, statistics: str) -> Sample:
     """Mean over layers of |1 − coef|, coef being the mean over pairs."""
     values, seeds = _by_layer(features, "coef", statistics)
-    return Sample(values, seeds, "pairs", lambda rows: abs(rows.mean(axis=0) - 1).mean())
+    return Sample(values, seeds, "networks", lambda rows: abs(rows.mean(axis=0) - 1).mean())
 
 
 @measure("{:.0f}")
 def statistics_too_long(features: pd.DataFrame, *, statistics: str) -> Sample:
     """In how many layers the mean coef is over 1."""
     values, seeds = _by_layer(features, "coef", statistics)
-    return Sample(values, seeds, "pairs", lambda rows: (rows.mean(axis=0) > 1).sum())
+    return Sample(values, seeds, "networks", lambda rows: (rows.mean(axis=0) > 1).sum())
 
 
 @measure("{:.1%}")

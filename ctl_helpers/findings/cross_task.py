@@ -116,7 +116,7 @@ def times_nearer(
     metrics = [Metric.BASELINE, Metric.DISTANCE]
     values, seeds = cube(rows, ["i", "j"], metric=metrics, layer=None)
     statistic = _smallest_median if at == "least" else middle
-    return Sample(values[:, 0] / values[:, 1], seeds, "pairs", statistic)
+    return Sample(values[:, 0] / values[:, 1], seeds, "networks", statistic)
 
 
 @measure("{:.0%}")
@@ -139,7 +139,7 @@ def length_error(direction: pd.DataFrame, *, at: str = "mean") -> Sample:
     """
     values, seeds = _features(direction, Metric.COEF)
     statistic = largest_mean if at == "most" else np.nanmean
-    return Sample(abs(1 - values), seeds, "pairs", statistic)
+    return Sample(abs(1 - values), seeds, "networks", statistic)
 
 
 @measure("{:.2f}")
@@ -163,7 +163,7 @@ def length(direction: pd.DataFrame, *, at: str, alpha: float | None = None) -> S
         "least": np.nanmin,
         "early": lambda rows: np.nanmean(rows, axis=(0, 2)).min(),
     }
-    return Sample(values, seeds, "pairs", statistics.get(at, np.nanmean))
+    return Sample(values, seeds, "networks", statistics.get(at, np.nanmean))
 
 
 @measure("{:.0%}")
@@ -209,7 +209,7 @@ def common_logits(common: pd.DataFrame) -> Sample:
 def _lines(barriers: pd.DataFrame, name: str, statistic: Callable[[Values], float]) -> Sample:
     lines = barriers.assign(line=barriers.groupby(["seed", "i", "j"]).cumcount())
     values, seeds = cube(lines, ["i", "j"], name, line=None)
-    return Sample(values, seeds, "pairs", statistic)
+    return Sample(values, seeds, "networks", statistic)
 
 
 def _features(direction: pd.DataFrame, metric: Metric) -> tuple[Values, Replicates]:

@@ -112,7 +112,7 @@ def edit_growth(table: pd.DataFrame, *, step: int) -> Sample:
         slopes = np.diff(np.log2(curves.mean(axis=0))) / np.diff(logs)
         return float(2 ** slopes[step]) if len(slopes) else float("nan")
 
-    return whole(values, seeds, _unit_name(table), grown)
+    return whole(values, seeds, "task vectors", grown)
 
 
 @measure("{:.2g}")
@@ -189,10 +189,6 @@ def _unit(table: pd.DataFrame) -> list[str]:
     return [name for name in ("i", "j") if name in table]
 
 
-def _unit_name(table: pd.DataFrame) -> str:
-    return "pairs" if "j" in table else "task vectors"
-
-
 def _at(table: pd.DataFrame, lam: float = PAPER_LAMBDA) -> pd.DataFrame:
     return table[np.isclose(table["lam"], lam)]
 
@@ -213,7 +209,7 @@ def _edits(
     seeds: Replicates,
     statistic: Callable[[Values], float],
 ) -> Sample:
-    return Sample(values, seeds, _unit_name(table), statistic)
+    return Sample(values, seeds, "task vectors", statistic)
 
 
 def _last(theorem: pd.DataFrame, metric: str) -> tuple[Values, Replicates]:

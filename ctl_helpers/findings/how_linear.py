@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ctl_helpers.findings.finding import Finding, measure, quoted
-from ctl_helpers.findings.judging import holm, judge
+from ctl_helpers.findings.judging import GOOD, POOR, holm, judge
 from ctl_helpers.findings.linearity import epsilon
 from ctl_helpers.findings.replicates import Sample, Values, cube
 from ctl_helpers.findings.words import by_panel, linear_words
@@ -51,6 +51,9 @@ def at_point(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+_WORDS = ("not", "partly", "nearly")
+
+
 @dataclass(frozen=True)
 class HowLinear:
     """How linear settings are.
@@ -66,7 +69,8 @@ class HowLinear:
     def phrase(self, panels: Mapping[str, str]) -> str:
         """Such as "partly linear, ε = 0.44 at the worst layer (1.20 pretrained apart)".
 
-        What the interval of ε leaves open is "perhaps" so.
+        Where the interval of ε crosses a border, the words on both sides of it are given, as in
+        "nearly or partly linear"; "perhaps" stands where there is no interval.
         """
         texts = dict.fromkeys(panels, "of unknown ε")
         for name, error in self.errors.items():
@@ -107,8 +111,15 @@ def _words(error: Finding, control: Finding | None) -> str:
     limits: list[float | Sample] = [1.0 if control is None else control.sample]
     if words == "nearly linear":  # which has two borders
         limits.append(1.0)
-    judged = [holm([judge(error.sample, limit, 0.0)])[0] for limit in limits]
-    return f"perhaps {words}" if "undecided" in judged else words
+    judgements = [judge(error.sample, limit, 0.0) for limit in limits]
+    judged = [holm([one])[0] for one in judgements]
+    if "undecided" not in judged:
+        return words
+    intervals = [one.estimate.interval() for one in judgements]
+    ends = [place for interval in intervals if interval for place in interval]
+    ranks = [sum(place >= border for border in (POOR, GOOD)) for place in ends] or [0]
+    kinds = _WORDS[min(ranks) : max(ranks) + 1]
+    return f"{' or '.join(reversed(kinds))} linear" if len(kinds) > 1 else f"perhaps {words}"
 
 
 def _has_epsilon(table: pd.DataFrame) -> bool:

@@ -14,14 +14,14 @@ from ctl_helpers.results.labels import Metric
 @measure(plain)
 def halfway_mean(direction: pd.DataFrame, *, metric: Metric) -> Sample:
     """Mean of a metric at α = 0.5, over pairs and layers."""
-    return Sample(*_halfway(direction, metric), "pairs", np.mean)
+    return Sample(*_halfway(direction, metric), "networks", np.mean)
 
 
 @measure(plain)
 def halfway_of_pair(direction: pd.DataFrame, *, metric: Metric, i: str, j: str) -> Sample:
     """The same for one pair of tasks."""
     pair = direction[(direction["i"] == i) & (direction["j"] == j)]
-    return Sample(*_halfway(pair, metric), "pairs", np.mean)
+    return Sample(*_halfway(pair, metric), "networks", np.mean)
 
 
 @measure("{:.2f}")

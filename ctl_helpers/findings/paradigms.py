@@ -19,7 +19,7 @@ ByParadigm = dict[Paradigm, dict[str, Finding]]
 _OURS = Paradigm.ATTENTION_WEIGHTS
 _ALPHAS = ("alpha_i", "alpha_j")
 _TASKS, _PAIRS = ("task",), ("i", "j")
-_UNITS = {(): "seeds", _TASKS: "tasks", _PAIRS: "pairs"}
+_UNITS = {(): "seeds", _TASKS: "tasks", _PAIRS: "task vectors"}
 
 
 def by_paradigm(measure: Measure, table: pd.DataFrame, **arguments: object) -> ByParadigm:
@@ -123,21 +123,23 @@ def scale_free_beyond(maps: pd.DataFrame, *, paradigm: str = _OURS) -> Sample:
     Mean over points, pairs and both tasks: 1 where the other task's vector moves them as far.
     """
     values, rows = _beyond(maps, paradigm)
-    return Sample(values, rows, "pairs", lambda rows: float(np.mean(rows[:, 0])))
+    return Sample(values, rows, "task vectors", lambda rows: float(np.mean(rows[:, 0])))
 
 
 @measure("{:.0%}")
 def classification_beyond(maps: pd.DataFrame, *, paradigm: str = _OURS) -> Sample:
     """Share of predictions that the other vector changes, there."""
     values, rows = _beyond(maps, paradigm)
-    return Sample(values, rows, "pairs", lambda rows: float(np.mean(rows[:, 1])))
+    return Sample(values, rows, "task vectors", lambda rows: float(np.mean(rows[:, 1])))
 
 
 @measure("{:.2f}")
 def heads_degrade(maps: pd.DataFrame, *, paradigm: str = _OURS) -> Sample:
     """:func:`classification_beyond` less :func:`scale_free_beyond`: what heads add to the error."""
     values, rows = _beyond(maps, paradigm)
-    return Sample(values, rows, "pairs", lambda rows: float(np.mean(rows[:, 1] - rows[:, 0])))
+    return Sample(
+        values, rows, "task vectors", lambda rows: float(np.mean(rows[:, 1] - rows[:, 0]))
+    )
 
 
 @measure(plain)

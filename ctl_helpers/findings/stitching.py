@@ -116,7 +116,7 @@ def stitch_agreement(stitched: pd.DataFrame, *, beyond: bool = False) -> Sample:
     near = stitched["lam"] <= _tuned(stitched)
     rows = _by_role(stitched[(stitched["lam"] == 0) | (near != beyond)])
     models = [AddedModel.FEATURES, AddedModel.WEIGHTS]
-    return _between(rows, ["i", "j"], "pairs", models)
+    return _between(rows, ["i", "j"], "networks", models)
 
 
 @measure("{:.0%}")
@@ -128,7 +128,7 @@ def stitch_accuracy(stitched: pd.DataFrame, *, model: str, lam: float = TUNED) -
     at = stitched["lam"] == nearest_to(stitched["lam"].unique(), lam)
     rows = _by_role(stitched[at & (stitched["model"] == model)])
     values, seeds = cube(rows, ["i", "j"], role=_PAIR)
-    return Sample(values, seeds, "pairs", _average)
+    return Sample(values, seeds, "networks", _average)
 
 
 @measure("{:.0%}")
@@ -239,7 +239,7 @@ def _stitched(stitched: pd.DataFrame, lam: float, statistic: Callable[[Values], 
         for name, (model, at) in models.items()
     )
     values, replicates = cube(_by_role(rows), ["i", "j"], model=list(models), role=_PAIR)
-    return whole(values, replicates, "pairs", statistic)
+    return whole(values, replicates, "networks", statistic)
 
 
 def _alone(rows: Values, own: bool = True) -> Values:

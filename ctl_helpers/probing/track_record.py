@@ -48,9 +48,9 @@ def remark(about: str, said: Level, known: Sequence[Mapping[str, Any]]) -> Remar
     if not told:
         return None
     fact = (
-        f"where it was tried, {'; '.join(_worked(row, known) for row in told)}. An average with an "
-        f"ε {_SPANS[said]} is meant, and works if it keeps {KEPT:.0%} of its parts' accuracy; no "
-        "limit was chosen on these tasks"
+        f"of averages with an ε {_SPANS[said]}, "
+        f"{'; '.join(_worked(row, known) for row in told)}. An average works if it "
+        f"keeps {KEPT:.0%} of its parts' accuracy"
     )
     return Remark("record", "note", about, fact)
 
@@ -61,5 +61,6 @@ def _worked(row: Mapping[str, Any], known: Sequence[Mapping[str, Any]]) -> str:
         one for one in known if one["setting"] == row["setting"] and one["level"] != row["level"]
     ]
     if count := sum(one["merges"] for one in others):
-        text += f" (with another ε {sum(one['kept'] for one in others) / count:.0%} of {count})"
+        worked = sum(one["kept"] for one in others) / count
+        text += f" (of those with another ε, {worked:.0%} of {count})"
     return text

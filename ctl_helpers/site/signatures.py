@@ -21,7 +21,15 @@ from ctl_helpers.site.claim_marks import claim_link, grade, link, marked
 from ctl_helpers.site.claim_pages import NOT_RUN
 from ctl_helpers.site.stacked_tables import stacked_table
 
-_HEAD = ["setting", "condition", "ε without it", "ε with it", "ratio", "verdict", "shown in"]
+_HEAD = [
+    "setting",
+    "condition",
+    "ε as usual",
+    "ε under the condition",
+    "ratio",
+    "verdict",
+    "shown in",
+]
 
 
 def answers(judged: Sequence[Verdict]) -> Markdown:

@@ -71,7 +71,7 @@ def answered(judged: Sequence[Verdict], panels: Mapping[str, str]) -> str:
     missed = list(dict.fromkeys(told))
     if missed not in ([], [f"*{main.name}* ({main.word})"]):
         of_paper = "" if all(each.claim in OURS for each in own) else " to the paper's"
-        where = f"in the setting nearest{of_paper} that could tell"
+        where = f"in the setting nearest{of_paper} that could test it"
         sentences.append(f"Not reproduced {where}: {_some(missed)}.")
     return " ".join(sentences)
 
@@ -105,9 +105,9 @@ def _share(ran: Sequence[Verdict]) -> str:
         key=lambda each: each.claim in OURS,
     )
     if not good:
-        return "No claim of this page is reproduced in every setting that could tell."
+        return "No claim of this page is reproduced in every setting that could test it."
     named = list(dict.fromkeys(f"*{each.name}*" for each in good))
-    return f"Reproduced in every setting that could tell: {_some(named)}."
+    return f"Reproduced in every setting that could test it: {_some(named)}."
 
 
 def _number(verdict: Verdict, title: str) -> str:

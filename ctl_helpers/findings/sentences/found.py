@@ -57,7 +57,7 @@ def between_tasks(judged: Judged) -> str:
         words = [word for word in WORDS if any(verdict.word == word for verdict in told)]
         verb, plural = ("are", "s") if len(told) > 1 else ("is", "")
         listed = _joined([f"*{word}*{_MEANS.get(word, '')}" for word in words], "or")
-        text += f" In the setting{plural} that could tell the verdict{plural} {verb} {listed}."
+        text += f" In the setting{plural} that could test it the verdict{plural} {verb} {listed}."
         text += _errors(told)
     return text + _untestable(ran)
 
@@ -149,7 +149,7 @@ def _errors(told: Judged) -> str:
     errors = _known(part.number.value for part in firsts)
     if not errors:
         return ""
-    text = f" The error ε at the worst layer (zero is linear) {_extent(errors)}"
+    text = f" With two networks mixed, ε at the worst layer (zero is linear) {_extent(errors)}"
     if not apart:
         return f"{text}."
     least = "at least " * (min(apart) < max(apart))
@@ -210,12 +210,12 @@ def _reproduced(told: Judged) -> str:
     alone = len({verdict.setting for verdict in told}) == len(told)
     unit = f"{'setting' if alone else 'case'}{'s' * (len(told) > 1)}"
     if good == len(told):
-        where = f"all {good} {unit}" if good > 1 else f"the one {unit} that could tell"
+        where = f"all {good} {unit}" if good > 1 else f"the one {unit} that could test it"
         return f"reproduced in {where}"
     others = {verdict.word for verdict in told} - {"reproduced"}
     rest = _joined(sorted(others, reverse=True), "or")
     if len(told) == 1:
-        return f"not reproduced in the one {unit} that could tell ({rest})"
+        return f"not reproduced in the one {unit} that could test it ({rest})"
     if good == 0:
         return f"reproduced in none of {len(told)} {unit} ({rest})"
     others_are = f"the other{'s' * (len(told) - good > 1)}: {rest}"

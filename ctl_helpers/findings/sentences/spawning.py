@@ -105,8 +105,9 @@ def theorem(induced: pd.DataFrame, panels: Panels) -> str:
         "near its bound only on samples where a network is sure and wrong."
         f"{number_table(panels, rows)}"
         "The error is an upper bound of the gap. Does the gap also grow *with* the error? The "
-        "claim `llfc-implies-lmc` on the page of [claims](claims.md) says so, which is more than "
-        "the theorem. It looks at the last three rows, which are over $k$ at $\\alpha = \\frac12$. "
+        "claim *Linear features, flat loss* on the page of [claims](claims.md) says so, which is "
+        "more than the theorem. It looks at the last three rows, which are over $k$ at "
+        "$\\alpha = \\frac12$. "
         f"It can be judged only where a gap reaches {NO_BARRIER:g} nats and the errors differ."
     )
 
