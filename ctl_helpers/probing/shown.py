@@ -65,7 +65,10 @@ def _sets(outcome: Outcome) -> Iterator[tuple[str, str, Sequence[Row]]]:
         }
         for row in outcome.tables["sets"]
     ]
-    words = "ε is 0 where the mix's features are the mix of features, and 1 where nothing is left."
+    words = (
+        "ε is 0 where the mix's features are the mix of features, and 1 where they are no nearer "
+        "to it than one checkpoint's are."
+    )
     yield "Linearity at the average", words, rows
     if trials := outcome.tables.get("remedies"):
         rows = [

@@ -48,7 +48,9 @@ def missed(verdict: Verdict) -> str:
 def needed(verdict: Verdict) -> str:
     """What would decide a verdict's part that was missed: "about 9 seeds would decide"."""
     part = verdict.missed
-    return f"{part.needed} would decide" if missed(verdict) and part and part.needed else ""
+    if verdict.word == "not testable" or not missed(verdict) or not part or not part.needed:
+        return ""
+    return f"{part.needed} would decide"
 
 
 def reason(verdict: Verdict) -> str:
