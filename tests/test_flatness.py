@@ -109,7 +109,7 @@ def test_ranks_are_told_with_their_interval() -> None:
     quotes = {name: words for name, _, words in in_text(text)}
     assert len(quotes) == 4
     assert "barrier_rank(kin=all that share a start)" in quotes
-    assert "| Setting one, copies of one network | 12 | 1 | 0 | 0 |" in text
+    assert "| Setting one, copies of one network | 12 | 1 | 0 | 1 | 0 |" in text
     assert re.search(r"\[\+0\.\d\d, \+1\.00\]", text)
 
 

@@ -66,21 +66,21 @@ def table(
         if ((pairs["kin"] == kin) & (pairs["setting"] == setting)).any()
     ]
     rows += [_row(RELATED, whole, ALL, RELATED), _row("all", whole, ALL, "")]
-    head = ["", "pairs", "no barrier", "of these, not linear", "of these, with LMC", "rank"]
+    both = ["no barrier", "no barrier, not linear", "LMC", "LMC, not linear"]
     return (
         f"*No barrier*: at most {NO_BARRIER:g} nats over the chord at every α that was measured. "
         f"*Not linear*: ε over {LINEAR:g} at a layer. *LMC*: the loss also stays within "
         f"{FLAT:g} nats of the better end. *Rank*: the "
         "rank correlation of the loss over its chord with ε, with its 95% interval."
-        f"\n\n{markdown_table(head, rows)}\n\n"
+        f"\n\n{markdown_table(['', 'pairs', *both, 'rank'], rows)}\n\n"
     )
 
 
 def _row(name: str, pairs: pd.DataFrame, setting: str, kin: str) -> list[str]:
     part = of_kin(pairs, kin)
-    flat = without_barrier(part)
-    counts = [len(part), len(flat), len(not_linear(flat)), len(not_linear(connected(part)))]
-    return [name, *map(str, counts), _with_interval(_rank(pairs, setting, kin))]
+    kinds = [without_barrier(part), connected(part)]
+    counts = [str(count) for kind in kinds for count in (len(kind), len(not_linear(kind)))]
+    return [name, str(len(part)), *counts, _with_interval(_rank(pairs, setting, kin))]
 
 
 def _counted(pairs: pd.DataFrame, panels: Panels) -> str:

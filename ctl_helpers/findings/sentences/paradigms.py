@@ -47,7 +47,7 @@ def rates(search: pd.DataFrame, panels: Mapping[str, str]) -> str:
         for paradigm in MAIN_PARADIGMS:
             found = own[own["paradigm"] == paradigm]
             lines.append([title, PARADIGM_NAMES[paradigm], *_search(found, f"tried on {tasks}")])
-    return markdown_table(["setting", "paradigm", "learning rate", ""], lines, texts=2)
+    return markdown_table(["setting", "paradigm", "learning rate", "chosen"], lines, texts=2)
 
 
 def one_rate(search: pd.DataFrame, panels: Mapping[str, str]) -> str:
@@ -67,9 +67,10 @@ def _search(found: pd.DataFrame, how: str) -> tuple[str, str]:
     edge = "the largest " if chosen.max() == found["rate"].max() else edge
     if found["rate"].nunique() == 1:
         return plain(found["rate"].iloc[0]), "given, not searched for"
-    added = found.loc[found["widening"] > 0, "rate"].nunique()
     tried = f"{edge}of {found['rate'].nunique()} that were {how}"
-    return " and ".join(ends), f"{tried}, {added} of them added" if added else tried
+    if added := found.loc[found["widening"] > 0, "rate"].nunique():
+        tried += f", {added} of them since the best was at an edge"
+    return " and ".join(ends), tried
 
 
 def alone_at_one_rate(single: pd.DataFrame, common: pd.DataFrame, panels: Mapping[str, str]) -> str:
