@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -28,7 +29,7 @@ import test_findings_pointing as pointing
 import test_findings_sections as sections
 import test_objective as objective
 import test_overtraining as long
-from conftest import command, refused
+from conftest import ROOT, command, refused
 
 from ctl_helpers import cli, results, settings
 from ctl_helpers.findings import claims, verdicts
@@ -767,3 +768,11 @@ def test_the_command_prints_json_and_nothing_else(checkout: Path) -> None:
             decided = each["word"] not in ("not run", "not testable", "undecided")
             assert not decided or isinstance(part["number"]["value"], float)
             assert len(part["number"]["interval"] or (0, 0)) == 2
+
+
+def test_a_claim_that_another_one_refers_to_is_there() -> None:
+    sources = ["book/claims.yml", "ctl_helpers/findings/sentences/spawning.py"]
+    text = "".join((ROOT / path).read_text(encoding="utf-8") for path in sources)
+    named = re.findall(r"(?:As for|claim) \*([^*]+)\*", text)
+    assert len(set(named)) == 4
+    assert set(named) <= {claim.name for claim in claims.load().values()}

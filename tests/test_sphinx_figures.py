@@ -442,5 +442,6 @@ def test_a_still_image_stands_for_each_figure_where_no_script_runs(
         for image in images.all():
             image.scroll_into_view_if_needed()
             image.wait_for(state="visible")  # it is loaded only now
+            assert image.is_visible()
         assert page.locator(".plotly-figure:visible").count() == 0
         context.close()
