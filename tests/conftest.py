@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ctl_helpers.data import tasks
+from ctl_helpers.runs import plan
 from ctl_helpers.store import code_keys
 
 if TYPE_CHECKING:
@@ -166,7 +167,8 @@ def checkout(tmp_path: Path) -> Path:
 @pytest.fixture
 def package(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the package that checksums of code are taken of, with caches of its own."""
-    monkeypatch.setattr(code_keys, "_PACKAGE", checkout / "ctl_helpers")
+    for module in (code_keys, plan):
+        monkeypatch.setattr(module, "_PACKAGE", checkout / "ctl_helpers")
     for name in ("_exports", "_module_imports"):
         monkeypatch.setattr(code_keys, name, cache(getattr(code_keys, name).__wrapped__))
     return checkout / "ctl_helpers"
@@ -302,10 +304,19 @@ def site(shared: Path) -> Path:
     """The built site of a fresh copy of the checkout, on the fast profile."""
 
     def make(folder: Path) -> None:
-        profiles = copied(folder) / "settings" / "profiles.yaml"
-        # Pages look alike whatever the networks have learned: a third of a first look's training.
-        text = profiles.read_text(encoding="utf-8")
-        profiles.write_text(text.replace("training: 0.1", "training: 0.03"), encoding="utf-8")
+        settings = copied(folder) / "settings"
+        # Pages look alike whatever the networks have learned: a third of a first look's training,
+        # of networks of half the width.
+        for name, old, new in (
+            ("profiles", "training: 0.1", "training: 0.03"),
+            ("scenes-clip", " width: 128", " width: 64"),
+            ("scenes-resnet", " width: 8", " width: 4"),
+            ("text-t5", " width: 128", " width: 64"),
+            ("text-llama", " width: 128", " width: 64"),
+        ):
+            text = (path := settings / f"{name}.yaml").read_text(encoding="utf-8")
+            assert old in text
+            path.write_text(text.replace(old, new), encoding="utf-8")
         home, temporary = shared / "home", shared / "temporary"
         home.mkdir()
         temporary.mkdir()

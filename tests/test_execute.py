@@ -197,6 +197,21 @@ def test_a_key_depends_on_parameters_and_on_no_place(copied: Path, monkeypatch) 
     assert fast.key() == here
 
 
+def test_a_setting_is_asked_for_a_key_once_until_its_file_or_code_changes(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, *_ = plan.jobs("fast", "4.1", "digits-mlp")
+    key = job.key()
+    asked = Mock(side_effect=settings.load)
+    monkeypatch.setattr(settings, "load", asked)
+    assert (job.key(), asked.call_count) == (key, 0)
+    remarks = (YAML, "title:", "# A remark.\ntitle:"), ("ctl_helpers/cli.py", "import", "import  ")
+    for count, (name, old, new) in enumerate(remarks, 1):
+        rewrite(copied / name, old, new)
+        job.key()
+        assert asked.call_count == count
+
+
 def test_trainings_that_go_on_are_shown_and_dead_ones_are_not(work_folder: Path) -> None:
     assert status.lines() == []
     # Left by a process that was killed, and whose number is this one's.
@@ -241,9 +256,13 @@ def test_who_waits_for_another_says_so(work_folder: Path, monkeypatch: pytest.Mo
 
 
 @pytest.fixture
-def tiny(checkout: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tiny(checkout: Path, shared: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder: a copied checkout with one notebook, which logs seed, kernel, worker."""
     small_runs.simplify(checkout)
+    # What settings' classes say, which takes an import of torch, is the same in each copy.
+    (said := shared / "settings").mkdir(exist_ok=True)
+    (checkout / ".ctl" / "store").mkdir(parents=True)
+    (checkout / ".ctl" / "store" / "settings").symlink_to(said)
     monkeypatch.chdir(checkout)
     monkeypatch.setenv("PYTHONPATH", str(checkout))
     monkeypatch.setenv("CTL_STORE", str(checkout / ".ctl"))
@@ -447,7 +466,7 @@ def test_a_worker_with_another_checkout_or_store_is_named(
     outcome = execute.execute(job, None, key="another")
     assert outcome.error is not None
     assert outcome.error.startswith(f"the checkout {ROOT} of this worker, on {platform.node()}")
-    assert not (work_folder / "store").exists()
+    assert not (work_folder / "store" / "runs").exists()
     monkeypatch.setattr(execute, "_LATE_SECONDS", 0)
     assert not execute._is_seen(job)
     Store().make("runs", job.key(), lambda folder: None)

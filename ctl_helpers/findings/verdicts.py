@@ -27,6 +27,7 @@ from ctl_helpers.store.code_keys import module_checksum
 from ctl_helpers.weights.checksums import file_checksum
 
 _STORED = "verdicts.json"
+_VERDICTS = TypeAdapter(list[Verdict])
 
 IDEAL_CONTROL = "the control is as good as the ideal"
 """The gate that every part with a measured control has."""
@@ -48,20 +49,20 @@ def verdicts(section: str | None = None) -> list[Verdict]:
     sections = list(dict.fromkeys(number for claim in judged.values() for number in claim.sections))
     if section not in (None, *sections):
         raise SettingError(f"no claim has a section {section!r}; there are {sections}")
-    listed = []
+    listed, code = [], module_checksum("findings.verdicts")
     for number in sections if section is None else [section]:
         stored = results.runs(number)
         of_section = {key: claim for key, claim in judged.items() if number in claim.sections}
         for name in settings.names():
             if number in settings.describe(name).sections:
                 runs = [run for run in stored if run.facts["setting"] == name]
-                listed += _of_setting(of_section, number, name, runs)
+                listed += _of_setting(of_section, number, name, runs, code)
     order = list(judged)
     return sorted(listed, key=lambda verdict: order.index(verdict.claim))
 
 
 def _of_setting(
-    judged: Mapping[str, Claim], section: str, setting: str, runs: Sequence[results.Run]
+    judged: Mapping[str, Claim], section: str, setting: str, runs: Sequence[results.Run], code: str
 ) -> list[Verdict]:
     """One setting's verdicts, from the store where they have been computed: several pages ask."""
 
@@ -81,13 +82,13 @@ def _of_setting(
         "setting": [section, setting, settings.describe(setting).grade],
         "points": [run.point() for run in runs],
         "tables": [[path.parent.name, path.name, file_checksum(path)] for path in files],
-        "code": module_checksum("findings.verdicts"),
+        "code": code,
     }
     try:
         stored = Store().make("verdicts", digest(key), build) / _STORED
     except OSError:  # no place to keep them, which to see them does not need
         return made()
-    return TypeAdapter(list[Verdict]).validate_python(json.loads(stored.read_text()))
+    return _VERDICTS.validate_python(json.loads(stored.read_text()))
 
 
 def _verdict(key: str, claim: Claim, setting: str, tables: StoredNumbers) -> Verdict:

@@ -270,6 +270,8 @@ def _execute(job: Job, folder: Path, places: list[int]) -> None:
             extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
             cwd=str(root()),
             progress_bar=False,
+            # What a run keeps is written by then, and torch takes a second to leave in order.
+            shutdown_kernel="immediate",
             # On a busy machine a cell's outputs may come later than the 4 seconds that are usual.
             iopub_timeout=_OUTPUT_SECONDS,
         )

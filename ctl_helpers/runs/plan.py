@@ -14,6 +14,10 @@ from ctl_helpers.project import SettingError, root
 from ctl_helpers.results import folder_name
 from ctl_helpers.store import code_keys
 from ctl_helpers.store.artifacts import Store, digest
+from ctl_helpers.weights.checksums import file_checksum
+
+_PACKAGE = Path(__file__).parents[1]
+_OF_CLASS = "class.json"
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,6 @@ class Job:
 
     def key(self) -> str:
         """Digest of all that the result depends on, the helpers that the notebook uses included."""
-        setting: settings.Setting = settings.load(self.setting)
         if not self.notebook.is_file():
             raise SettingError(
                 f"{self.setting}: section {self.section} has no notebook {self.notebook.name}"
@@ -66,10 +69,8 @@ class Job:
         return digest(
             {
                 "parameters": dict(self.parameters),
-                "setting": setting.model_dump(mode="json", exclude={"sections"}),
-                "data": setting.data_checksum(),
-                "kind": code_keys.module_checksum(type(setting).__module__.split(".", 1)[1]),
-                "network and data": setting.source_checksum(),
+                "data": settings.describe(self.setting).data_checksum(),
+                **_of_class(self.setting),
                 "notebook": cells,
                 "helpers": code_keys.checksum("\n".join(code)),
             }
@@ -78,6 +79,29 @@ class Job:
     def artifact(self) -> Path | None:
         """The folder of the stored run, if it is there and whole."""
         return Store().get("runs", self.key())
+
+
+def _of_class(name: str) -> dict[str, Any]:
+    """What a setting's class adds to a run's key.
+
+    Classes import torch, which takes longer than all else in a plan, so that what one says is
+    stored until the setting's file or any of this package changes.
+    """
+
+    def ask(folder: Path) -> None:
+        setting: settings.Setting = settings.load(name)
+        module = type(setting).__module__.split(".", 1)[1]
+        said = {
+            "setting": setting.model_dump(mode="json", exclude={"sections"}),
+            "kind": code_keys.module_checksum(module),
+            "network and data": setting.source_checksum(),
+        }
+        (folder / _OF_CLASS).write_text(json.dumps(said, allow_nan=False), encoding="utf-8")
+
+    files = [root() / "settings" / f"{name}.yaml", *sorted(_PACKAGE.rglob("*.py"))]
+    key = digest([(path.name, file_checksum(path)) for path in files])
+    stored = Store().make("settings", key, ask) / _OF_CLASS
+    return dict(json.loads(stored.read_text(encoding="utf-8")))
 
 
 def jobs(profile: str, section: str | None = None, setting: str | None = None) -> list[Job]:

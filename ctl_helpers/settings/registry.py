@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from glob import glob
 from importlib import import_module
 from typing import Any, Literal, TypeVar
 
@@ -90,8 +91,8 @@ def _kind(content: object) -> type[Described]:
 
 
 def _stems() -> list[str]:
-    files = sorted((root() / "settings").glob("*.yaml"))
-    return [path.stem for path in files if path.stem != _PROFILES]
+    stems = sorted(file[: -len(".yaml")] for file in glob("*.yaml", root_dir=root() / "settings"))
+    return [stem for stem in stems if stem != _PROFILES]
 
 
 class Profile(Checked):
