@@ -165,6 +165,10 @@ def test_added_marks_the_chosen_lambda() -> None:
     )
     assert [shape.x0 for shape in figure.layout.shapes] == [0.4, 0.4]
     assert list(figure.data[2].y) == [0.0, 0.4, 0.8]
+    worse = table.assign(share=0.5 - table["lam"] / 2)
+    assert "λ = 0.4, the pretrained network 50%, so that adding does harm" in title(
+        stitched.added(everywhere(worse), PANELS)
+    )
     nothing = table.assign(chosen=table["lam"] == 0)
     assert "at λ = 0, which adds nothing; λ was" in title(
         stitched.added(everywhere(nothing), PANELS)
@@ -222,6 +226,10 @@ def test_distance_against_baseline_has_a_point_a_block_and_lambda(eq2) -> None:
             key = ({"1": "1", "2": "4"}[block], float(lam))
             assert x == pytest.approx(means[("baseline", *key)], rel=5e-3)
             assert y == pytest.approx(means[("distance", *key)], rel=5e-3)
+    still = table.assign(mean=table["mean"].where(table["setting"] == next(iter(PANELS)), 1e-12))
+    first, second = second_order.against_baseline(still, PANELS).data
+    assert len(first.x) == 2 * len(LAMBDAS)
+    assert len(second.x) == 0  # nothing moves, so that there is nothing to draw
     excess = np.exp(np.log(means["distance"] / means["baseline"] ** 2).median())
     assert f"is {excess:.2g} (Setting one) and {excess:.2g} (Setting two), median" in title(figure)
 

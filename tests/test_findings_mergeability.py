@@ -112,12 +112,14 @@ def test_networks_are_what_one_seeds_interval_is_drawn_from() -> None:
 def test_the_page_says_what_was_read() -> None:
     table = merges(exact=True).assign(setting="digits-mlp")
     text = re.sub(r"<[^>]+>", "", sentences.answer(table, PANEL))
-    assert "Over 60 merges, a line" in text
+    assert "Over 60 merges of each seed, a line" in text
     assert "with r = +1.00 within a task, and +1.00 over all tasks pooled" in text
     assert "of all predictors the best is *ε, worst layer* with +1.00" in text
     listed = re.sub(r"<[^>]+>", "", sentences.table(table, PANEL))
-    assert "| ε, worst layer | +1.00 / +1.00 / +1.00 |" in listed
-    assert listed.count("\n| ") == 2 + len(PREDICTORS) + 7
+    assert "| ε, worst layer | +1.00 |" in listed
+    assert "| ‖τ‖, mean: hits | 42% |" in listed
+    # Without the constant; two choices of merges; three of ranks, and three thresholds.
+    assert listed.count("\n| ") == 3 * 2 + len(PREDICTORS) - 1 + 2 + 3 + 6
 
 
 def test_the_figure_has_a_row_for_each_predictor_and_a_dot_for_each_merge() -> None:
@@ -128,4 +130,4 @@ def test_the_figure_has_a_row_for_each_predictor_and_a_dot_for_each_merge() -> N
     assert len(folds.x) == len(PREDICTORS) - 1  # a constant ranks nothing
     assert len(lines["pairs"].x) == 6 * 6
     assert len(lines["three to six networks"].x) == 4 * 6
-    assert "ranks merges by accuracy with +1.00" in figure.layout.meta["takeaway"]
+    assert "goes with accuracy at r = +1.00" in figure.layout.meta["takeaway"]

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from conftest import refused, same
 from torch import Tensor, nn
+from transformers import BertConfig, BertModel
 
 import ctl_helpers as ctl
 
@@ -297,6 +298,26 @@ class Once(nn.Module):
         if self.kept is None:
             self.kept = self.fc.weight.tanh()
         return x @ self.kept.T * self.scale
+
+
+def test_modes_of_a_transformers_network_are_set_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own ``train()`` does what torch's does, so that passes need not set modes again."""
+    sizes = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8, "vocab_size": 9}
+    model = BertModel(BertConfig(num_hidden_layers=2, **sizes))
+    states, ids = naive.around(model), {"input_ids": torch.arange(6).reshape(2, 3)}
+    train, told = nn.Module.train, []
+
+    def counted(module: nn.Module, mode: bool = True) -> nn.Module:
+        told.append(module)
+        return train(module, mode)
+
+    monkeypatch.setattr(nn.Module, "train", counted)
+    counts = []
+    for alphas in ([0.5], [0.2, 0.4, 0.6]):
+        ctl.compare(model, states, ctl.pairs("ab", alphas), [ids])
+        counts.append(len(told))
+        told.clear()
+    assert counts[0] == counts[1] > 0
 
 
 def test_a_norm_that_stays_in_training_is_refused() -> None:

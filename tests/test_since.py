@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 
 import pytest
+from IPython.display import Markdown
 from made_verdicts import verdict
 from test_findings_boundary import PANEL, plane
+from test_findings_interactions import local
 
 from ctl_helpers.findings.boundary import PREDICTORS
 from ctl_helpers.findings.finding import MEASURES
 from ctl_helpers.findings.sentences import since
+from ctl_helpers.results.labels import Scope
 from ctl_helpers.site.claim_pages import standing
 
 
@@ -29,9 +32,17 @@ def test_the_page_ranks_merges_by_every_variable_and_counts_settings() -> None:
     said = re.sub("<.*?>", "", since.goes_with_loss(table, PANEL))
     assert all(f"| {name} | " in said for name in ("ε", *PREDICTORS.values()))
     assert "| features apart | +1.00 |" in said
-    assert said.endswith("than the distance of weights in 1 of 1 settings.")
+    assert "in 1 of 1 setting they go more closely" in since.features_or_weights(table, PANEL)
     turned = table.assign(apart=table["weights_apart"], weights_apart=table["apart"])
-    assert since.goes_with_loss(turned, PANEL).endswith("in 0 of 1 settings.")
+    assert "in 0 of 1 setting " in since.features_or_weights(turned, PANEL)
+
+
+def test_a_layer_alone_is_held_against_the_whole() -> None:
+    table = local().assign(setting="one")
+    assert "in 1 of 1 setting its ε is the smaller" in since.layer_or_whole(table, PANEL)
+    turned = {Scope.ALL: (0.1, 0.1, 0.1), Scope.ALONE: (0.2, 0.2, 0.2)}
+    table = local(turned).assign(setting="one")
+    assert "in 0 of 1 setting " in since.layer_or_whole(table, PANEL)
 
 
 def test_an_item_has_settings_by_word_and_the_range_of_the_number() -> None:
@@ -42,7 +53,9 @@ def test_an_item_has_settings_by_word_and_the_range_of_the_number() -> None:
         verdict("ctl", "small-clip", "not run"),
         verdict("other", "small-clip", "not run"),
     ]
-    both = re.sub("<.*?>", "", standing(judged, "other", "ctl").data).replace("\u00a0", " ")
+    twice = [verdict("ctl", "digits-mlp", "undecided", section="3"), *judged]
+    assert "? undecided in Digits MLP D (3)" in _plain(standing(twice, "ctl"))
+    both = _plain(standing(judged, "other", "ctl"))
     assert both.splitlines() == [
         "- The other claim: not run yet.",
         "- The ctl claim: ✓ reproduced in MNIST MLP A; ◐ partly in Digits MLP D; ∅ not testable in "
@@ -53,3 +66,7 @@ def test_an_item_has_settings_by_word_and_the_range_of_the_number() -> None:
     assert closed.endswith("(no barrier).")
     one = standing(judged[:1], "ctl").data
     assert one.endswith("*Error ε of the worst layer*: 0.6; Networks pretrained apart: 1.5.")
+
+
+def _plain(item: Markdown) -> str:
+    return re.sub("<.*?>", "", item.data).replace("\u00a0", " ")

@@ -368,7 +368,7 @@ def test_the_evidence_for_each_claim_is_on_its_page(site: pathlib.Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(8))
 def test_pages_in_a_browser(site: pathlib.Path, browser: Browser, part: int) -> None:
     paths = sorted(path for path in site.rglob("*.html") if "_static" not in path.parts)
     paths.remove(site / "index.html")  # leads to the first page, and is none
@@ -377,7 +377,7 @@ def test_pages_in_a_browser(site: pathlib.Path, browser: Browser, part: int) -> 
         for path in paths
         if path.stat().st_size > 650_000
     ]
-    for path in looked_at(paths)[part::4]:
+    for path in looked_at(paths)[part::8]:
         name = path.relative_to(site)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         show(page, schemes(path)[-1], 1280)

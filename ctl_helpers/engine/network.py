@@ -182,9 +182,15 @@ def _takes(model: nn.Module, keyword: str) -> bool:
 
 
 def _overrides_modes(module: nn.Module) -> bool:
-    kind = type(module)
-    is_plain = kind.train is nn.Module.train and kind.eval is nn.Module.eval
-    return not is_plain or bool({"train", "eval"} & vars(module).keys())
+    if {"train", "eval"} & vars(module).keys():
+        return True
+    # Those of transformers do more than torch's only where kernels of the hub are used.
+    plain = () if getattr(module, "use_kernels", True) else ("transformers.modeling_utils",)
+    methods = {name: getattr(type(module), name) for name in ("train", "eval")}
+    return any(
+        method is not getattr(nn.Module, name) and method.__module__ not in plain
+        for name, method in methods.items()
+    )
 
 
 def _check_norms(model: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Which merges work: how well each predictor ranks unseen ones, and their accuracy against ε."""
+"""Which merges work: how well each predictor foretells unseen ones, and accuracy against ε."""
 
 from __future__ import annotations
 
@@ -43,28 +43,29 @@ def predicted(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         panels: setting → what it is called, in order.
     """
     table = merges[merges["setting"].isin(list(panels))]
-    ranks = {
-        (kind, name): merge_forecast.by_setting(table, by=name, kind="spearman", **how)
+    correlations = {
+        (kind, name): merge_forecast.by_setting(table, by=name, **how)
         for kind, (_, _, how) in _KINDS.items()
         for name in PREDICTORS
     }
     lines = [
         line
         for column, setting, part in in_panels(table, panels)
-        for line in (*_dots(ranks, setting, column), *_scatter(part, column))
+        for line in (*_dots(correlations, setting, column), *_scatter(part, column))
     ]
     first = next(iter(_KINDS))
-    told = [ranks[first, name] for name in ("epsilon_worst", "length", "apart")]
+    told = [correlations[first, name] for name in ("epsilon_worst", "length", "apart")]
     figure = draw(
         lines,
         by_setting(
             panels,
             lambda one: (
-                "On tasks left out, ε of the worst layer ranks merges by accuracy with {}, the "
-                "mean length of task vectors with {}, and how far features are apart with {}"
+                "On tasks left out, a forecast by ε of the worst layer goes with accuracy at "
+                "r = {}, one by the mean length of task vectors at {}, and one by how far features "
+                "are apart at {}"
             ).format(*(by_panel(one, of) for of in told)),
         ),
-        "Above, a row for each predictor of a merge: Spearman's correlation of its forecast with "
+        "Above, a row for each predictor of a merge: Pearson's correlation of its forecast with "
         "the normalized accuracy of merges that it has not seen, with tasks left out (circles: "
         "mean over tasks; squares: pooled) and with learning rates left out (diamonds). Bars are "
         "95% intervals over seeds or networks. Below, normalized accuracy against epsilon of the "
@@ -93,19 +94,19 @@ def _with_axes(figure: Figure) -> Figure:
         zeroline=False,
         row=1,
     )
-    figure.update_xaxes(title_text="rank correlation, merges left out", range=[-1.05, 1.05], row=1)
+    figure.update_xaxes(title_text="correlation, merges left out", range=[-1.05, 1.05], row=1)
     return figure.update_xaxes(title_text="ε, worst layer", row=2)
 
 
 def _dots(
-    ranks: Mapping[tuple[str, str], Mapping[str, Finding]], setting: str, column: int
+    correlations: Mapping[tuple[str, str], Mapping[str, Finding]], setting: str, column: int
 ) -> Iterator[Line]:
     """Each predictor's correlations of each kind, with their intervals."""
     for number, (kind, (colour, symbol, _)) in enumerate(_KINDS.items()):
         places = [
-            (place, name, ranks[kind, name][setting])
+            (place, name, correlations[kind, name][setting])
             for place, name in enumerate(PREDICTORS)
-            if setting in ranks[kind, name]
+            if setting in correlations[kind, name]
         ]
         values = [one.value for _, _, one in places]
         ends = [one.sample.interval() or (one.value, one.value) for _, _, one in places]

@@ -98,7 +98,7 @@ def against_baseline(
             "mode": "markers",
             "marker_size": 9,
             "marker_symbol": SYMBOLS[number % len(SYMBOLS)],
-            "text": (rows["layer"] + ", λ = " + rows["lam"].map("{:g}".format)).tolist(),
+            "text": [f"{one.layer}, λ = {one.lam:g}" for one in rows.itertuples()],
             "hovertemplate": f"{title}<br>%{{text}}<br>baseline %{{x}}, distance %{{y}}"
             "<extra></extra>",
         }

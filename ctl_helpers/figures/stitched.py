@@ -63,9 +63,15 @@ def added(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     test = table[table["split"] == Split.TEST]
     best, chosen = added_accuracy.by_setting(table, share=True), added_lambda.by_setting(table)
     start = added_accuracy.by_setting(table, share=True, before=True)
+
+    def beside(name: str) -> str:
+        if not float(chosen[name]):
+            return "which adds nothing"
+        harms = best[name].value < start[name].value and str(best[name]) != str(start[name])
+        return f"the pretrained network {start[name]}{', so that adding does harm' * harms}"
+
     at = {
-        name: f"{best[name]} of their accuracy at λ = {chosen[name]}, "
-        + (f"the pretrained network {start[name]}" if float(chosen[name]) else "which adds nothing")
+        name: f"{best[name]} of their accuracy at λ = {chosen[name]}, {beside(name)}"
         for name in best
     }
     lines = []

@@ -124,7 +124,8 @@ def edit_excess(table: pd.DataFrame) -> Sample:
     def excess(edits: Values) -> float:
         baseline, distance = np.nanmean(edits, axis=0)
         seen = (baseline >= FLOOR) & (distance >= FLOOR)
-        return float(np.exp(np.median(np.log(distance[seen] / baseline[seen] ** 2))))
+        ratios = np.log(distance[seen] / baseline[seen] ** 2)
+        return float(np.exp(np.median(ratios))) if seen.any() else float("nan")
 
     return _edits(table, values, seeds, excess)
 

@@ -6,6 +6,7 @@ networks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,9 @@ from ctl_helpers.findings.replicates import Replicates, Sample, Values, cube, ro
 ALL, PAIRS = "all", "pairs"
 """How many networks a merge has: all of a setting, or two."""
 
+LEAST_GAIN = 0.01
+"""What a plain sum has to win over the pretrained network for a share of it to say anything."""
+
 
 @measure("{:.0%}")
 def merge_share(merges: pd.DataFrame, *, method: str, of: str = ALL) -> Sample:
@@ -30,12 +34,6 @@ def merge_share(merges: pd.DataFrame, *, method: str, of: str = ALL) -> Sample:
         of: :data:`ALL` or :data:`PAIRS`.
     """
     return _mean(merges, method, of, "share")
-
-
-@measure("{:.0%}")
-def merge_accuracy(merges: pd.DataFrame, *, method: str, of: str = ALL) -> Sample:
-    """Accuracy of a merge, mean over tasks; arguments as for :func:`merge_share`."""
-    return _mean(merges, method, of, "accuracy")
 
 
 @measure("{:.2f}")
@@ -68,15 +66,18 @@ def merge_lead(
 def gain_kept(merges: pd.DataFrame, *, method: str = MergeMethod.EPSILON, of: str = ALL) -> Sample:
     """Of what a plain sum wins over the pretrained network by labels, what it wins without.
 
+    NaN where that is less than :data:`LEAST_GAIN` of the own networks' accuracy.
+
     Args:
         method: a way to choose the strength without labels.
         of: as for :func:`merge_share`.
     """
     values, replicates = _shares(merges, [method, MergeMethod.ARITHMETIC, MergeMethod.START], of)
+    gain = float(_means(values) @ [0, 1, -1])
 
     def kept(rows: Values) -> float:
         without, by_labels, start = _means(rows)
-        return float((without - start) / (by_labels - start))
+        return float((without - start) / (by_labels - start)) if gain >= LEAST_GAIN else math.nan
 
     return whole(values, replicates, _UNITS[of], kept)
 

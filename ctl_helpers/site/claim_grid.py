@@ -69,7 +69,7 @@ def dashboard(judged: Sequence[Verdict]) -> HTML:
     return HTML(
         f'<div class="dashboard"><p><strong>{len(claims)} claims, {ran} verdicts</strong>, each '
         f"a link to its figure ({len(judged) - ran} more were not run). Point at a mark for its "
-        "number.</p>"
+        "number, and for its section where a cell has a mark for each of several.</p>"
         f"{_legend(judged)}{_grades(columns)}"
         f"{_switch('show-missed', 'Show what was missed')}"
         f"{_switch('show-not-run', 'Show what was not run')}"
@@ -141,7 +141,7 @@ def _cell(judged: Sequence[Verdict], setting: str) -> str:
 
 def _label(verdict: Verdict) -> str:
     title = settings.describe(verdict.setting).title
-    return f"{verdict.name}, {title}: {verdict.word}"
+    return f"{verdict.name} ({verdict.section}), {title}: {verdict.word}"
 
 
 def _missed(judged: Sequence[Verdict], width: int) -> str:

@@ -96,10 +96,18 @@ def _stands(of_claim: Sequence[Verdict]) -> str:
     if not ran:
         return f"{head}: not run yet."
     came = []
+    words_of: dict[str, set[str]] = {}
+    for each in ran:
+        words_of.setdefault(each.setting, set()).add(each.word)
+
+    def titled(each: Verdict) -> str:
+        section = f" ({each.section})" * (len(words_of[each.setting]) > 1)
+        return f"{_titled(each)}{section}"
+
     for word in words(ran):
         own = [each for each in ran if each.word == word]
         gates = "; ".join(dict.fromkeys(filter(None, (each.gate for each in own))))
-        titles = ", ".join(dict.fromkeys(map(_titled, own)))
+        titles = ", ".join(dict.fromkeys(map(titled, own)))
         came.append(f"{_marked(own[0])} in {titles}{f' ({gates})' if gates else ''}")
     return f"{head}: {'; '.join(came)}.{_decided_by(ran)}"
 

@@ -59,6 +59,8 @@ class Store:
             build: writes the artifact's files into the empty folder that it is given. Whatever it
                 raises is passed on, and nothing is stored.
         """
+        if (stored := self.get(kind, key)) is not None:
+            return stored  # whole, and nobody's to change: no lock is needed
         folder = self.root / kind / key
         folder.parent.mkdir(parents=True, exist_ok=True)
         with waiting_for(folder.parent / f"{key}.lock", f"making of {kind}/{key}"):

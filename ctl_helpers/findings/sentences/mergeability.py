@@ -14,12 +14,10 @@ from ctl_helpers.findings.mergeability import (
     told_to_work,
     working_merges,
 )
-from ctl_helpers.findings.words import by_panel, cells, mark, number_table, said, spans
+from ctl_helpers.findings.words import by_panel, cells, mark, number_table, said
 from ctl_helpers.probing.track_record import KEPT
 
 Panels = Mapping[str, str]
-
-_TABLE = ({"over": "folds"}, {"over": "all"}, {"out": "rate", "over": "folds"})
 
 
 def answer(merges: pd.DataFrame, panels: Panels) -> str:
@@ -35,10 +33,10 @@ def answer(merges: pd.DataFrame, panels: Panels) -> str:
         return said(first, merge_forecast, merges, **how)
 
     return (
-        f"- **Does ε predict?** Over {said(first, merge_count, merges)} merges, a line through ε "
-        f"of the worst layer predicts the accuracy of merges with a task that it has not seen with "
-        f"r = {r()} within a task, and {r(over='all')} over all tasks pooled. Single metrics are "
-        "published with |r| of 0.4 to 0.6.\n"
+        f"- **Does ε predict?** Over {said(first, merge_count, merges)} merges of each seed, a "
+        "line through ε of the worst layer predicts the accuracy of merges with a task that it has "
+        f"not seen with r = {r()} within a task, and {r(over='all')} over all tasks pooled. Single "
+        "metrics are published with |r| of 0.4 to 0.6.\n"
         f"- **Better than weights alone?** Mean ‖τ‖ has r = {r(by='length')}; of all predictors "
         f"the best is {by_panel(first, _best(merges))}. With ‖τ‖ and ‖λΣτ‖ given, the partial rank "
         f"correlation of ε with accuracy is "
@@ -66,24 +64,34 @@ def _best(merges: pd.DataFrame) -> dict[str, str]:
 
 
 def table(merges: pd.DataFrame, panels: Panels) -> str:
-    """Of each predictor Pearson's correlation with what came of merges left out."""
-    rows = {}
-    for name, called in PREDICTORS.items():
-        found = [merge_forecast.by_setting(merges, by=name, **how) for how in _TABLE]
-        rows[called] = spans(panels, *found, form="{} / {} / {}")
-    found = [merge_forecast.by_setting(merges, sets=sets) for sets in ("pairs", "averages")]
-    rows["ε, worst layer: pairs alone / averages alone, tasks left out"] = spans(
-        panels, *found, form="{} / {}"
-    )
-    for name in ("epsilon_worst", "epsilon_last", "xi"):
-        rows[f"{PREDICTORS[name]}: partial rank correlation, both lengths given"] = cells(
-            panels, beside_lengths, merges, by=name
+    """Of each predictor Pearson's correlation with what came of merges left out, and of some more.
+
+    What is told of few predictors is in tables of its own.
+    """
+    forecasts = {
+        called: cells(panels, merge_forecast, merges, by=name)
+        for name, called in PREDICTORS.items()
+        if name != "constant"
+    }
+    for sets in ("pairs", "averages"):
+        forecasts[f"ε, worst layer, {sets} alone"] = cells(
+            panels, merge_forecast, merges, sets=sets
         )
-    for name in ("epsilon_worst", "apart", "length"):
-        found = [told_to_work.by_setting(merges, by=name, of=of) for of in ("hits", "false alarms")]
-        rows[f"{PREDICTORS[name]}: hits / false alarms"] = spans(panels, *found, form="{} / {}")
+    partial = {
+        PREDICTORS[name]: cells(panels, beside_lengths, merges, by=name)
+        for name in ("epsilon_worst", "epsilon_last", "xi")
+    }
+    told = {
+        f"{PREDICTORS[name]}: {of}": cells(panels, told_to_work, merges, by=name, of=of)
+        for name in ("epsilon_worst", "apart", "length")
+        for of in ("hits", "false alarms")
+    }
     return (
-        "Pearson's correlation of the forecast with normalized accuracy: mean over tasks left out "
-        "/ these pooled / mean over learning rates left out. A dash is a forecast that does not "
-        f"vary.{number_table(panels, rows)}"
+        "Pearson's correlation of the forecast with normalized accuracy, mean over tasks left "
+        f"out:{number_table(panels, forecasts)}"
+        "The *rank* correlation with normalized accuracy, ‖τ‖ and ‖λΣτ‖ given. It is below 0 "
+        f"where a larger value goes with a worse merge:{number_table(panels, partial)}"
+        f"*Hits* are the merges that keep {KEPT:.0%} of their parts and of which a threshold, "
+        "learnt on other tasks, says so. *False alarms* are the others of which it says the same:"
+        f"{number_table(panels, told)}"
     )

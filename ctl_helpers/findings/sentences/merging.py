@@ -7,18 +7,19 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ctl_helpers.analysis.merge_names import METHODS, MergeMethod
+from ctl_helpers.findings.finding import Measure
 from ctl_helpers.findings.merge_methods import (
     ALL,
+    LEAST_GAIN,
     PAIRS,
     best_level,
     gain_kept,
-    merge_accuracy,
     merge_epsilon,
     merge_lead,
     merge_share,
     merge_strength,
 )
-from ctl_helpers.findings.words import number_table, said, spans
+from ctl_helpers.findings.words import cells, number_table, said
 
 Panels = Mapping[str, str]
 
@@ -44,32 +45,41 @@ def answer(merges: pd.DataFrame, panels: Panels) -> str:
         f"- **Methods.** Of all networks merged, a plain sum keeps "
         f"{said(first, merge_share, merges, method=MergeMethod.ARITHMETIC)} of the own networks' "
         f"accuracy. The best other method, {best}, differs from it by {lead(best)}.\n"
-        f"- **One strength by ε.** Of what labels win over the pretrained network, it wins "
-        f"{said(first, gain_kept, merges)}, and for pairs "
-        f"{said(first, gain_kept, merges, of=PAIRS)}. Entropy wins "
-        f"{said(first, gain_kept, merges, method=MergeMethod.ENTROPY)}.\n"
+        f"- **One strength by ε.** {_won(merges, first)}\n"
         f"- **A strength per layer by ε.** From one strength by ε it differs by "
         f"{lead(MergeMethod.LAYERS, MergeMethod.EPSILON)}, and for pairs by "
         f"{lead(MergeMethod.LAYERS, MergeMethod.EPSILON, PAIRS)}."
     )
 
 
-def table(merges: pd.DataFrame, panels: Panels) -> str:
-    """Every way of merging: accuracy and ε of all networks, and what pairs keep."""
-
-    def found(method: MergeMethod) -> list[str]:
-        numbers = [
-            merge_accuracy.by_setting(merges, method=method),
-            merge_share.by_setting(merges, method=method),
-            merge_share.by_setting(merges, method=method, of=PAIRS),
-            merge_epsilon.by_setting(merges, method=method),
-        ]
-        return spans(panels, *numbers, form="{} · {} · {} · {}")
-
-    rows = {str(method): found(method) for method in MergeMethod}
+def _won(merges: pd.DataFrame, first: Panels) -> str:
+    """What a strength by ε and one by entropy win, where labels win anything."""
+    if not gain_kept.by_setting(merges, method=MergeMethod.EPSILON).keys() & first.keys():
+        return "With labels, too, all networks merged win nothing over the pretrained network."
+    pairs = said(first, gain_kept, merges, of=PAIRS)
     return (
-        "Accuracy of all networks merged · the share of the own networks' accuracy that this is · "
-        f"that share for pairs · ε of all networks merged:{number_table(panels, rows)}"
+        f"Of what labels win over the pretrained network, it wins "
+        f"{said(first, gain_kept, merges)}{'' if pairs == '–' else f', and for pairs {pairs}'}. "
+        f"Entropy wins {said(first, gain_kept, merges, method=MergeMethod.ENTROPY)}."
+    )
+
+
+def table(merges: pd.DataFrame, panels: Panels) -> str:
+    """What every way of merging keeps, of all networks and of pairs, and its ε: a table each."""
+
+    def rows(measure: Measure, of: str = ALL) -> dict[str, list[str]]:
+        return {
+            str(method): cells(panels, measure, merges, method=method, of=of)
+            for method in MergeMethod
+        }
+
+    errors = rows(merge_epsilon)
+    del errors[MergeMethod.START]  # which merges nothing
+    return (
+        "What all networks merged keep of the own networks' accuracy:"
+        f"{number_table(panels, rows(merge_share))}"
+        f"The same of pairs:{number_table(panels, rows(merge_share, PAIRS))}"
+        f"ε of all networks merged, at the worst layer:{number_table(panels, errors)}"
     )
 
 
@@ -81,20 +91,24 @@ def choices(merges: pd.DataFrame, strengths: pd.DataFrame, panels: Panels) -> st
         panels: setting → panel title.
     """
 
-    def found(method: MergeMethod, of: str) -> list[str]:
-        chosen = merge_strength.by_setting(merges, method=method, of=of)
-        kept = gain_kept.by_setting(merges, method=method, of=of)
-        return spans(panels, chosen, kept, form="{} · {}")
+    def rows(measure: Measure, *methods: MergeMethod) -> dict[str, list[str]]:
+        return {
+            f"{method}, {'all networks' if of == ALL else of}": cells(
+                panels, measure, merges, method=method, of=of
+            )
+            for of in (ALL, PAIRS)
+            for method in methods
+        }
 
-    rows = {
-        f"{method}, {'all networks' if of == ALL else of}": found(method, of)
-        for of in (ALL, PAIRS)
-        for method in (MergeMethod.ARITHMETIC, *_WITHOUT, MergeMethod.AVERAGE)
-    }
+    strength = rows(merge_strength, MergeMethod.ARITHMETIC, *_WITHOUT)
+    kept = rows(gain_kept, *_WITHOUT, MergeMethod.AVERAGE)
     best = said(panels, best_level, strengths)
     return (
-        "The strength, and what it wins over the pretrained network, as a share of what labels "
-        f"win; task arithmetic is the choice by labels:{number_table(panels, rows)}"
+        "The strength that each chooses, mean over pairs; task arithmetic is the choice by labels:"
+        f"{number_table(panels, strength)}"
+        "What it wins over the pretrained network, as a share of what labels win. A dash is where "
+        f"labels win less than {LEAST_GAIN:.0%} of the own accuracy, and below 0 the merge is "
+        f"worse than the pretrained network:{number_table(panels, kept)}"
         f"Afterwards, by held-out labels, the best level of ε is {best}."
     )
 

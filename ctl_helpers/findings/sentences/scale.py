@@ -66,15 +66,20 @@ def intervals(plans: pd.DataFrame) -> str:
         ]
         for plan in plans.itertuples()
     ]
-    head = ["partners each", "pairs", "intervals with the mean", "interval", "over any pairs'"]
+    head = [
+        "partners each",
+        "pairs",
+        "intervals with the mean",
+        "interval",
+        "its width, over random pairs'",
+    ]
     return markdown_table(head, rows, texts=0)
 
 
 def workers(shares: pd.DataFrame) -> str:
     """A row a number of GPUs: the passes of the busiest, and of all together, over those of one."""
     rows = [
-        [f"{one.workers}", f"{one.busiest:.0%}", f"{one.sum:.2f}", "*not measured*"]
-        for one in shares.itertuples()
+        [f"{one.workers}", f"{one.busiest:.0%}", f"{one.sum:.2f}"] for one in shares.itertuples()
     ]
-    head = ["GPUs", "passes on the busiest", "passes of all, over one GPU's", "hours"]
+    head = ["GPUs", "passes on the busiest", "passes of all, over one GPU's"]
     return markdown_table(head, rows, texts=0)
