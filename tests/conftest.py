@@ -307,10 +307,9 @@ def site(shared: Path) -> Path:
     def make(folder: Path) -> None:
         settings = copied(folder) / "settings"
         # Pages look alike whatever the networks have learned: a third of a first look's training,
-        # half of its samples, and networks of half the width.
+        # half of some samples, and networks of half the width.
         for name, old, new in (
             ("profiles", "training: 0.1", "training: 0.03"),
-            ("profiles", "samples: 64", "samples: 32"),
             ("profiles", "samples: 30", "samples: 15"),
             ("profiles", "samples: 24", "samples: 12"),
             ("profiles", "samples: 16", "samples: 8"),

@@ -89,7 +89,7 @@ def test_the_citation_names_paper_and_book() -> None:
     said = citing.entries().data
     assert said.count("@") == 2
     assert "Zhou, Zhanpeng and Chen, Zijun" in said
-    assert re.search(r"version = \{\d+\.\d+\.\d+\}", said)
+    assert re.search(r"version = \{\d+\.\d+\.\d+(\.dev\d+)?\}", said)
     version = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text("utf-8"), re.M)
     assert version
     assert f"version = {{{version[1]}}}" in said
