@@ -101,11 +101,12 @@ def _execute(todo: list[plan.Job], **how: Any) -> int:
         bars = {job.label: progress.add_task(job.label, total=None) for job in todo}
 
         def on_cell(label: str, cell: int, cells: int) -> None:
-            progress.update(bars[label], total=cells, completed=cell - 1)
+            if label in bars:  # what a worker tells may come after its run has ended
+                progress.update(bars[label], total=cells, completed=cell - 1)
 
         def on_end(outcome: Outcome) -> None:
             if not outcome.again:
-                progress.remove_task(bars[outcome.job.label])
+                progress.remove_task(bars.pop(outcome.job.label))
             state, style = ("failed", "red") if outcome.error else ("done", "green")
             end = f"{state} {outcome.job.label} in {outcome.seconds:.0f} s{outcome.rest(len(todo))}"
             console.print(end, style=style)

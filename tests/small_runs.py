@@ -24,15 +24,17 @@ with open("log.txt", "a") as log:
     log.write(f"{seed} {os.getpid()} {os.getppid()}\\n")
 threads = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
 pathlib.Path("threads.json").write_text(json.dumps(threads))
-if pathlib.Path("sleep").exists():
+def is_told_to(what):
+    return any(pathlib.Path(name).exists() for name in (what, f"{what}-{seed}"))
+if is_told_to("sleep"):
     time.sleep(600)
 while pathlib.Path("busy").exists():
     pass
 for name, process in (("kernel", os.getpid()), ("worker", os.getppid())):
-    if pathlib.Path(f"kill-{name}").exists():
+    if is_told_to(f"kill-{name}"):
         os.kill(process, 9)
         time.sleep(60)
-if pathlib.Path(f"broken-{seed}").exists():
+if is_told_to("broken"):
     raise RuntimeError(f"seed {seed} is broken")""",
     """import pandas as pd
 tables = pathlib.Path(results_folder)
@@ -45,8 +47,8 @@ pd.DataFrame({"seed": [seed]}).to_parquet(tables / "table.parquet")
 def simplify(checkout: Path) -> None:
     """Leave a copied checkout one notebook, which logs seed, kernel and worker, and two settings.
 
-    Files in the checkout tell the notebook what to do: ``sleep``, ``busy``, ``kill-kernel``,
-    ``kill-worker``, ``broken-SEED``.
+    Files in the checkout tell the notebook what to do: ``busy``, and ``sleep``, ``kill-kernel``,
+    ``kill-worker`` and ``broken``, all seeds or the one whose number is added, as ``broken-1``.
     """
     names = ("setting_name", "seed", "alphas", "samples", "results_folder")
     parameters = "\n".join(f"{name} = None" for name in names)

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -34,7 +35,7 @@ from small_runs import gone, ran, start, stored, wait_until
 import ctl_helpers
 from ctl_helpers import cli, results, settings
 from ctl_helpers.project import MissingDataError, SettingError
-from ctl_helpers.runs import cluster, execute, expected, failures, plan
+from ctl_helpers.runs import cluster, execute, expected, failures, kernels, plan
 from ctl_helpers.runs.plan import Job
 from ctl_helpers.store import status
 from ctl_helpers.store.artifacts import Store
@@ -362,30 +363,38 @@ def test_an_interrupted_run_leaves_nothing_and_is_made_by_the_next(tiny: Path, c
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("file", "options", "sentence"),
-    [
-        ("sleep", ["--idle-minutes", "0.1"], "the kernel took no processor time for 0.1 minutes"),
-        ("kill-kernel", [], "the kernel was killed, or ran out of memory, at cell "),
-        ("kill-worker", [], "the worker was killed, or ran out of memory, at cell "),
-    ],
-)
-def test_what_ends_without_a_word_is_told_with_its_cell(
-    tiny: Path, ctl, file: str, options: list[str], sentence: str
-) -> None:
-    (tiny / file).touch()
-    output, _ = start("run", "--profile", "fast", *options).communicate(timeout=180)
-    assert sentence in output, output
-    assert re.search(r"at cell [23]\b", output), output
-    kept = tiny / ".ctl" / "failed" / "4.1-digits-mlp-seed-0.ipynb"
-    said, place, _ = output.partition(f"The notebook as far as it got: {kept}")
-    assert place, output
-    assert len(said.splitlines()) < 10, output
-    assert kept.is_file()
-    (tiny / file).unlink()
-    code, output = ctl("run", "--profile", "fast")
+def test_what_ends_without_a_word_is_told_with_its_cell(tiny: Path, ctl) -> None:
+    ends = {
+        "sleep-0": r"the kernel took no processor time for 0\.1 minutes and was ended \(.*\), at",
+        "kill-kernel-1": "the kernel was killed, or ran out of memory, at",
+        "kill-worker-2": "the worker was killed, or ran out of memory, at",
+    }
+    for file in ends:
+        (tiny / file).touch()
+    run = ("run", "--setting", "digits-mlp")
+    output, _ = start(*run, "--idle-minutes", "0.1").communicate(timeout=180)
+    for seed, sentence in enumerate(ends.values()):
+        kept = tiny / ".ctl" / "failed" / f"4.1-digits-mlp-seed-{seed}.ipynb"
+        assert re.search(rf"{sentence} cell [23]\b", output), output
+        assert f"The notebook as far as it got: {kept}" in output, output
+        assert kept.is_file()
+    assert len(output.splitlines()) < 25, output
+    assert "KeyError" not in output, output
+    for file in ends:
+        (tiny / file).unlink()
+    code, output = ctl(*run)
     assert code == 0, output
-    assert stored(tiny) == [0]
+    assert stored(tiny) == [0, 1, 2]
+
+
+def test_kernels_are_talked_to_by_files_where_their_names_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, other = kernels.by_files().KernelManager, kernels.by_files().KernelManager
+    assert one.transport == other.transport == "ipc"
+    assert one.connection_file != other.connection_file
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp/" + "long/" * 20)
+    assert kernels.by_files() == {}
 
 
 def test_a_full_disk_is_one_sentence(work_folder: Path) -> None:

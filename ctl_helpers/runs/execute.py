@@ -21,7 +21,7 @@ from nbclient.exceptions import DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-from ctl_helpers.project import SettingError, keep_tools_in_work_folder, root
+from ctl_helpers.project import SettingError, root
 from ctl_helpers.runs.cluster import ended, local, remote, slots
 from ctl_helpers.runs.expected import in_order, last_seconds, seconds_left
 from ctl_helpers.runs.failures import (
@@ -35,6 +35,7 @@ from ctl_helpers.runs.failures import (
     other_checkout,
 )
 from ctl_helpers.runs.idle import ending_idle
+from ctl_helpers.runs.kernels import by_files, prepare_kernels
 from ctl_helpers.runs.plan import Job
 from ctl_helpers.store.artifacts import Store
 
@@ -211,12 +212,6 @@ def _is_seen(job: Job) -> bool:
     return True
 
 
-def prepare_kernels() -> None:
-    """Keep kernels from writing into the user's home, and tqdm from asking a page for widgets."""
-    keep_tools_in_work_folder()
-    os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
-
-
 def execute(
     job: Job, threads: int | None, idle_minutes: float = IDLE_MINUTES, key: str | None = None
 ) -> Outcome:
@@ -266,6 +261,7 @@ def _execute(job: Job, folder: Path, places: list[int]) -> None:
             engine_name=_ReportingEngine.name,
             report=report,
             kernel_name="python3",
+            config=by_files(),
             # Or each kernel tells the terminal how it talks to this process and when it stops.
             extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
             cwd=str(root()),

@@ -16,7 +16,8 @@ from ctl_helpers import settings
 from ctl_helpers.findings import probe_record
 from ctl_helpers.project import root, work_folder
 from ctl_helpers.results import checksums, current_folder, folder_name, published_folder
-from ctl_helpers.runs.execute import NOTEBOOK, TABLES, prepare_kernels
+from ctl_helpers.runs.execute import NOTEBOOK, TABLES
+from ctl_helpers.runs.kernels import prepare_kernels
 from ctl_helpers.runs.plan import Job, jobs
 from ctl_helpers.site import gallery, hero, live, own, published, supported, table_files
 from ctl_helpers.site.execute_pages import execute_pages

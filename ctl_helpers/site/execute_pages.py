@@ -13,6 +13,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellControlSignal, DeadKernelError
 from nbformat import v4
 
+from ctl_helpers.runs.kernels import by_files
+
 _CELL_SECONDS = 1800  # as in `_config.yml`
 
 
@@ -57,7 +59,8 @@ def _executed(waiting: SimpleQueue[ProjectNb], folder: Path) -> list[ProjectNb]:
         resources=path,
         timeout=_CELL_SECONDS,
         record_timing=False,
-        # At each start a kernel warns that it listens, to this machine alone, without encryption.
+        config=by_files(),
+        # A kernel that listens to ports warns at its start that it does, to this machine alone.
         extra_arguments=["--log-level=ERROR"],
     )
     with client.setup_kernel():
