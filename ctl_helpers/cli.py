@@ -92,16 +92,15 @@ def _execute(todo: list[plan.Job], **how: Any) -> int:
     """Execute runs, with a bar for each on a terminal and a line anywhere; how many failed."""
     from ctl_helpers.runs import execute
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    name, elapsed = TextColumn("{task.description}"), TimeElapsedColumn()
+    columns = (name, BarColumn(), MofNCompleteColumn(), elapsed)
     start = time.monotonic()
     console.print(f"running {len(todo)}: {', '.join(job.label for job in todo)}")
-    with _ProgressWithTraining(
-        *columns, TimeElapsedColumn(), console=console, transient=True
-    ) as progress:
+    with _ProgressWithTraining(*columns, console=console, transient=True) as progress:
         bars = {job.label: progress.add_task(job.label, total=None) for job in todo}
 
         def on_cell(label: str, cell: int, cells: int) -> None:
-            if label in bars:  # what a worker tells may come after its run has ended
+            if label in bars:  # a worker may tell of it late
                 progress.update(bars[label], total=cells, completed=cell - 1)
 
         def on_end(outcome: Outcome) -> None:
@@ -120,8 +119,8 @@ def _execute(todo: list[plan.Job], **how: Any) -> int:
             console.print("interrupted: what is done is kept, and the same command goes on")
             os._exit(130)  # Dask's threads would wait for the workers
     failures = sum(outcome.error is not None for outcome in outcomes)
-    seconds = time.monotonic() - start
-    console.print(f"{len(todo) - failures} runs done, {failures} failed, in {seconds:.0f} s")
+    done, seconds = len(todo) - failures, time.monotonic() - start
+    console.print(f"{done} runs done, {failures} failed, in {seconds:.0f} s")
     return failures
 
 

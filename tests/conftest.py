@@ -263,7 +263,18 @@ def sharded(folder: Path, state: Mapping[str, Tensor], shards: int) -> Path:
     return index
 
 
-def command(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+_CTL = "from ctl_helpers.cli import main; main()"
+
+# A run a section, of its first setting; the other settings are shown as they are published.
+_ONE_A_SECTION = """from ctl_helpers.runs import plan
+every = plan.jobs
+plan.jobs = lambda *how: [*{job.section: job for job in reversed(every(*how))}.values()]
+"""
+
+
+def command(
+    folder: Path, *arguments: str, code: str = _CTL, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run ``ctl`` with the package, settings and store of a copied checkout."""
     environment: Mapping[str, str] = {
         **os.environ,
@@ -271,7 +282,6 @@ def command(folder: Path, *arguments: str, **variables: str) -> subprocess.Compl
         "CTL_STORE": str(folder / ".ctl"),
         **variables,
     }
-    code = "from ctl_helpers.cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=folder,
@@ -307,13 +317,15 @@ def site(shared: Path) -> Path:
     def make(folder: Path) -> None:
         settings = copied(folder) / "settings"
         # Pages look alike whatever the networks have learned: a third of a first look's training,
-        # half of some samples, and networks of half the width.
+        # half of some samples, and narrower networks.
         for name, old, new in (
             ("profiles", "training: 0.1", "training: 0.03"),
             ("profiles", "samples: 30", "samples: 15"),
             ("profiles", "samples: 24", "samples: 12"),
             ("profiles", "samples: 16", "samples: 8"),
-            ("scenes-clip", " width: 128", " width: 64"),
+            ("profiles", "alpha_steps: 4", "alpha_steps: 2"),
+            ("profiles", "repeats: 2", "repeats: 1"),
+            ("scenes-clip", " width: 128", " width: 32"),
             ("scenes-resnet", " width: 8", " width: 4"),
         ):
             text = (path := settings / f"{name}.yaml").read_text(encoding="utf-8")
@@ -322,9 +334,9 @@ def site(shared: Path) -> Path:
         home, temporary = shared / "home", shared / "temporary"
         home.mkdir()
         temporary.mkdir()
-        for action in ("run", "site"):
+        for action, code in (("run", _ONE_A_SECTION + _CTL), ("site", _CTL)):
             own = {"HOME": str(home), "TMPDIR": str(temporary)}
-            done = command(folder, action, "--profile", "fast", **own)
+            done = command(folder, action, "--profile", "fast", code=code, **own)
             assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
 
     return made_once(shared / "book", make) / "_build" / "html"

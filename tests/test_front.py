@@ -191,7 +191,7 @@ def test_each_page_says_what_it_is(site: Path) -> None:
         assert head.metas["og:title"], name
         assert (site / "book" / head.metas["og:image"]).is_file()
         assert (site / "book" / head.links["icon"]).is_file()
-        assert re.search(r"Version \d+\.\d+\.\d+ of <time", text), name
+        assert re.search(r"Version \d+\.\d+\.\d+(\.dev\d+)? of <time", text), name
         assert not [source for source in head.scripts if "fontawesome" in source]
         whole = [source for source in head.scripts if "plotly" in source]
         assert all(PLOTLY in source for source in whole)
