@@ -323,9 +323,7 @@ def site(shared: Path) -> Path:
             ("profiles", "samples: 30", "samples: 15"),
             ("profiles", "samples: 24", "samples: 12"),
             ("profiles", "samples: 16", "samples: 8"),
-            ("profiles", "alpha_steps: 4", "alpha_steps: 2"),
-            ("profiles", "repeats: 2", "repeats: 1"),
-            ("scenes-clip", " width: 128", " width: 32"),
+            ("scenes-clip", " width: 128", " width: 64"),
             ("scenes-resnet", " width: 8", " width: 4"),
         ):
             text = (path := settings / f"{name}.yaml").read_text(encoding="utf-8")

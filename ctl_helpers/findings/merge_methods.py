@@ -73,7 +73,7 @@ def gain_kept(merges: pd.DataFrame, *, method: str = MergeMethod.EPSILON, of: st
         of: as for :func:`merge_share`.
     """
     values, replicates = _shares(merges, [method, MergeMethod.ARITHMETIC, MergeMethod.START], of)
-    gain = float(_means(values) @ [0, 1, -1])
+    gain = float(_means(values) @ [0, 1, -1]) if len(values) else math.nan
 
     def kept(rows: Values) -> float:
         without, by_labels, start = _means(rows)
