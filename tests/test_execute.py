@@ -405,11 +405,12 @@ def test_what_ends_without_a_word_is_told_with_its_cell(
 def test_kernels_are_talked_to_by_files_where_their_names_fit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    one, other = kernels.by_files().KernelManager, kernels.by_files().KernelManager
+    monkeypatch.setattr(tempfile, "tempdir", "short")
+    one, other = kernels.file_sockets().KernelManager, kernels.file_sockets().KernelManager
     assert one.transport == other.transport == "ipc"
     assert one.connection_file != other.connection_file
-    monkeypatch.setattr(tempfile, "tempdir", "/tmp/" + "long/" * 20)
-    assert kernels.by_files() == {}
+    monkeypatch.setattr(tempfile, "tempdir", "long/" * 20)
+    assert kernels.file_sockets() == {}
 
 
 def test_a_full_disk_is_one_sentence(work_folder: Path) -> None:

@@ -188,7 +188,7 @@ def _overrides_modes(module: nn.Module) -> bool:
     plain = () if getattr(module, "use_kernels", True) else ("transformers.modeling_utils",)
     methods = {name: getattr(type(module), name) for name in ("train", "eval")}
     return any(
-        method is not getattr(nn.Module, name) and method.__module__ not in plain
+        method is not getattr(nn.Module, name) and getattr(method, "__module__", None) not in plain
         for name, method in methods.items()
     )
 

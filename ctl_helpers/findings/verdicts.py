@@ -49,14 +49,15 @@ def verdicts(section: str | None = None) -> list[Verdict]:
     sections = list(dict.fromkeys(number for claim in judged.values() for number in claim.sections))
     if section not in (None, *sections):
         raise SettingError(f"no claim has a section {section!r}; there are {sections}")
+    described = [settings.describe(name) for name in settings.names()]
     listed, code = [], module_checksum("findings.verdicts")
     for number in sections if section is None else [section]:
         stored = results.runs(number)
         of_section = {key: claim for key, claim in judged.items() if number in claim.sections}
-        for name in settings.names():
-            if number in settings.describe(name).sections:
-                runs = [run for run in stored if run.facts["setting"] == name]
-                listed += _of_setting(of_section, number, name, runs, code)
+        for setting in described:
+            if number in setting.sections:
+                runs = [run for run in stored if run.facts["setting"] == setting.name]
+                listed += _of_setting(of_section, number, setting.name, runs, code)
     order = list(judged)
     return sorted(listed, key=lambda verdict: order.index(verdict.claim))
 

@@ -35,7 +35,7 @@ from ctl_helpers.runs.failures import (
     other_checkout,
 )
 from ctl_helpers.runs.idle import ending_idle
-from ctl_helpers.runs.kernels import by_files, prepare_kernels
+from ctl_helpers.runs.kernels import file_sockets, prepare_kernels
 from ctl_helpers.runs.plan import Job
 from ctl_helpers.store.artifacts import Store
 
@@ -261,7 +261,7 @@ def _execute(job: Job, folder: Path, places: list[int]) -> None:
             engine_name=_ReportingEngine.name,
             report=report,
             kernel_name="python3",
-            config=by_files(),
+            config=file_sockets(),
             # Or each kernel tells the terminal how it talks to this process and when it stops.
             extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
             cwd=str(root()),

@@ -19,7 +19,7 @@ def prepare_kernels() -> None:
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
 
 
-def by_files() -> Config:
+def file_sockets() -> Config:
     """What lets one kernel be talked to by sockets that are files, where the system has them.
 
     Ports are looked up first and opened by the kernel later, and another kernel that starts

@@ -98,8 +98,14 @@ def _of_class(name: str) -> dict[str, Any]:
         }
         (folder / _OF_CLASS).write_text(json.dumps(said, allow_nan=False), encoding="utf-8")
 
-    files = [root() / "settings" / f"{name}.yaml", *sorted(_PACKAGE.rglob("*.py"))]
-    key = digest([(path.name, file_checksum(path)) for path in files])
+    modules = sorted(_PACKAGE.rglob("*.py"))
+    key = digest(
+        {
+            "name": name,
+            "file": file_checksum(root() / "settings" / f"{name}.yaml"),
+            "code": [[str(path.relative_to(_PACKAGE)), file_checksum(path)] for path in modules],
+        }
+    )
     stored = Store().make("settings", key, ask) / _OF_CLASS
     return dict(json.loads(stored.read_text(encoding="utf-8")))
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from glob import glob
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
@@ -66,7 +65,7 @@ def names() -> list[str]:
 
 def _made(name: str, kind: Callable[[object], type[Described]]) -> Described:
     path = root() / "settings" / f"{name}.yaml"
-    if name not in _stems_at(path.parent, _changed(path.parent)) and name not in _stems():
+    if name not in _stems():
         raise SettingError(f"there is no setting {name!r}; there are {_stems()}")
     return _parsed(path.name, text_of(path), kind)
 
@@ -94,16 +93,6 @@ def _kind(content: object) -> type[Described]:
 def _stems() -> list[str]:
     stems = sorted(file[: -len(".yaml")] for file in glob("*.yaml", root_dir=root() / "settings"))
     return [stem for stem in stems if stem != _PROFILES]
-
-
-@lru_cache(maxsize=8)
-def _stems_at(folder: Path, changed: int) -> list[str]:
-    """As :func:`_stems`, remembered until a file comes or goes."""
-    return _stems()
-
-
-def _changed(folder: Path) -> int:
-    return folder.stat().st_mtime_ns if folder.is_dir() else 0
 
 
 class Profile(Checked):

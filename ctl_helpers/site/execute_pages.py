@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellControlSignal, DeadKernelError
 from nbformat import v4
 
-from ctl_helpers.runs.kernels import by_files
+from ctl_helpers.runs.kernels import file_sockets
 
 _CELL_SECONDS = 1800  # as in `_config.yml`
 
@@ -59,7 +59,7 @@ def _executed(waiting: SimpleQueue[ProjectNb], folder: Path) -> list[ProjectNb]:
         resources=path,
         timeout=_CELL_SECONDS,
         record_timing=False,
-        config=by_files(),
+        config=file_sockets(),
         # A kernel that listens to ports warns at its start that it does, to this machine alone.
         extra_arguments=["--log-level=ERROR"],
     )
