@@ -117,6 +117,23 @@ def test_local_runs_come_before_published_ones_of_the_same_setting(published: Pa
     assert pages.panels("9.9")["digits-mlp"] == "Digits MLP (D)"
 
 
+def test_a_table_is_as_stored_whatever_was_done_to_one_that_was_read_before(
+    published: Path,
+) -> None:
+    folder = published / "9_9" / "digits-mlp-seed-0"
+    write(folder, "digits-mlp", 0, 1.0)
+    table = results.tables("9.9", "numbers")
+    (run,) = results.runs("9.9")
+    for read in (table, run.table("numbers")):
+        read.loc[0, "value"] = 5.0
+        read["other"] = read.attrs["other"] = "mine"
+    again = results.tables("9.9", "numbers")
+    assert again["value"].tolist() == [1.0]
+    assert "other" not in [*again.columns, *again.attrs]
+    write(folder, "digits-mlp", 0, 2.0)
+    assert results.tables("9.9", "numbers")["value"].tolist() == [2.0]
+
+
 def mean(table: pd.DataFrame) -> Sample:
     return Sample(table["value"].to_numpy(), table["seed"].tolist(), "seeds", np.mean)
 

@@ -130,7 +130,7 @@ def _block_lines(
     for column, setting, part in in_panels(table, panels):
         choices = {"all networks": part["k"].max()}
         choices |= {f"{k} networks": k for k in sorted(common, reverse=True)}
-        places = {layer: n for n, layer in enumerate(dict.fromkeys(part["layer"]), 1)}
+        places = {layer: n for n, layer in enumerate(part["layer"].unique(), 1)}
         x = list(places.values())
         for view in shown:
             lines += references(view, x, 1, column)

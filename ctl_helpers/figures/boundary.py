@@ -45,7 +45,7 @@ def plane(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """
     table = table[table["setting"].isin(list(panels))]
     means = cells(table)
-    choices = [_ALL, *dict.fromkeys(means["tasks"])]
+    choices = [_ALL, *means["tasks"].unique()]
     first, *others = [_drawn(means, panels, choice) for choice in choices]
     figure = _grid(panels, means.groupby(["setting", "tasks", "rate", "steps"])["merged"].mean())
     for number, trace in enumerate(first):

@@ -42,7 +42,7 @@ def contrast(
             alternative is added what the menu chooses.
         log: whether ε stands on a logarithmic axis, for kinds of very different ε.
     """
-    kinds = list(dict.fromkeys(table[column]))
+    kinds = list(table[column].unique())
     errors = table.loc[table["metric"] == Metric.EPSILON, "mean"]
     shown = [
         replace(view, form=log_axis(errors)) if log and view.key == Metric.EPSILON else view

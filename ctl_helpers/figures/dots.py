@@ -100,4 +100,4 @@ def _line(kind: Kind, setting: str, tasks: Sequence[str], column: int, offset: f
 def _tasks(kinds: Sequence[Kind], setting: str) -> list[str]:
     """A setting's tasks in their order, and their mean."""
     rows = pd.concat([kind.rows for kind in kinds])
-    return [*dict.fromkeys(rows.loc[rows["setting"] == setting, "task"]), MEAN]
+    return [*rows.loc[rows["setting"] == setting, "task"].unique(), MEAN]

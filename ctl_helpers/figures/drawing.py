@@ -156,11 +156,11 @@ def by_pair(table: pd.DataFrame, keys: Sequence[str]) -> dict[str, pd.DataFrame]
     named = table.assign(pair=table["i"] + " – " + table["j"])
     numbers = [c for c in named.select_dtypes("number") if c not in (*keys, "seed", "comparison")]
 
-    def averaged(part: pd.DataFrame) -> pd.DataFrame:
-        return part.groupby(list(keys), sort=False)[numbers].mean().reset_index()
+    def averaged(*apart: str) -> pd.DataFrame:
+        return named.groupby([*apart, *keys], sort=False)[numbers].mean().reset_index()
 
-    pairs = {pair: averaged(part) for pair, part in named.groupby("pair", sort=False)}
-    return {ALL: averaged(named)} | pairs
+    pairs = averaged("pair").groupby("pair", sort=False)
+    return {ALL: averaged()} | {str(pair): own.drop(columns="pair") for pair, own in pairs}
 
 
 def over_seeds(table: pd.DataFrame, column: str, measure: str = "mean") -> pd.DataFrame:

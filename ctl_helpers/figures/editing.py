@@ -38,11 +38,12 @@ def by_edit(
     numbers = [name for name in named.select_dtypes("number") if name not in left_out]
     named = named[named["setting"].isin(list(panels))]
 
-    def averaged(part: pd.DataFrame) -> pd.DataFrame:
-        return part.groupby(["setting", *keys], sort=False)[numbers].mean().reset_index()
+    def averaged(*apart: str) -> pd.DataFrame:
+        return named.groupby([*apart, *keys], sort=False)[numbers].mean().reset_index()
 
-    whole = {f"mean over {'pairs' if pair else 'tasks'}": averaged(named)}
-    return whole | {edit: averaged(part) for edit, part in named.groupby("edit", sort=False)}
+    whole = {f"mean over {'pairs' if pair else 'tasks'}": averaged("setting")}
+    edits = averaged("edit", "setting").groupby("edit", sort=False)
+    return whole | {str(edit): own.drop(columns="edit") for edit, own in edits}
 
 
 def of_panel(edits: Mapping[str, pd.DataFrame], **values: object) -> dict[str, pd.DataFrame]:
@@ -123,14 +124,15 @@ def _direction_lines(
     lines, bands = [], Controls(controls)
     for column, setting in enumerate(panels, 1):
         rows = blocks(table[table["setting"] == setting])
-        names = {name: name.removeprefix("block ") for name in dict.fromkeys(rows["layer"])}
+        names = {name: name.removeprefix("block ") for name in rows["layer"].unique()}
         places = list(names.values())
+        here = of_panel(edits, setting=setting)
         for view in shown:
             lines += references(view, places, 1, column)
             lines += bands.by_layer(setting, view, names, 1, column)
             for n, lam in enumerate(sorted(table["lam"].unique())):
                 for metric in series(view):
-                    own = of_panel(edits, setting=setting, lam=lam, metric=metric)
+                    own = of_panel(here, lam=lam, metric=metric)
                     data = {edit: points(rows) for edit, rows in own.items()}
                     group = f"λ = {lam:g}"
                     name, colour, symbol = group, COLOURS[n % len(COLOURS)], "circle"
@@ -156,14 +158,15 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str], last: int | None
     lengths = edit_drawn_length.by_setting(table, last=last, lam=lam)
     if last is not None:
         table = last_layers(table, last)
-    names = list(dict.fromkeys(table["layer"]))
+    names = list(table["layer"].unique())
     seen, ends = in_view(table)
     edits = by_edit(seen, ["layer", "low", "high"], panels)
     label = f"λ = {lam:g}"
     lines = []
     for column, setting in enumerate(panels, 1):
+        here = of_panel(edits, setting=setting)
         for row, layer in enumerate(names, 1):
-            bins = of_panel(edits, setting=setting, layer=layer)
+            bins = of_panel(here, layer=layer)
             lines.append(step_line(bins, label, COLOURS[0], row, column))
     left, right = _sides(histograms)
     figure = draw(

@@ -193,7 +193,7 @@ def layer_choices(
     than three layers has its nearest layer in two of them.
     """
     layers = {
-        setting: list(dict.fromkeys(table.loc[table["setting"] == setting, "layer"]))
+        setting: list(table.loc[table["setting"] == setting, "layer"].unique())
         for setting in panels
     }
     choices = {_MEAN: layers}

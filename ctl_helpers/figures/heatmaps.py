@@ -129,8 +129,7 @@ def cosines(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     rows = list(panels.values()) if len(panels) > 1 else [""]
     figure = _grid(rows, spacing=0.3 / len(panels))
     tasks = {
-        setting: list(dict.fromkeys(table.loc[table["setting"] == setting, "i"]))
-        for setting in panels
+        setting: list(table.loc[table["setting"] == setting, "i"].unique()) for setting in panels
     }
     for row, (setting, names) in enumerate(tasks.items(), 1):
         for column, paradigm in enumerate(LOOKS, 1):

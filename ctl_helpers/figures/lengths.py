@@ -36,7 +36,7 @@ def in_view(histograms: pd.DataFrame) -> tuple[pd.DataFrame, tuple[float, float]
 def last_layers(table: pd.DataFrame, count: int) -> pd.DataFrame:
     """The rows of each setting's last layers, called by their place where settings differ."""
     layers = {
-        setting: list(dict.fromkeys(rows["layer"]))[-count:]
+        setting: list(rows["layer"].unique())[-count:]
         for setting, rows in table.groupby("setting", sort=False)
     }
     alike = len(set(map(tuple, layers.values()))) == 1

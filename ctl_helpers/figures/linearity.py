@@ -130,7 +130,7 @@ def length(
     histograms = last_layers(
         histograms[histograms["setting"].isin(list(panels))], last or MOST_ROWS
     )
-    layers = list(dict.fromkeys(histograms["layer"]))
+    layers = list(histograms["layer"].unique())
     lengths = drawn_length.by_setting(histograms)
     seen, ends = in_view(histograms)
     lines = []

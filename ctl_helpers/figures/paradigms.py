@@ -246,7 +246,7 @@ def _row(
     rows: pd.DataFrame, reached: pd.DataFrame, row: int, view: View, controls: Controls
 ) -> Iterator[Line]:
     """One setting's errors by block, and their means against what sums reach."""
-    names = {name: name.removeprefix("block ") for name in dict.fromkeys(rows["layer"])}
+    names = {name: name.removeprefix("block ") for name in rows["layer"].unique()}
     yield from references(view, list(names.values()), row, 1)
     yield from controls.by_layer(rows["setting"].iloc[0], view, names, row, 1)
     for metric, (name, (colour, symbol)) in product(series(view), LOOKS.items()):

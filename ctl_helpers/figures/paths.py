@@ -25,7 +25,7 @@ def paths(curves: pd.DataFrame, barriers: pd.DataFrame, panels: Mapping[str, str
         barriers: :func:`ctl_helpers.barriers` of the curves, by setting and seed.
     """
     lines = []
-    roles = list(dict.fromkeys(curves["role"]))
+    roles = list(curves["role"].unique())
     for column, _, part in in_panels(curves, panels):
         for n, role in enumerate(roles):
             told = f"on {_TASKS.get(role, role)}"

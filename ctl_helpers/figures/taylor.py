@@ -83,7 +83,7 @@ def _shares(table: pd.DataFrame) -> pd.DataFrame:
     wide = wide[wide["baseline"] >= FLOOR]
     share = wide["distance"].clip(lower=FLOOR) / wide["baseline"]
     spread = share.groupby("layer", sort=False).agg(mean="median", low="min", high="max")
-    places = {name: place for place, name in enumerate(dict.fromkeys(blocks(table)["layer"]), 1)}
+    places = {name: place for place, name in enumerate(blocks(table)["layer"].unique(), 1)}
     return spread.reset_index().assign(place=lambda frame: frame["layer"].map(places))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ctl_helpers import settings
 from ctl_helpers.project import TableError, root, work_folder
 from ctl_helpers.results import checksums
 from ctl_helpers.results.record import PROVENANCE, Provenance
+from ctl_helpers.weights.checksums import file_checksum
 
 GRID = "grid_"
 """Begins the names of columns of grid parameters other than the seed."""
@@ -45,7 +47,7 @@ class Run:
         """
         path = self.folder / f"{name}.parquet"
         checksums.verify(path, self.folder.parent.parent)
-        table = pd.read_parquet(path)
+        table = _read(path, file_checksum(path)).copy(deep=False)
         table.insert(0, "setting", self.facts["setting"])
         table.insert(1, "seed", self.facts["parameters"].get("seed", 0))
         for parameter, value in self.point().items():
@@ -54,6 +56,11 @@ class Run:
         # Alone, since what runs differ in (such as a noise floor) is lost when they are joined.
         table.attrs = {"table": f"{self.facts['section']}/{name}"}
         return table
+
+
+@lru_cache(maxsize=256)  # a page's tables, of each of which it tells several things
+def _read(path: Path, checksum: str) -> pd.DataFrame:
+    return pd.read_parquet(path)
 
 
 def refuse_merged(*tables: pd.DataFrame) -> None:

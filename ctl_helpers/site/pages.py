@@ -126,17 +126,23 @@ def panels(section: str, networks: str = "") -> dict[str, str]:
     }
 
 
+class _TaskNames(dict[str, dict[str, str]]):
+    """Setting → number → the task's own name; never changed, so that no table needs its own."""
+
+    # Of what a table's attrs hold, pandas makes a copy at each step.
+    def __deepcopy__(self, memo: object) -> _TaskNames:
+        return self
+
+
 def numbered(table: pd.DataFrame) -> pd.DataFrame:
     """The table with fine-tuning tasks called D₁, D₂, … wherever it names them.
 
     ``attrs["tasks"]`` says what they are: setting → number → the task's own name.
     """
-    tasks = {
-        setting: {
-            task_number(n): task for n, task in enumerate(settings.describe(setting).finetune, 1)
-        }
-        for setting in table["setting"].unique()
-    }
+    tasks = _TaskNames()
+    for setting in table["setting"].unique():
+        own = settings.describe(setting).finetune
+        tasks[setting] = {task_number(n): task for n, task in enumerate(own, 1)}
     names = {
         (setting, task): number for setting, own in tasks.items() for number, task in own.items()
     }
