@@ -7,6 +7,7 @@ What all are drawn with:
 - ``views``: the views of linearity (ε, 1 − cosine, coef), what they are read against, and controls.
 - ``frame``: title, menus, legend and text alternative, and the layout as data for pages.
 - ``axes``: axes of numbers.
+- ``rows``: named rows, and dots in them with intervals.
 - ``static``, ``static_axes``, ``static_marks``: the same figures as still images.
 
 Pictures by subject:

@@ -23,6 +23,7 @@ from ctl_helpers.figures.drawing import (
     significant,
 )
 from ctl_helpers.figures.frame import by_setting
+from ctl_helpers.figures.rows import interval_bars, name_rows, row_marks
 from ctl_helpers.findings.architecture import explained_by_displacement
 from ctl_helpers.findings.finding import Finding, quoted
 from ctl_helpers.findings.words import by_panel
@@ -140,40 +141,23 @@ def _dots(ratios: Ratios, changes: Sequence[str], setting: str, column: int) -> 
             places = [n for n, one in enumerate(changes) if setting in ratios[one, kind, where]]
             shown = [ratios[changes[n], kind, where][setting] for n in places]
             data[str(where)] = {
-                "x": significant(2**one.value for one in shown),
                 "y": [n + offset for n in places],
                 "text": [str(changes[n]) for n in places],
-                **_bars(shown),
+                **interval_bars(
+                    (one.value for one in shown),
+                    (one.sample.interval() for one in shown),
+                    scale=lambda halvings: 2**halvings,
+                ),
             }
-        hover = f"%{{text}}: %{{x:.2f}} times<extra>{kind}</extra>"
-        look = {
-            **marks(hover, symbol, mode="markers"),
-            "error_x": {"type": "data", "symmetric": False, "thickness": 1.2, "width": 3},
-        }
+        look = row_marks(f"%{{text}}: %{{x:.2f}} times<extra>{kind}</extra>", symbol)
         lines.append(Line(str(kind), colour, data, 1, column, look=look))
     return lines
-
-
-def _bars(findings: Sequence[Finding]) -> dict[str, list[float]]:
-    """Intervals as error bars, of length 0 where there is none."""
-    ends = [one.sample.interval() or (one.value, one.value) for one in findings]
-    pairs = list(zip(findings, ends, strict=True))
-    return {
-        "error_x.array": significant(max(2**high - 2**one.value, 0) for one, (_, high) in pairs),
-        "error_x.arrayminus": significant(max(2**one.value - 2**low, 0) for one, (low, _) in pairs),
-    }
 
 
 def _name_rows(figure: Figure, changes: Sequence[str], groups: Groups, columns: int) -> None:
     """Name the rows, and part those of different groups."""
     count = len(changes)
-    figure.update_yaxes(
-        tickvals=list(range(count)),
-        ticktext=[str(one) for one in changes],
-        range=[count - 0.5, -0.5],
-        zeroline=False,
-        showgrid=False,
-    )
+    name_rows(figure, [str(one) for one in changes])
     group_of = {change: group for group, few in groups.items() for change in few}
     for place in range(1, count):
         if group_of[changes[place]] != group_of[changes[place - 1]]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ctl_helpers.figures.choices import Line
-from ctl_helpers.figures.drawing import Figure, draw, marks, over_seeds, significant
+from ctl_helpers.figures.drawing import Figure, draw, over_seeds, significant
+from ctl_helpers.figures.rows import name_rows, row_marks
 
 MEAN = "mean over tasks"
 
@@ -62,14 +63,7 @@ def dots(
         findings=findings,
     )
     for column, names in enumerate(tasks.values(), 1):
-        figure.update_yaxes(
-            tickvals=list(range(len(names))),
-            ticktext=names,
-            range=[len(names) - 0.5, -0.5],
-            zeroline=False,
-            showgrid=False,
-            col=column,
-        )
+        name_rows(figure, names, col=column)
         for place in range(1, len(names)):
             bold = place == len(names) - 1
             figure.add_hline(y=place - 0.5, line_width=1 + bold, opacity=0.4, row=1, col=column)
@@ -88,12 +82,11 @@ def _line(kind: Kind, setting: str, tasks: Sequence[str], column: int, offset: f
         "y": [round(place + offset, 3) for place in places.values()],
         "text": list(places),
     }
-    look = marks(f"%{{text}}: %{{x:.1%}}<extra>{kind.name}</extra>", kind.symbol, mode="markers")
+    look = row_marks(f"%{{text}}: %{{x:.1%}}<extra>{kind.name}</extra>", kind.symbol)
     if rows["seed"].nunique() > 1:
         high, low = frame["high"] - frame["mean"], frame["mean"] - frame["low"]
         data["error_x.array"] = significant(high.clip(lower=0))  # rounding may go under
         data["error_x.arrayminus"] = significant(low.clip(lower=0))
-        look["error_x"] = {"type": "data", "symmetric": False, "thickness": 1.2, "width": 3}
     return Line(kind.name, kind.colour, {"": data}, 1, column, look=look)
 
 

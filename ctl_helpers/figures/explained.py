@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from ctl_helpers.figures.choices import Line
-from ctl_helpers.figures.drawing import COLOURS, SYMBOLS, Figure, draw, marks, significant
+from ctl_helpers.figures.drawing import COLOURS, SYMBOLS, Figure, draw
 from ctl_helpers.figures.frame import by_setting
+from ctl_helpers.figures.rows import interval_bars, name_rows, row_marks
 from ctl_helpers.figures.theory import REGRESSORS, best
 from ctl_helpers.findings.curvature import explained as explained_by
 from ctl_helpers.findings.finding import Finding, quoted
@@ -45,9 +44,7 @@ def explained(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         }
         shown = [of[theta].get(setting) for setting, theta in readings]
         data = _dots(float(EXPLAINED[name]), shown, rows, 0.2 * (number - 1))
-        hover = f"%{{text}}: R² = %{{x}}<extra>{called}</extra>"
-        look = marks(hover, SYMBOLS[number], mode="markers")
-        look["error_x"] = {"type": "data", "symmetric": False, "thickness": 1.2, "width": 3}
+        look = row_marks(f"%{{text}}: R² = %{{x}}<extra>{called}</extra>", SYMBOLS[number])
         lines.append(Line(called, COLOURS[number], {"": data}, look=look))
     paper = f"in the paper by the bound, R² = {EXPLAINED['product']}"
     figure = draw(
@@ -59,8 +56,7 @@ def explained(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         height=170 + 62 * len(rows),
         findings=quoted(*(of.values() for of in own.values())),
     )
-    look = {"tickvals": list(range(len(rows))), "ticktext": rows, "range": [len(rows) - 0.5, -0.5]}
-    figure.update_yaxes(zeroline=False, showgrid=False, **look)
+    name_rows(figure, rows)
     return figure.update_xaxes(title_text="R²")
 
 
@@ -74,15 +70,12 @@ def _dots(
     paper: float, shown: Sequence[Finding | None], rows: Sequence[str], offset: float
 ) -> dict[str, list]:
     """One regressor's dots with their intervals, ``offset`` under the middle of each row."""
-    values = [paper, *(math.nan if one is None else float(one) for one in shown)]
-    ends = [None, *(None if one is None else one.sample.interval() for one in shown)]
-    spans = [end or (value, value) for end, value in zip(ends, values, strict=True)]
-    low, high = np.array(spans).T
-    known = [number for number, value in enumerate(values) if not math.isnan(value)]
+    known = {place: one for place, one in enumerate(shown, 1) if one is not None}
     return {
-        "x": significant(np.array(values)[known]),
-        "y": [round(number + offset, 2) for number in known],
-        "error_x.array": significant((high - values).clip(0)[known]),
-        "error_x.arrayminus": significant((values - low).clip(0)[known]),
-        "text": [rows[number].replace("<br>", " ") for number in known],
+        "y": [round(place + offset, 2) for place in (0, *known)],
+        "text": [rows[place].replace("<br>", " ") for place in (0, *known)],
+        **interval_bars(
+            (paper, *map(float, known.values())),
+            (None, *(one.sample.interval() for one in known.values())),
+        ),
     }

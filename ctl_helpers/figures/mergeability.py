@@ -20,6 +20,7 @@ from ctl_helpers.figures.drawing import (
     significant,
 )
 from ctl_helpers.figures.frame import by_setting
+from ctl_helpers.figures.rows import interval_bars, name_rows, row_marks
 from ctl_helpers.findings.finding import Finding, quoted
 from ctl_helpers.findings.mergeability import PREDICTORS, merge_forecast
 from ctl_helpers.findings.words import by_panel
@@ -87,13 +88,7 @@ def predicted(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
 
 def _with_axes(figure: Figure) -> Figure:
     """The same figure, with an axis of predictors above and axes of numbers."""
-    figure.update_yaxes(
-        tickvals=list(range(len(PREDICTORS))),
-        ticktext=list(PREDICTORS.values()),
-        range=[len(PREDICTORS) - 0.5, -0.5],
-        zeroline=False,
-        row=1,
-    )
+    name_rows(figure, list(PREDICTORS.values()), row=1)
     figure.update_xaxes(title_text="correlation, merges left out", range=[-1.05, 1.05], row=1)
     return figure.update_xaxes(title_text="ε, worst layer", row=2)
 
@@ -108,23 +103,17 @@ def _dots(
             for place, name in enumerate(PREDICTORS)
             if setting in correlations[kind, name]
         ]
-        values = [one.value for _, _, one in places]
-        ends = [one.sample.interval() or (one.value, one.value) for _, _, one in places]
         data = {
-            "x": significant(values, 3),
             "y": [round(place + _APART * (number - 1), 2) for place, _, _ in places],
             "text": [f"{PREDICTORS[name]}: {one.words}" for _, name, one in places],
-            "error_x.array": significant([high for _, high in _reach(values, ends)], 2),
-            "error_x.arrayminus": significant([low for low, _ in _reach(values, ends)], 2),
+            **interval_bars(
+                (one.value for _, _, one in places),
+                (one.sample.interval() for _, _, one in places),
+                digits=3,
+            ),
         }
-        look = marks(f"%{{text}}<extra>{kind}</extra>", symbol, size=8, mode="markers")
-        look["error_x"] = {"type": "data", "symmetric": False, "thickness": 1.2, "width": 3}
+        look = row_marks(f"%{{text}}<extra>{kind}</extra>", symbol, size=8)
         yield Line(kind, colour, {"": data}, 1, column, look=look)
-
-
-def _reach(values: list[float], ends: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
-    for value, (low, high) in zip(values, ends, strict=True):
-        yield value - low, high - value
 
 
 def _scatter(part: pd.DataFrame, column: int) -> Iterator[Line]:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
 from ctl_helpers.analysis.merge_names import MergeMethod
 from ctl_helpers.figures.choices import Line
-from ctl_helpers.figures.drawing import (
-    BLUE,
-    VERMILION,
-    Figure,
-    draw,
-    marks,
-    significant,
-)
+from ctl_helpers.figures.drawing import BLUE, VERMILION, Figure, draw
 from ctl_helpers.figures.frame import by_setting
-from ctl_helpers.findings.finding import Finding, Measure, quoted
+from ctl_helpers.figures.rows import interval_bars, name_rows, row_marks
+from ctl_helpers.findings.finding import Measure, quoted
 from ctl_helpers.findings.merge_methods import ALL, PAIRS, merge_epsilon, merge_share
 from ctl_helpers.findings.words import by_panel
 
@@ -67,13 +61,7 @@ def methods(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     )
     for row, (_, axis) in enumerate(_MEASURES, 1):
         figure.update_xaxes(title_text=axis, tickformat=".0%" if row == 1 else "", row=row)
-    figure.update_yaxes(
-        tickvals=list(range(len(_ROWS))),
-        ticktext=list(map(str, _ROWS)),
-        range=[len(_ROWS) - 0.5, -0.5],
-        zeroline=False,
-        showgrid=False,
-    )
+    name_rows(figure, list(map(str, _ROWS)))
     return figure
 
 
@@ -86,24 +74,13 @@ def _dots(merges: pd.DataFrame, number: Measure, setting: str, row: int, column:
                  for place, method in enumerate(_ROWS)}  # fmt: skip
         shown = {place: one[setting] for place, one in given.items() if setting in one}
         data = {
-            "x": significant(one.value for one in shown.values()),
             "y": [place + offset for place in shown],
             "text": [str(_ROWS[place]) for place in shown],
-            **_bars(list(shown.values())),
+            **interval_bars(
+                (one.value for one in shown.values()),
+                (one.sample.interval() for one in shown.values()),
+            ),
         }
-        look = {
-            **marks(f"%{{text}}: %{{x}}<extra>{name}</extra>", symbol, mode="markers"),
-            "error_x": {"type": "data", "symmetric": False, "thickness": 1.2, "width": 3},
-        }
+        look = row_marks(f"%{{text}}: %{{x}}<extra>{name}</extra>", symbol)
         lines.append(Line(name, colour, {"": data}, row, column, look=look))
     return lines
-
-
-def _bars(findings: Sequence[Finding]) -> dict[str, list[float]]:
-    """Intervals as error bars, of length 0 where there is none."""
-    ends = [one.sample.interval() or (one.value, one.value) for one in findings]
-    pairs = list(zip(findings, ends, strict=True))
-    return {
-        "error_x.array": significant(high - one.value for one, (_, high) in pairs),
-        "error_x.arrayminus": significant(one.value - low for one, (low, _) in pairs),
-    }

@@ -14,9 +14,8 @@ from ctl_helpers.figures.drawing import (
     SYMBOLS,
     Figure,
     draw,
-    marks,
-    significant,
 )
+from ctl_helpers.figures.rows import interval_bars, name_rows, row_marks
 from ctl_helpers.findings.sentences.signatures import Case, title_of
 from ctl_helpers.findings.signatures import CONDITIONS
 
@@ -56,13 +55,7 @@ def dots(cases: Sequence[Case]) -> Figure:
             for case in _extremes(cases)
         ],
     )
-    figure.update_yaxes(
-        tickvals=list(range(len(rows))),
-        ticktext=rows,
-        range=[height, -0.5],
-        zeroline=False,
-        showgrid=False,
-    )
+    name_rows(figure, rows)
     spans = [case.part.number.interval or (case.value, case.value) for case in cases]
     axis = log_axis([1, 2, *(2**end for span in spans for end in span)])
     return figure.update_xaxes(title_text="ε under the condition over ε as usual", **axis)
@@ -71,25 +64,18 @@ def dots(cases: Sequence[Case]) -> Figure:
 def _dots(cases: Sequence[Case], places: Sequence[int], number: int, closed: bool) -> Line:
     """One condition's dots in rows of their own."""
     own = [cases[place] for place in places]
-    values = [2**case.value for case in own]
-    spans = [case.part.number.interval or (case.value, case.value) for case in own]
     name = f"{own[0].condition}{f' ({_CLOSED})' if closed else ''}"
     data = {
-        "x": significant(values),
         "y": list(places),
         "text": [case.verdict.word for case in own],
-        "error_x.array": significant(
-            max(2**high - value, 0) for value, (_, high) in zip(values, spans, strict=True)
-        ),
-        "error_x.arrayminus": significant(
-            max(value - 2**low, 0) for value, (low, _) in zip(values, spans, strict=True)
+        **interval_bars(
+            (case.value for case in own),
+            (case.part.number.interval for case in own),
+            scale=lambda halvings: 2**halvings,
         ),
     }
     symbol = SYMBOLS[number] + "-open" * closed
-    look = {
-        **marks(f"%{{x:.2f}} times: %{{text}}<extra>{name}</extra>", symbol, mode="markers"),
-        "error_x": {"type": "data", "symmetric": False, "thickness": 1.2, "width": 3},
-    }
+    look = row_marks(f"%{{x:.2f}} times: %{{text}}<extra>{name}</extra>", symbol)
     return Line(name, COLOURS[number], {"": data}, look=look)
 
 
