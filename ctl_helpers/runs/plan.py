@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,9 @@ from ctl_helpers.weights.checksums import file_checksum
 
 _PACKAGE = Path(__file__).parents[1]
 _OF_CLASS = "class.json"
+
+State = tuple[tuple[str, int, int], ...]
+"""A package's modules, and when each was written last, at which size."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +71,14 @@ class Job:
             )
         cells = json.loads(self.notebook.read_text(encoding="utf-8"))["cells"]
         code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+        state = _state()
         return digest(
             {
                 "parameters": dict(self.parameters),
                 "data": settings.describe(self.setting).data_checksum(),
-                **_of_class(self.setting),
+                **_of_class(self.setting, state),
                 "notebook": cells,
-                "helpers": code_keys.checksum("\n".join(code)),
+                "helpers": _helpers("\n".join(code), state),
             }
         )
 
@@ -81,7 +87,30 @@ class Job:
         return Store().get("runs", self.key())
 
 
-def _of_class(name: str) -> dict[str, Any]:
+def _state() -> State:
+    found = []
+    for folder, _, names in os.walk(_PACKAGE):
+        for path in (f"{folder}/{name}" for name in names if name.endswith(".py")):
+            stat = os.stat(path)
+            found.append((path, stat.st_mtime_ns, stat.st_size))
+    return tuple(sorted(found))
+
+
+# Runs share notebooks and settings, and while no module is written, each is looked through once.
+
+
+@lru_cache
+def _helpers(code: str, state: State) -> str:
+    return code_keys.checksum(code)
+
+
+@lru_cache(maxsize=1)
+def _modules(state: State) -> list[list[str]]:
+    paths = sorted(Path(path) for path, _, _ in state)
+    return [[str(path.relative_to(_PACKAGE)), file_checksum(path)] for path in paths]
+
+
+def _of_class(name: str, state: State) -> dict[str, Any]:
     """What a setting's class adds to a run's key.
 
     Classes import torch, which takes longer than all else in a plan, so that what one says is
@@ -98,14 +127,8 @@ def _of_class(name: str) -> dict[str, Any]:
         }
         (folder / _OF_CLASS).write_text(json.dumps(said, allow_nan=False), encoding="utf-8")
 
-    modules = sorted(_PACKAGE.rglob("*.py"))
-    key = digest(
-        {
-            "name": name,
-            "file": file_checksum(root() / "settings" / f"{name}.yaml"),
-            "code": [[str(path.relative_to(_PACKAGE)), file_checksum(path)] for path in modules],
-        }
-    )
+    own = file_checksum(root() / "settings" / f"{name}.yaml")
+    key = digest({"name": name, "file": own, "code": _modules(state)})
     stored = Store().make("settings", key, ask) / _OF_CLASS
     return dict(json.loads(stored.read_text(encoding="utf-8")))
 

@@ -16,6 +16,12 @@ from nbformat import v4
 from ctl_helpers.runs.kernels import file_sockets
 
 _CELL_SECONDS = 1800  # as in `_config.yml`
+# No page sees another's names. What was imported stays, and is no more looked through for garbage.
+_FORGET = """%reset -f
+import gc
+
+gc.freeze()
+del gc"""
 
 
 def execute_pages(folder: Path, cache_folder: Path) -> None:
@@ -51,7 +57,7 @@ def _is_executed(page: Path) -> bool:
 def _executed(waiting: SimpleQueue[ProjectNb], folder: Path) -> list[ProjectNb]:
     """Execute pages in one kernel until none waits, or one fails; those that did not."""
     done = []
-    forget = v4.new_notebook(cells=[v4.new_code_cell("%reset -f")])
+    forget = v4.new_notebook(cells=[v4.new_code_cell(_FORGET)])
     path = {"metadata": {"path": str(folder)}}
     # A record of times would be part of what the cache knows a page by.
     client = NotebookClient(
@@ -67,7 +73,6 @@ def _executed(waiting: SimpleQueue[ProjectNb], folder: Path) -> list[ProjectNb]:
         try:
             while True:
                 page = waiting.get_nowait()
-                # No page sees another's names.
                 for notebook in (forget, page.nb):
                     client.nb = notebook
                     client.execute(cleanup_kc=False)
