@@ -19,10 +19,10 @@ RAISED_IN = {
     "engine.evaluate engine.passes engine.questions engine.stitch analysis.batchnorm "
     "analysis.curvature:_outermost analysis.pointing analysis.taylor analysis.vector_angles "
     "weights.read probing.sources",
-    "names": "engine.checkpoints:KeyError engine.evaluate:KeyError engine.batches:KeyError "
+    "names": "engine.checkpoints:KeyError engine.scoring:KeyError engine.batches:KeyError "
     "analysis.vector_angles:KeyError probing.outcome",
-    "checkpoints": "engine.mix models.efficientnet weights.fitting weights.hub:check_base "
-    "weights.names",
+    "checkpoints": "engine.checkpoints:_check_held engine.mix models.efficientnet "
+    "weights.fitting weights.hub:check_base weights.names",
     "tensors": "engine.checkpoints engine.tensor_kinds engine.tensor_sums",
     "tied": "engine.ties models.text:from_transformers weights.fitting:_add_ties",
     "adapters": "engine.tensor_sums:_check_factors weights.adapters weights.read:_base "
@@ -40,8 +40,7 @@ RAISED_IN = {
     "pooling": "engine.pooling",
     "batches": "engine.batches engine.inputs engine.linearity:_feature analysis.curvature:_hessian",
     "input-types": "engine.input_types",
-    "targets": "engine.evaluate:__call__ engine.evaluate:_aligned engine.evaluate:_checked "
-    "engine.evaluate:scores analysis.curvature:_checked",
+    "targets": "engine.scoring analysis.curvature:_checked",
     "passes": "engine.network engine.stage_trial engine.trial",
     "memory": "engine.batches:_try engine.inputs:halves engine.passes:MemoryError "
     "engine.streaming:MemoryError engine.streaming:_check_split engine.trial:check_split",
@@ -49,8 +48,8 @@ RAISED_IN = {
     "stages": "engine.passes:_to_stream engine.stitch:TypeError engine.streaming",
     "configurations": "models.llama",
     "texts": "models.bert models.clip models.llama:begin models.t5 models.text",
-    "mixes": "engine.mix:mix_key engine.questions:_average engine.questions:edit "
-    "engine.tensor_sums:_extrapolated",
+    "mixes": "engine.linearity:__post_init__ engine.mix:mix_key engine.questions:_average "
+    "engine.questions:edit engine.tensor_sums:_extrapolated",
     "not-finite": "engine.linearity:_check_finite engine.mix:check_finite "
     "analysis.curvature:largest_eigenvalue analysis.interactions analysis.taylor:_metrics",
     "linearized": "engine.linearized",

@@ -187,3 +187,38 @@ def test_a_model_runs_where_its_parameters_are(monkeypatch: pytest.MonkeyPatch) 
         ValueError, r"'cuda:2', which is none of this machine's \['cpu', 'cuda:0', 'cuda:1"
     ):
         device_for(model, "cuda:2")
+
+
+@pytest.mark.parametrize(
+    ("mix", "sentence"),
+    [
+        (["a", "b"], r"a mix is \['a', 'b'\]; give name → weight"),
+        ({"a": "0.5", "b": 0.5}, "the weight of 'a' in a mix is '0.5'; give a number"),
+        ({"a": None}, "the weight of 'a' in a mix is None"),
+    ],
+)
+def test_what_is_no_mix_is_refused(mix, sentence: str, net, around) -> None:
+    with refused(TypeError, sentence):
+        ctl.combine(around(net, "ab"), mix)
+
+
+def test_a_comparison_without_a_right_side_is_refused() -> None:
+    with refused(ValueError, "has nothing on its right side; give pairs"):
+        ctl.Comparison({"a": 1.0}, [])
+
+
+def test_a_compiled_program_is_refused(net, around, inputs) -> None:
+    program = torch.jit.trace(net, inputs(2))
+    with refused(TypeError, "model is a TorchScript program, .* that it was made from"):
+        ctl.compare(program, around(net, "ab"), ctl.pairs("ab", [0.5]), [inputs(3)], ["2"])
+
+
+def test_integers_that_differ_may_be_left_out(around, inputs) -> None:
+    model = nn.Sequential(nn.Linear(6, 3))
+    model.register_buffer("n_calls", torch.tensor(0))
+    states = around(model, "ab")
+    states["b"]["n_calls"] = torch.tensor(7)
+    asked = ctl.pairs("ab", [0.5]), [inputs(3).float()], ["0"]
+    with refused(ValueError, r"leave them out with ignore=\['n_calls'\]"):
+        ctl.compare(model, states, *asked)
+    assert len(ctl.compare(model, states, *asked, ignore=["n_calls"]))

@@ -211,7 +211,8 @@ def test_the_command_and_the_probe_lead_there(
     (advice,) = [one for one in report.verdict.advice if "a.pt" in one or PAGE in one]
     assert advice.endswith(f"({PAGE}#files)")
     net = nn.Linear(2, 2)
-    (remark,) = [one for one in ctl.probe(net, net).remarks if one.rule == "run"]
+    near = {name: 1.01 * value for name, value in net.state_dict().items()}
+    (remark,) = [one for one in ctl.probe(net, near).remarks if one.rule == "run"]
     assert remark.remedy.endswith(f" ({PAGE}#probe)")
     with pytest.raises(KeyError) as caught:
         report.table("nowhere")

@@ -10,7 +10,7 @@ from conftest import refused
 from torch import Tensor, nn
 
 import ctl_helpers as ctl
-from ctl_helpers.engine.evaluate import PADDING, Scorer
+from ctl_helpers.engine.scoring import PADDING, Scorer
 
 MIXES = [{"a": 1.0}, {"a": 0.3, "b": 0.7}, {"p": -1.0, "a": 1.0, "b": 1.0}]
 

@@ -319,3 +319,11 @@ def test_no_file_of_the_package_unpickles_freely() -> None:
             if name == "torch.load":
                 assert given.get("weights_only") == "True", path
             assert name not in ("pickle.load", "pickle.loads", "pickle.Unpickler"), path
+
+
+def test_a_file_with_the_other_suffix_is_read_or_named_for_what_it_is(tmp_path, state) -> None:
+    save_file(state, tmp_path / "a.bin")
+    assert same(read(tmp_path / "a.bin"), state)
+    torch.save(state, tmp_path / "b.safetensors")
+    with refused(ValueError, "b.safetensors was saved by torch .*; call it b.pt"):
+        read(tmp_path / "b.safetensors")

@@ -289,3 +289,38 @@ def test_a_texts_numbers_do_not_depend_on_the_longest_text_beside_it(kind: str, 
         batch = dict(zip(("input_ids", "attention_mask"), given, strict=True))
         found.append(metrics(model, states, batch, layer, pooling=way)["distance"])
     torch.testing.assert_close(*found, rtol=1e-2, atol=1e-6)
+
+
+class Dual(nn.Module):
+    """Two texts of their own lengths, each with its mask."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.query, self.doc = nn.Embedding(30, 8), nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, **given: Tensor) -> Tensor:
+        def mean(name: str, layer: nn.Module) -> Tensor:
+            counted = given[f"{name}_attention_mask"][..., None]
+            states = layer(self.table(given[f"{name}_input_ids"]))
+            return (states * counted).sum(1) / counted.sum(1)
+
+        return (mean("query", self.query) * mean("doc", self.doc)).sum(1)
+
+
+@pytest.mark.parametrize("padding", [0, 3, 40])
+@pytest.mark.parametrize("layer", ["query", "doc"])
+@pytest.mark.filterwarnings("error")
+def test_each_of_two_texts_has_a_mask_of_its_own(padding: int, layer: str) -> None:
+    torch.manual_seed(0)
+    model, ids = Dual().double(), torch.randint(1, 30, (4, 5))
+    states = naive.around(model)
+    batch = {"query_input_ids": ids, "doc_input_ids": ids.flip(1)}
+    batch |= {f"{name}_attention_mask": torch.ones(4, 5).long() for name in ("query", "doc")}
+    wanted = metrics(model, states, batch, layer)
+    padded = {
+        name: torch.cat([one, torch.zeros(4, padding).long()], 1) if name.startswith(layer) else one
+        for name, one in batch.items()
+    }
+    found = metrics(model, states, padded, layer)
+    for metric, values in wanted.items():
+        torch.testing.assert_close(found[metric], values, rtol=1e-9, atol=1e-6)

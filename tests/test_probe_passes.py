@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import epsilon
+from conftest import epsilon, refused
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
@@ -542,3 +542,27 @@ def test_scores_of_the_average_are_judged(
     rows += [{"network": "mix", "lam": reach / 2, measure: mix} for reach in REACHES]
     (remark,) = scores_tier.remarks({measure: rows}, 2)
     assert (remark.rule, remark.grade) == (measure, grade)
+
+
+def test_checkpoints_that_are_base_itself_are_not_run(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3))
+    state = model.state_dict()
+    report = probe(state, state, state, data=[torch.randn(6, 5)], model=model)
+    assert (report.tier, {one.rule for one in report.remarks}) == (1, {"equal"})
+    assert "is BASE itself" in str(report)
+    report.save(tmp_path)
+    assert (tmp_path / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "sentence"),
+    [
+        ({"data": torch.zeros(2, 5)}, TypeError, r"data is one Tensor; give a list of batches"),
+        ({"samples": 0}, ValueError, "samples is 0; give how many"),
+        ({"tier": 7}, ValueError, "tier is 7; give 0 for headers"),
+    ],
+)
+def test_arguments_of_a_probe_are_checked_first(options, kind, sentence: str) -> None:
+    state = nn.Linear(5, 3).state_dict()
+    with refused(kind, sentence):
+        probe(state, state, state, **options)

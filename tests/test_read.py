@@ -496,3 +496,14 @@ def test_the_old_door_gives_the_same_readers(tmp_path: Path) -> None:
 
     assert weight_files.read is files.read
     assert weight_files.read_module_pickle is pickles.read_module_pickle
+
+
+def test_weights_normalized_in_the_older_way_fit_the_newer_one() -> None:
+    torch.manual_seed(0)
+    older = nn.Sequential(nn.utils.weight_norm(nn.Linear(5, 7)), nn.Tanh())
+    newer = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(5, 7)), nn.Tanh())
+    wanted = copy.deepcopy(newer)
+    wanted.load_state_dict(older.state_dict())
+    with pytest.warns(ctl.CheckpointWarning, match="older weight normalization") as told:
+        assert same(ctl.read(older.state_dict(), like=newer), wanted.state_dict())
+    assert len(told) == 1

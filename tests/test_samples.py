@@ -406,3 +406,36 @@ def test_parts_of_a_batch_are_its_rows() -> None:
     assert torch.equal(first.keywords["scale"], torch.ones(1))
     assert torch.equal(second.targets, y[3:])
     assert first.by_sample == {"x", "inner.y[0]", "names"}
+
+
+class Graph(nn.Module):
+    """As many rows as nodes; edges name nodes, so that it runs on no part of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Linear(5, 8)
+
+    def forward(self, edges: Tensor, x: Tensor) -> Tensor:
+        h = self.a(x)
+        return torch.zeros_like(h).index_add_(0, edges[1], h[edges[0]])
+
+
+def test_samples_of_a_batch_that_runs_whole_alone_are_counted_by_its_rows() -> None:
+    torch.manual_seed(0)
+    check(Graph().double(), {"edges": torch.randint(0, 10, (2, 30)), "x": randn(10, 5)}, "")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "sentence"),
+    [
+        (nn.utils.rnn.pack_sequence([randn(3, 5), randn(2, 5)]), "a packed sequence, .* padded"),
+        (randn(5, 5).to_sparse(), r"a sparse tensor .* to_dense\(\)"),
+        (torch.nested.nested_tensor([randn(3, 5), randn(2, 5)]), "a nested tensor .* to_padded"),
+    ],
+)
+@pytest.mark.parametrize("is_dict", [False, True])
+def test_inputs_without_one_row_a_sample_are_refused(inputs, sentence: str, is_dict: bool) -> None:
+    model = nn.Linear(5, 3).double()
+    batch = {"input": inputs} if is_dict else inputs
+    with refused(TypeError, sentence):
+        ctl.compare(model, naive.around(model), ctl.pairs("ab", [0.3]), [batch], [""])

@@ -24,9 +24,10 @@ from ctl_helpers.analysis.merging import Parts, Recipe
 from ctl_helpers.engine.batches import Streams
 from ctl_helpers.engine.checkpoints import StateDict
 from ctl_helpers.engine.compare import compare
-from ctl_helpers.engine.evaluate import Evaluation, Heads, evaluate, logits
+from ctl_helpers.engine.evaluate import Evaluation, evaluate, logits
 from ctl_helpers.engine.linearity import Comparison
 from ctl_helpers.engine.questions import edit
+from ctl_helpers.engine.scoring import Heads
 
 AVERAGE = 1.0
 """The strength of the mean of all parts."""

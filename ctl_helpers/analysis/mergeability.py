@@ -26,11 +26,12 @@ from ctl_helpers.analysis.vector_angles import cosines
 from ctl_helpers.engine.batches import Streams
 from ctl_helpers.engine.compare import compare
 from ctl_helpers.engine.devices import device_for
-from ctl_helpers.engine.evaluate import Evaluation, Heads, Scorer, evaluate, logits
+from ctl_helpers.engine.evaluate import Evaluation, evaluate, logits
 from ctl_helpers.engine.inputs import LABELS, Batch, Inputs
 from ctl_helpers.engine.linearity import Comparison
 from ctl_helpers.engine.mix import StateDict
 from ctl_helpers.engine.questions import edit
+from ctl_helpers.engine.scoring import Heads, Scorer
 
 _START = "PT"
 _KEYS = ["models", "lam"]

@@ -14,9 +14,10 @@ from torch import nn
 
 from ctl_helpers.analysis.editing import Score, addition, best, once, own_networks, sums
 from ctl_helpers.engine.batches import Streams
-from ctl_helpers.engine.evaluate import Evaluation, Heads, evaluate, logits
+from ctl_helpers.engine.evaluate import Evaluation, evaluate, logits
 from ctl_helpers.engine.mix import StateDict
 from ctl_helpers.engine.questions import edit
+from ctl_helpers.engine.scoring import Heads
 
 PRETRAINED = "PT"
 STEP = 3.0

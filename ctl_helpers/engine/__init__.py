@@ -19,6 +19,7 @@ Interpolation and hooks first, then what is built on them:
 - ``linearity``: both sides of an equation on features, sample by sample.
 - ``questions``: the comparisons that the papers ask for: averages, sums, negations.
 - ``evaluate``: loss and accuracy of mixes.
+- ``scoring``: from outputs and targets to sums of loss and hits.
 - ``stitch``: front parts of some networks under the rest of another.
 - ``disentangle``: does adding one task's vector leave another task's outputs alone?
 - ``similarity``: cosines and lengths from inner products, summed up over samples.

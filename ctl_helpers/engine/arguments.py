@@ -9,6 +9,7 @@ from numbers import Real
 from typing import TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 Name = TypeVar("Name", bound=Hashable)
@@ -87,6 +88,11 @@ def check_model(model: object) -> None:
         raise TypeError(
             f"model is {what}; give a torch.nn.Module, made from its configuration, such as "
             "AutoModel.from_pretrained(…)"
+        )
+    if isinstance(model, torch.jit.ScriptModule):
+        raise TypeError(
+            "model is a TorchScript program, whose weights cannot be replaced; give the "
+            "torch.nn.Module that it was made from"
         )
 
 

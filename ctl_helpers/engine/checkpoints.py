@@ -90,6 +90,7 @@ def fitted(
     if isinstance(checkpoints, _Fitted) and checkpoints.model is model and not ignore:
         return _Fitted(model, {name: checkpoints[name] for name in sources})
     reference, first = model.state_dict(), first_names(model)
+    _check_held(model)
     check_initialized("the model", reference)
     _check_ignored(ignore, reference, sources)
     states: dict[str, StateDict] = {}
@@ -103,6 +104,30 @@ def fitted(
         _check_extra_state(name, state, reference)
         states[name] = _completed(state, reference)
     return _Fitted(model, in_one_type(states, model))
+
+
+def _check_held(model: nn.Module) -> None:
+    """Refuse a model whose state dict is not made of its own tensors under their names.
+
+    A pass would not be given what a checkpoint has for them.
+    """
+    held: dict[str, Tensor] = dict(model.named_buffers(remove_duplicate=False))
+    held.update(model.named_parameters(remove_duplicate=False))
+    names = {id(tensor): name for name, tensor in held.items()}
+    for name, stored in model.state_dict(keep_vars=True).items():
+        own = held.get(name)
+        if own is stored or not isinstance(stored, Tensor) or stored.is_meta:
+            continue
+        if own is None and id(stored) in names:
+            raise ValueError(
+                f"the model stores {name!r} and holds it as {names[id(stored)]!r}, as wrappers for "
+                "activation checkpointing do; pass the model as it is before it is wrapped"
+            )
+        if own is not None and (own.shape != stored.shape or not same(own, stored)):
+            raise ValueError(
+                f"the model stores other values for {name!r} than it holds, by a hook on its state "
+                "dict; pass a model that stores its parameters as they are"
+            )
 
 
 def is_state_dict(source: object) -> TypeGuard[StateDict]:

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from ctl_helpers.engine.arguments import distinct, numbers
 from ctl_helpers.engine.batches import Streams, Task, named_streams
 from ctl_helpers.engine.checkpoints import Checkpoint
-from ctl_helpers.engine.evaluate import Heads, head_of
 from ctl_helpers.engine.folds import Fold, Pass
 from ctl_helpers.engine.mix import MixKey, mix_key
 from ctl_helpers.engine.outputs import tensor_in
 from ctl_helpers.engine.passes import run
 from ctl_helpers.engine.questions import edit
+from ctl_helpers.engine.scoring import Heads, head_of
 
 GRID = tuple(np.linspace(-2, 2, 15).tolist())
 """The papers' coefficients, 0 among them, so that the grid holds the models of one task vector."""

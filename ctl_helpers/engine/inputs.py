@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from ctl_helpers.engine.copies import separate
 
@@ -19,7 +20,7 @@ LABELS = ("labels", "label")
 """Entries of a dict batch that are its targets, where none are given beside it."""
 
 _DECODER = "decoder_"
-_MASKS = {"attention_mask", *(f"{part}_attention_mask" for part in ("decoder", "encoder", "text"))}
+_MASK, _OTHER_MASK = "attention_mask", "global_attention_mask"
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Inputs:
             TypeError, ValueError: anything else; rows of different lengths.
         """
         inputs, targets = _pair(batch)
+        _is_branch(inputs)
         if not isinstance(inputs, (Mapping, Tensor, np.ndarray)):
             raise TypeError(
                 f"a batch is a {type(inputs).__name__}; pass a tensor, (inputs, targets) or a dict"
@@ -122,14 +124,14 @@ class Inputs:
     def masks(self) -> dict[str, Tensor]:
         """Entry → which tokens count, shape (samples, tokens), of the masks in the batch.
 
-        They are the entries that are called ``attention_mask``, that of a decoder, an encoder or a
-        text: nonzero where a token counts, or 0 there and negative elsewhere; and those whose name
-        ends with ``padding_mask``, true where one does not.
+        They are the entries whose name ends with ``attention_mask``, but for a global one: nonzero
+        where a token counts, or 0 there and negative elsewhere; and those whose name ends with
+        ``padding_mask``, true where one does not.
         """
         found = {}
         for path, leaf in self._leaves():
             if isinstance(leaf, Tensor) and leaf.dim() == 2 and path in self.by_sample:
-                if path.rpartition(".")[2] in _MASKS:
+                if path.endswith(_MASK) and not path.endswith(_OTHER_MASK):
                     found[path] = leaf == 0 if (leaf < 0).any() else leaf != 0
                 elif path.endswith("padding_mask") and leaf.dtype == torch.bool:
                     found[path] = ~leaf
@@ -138,8 +140,9 @@ class Inputs:
     def shorter(self, mask: str, has_labels: bool) -> Inputs | None:
         """The batch with half of the tokens that a mask is about, those with less padding.
 
-        None where there are too few. A decoder's tokens are in entries that say so; whether there
-        is a label for each of these tokens is ``has_labels``.
+        None where there are too few. The tokens of a decoder, of a query or the like are in entries
+        whose names begin as that of their mask; whether there is a label for each of these tokens
+        is ``has_labels``.
         """
         counts = self.masks()[mask]
         length = counts.shape[1]
@@ -148,10 +151,14 @@ class Inputs:
             return None
         is_left = counts[:, :half].sum() >= counts[:, -half:].sum()
         kept = slice(0, half) if is_left else slice(length - half, length)
+        begins = {_DECODER, *(_begin(path) for path in self.masks())}
+        whose = {path: _whose(path, begins) for path, _ in self._leaves()}
+        if not any(begin == whose[mask] for path, begin in whose.items() if path != mask):
+            begins.remove(whose[mask])  # it is about the tokens that all the others are about
 
         def cut(path: str, leaf: Any) -> Any:
             is_long = isinstance(leaf, Tensor) and leaf.dim() > 1 and leaf.shape[1] == length
-            belongs = (_DECODER in path) == (_DECODER in mask) and path not in LABELS
+            belongs = _whose(path, begins) == _whose(mask, begins) and path not in LABELS
             is_cut = belongs or (has_labels and path in LABELS)
             return leaf[:, kept] if is_long and is_cut else leaf
 
@@ -163,6 +170,17 @@ class Inputs:
     def _with(self, function: Callable[[str, Any], Any]) -> Inputs:
         arguments = tuple(_mapped(one, function) for one in self.arguments)
         return replace(self, arguments=arguments, keywords=_mapped(self.keywords, function))
+
+
+def _begin(mask: str) -> str:
+    """How names of entries begin that are about the tokens of a mask, such as ``decoder_``."""
+    return mask.rpartition(".")[2].removesuffix(_MASK)
+
+
+def _whose(path: str, begins: Collection[str]) -> str:
+    """The longest of some beginnings that an entry's name has."""
+    name = path.rpartition(".")[2]
+    return max((one for one in begins if name.startswith(one)), key=len, default="")
 
 
 def label(path: str) -> str:
@@ -184,6 +202,11 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def _is_branch(value: Any) -> bool:
     """Whether a tuple or list is more than one entry: it holds tensors or dicts, not rows."""
+    if isinstance(value, PackedSequence):
+        raise TypeError(
+            "a batch holds a packed sequence, of which samples cannot be told apart; pass padded "
+            "tensors and their lengths, and let the model pack them"
+        )
     return isinstance(value, (tuple, list)) and any(
         isinstance(part, (Tensor, Mapping)) or _is_branch(part) for part in value
     )
@@ -210,7 +233,7 @@ def _mapped(value: Any, function: Callable[[str, Any], Any], path: str = "") -> 
 
 def _pair(batch: Batch) -> tuple[Any, Any]:
     """Inputs and targets, None where there are none."""
-    if not isinstance(batch, (tuple, list)):
+    if not isinstance(batch, (tuple, list)) or isinstance(batch, PackedSequence):
         return batch, None
     if len(batch) not in (1, 2):
         raise TypeError(
@@ -232,6 +255,11 @@ def _tensor(path: str, leaf: Any, device: torch.device) -> Any:
                 f"{label(path)} has rows of different lengths; pad them to one tensor, and pass "
                 "which tokens count as attention_mask"
             ) from None
+    if isinstance(leaf, Tensor) and (leaf.layout != torch.strided or leaf.is_nested):
+        kind, remedy = (
+            ("nested", "to_padded_tensor(0.0)") if leaf.is_nested else ("sparse", "to_dense()")
+        )
+        raise TypeError(f"a batch has a {kind} tensor ({label(path)}); pass what {remedy} gives")
     return leaf.to(device) if isinstance(leaf, Tensor) else leaf
 
 

@@ -47,6 +47,13 @@ class Comparison:
     params: Mapping[str, object] = field(default_factory=dict)
     permuted: bool = False
 
+    def __post_init__(self) -> None:
+        if not self.right:
+            raise ValueError(
+                f"the comparison of {self.left!r} has nothing on its right side; give pairs of a "
+                "weight and a mix"
+            )
+
     def mixes(self) -> list[Mix]:
         """All that it needs to be run."""
         return [self.left, *(mix for _, mix in self.right), *chain(*self.baseline)]

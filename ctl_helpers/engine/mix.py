@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from numbers import Real
 
 from torch import Tensor
 
@@ -30,9 +31,13 @@ def mix_key(mix: Mix) -> MixKey:
 
     Equal models get equal keys, so that each is run once. Weights are rounded to twelve decimals,
     because ``1 - 0.9`` and ``0.1`` mean the same model. ValueError: a weight is not finite, or
-    nothing is left.
+    nothing is left. TypeError: no mapping of names to numbers.
     """
+    if not isinstance(mix, Mapping):
+        raise TypeError(f"a mix is {mix!r}; give name → weight, such as {{'a': 0.5, 'b': 0.5}}")
     for name, weight in mix.items():
+        if not isinstance(weight, (Real, Tensor)):
+            raise TypeError(f"the weight of {name!r} in a mix is {weight!r}; give a number")
         if not math.isfinite(weight):
             raise ValueError(f"the weight of {name!r} in a mix is {weight}; give a finite number")
     rounded = {name: round(float(weight), 12) for name, weight in mix.items()}

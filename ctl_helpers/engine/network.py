@@ -16,11 +16,13 @@ from ctl_helpers.engine.copies import private
 from ctl_helpers.engine.inputs import LABELS, Inputs, label
 from ctl_helpers.engine.randomness import RandomState, same_draws
 from ctl_helpers.engine.ties import first_names, places
+from ctl_helpers.engine.watching import storage_of
 
 Result = TypeVar("Result")
 
-WEIGHT, ENTRY = "model.", "batch."
-"""What the names of weights and of a batch's entries begin with among :attr:`Network.changed`."""
+WEIGHT, ENTRY, OWN = "model.", "batch.", "own."
+"""What the names of weights and of a batch's entries begin with among :attr:`Network.changed`, and
+those of the given model's own tensors where a trial watches what passes take."""
 
 
 class Network:
@@ -68,9 +70,36 @@ class Network:
         other.changed, other.draws = self.changed, self.draws
         return other
 
+    @property
+    def own(self) -> dict[str, Tensor]:
+        """The tensors of the model that was given, of which no pass is to take any."""
+        held = (*self._origin.named_parameters(), *self._origin.named_buffers())
+        return {name: tensor for name, tensor in held if name not in self.constants}
+
+    def apart(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The same weights, with copies of those that are the given model's own tensors."""
+        own = {storage_of(tensor) for tensor in self.own.values()} - {None}
+        return {n: t.clone() if storage_of(t) in own else t for n, t in weights.items()}
+
     def next_batch(self) -> None:
         """Let random numbers of the next batch begin where those of the last one ended."""
         self.draws = self._drawn if self.draws is not None else None
+
+    @contextmanager
+    def drawing_as_known(self) -> Iterator[None]:
+        """While open, passes that draw random numbers where none did before are refused.
+
+        They would have been given other ones for each mix (RuntimeError).
+        """
+        start = RandomState.now(self.device)
+        yield
+        if self.draws is None and not start.is_at(RandomState.now(self.device)):
+            start.restore()
+            raise RuntimeError(
+                "passes on a batch drew random numbers in evaluation mode, which those on the "
+                "first one did not, so that each mix was given others; pass such a batch first, or "
+                "let the forward pass draw none"
+            )
 
     def given(self, batch: Inputs) -> Inputs:
         """A batch for one pass: copies of what passes change in place, and of objects."""

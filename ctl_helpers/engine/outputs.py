@@ -76,6 +76,15 @@ def logits_in(output: object, whose: str) -> Tensor:
     return found
 
 
+def loss_in(output: object) -> Tensor | None:
+    """What a model gives as its own loss: what is called so, or the number that begins a tuple."""
+    parts = _parts(output)
+    if (named := parts.get("loss", getattr(output, "loss", None))) is not None:
+        return named if isinstance(named, Tensor) else None
+    first = parts.get(0) if isinstance(output, tuple) and len(parts) > 1 else None
+    return first if isinstance(first, Tensor) and _is_number(first) else None
+
+
 def feature_in(output: object, layer: str) -> Tensor:
     """The tensor that stands for a layer's output, as :func:`tensor_in` finds it.
 

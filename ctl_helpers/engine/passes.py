@@ -37,6 +37,7 @@ from ctl_helpers.engine.streaming import Streaming
 from ctl_helpers.engine.ties import first_names, read_once
 from ctl_helpers.engine.trial import Trial
 
+_Kind = tuple[str, torch.dtype, int]  # of an entry of a batch: name, type and dimensions
 _HALF_TYPES = (torch.bfloat16, torch.float16)
 
 
@@ -86,7 +87,7 @@ class Engine:
         # The last one runs after others, so that it shows what they leave behind.
         *_, last = (mix for on_task in mixes.values() for mix in on_task)
         self._trial = Trial(self._network, lambda: weights[last], self._layers)
-        self._is_tried = False
+        self._tried: dict[_Kind, tuple[int, ...]] = {}
         self._portions = Portions(self._device, self._trial.check_split)
         self._type = weights_type(states.values(), model)
         self._as_taken = InputTypes(self._type, self._trial.attempt)
@@ -141,19 +142,33 @@ class Engine:
     def trying(self, batch: Inputs) -> Iterator[Inputs]:
         """While open, passes on a batch, whose samples are counted.
 
-        Around those on the first batch of all, a trial makes sure that passes depend on weights
-        and batch alone (RuntimeError where they do not).
+        Around those on the first batch, and on each that has another entry or a longer one than
+        those before, a trial makes sure that passes depend on weights and batch alone (RuntimeError
+        where they do not).
         """
         with naming_types((batch.arguments, batch.keywords), self._type):
-            if self._is_tried:
-                yield self._trial.counted(batch)
+            longest = self._longest(batch)
+            if longest == self._tried:
+                batch = self._trial.counted(batch)
+                with self._network.drawing_as_known():
+                    yield batch
             else:
-                batch, self._reader.seen = self._trial.begin(batch)
-                self._portions.counted = batch.by_sample
+                batch, seen = self._trial.begin(batch)
+                if not self._tried:
+                    self._reader.seen = seen
+                    self._portions.counted = batch.by_sample
                 yield batch
                 self._trial.end()
-                self._is_tried = True
+                self._tried = longest
         self._network.next_batch()
+
+    def _longest(self, batch: Inputs) -> dict[_Kind, tuple[int, ...]]:
+        """Kind of entry → the longest of each side but the first, in this batch and before."""
+        found = dict(self._tried)
+        for path, tensor in batch.tensors().items():
+            kind, sides = (path, tensor.dtype, tensor.dim()), tuple(tensor.shape[1:])
+            found[kind] = tuple(map(max, sides, found.get(kind, sides)))
+        return found
 
     def check_room(self, passes: Iterable[Pass]) -> None:
         """Act as if memory were out where these features take more than is left for them."""

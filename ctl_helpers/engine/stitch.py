@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from ctl_helpers.engine.batches import Streams, Task, by_task, named_streams, tasks_of
 from ctl_helpers.engine.checkpoints import Checkpoint
-from ctl_helpers.engine.evaluate import Heads, Scorer, scores
 from ctl_helpers.engine.inputs import Inputs
 from ctl_helpers.engine.mix import Mix, MixKey, mix_key
 from ctl_helpers.engine.passes import Engine
+from ctl_helpers.engine.scoring import Heads, Scorer, scores
 
 
 @dataclass(frozen=True)

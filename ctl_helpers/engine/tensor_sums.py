@@ -135,5 +135,5 @@ def check_integers(name: str, tensors: Mapping[str, Tensor], names: Collection[s
         if not is_counter(name) and not same(tensor, other):
             raise ValueError(
                 f"checkpoints {first!r} and {who!r} have other values at {name!r} "
-                f"({tensor.dtype}): {packed(names)}"
+                f"({tensor.dtype}): {packed(names)}, or leave them out with ignore=[{name!r}]"
             )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ctl_helpers.engine import culprits
 from ctl_helpers.engine.inputs import Inputs
 from ctl_helpers.engine.memory import ran_out
-from ctl_helpers.engine.network import ENTRY, WEIGHT, Network
+from ctl_helpers.engine.network import ENTRY, OWN, WEIGHT, Network
 from ctl_helpers.engine.outputs import alike, tensor_in
 from ctl_helpers.engine.randomness import RandomState, same_draws
 from ctl_helpers.engine.reading import Seen, Shape, Shorter, following
@@ -47,6 +47,7 @@ class Trial:
         self._layers, self._has_taps = tuple(layers) or ("",), bool(layers)
         self._few: Inputs | None = None
         self._first: _Given = {}
+        self._read: set[str] = set()
         self._may_split = False
 
     def attempt(self, batch: Inputs) -> None:
@@ -80,9 +81,11 @@ class Trial:
         """Run it again (RuntimeError where passes in between have changed what it gives)."""
         if self._few is None:
             return
-        again = self._run(self._network, self._few)
+        again, read = self._guarded(self._few, self._network)
         dtype = self._network.dtype
-        if not all(alike(self._first[at], again.get(at, []), dtype) for at in self._first):
+        are_alike = all(alike(self._first[at], again.get(at, []), dtype) for at in self._first)
+        # What was made of weights may be kept outside of the network, for its copies, too.
+        if not are_alike or self._read - read - self._network.changed:
             culprit = culprits.keeping_module(self._network, self._weights(), self._few)
             raise RuntimeError(
                 f"{culprit}, so that a mix gives other features after other mixes than before; let "
@@ -131,17 +134,33 @@ class Trial:
             ran = all(at in before and at in after for at in self._layers)
             if ran and all(following(before[at], after[at], few, few + 1) for at in self._layers):
                 return one
+        if whole := self._counted_whole(batch):
+            return whole
         lengths = ", ".join(f"{name!r} has {length}" for name, length in batch.rivals.items())
         raise ValueError(
             f"the entries of a batch differ in length ({lengths}), and no such number is that of "
             f"the rows of layer {self._layers[0]!r}; pass entries with samples first"
         )
 
+    def _counted_whole(self, batch: Inputs) -> Inputs | None:
+        """The batch where it does not run in parts, as with several images a text: by its rows."""
+        try:
+            shapes = _shapes(self._guarded(batch)[0])
+        except Exception as error:
+            if ran_out(error):
+                raise
+            return None
+        rows = {shapes[at][0] if shapes.get(at) else 0 for at in self._layers}
+        size = rows.pop()
+        return None if rows or size not in batch.rivals.values() else batch.counting(size)
+
     def _inspected(self, batch: Inputs) -> _Given:
         """What a pass gives, once it is known that it reads all its weights, and what it draws."""
         network, weights = self._network, self._weights()
         start = network.draws
         given, read = self._guarded(batch)
+        self._check_own(read)
+        self._read = read
         if network.draws is not start:
             module = culprits.drawing_module(network, weights, batch)
             warnings.warn(
@@ -158,29 +177,37 @@ class Trial:
             )
         return given
 
-    def _guarded(self, batch: Inputs) -> tuple[_Given, set[str]]:
+    def _guarded(self, batch: Inputs, used: Network | None = None) -> tuple[_Given, set[str]]:
         """What a pass gives that changes nothing of the caller's, and what it reads.
 
         What it would change, and whether it draws random numbers, is kept by the network.
+
+        Args:
+            used: runs it in place of a fresh copy.
         """
-        network, weights = self._network, self._weights()
+        network, weights = self._network, self._network.apart(self._weights())
         start = RandomState.now(network.device)
+        own = {OWN + name: one for name, one in network.own.items()}
         while True:
-            fresh = network.fresh()
+            fresh = used or network.fresh()
             lent = {WEIGHT + name: one for name, one in {**weights, **fresh.constants}.items()}
             lent |= {ENTRY + path: one for path, one in batch.tensors().items()}
-            watch = Watch({key: one for key, one in lent.items() if key not in network.changed})
+            watched = {key: one for key, one in lent.items() if key not in network.changed}
+            watch = Watch(watched | own)
             try:
                 with watch:
-                    given, end = same_draws(start, partial(self._run, fresh, batch))
+                    given, end = same_draws(start, partial(self._run, fresh, batch, weights))
                 break
             except WritesError as error:
+                self._check_own(error.names)
                 network.changed |= error.names
             except Exception as error:
                 if ran_out(error):
                     raise
                 # It may be the watch that it cannot run under.
-                given, end = same_draws(start, partial(self._run, network.fresh(), batch))
+                given, end = same_draws(
+                    start, partial(self._run, used or network.fresh(), batch, weights)
+                )
                 return given, set(lent)
         if network.draws is None and not start.is_at(end):
             network.draws = start
@@ -202,10 +229,21 @@ class Trial:
                     yield Shorter(mask, counted.shape[1], length, _shapes(given))
                 break
 
-    def _run(self, network: Network, batch: Inputs) -> _Given:
+    def _run(
+        self, network: Network, batch: Inputs, weights: Mapping[str, Tensor] | None = None
+    ) -> _Given:
         with _noted(network.model, self._layers) as given:
-            network.forward(self._weights(), batch)
+            network.forward(self._weights() if weights is None else weights, batch)
         return given
+
+    def _check_own(self, names: set[str]) -> None:
+        if own := sorted(name.removeprefix(OWN) for name in names if name.startswith(OWN)):
+            raise RuntimeError(
+                f"a pass takes {own[0]!r} of the model that was given in place of a checkpoint's: "
+                "a function in place of a forward pass, a hook or a list holds on to a module or "
+                "a tensor; hold modules as attributes, and let functions take them from the "
+                "module that they are given"
+            )
 
     def _rows_agree(self, alone: _Given, beside: _Given, few: int) -> bool:
         dtype = self._network.dtype

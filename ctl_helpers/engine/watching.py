@@ -38,7 +38,7 @@ class Watch(TorchDispatchMode):
         self.read: set[str] = set()
         self._names: dict[int, set[str]] = {}
         for name, tensor in tensors.items():
-            if (place := _place(tensor)) is not None:
+            if (place := storage_of(tensor)) is not None:
                 self._names.setdefault(place, set()).add(name)
 
     def __torch_dispatch__(
@@ -59,12 +59,12 @@ class Watch(TorchDispatchMode):
 
     def _named(self, value: object) -> Iterator[str]:
         for tensor in tensors_in(value):
-            place = _place(tensor)
+            place = storage_of(tensor)
             if place is not None:
                 yield from self._names.get(place, ())
 
 
-def _place(tensor: Tensor) -> int | None:
+def storage_of(tensor: Tensor) -> int | None:
     """Where a tensor's numbers lie, if it holds any of its own."""
     if tensor.layout != torch.strided or tensor.is_nested or tensor.is_meta:
         return None

@@ -61,9 +61,11 @@ def probe(
         The report: ``print`` shows it, ``report.save(folder)`` writes it as HTML and JSON.
 
     Raises:
-        TypeError: a checkpoint of another kind.
+        TypeError: a checkpoint or data of another kind.
+        ValueError: no such tier, or no samples.
     """
     begun = time.perf_counter()
+    _check(tier, data, samples)
     places = sources.places(base, checkpoints)
     seen = overview(places[0], places[1:])
     size = estimates.estimate(seen)
@@ -83,6 +85,15 @@ def probe(
         facts=found.facts,
         seconds=found.seconds,
     )
+
+
+def _check(tier: int, data: object, samples: int) -> None:
+    if tier not in (0, 1, 2):
+        raise ValueError(f"tier is {tier!r}; give 0 for headers, 1 for weights or 2 for passes")
+    if samples < 1:
+        raise ValueError(f"samples is {samples}; give how many to take, such as 32")
+    if hasattr(data, "dtype"):
+        raise TypeError(f"data is one {type(data).__name__}; give a list of batches, such as [x]")
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,8 @@ def _look_deeper(seen: Overview, places: Sequence[Place], asked: _Asked, found: 
     found.tables |= rows
     found.remarks += weights_tier.remarks(read, rows)
     found.seconds["tier 1"], found.tier = time.perf_counter() - begun, 1
-    if asked.tier < 2 or any(one.grade == "stop" for one in found.remarks):
+    are_equal = not any(row["length"] for row in rows["vectors"])
+    if asked.tier < 2 or are_equal or any(one.grade == "stop" for one in found.remarks):
         return
     from ctl_helpers.probing.passes_tier import passes
 

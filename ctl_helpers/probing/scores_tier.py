@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ctl_helpers.engine.evaluate import Evaluation, Heads, evaluate
+from ctl_helpers.engine.evaluate import Evaluation, evaluate
 from ctl_helpers.engine.questions import edit
+from ctl_helpers.engine.scoring import Heads
 from ctl_helpers.probing import limits
 from ctl_helpers.probing.curves import AVERAGE, REACHES, Rows
 from ctl_helpers.probing.linearity_tier import Setup

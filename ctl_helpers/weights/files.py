@@ -119,14 +119,26 @@ def _single(path: Path, key: str | None = None) -> StateDict:
         kinds = ", ".join((".safetensors", _INDEX, *_TORCH))
         raise ValueError(f"{path} is no weight file of a known kind; give one of {kinds}")
     check_there(path)
-    if path.name.endswith(_TORCH):
+    if path.name.endswith(_TORCH) and not _is_safetensors(path):
         return _state_dict(path, key)
+    if is_archive(path):
+        raise ValueError(
+            f"{path} was saved by torch and is no safetensors file; call it "
+            f"{path.with_suffix('.pt').name}"
+        )
     try:
         return lazy_file(path)
     except ValueError:
         raise
     except Exception as error:  # SafetensorError is a plain Exception
         raise damaged(path, error) from None
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Whether a file begins with the length of a header in JSON, whatever it is called."""
+    with open(path, "rb") as file:
+        size, brace = int.from_bytes(file.read(8), "little"), file.read(1)
+    return brace == b"{" and size < path.stat().st_size
 
 
 def _state_dict(path: Path, key: str | None) -> Mapping[str, Tensor]:

@@ -18,6 +18,9 @@ from ctl_helpers.weights.prefixes import bare, prefixes
 
 # Of rotary embeddings, which transformers computes and once saved in each layer.
 _ROTARY = r"rotary_emb\.inv_freq$"
+_NORMALIZED = re.compile(
+    r"(?P<module>(.*\.)?)parametrizations\.(?P<weight>\w+)\.original(?P<number>[01])"
+)
 
 
 class MisfitError(ValueError):
@@ -104,12 +107,16 @@ def _renamed(
     taken, put = prefixes(names, real)
     if names.keys() & real.keys() != set(names.values()) & set(real.values()):
         notes.append("'_orig_mod.' or another wrapper of torch in the names was left aside")
+    older = {old: name for old, name in _old_names(wanted).items() if old not in real}
+    real |= older
     if taken:
         notes.append(f"the names of the checkpoint begin with {taken!r}, which was taken off")
     if put:
         notes.append(
             f"{put!r}, with which the model's names begin, was put before the checkpoint's"
         )
+    if told := sorted(names.keys() & older.keys()):
+        notes.append(f"{_listed(told)} of torch's older weight normalization has its newer name")
     renamed = {}
     for name, source in names.items():
         target = put + name.removeprefix(taken) if name.startswith(taken) else name
@@ -117,6 +124,16 @@ def _renamed(
         if not is_ignored(target):
             renamed[target] = source
     return renamed
+
+
+def _old_names(wanted: Iterable[str]) -> dict[str, str]:
+    """What torch's older weight normalization calls a tensor → the network's name of it."""
+    pairs = ((name, _NORMALIZED.fullmatch(name)) for name in wanted)
+    return {
+        f"{found['module']}{found['weight']}_{'gv'[int(found['number'])]}": name
+        for name, found in pairs
+        if found
+    }
 
 
 def _other_names(model: nn.Module) -> dict[str, str]:
