@@ -222,8 +222,9 @@ def compare(
             ``"first"``, ``"last"``, or a function of states (samples, tokens, …) and a mask
             (samples, tokens) or None. Tokens do not count that a mask of the batch leaves out: an
             entry that ends with ``attention_mask`` (0 at padding; not a global one) or
-            ``padding_mask`` (true at padding), or what is given to torch's own attention and transformer modules. The text
-            networks of this package give one vector per sample, which stays as it is.
+            ``padding_mask`` (true at padding), or what is given to torch's own attention and
+            transformer modules. The text networks of this package give one vector per sample,
+            which stays as it is.
         stream: whether to run stage by stage, reading the weights of one at a time, with the same
             result; by default where they do not fit in memory and the network has stages.
         progress: whether a bar on standard error counts forward passes; by default on a terminal.
