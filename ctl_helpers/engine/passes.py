@@ -143,8 +143,8 @@ class Engine:
         """While open, passes on a batch, whose samples are counted.
 
         Around those on the first batch, and on each that has another entry or a longer one than
-        those before, a trial makes sure that passes depend on weights and batch alone (RuntimeError
-        where they do not).
+        those tried before, a trial makes sure that passes depend on weights and batch alone
+        (RuntimeError where they do not).
         """
         with naming_types((batch.arguments, batch.keywords), self._type):
             longest = self._longest(batch)
@@ -153,9 +153,9 @@ class Engine:
                 with self._network.drawing_as_known():
                     yield batch
             else:
-                batch, seen = self._trial.begin(batch)
+                batch = self._trial.begin(batch)
                 if not self._tried:
-                    self._reader.seen = seen
+                    self._reader.seen = self._trial.seen()
                     self._portions.counted = batch.by_sample
                 yield batch
                 self._trial.end()
@@ -163,11 +163,13 @@ class Engine:
         self._network.next_batch()
 
     def _longest(self, batch: Inputs) -> dict[_Kind, tuple[int, ...]]:
-        """Kind of entry → the longest of each side but the first, in this batch and before."""
+        """Kind of entry → its longest sides but the first, once this batch has been tried, too."""
         found = dict(self._tried)
         for path, tensor in batch.tensors().items():
             kind, sides = (path, tensor.dtype, tensor.dim()), tuple(tensor.shape[1:])
-            found[kind] = tuple(map(max, sides, found.get(kind, sides)))
+            tried = found.get(kind)
+            if tried is None or any(a > 1.25 * b for a, b in zip(sides, tried, strict=True)):
+                found[kind] = sides if tried is None else tuple(map(max, sides, tried))
         return found
 
     def check_room(self, passes: Iterable[Pass]) -> None:

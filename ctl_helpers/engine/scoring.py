@@ -43,7 +43,7 @@ class Scorer:
 
     def __init__(self, task: Task, heads: Heads | None = None) -> None:
         self._whose = "the stream" if task is None else repr(task)
-        self._head = head_of(heads, task)
+        self._head, self._is_plain = head_of(heads, task), heads is None
         self._is_shifted: bool | None = None
         self._has_told = False
 
@@ -57,7 +57,7 @@ class Scorer:
             one, wanted = _by_sample(logits), _by_sample(targets)
             if one.dim() <= 1:
                 return self._graded(one, wanted)
-        elif _by_sample(logits).dim() <= 1:
+        elif logits.dim() <= 1 or (self._is_plain and _by_sample(logits).dim() <= 1):
             raise ValueError(
                 f"the head of {self._whose} gives one number a sample, and targets that are whole "
                 "numbers are classes; pass targets.float() for a head of two classes, or a head "

@@ -58,8 +58,8 @@ class Trial:
         finally:
             self._network.draws = draws
 
-    def begin(self, batch: Inputs) -> tuple[Inputs, Seen]:
-        """The batch, with its samples counted, and what passes on one or few of them show.
+    def begin(self, batch: Inputs) -> Inputs:
+        """The batch, with its samples counted, once few of them have run.
 
         Raises:
             ValueError: entries of different lengths, where the layers follow none of them.
@@ -75,7 +75,12 @@ class Trial:
             except Exception as error:
                 if ran_out(error) or size == batch.size:
                     raise
-        return batch, Seen(few.size, _shapes(self._first), list(self._shorter(few)))
+        return batch
+
+    def seen(self) -> Seen:
+        """What the passes that began it show, and more on fewer tokens."""
+        assert self._few is not None
+        return Seen(self._few.size, _shapes(self._first), list(self._shorter(self._few)))
 
     def end(self) -> None:
         """Run it again (RuntimeError where passes in between have changed what it gives)."""

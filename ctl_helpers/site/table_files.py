@@ -32,7 +32,7 @@ def write(site: Path) -> None:
     In the built site they stand in ``data/4_1/direction.csv`` and the like; what stood there goes.
     """
     shutil.rmtree(site / _FOLDER, ignore_errors=True)
-    sections = {part for name in settings.names() for part in settings.load(name).sections}
+    sections = {part for name in settings.names() for part in settings.describe(name).sections}
     for section in sorted(sections):
         for table_name in of_section(section):
             path = site / _FOLDER / table_name
