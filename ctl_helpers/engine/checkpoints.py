@@ -116,14 +116,14 @@ def _check_held(model: nn.Module) -> None:
     names = {id(tensor): name for name, tensor in held.items()}
     for name, stored in model.state_dict(keep_vars=True).items():
         own = held.get(name)
-        if own is stored or not isinstance(stored, Tensor) or stored.is_meta:
+        if own is stored or not isinstance(stored, Tensor):
             continue
         if own is None and id(stored) in names:
             raise ValueError(
                 f"the model stores {name!r} and holds it as {names[id(stored)]!r}, as wrappers for "
                 "activation checkpointing do; pass the model as it is before it is wrapped"
             )
-        if own is not None and (own.shape != stored.shape or not same(own, stored)):
+        if own is not None and not stored.is_meta and not same(own, stored):
             raise ValueError(
                 f"the model stores other values for {name!r} than it holds, by a hook on its state "
                 "dict; pass a model that stores its parameters as they are"

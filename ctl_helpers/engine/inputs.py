@@ -57,8 +57,7 @@ class Inputs:
             TypeError, ValueError: anything else; rows of different lengths.
         """
         inputs, targets = _pair(batch)
-        _is_branch(inputs)
-        if not isinstance(inputs, (Mapping, Tensor, np.ndarray)):
+        if not isinstance(inputs, (Mapping, Tensor, np.ndarray, PackedSequence)):
             raise TypeError(
                 f"a batch is a {type(inputs).__name__}; pass a tensor, (inputs, targets) or a dict"
             )
@@ -203,10 +202,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def _is_branch(value: Any) -> bool:
     """Whether a tuple or list is more than one entry: it holds tensors or dicts, not rows."""
     if isinstance(value, PackedSequence):
-        raise TypeError(
-            "a batch holds a packed sequence, of which samples cannot be told apart; pass padded "
-            "tensors and their lengths, and let the model pack them"
-        )
+        return False
     return isinstance(value, (tuple, list)) and any(
         isinstance(part, (Tensor, Mapping)) or _is_branch(part) for part in value
     )
@@ -245,6 +241,11 @@ def _pair(batch: Batch) -> tuple[Any, Any]:
 
 def _tensor(path: str, leaf: Any, device: torch.device) -> Any:
     """A leaf on the device; arrays, and rows of numbers, become tensors."""
+    if isinstance(leaf, PackedSequence):
+        raise TypeError(
+            "a batch holds a packed sequence, of which samples cannot be told apart; pass padded "
+            "tensors and their lengths, and let the model pack them"
+        )
     if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "biufc":
         return torch.as_tensor(leaf).to(device)
     if isinstance(leaf, (tuple, list)) and leaf and all(map(is_row, leaf)):
