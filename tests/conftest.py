@@ -265,10 +265,18 @@ def sharded(folder: Path, state: Mapping[str, Tensor], shards: int) -> Path:
 
 _CTL = "from ctl_helpers.cli import main; main()"
 
-# A run a section, of its first setting; the other settings are shown as they are published.
-_ONE_A_SECTION = """from ctl_helpers.runs import plan
-every = plan.jobs
-plan.jobs = lambda *how: [*{job.section: job for job in reversed(every(*how))}.values()]
+RUN_ELSEWHERE = [
+    *("4.1.batchnorm", "4.2", "4.2.many", "4.3", "4.3.text", "5.similarity"),
+    *("A", "linear", "many-tasks"),
+]
+"""Sections that other tests run from top to bottom; the tests' site shows them as published."""
+
+# A run of each other section, of its first setting.
+_ONE_A_SECTION = f"""from ctl_helpers.runs import plan
+every, others = plan.jobs, {RUN_ELSEWHERE}
+plan.jobs = lambda *how: [*{{
+    job.section: job for job in reversed(every(*how)) if job.section not in others
+}}.values()]
 """
 
 

@@ -10,9 +10,13 @@ from pathlib import Path
 
 import jupytext
 import pytest
-from conftest import ROOT
+from conftest import ROOT, RUN_ELSEWHERE
+from test_published_encoder import SECTIONS as OF_TEXTS
+from test_published_images import SECTIONS as OF_IMAGES
+from test_tuned_llama import SECTIONS as OF_TOKENS
 
 from ctl_helpers import results
+from ctl_helpers.results import folder_name
 
 SOURCES = sorted((ROOT / "notebooks").glob("*.md"))
 
@@ -26,6 +30,11 @@ def shows(code: str) -> bool:
     last = ast.parse(code).body[-1:]
     shown = ast.unparse(last[0]) if last and isinstance(last[0], ast.Expr) else "recorder"
     return not shown.startswith(("recorder", "Markdown"))
+
+
+def test_what_the_site_does_not_run_is_run_elsewhere() -> None:
+    run = {*OF_TEXTS, *OF_IMAGES, *OF_TOKENS}
+    assert {folder_name(section) for section in RUN_ELSEWHERE} <= run
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
