@@ -70,10 +70,27 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """What a test sets for processes that it starts is not there for the next one's."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
 def work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every test has its own store."""
     monkeypatch.setenv("CTL_STORE", str(tmp_path / "work"))
     return tmp_path / "work"
+
+
+@pytest.fixture
+def swept(tmp_path: Path) -> Iterator[None]:
+    """What a test leaves is removed at its end, as it takes hundreds of megabytes."""
+    yield
+    shutil.rmtree(tmp_path)
 
 
 @pytest.fixture

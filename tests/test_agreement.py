@@ -15,7 +15,7 @@ from typing import Any
 import jupytext
 import pandas as pd
 import pytest
-from conftest import ROOT, command
+from conftest import ROOT, RUN_ELSEWHERE, command
 from made_verdicts import verdict as made
 
 from ctl_helpers.findings import claims
@@ -52,6 +52,11 @@ def outputs(page: Path) -> Iterator[Any]:
         exec(compile(ast.Module(body, []), page.name, "exec"), names)
         if isinstance(last, ast.Expr):
             yield eval(compile(ast.Expression(last.value), page.name, "eval"), names)
+
+
+def is_of_what_the_site_shows_as_published(page: Path) -> bool:
+    sections = re.findall(r'\bPage\("([^"]+)"', page.read_text(encoding="utf-8"))
+    return bool(sections) and set(sections) <= set(RUN_ELSEWHERE)
 
 
 def on_page(page: Path) -> Iterator[Quote]:
@@ -97,7 +102,10 @@ def test_a_disagreement_is_found(place: str) -> None:
 
 
 def test_published_results_say_one_thing_on_all_pages() -> None:
-    quotes = [quote for page in PAGES for quote in on_page(page)]
+    """Pages that the built site shows with the same results are compared there."""
+    here = [page for page in PAGES if not is_of_what_the_site_shows_as_published(page)]
+    assert 0 < len(here) < len(PAGES)
+    quotes = [quote for page in here for quote in on_page(page)]
     judged = [verdict.to_json() for verdict in verdicts()]
     asked = {(name, one["setting"]) for one in judged for name, _ in numbers(one)}
     assert asked & {quote[:2] for quote in quotes}

@@ -34,6 +34,8 @@ from ctl_helpers.weights.names import (
 )
 from ctl_helpers.weights.pickles import read_module_pickle
 
+pytestmark = pytest.mark.usefixtures("swept")
+
 State = dict[str, Tensor]
 REPO = "tanganke/clip-vit-base-patch32_sun397"
 COMMIT = COMMITS[REPO]

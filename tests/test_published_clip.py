@@ -33,6 +33,8 @@ from ctl_helpers.settings.published_clip import ModelSoup, PublishedClip
 from ctl_helpers.training.steps import StepRecipe
 from ctl_helpers.weights import hub, names
 
+pytestmark = pytest.mark.usefixtures("swept")
+
 State = dict[str, Tensor]
 
 
