@@ -100,7 +100,7 @@ def test_a_paper_s_claim_comes_before_ours_and_few_are_named() -> None:
 def test_a_page_s_own_question_comes_before_those_of_all_pages() -> None:
     text = said(("special", "mnist-mlp", "partly"), ("boundary", "mnist-mlp", "undecided"))
     assert "*The boundary claim*: undecided on MNIST MLP" in text
-    assert "Not reproduced in the setting nearest that could test it: *The special claim*" in text
+    assert "Not reproduced in the nearest setting that could test it: *The special claim*" in text
 
 
 def test_what_no_paper_asks_stands_beside_none() -> None:

@@ -75,3 +75,12 @@ def test_settings_with_other_numbers_of_networks_share_a_menu(averages: pd.DataF
     figure = averaging.blocks(averages.assign(k=averages["k"].mask(more, 8)), PANELS)
     assert labels(figure) == ["all networks", "2 networks"]
     assert all(len(trace.y) == 3 for trace in lines_of(figure, "epsilon"))
+
+
+def test_with_controls_the_figure_opens_on_the_averages_that_its_takeaway_tells(
+    averages: pd.DataFrame,
+) -> None:
+    controls = averages[averages["k"] == 2].assign(control="task vectors")
+    figure = averaging.blocks(averages, PANELS, controls=controls)
+    assert labels(figure) == ["2 networks", "all networks"]
+    assert "averages of two networks" in title(figure)

@@ -71,7 +71,7 @@ def ratio_rows(
         title,
         alt,
         columns=list(panels.values()),
-        height=170 + 27 * len(changes),
+        height=170 + 36 * len(changes),
         menu="layer",
         gap=0.04,
         findings=findings,

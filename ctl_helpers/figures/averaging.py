@@ -128,8 +128,11 @@ def _block_lines(
     common = set.intersection(*counts) - {max(numbers) for numbers in counts}
     lines = []
     for column, setting, part in in_panels(table, panels):
-        choices = {"all networks": part["k"].max()}
-        choices |= {f"{k} networks": k for k in sorted(common, reverse=True)}
+        every = {"all networks": part["k"].max()}
+        fewer = {f"{k} networks": k for k in sorted(common, reverse=True)}
+        # What the takeaway tells comes first: with controls, averages of two.
+        pairs = {f"{k} networks": k for k in common if k == 2 and controls.table is not None}
+        choices = {**pairs, **every, **fewer}
         places = {layer: n for n, layer in enumerate(part["layer"].unique(), 1)}
         x = list(places.values())
         for view in shown:

@@ -219,7 +219,7 @@ def scattered(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         findings=quoted(by_rate.values(), by_tasks.values()),
     )
     figure.update_xaxes(
-        type="log", exponentformat="power", nticks=5, title_text="what the menu says"
+        type="log", exponentformat="power", nticks=5, title_text="what the menu names"
     )
     return figure.update_yaxes(**log_axis(means["epsilon"]))
 

@@ -89,7 +89,7 @@ def predicted(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
 def _with_axes(figure: Figure) -> Figure:
     """The same figure, with an axis of predictors above and axes of numbers."""
     name_rows(figure, list(PREDICTORS.values()), row=1)
-    figure.update_xaxes(title_text="correlation, merges left out", range=[-1.05, 1.05], row=1)
+    figure.update_xaxes(title_text="correlation,<br>merges left out", range=[-1.05, 1.05], row=1)
     return figure.update_xaxes(title_text="ε, worst layer", row=2)
 
 

@@ -50,7 +50,7 @@ def ratios(matched: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         "A row for each objective of pretraining: the linearity error after it, divided by that "
         "from a random start, on a logarithmic axis with a line at 1. Circles: task vectors; "
         "squares: random vectors that move features as far. Bars: 95% intervals over seeds.",
-        axis="ε over that of a random start",
+        axis="ε over that<br>of a random start",
         findings=quoted(own.values(), random.values()),
     )
 

@@ -42,9 +42,9 @@ def paths(curves: pd.DataFrame, barriers: pd.DataFrame, panels: Mapping[str, str
         by_setting(
             panels,
             lambda one: (
-                "Between two fine-tuned networks the loss rises above that of the better "
-                f"one: on their tasks by {by_panel(one, both)}, on the pretraining task by "
-                f"{by_panel(one, start)} (medians over all pairs)"
+                "On the line between two fine-tuned networks, ends included, the loss is highest "
+                f"by this much above the better end: on their tasks {by_panel(one, both)}, on the "
+                f"pretraining task {by_panel(one, start)} (medians over all pairs)"
             ),
         ),
         "Loss above and accuracy below against alpha, from network j at zero to network i at one, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
 from plotly.graph_objects import Figure
@@ -10,12 +11,21 @@ from ctl_helpers.figures.drawing import marks, significant
 
 Interval = tuple[float, float]
 
+_LONGEST = 20  # characters of a name in one line
+_MOST = 12  # rows that are high enough for two lines
+
 
 def name_rows(figure: Figure, names: Sequence[str], **place: int) -> None:
-    """Name the rows at 0, 1, … from the top down, of all panels or of one column or row of them."""
+    """Name the rows at 0, 1, … from the top down, of all panels or of one column or row of them.
+
+    Long names of few rows take two lines, which leaves room for the panel on a narrow screen.
+    """
+    letters = _LONGEST if len(names) <= _MOST else max(map(len, names))
     figure.update_yaxes(
         tickvals=list(range(len(names))),
-        ticktext=list(names),
+        ticktext=[
+            name if "<br>" in name else "<br>".join(textwrap.wrap(name, letters)) for name in names
+        ],
         range=[len(names) - 0.5, -0.5],
         zeroline=False,
         showgrid=False,

@@ -58,7 +58,7 @@ def dots(cases: Sequence[Case]) -> Figure:
     name_rows(figure, rows)
     spans = [case.part.number.interval or (case.value, case.value) for case in cases]
     axis = log_axis([1, 2, *(2**end for span in spans for end in span)])
-    return figure.update_xaxes(title_text="ε under the condition over ε as usual", **axis)
+    return figure.update_xaxes(title_text="ε under the condition<br>over ε as usual", **axis)
 
 
 def _dots(cases: Sequence[Case], places: Sequence[int], number: int, closed: bool) -> Line:

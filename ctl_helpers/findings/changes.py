@@ -53,7 +53,9 @@ def change(first: Finding, last: Finding) -> str:
     extent = fallen if verb == "falls" else risen
     if extent == "contradicted":
         return f"{verb} by less than a quarter,"
-    return f"{verb}, perhaps by less than a quarter," if extent == "undecided" else verb
+    return (
+        f"{verb} (its 95% interval allows less than a quarter)" if extent == "undecided" else verb
+    )
 
 
 def signed_words(

@@ -102,8 +102,10 @@ class Verdict:
 
     @property
     def missed(self) -> Part | None:
-        """The first part that is not reproduced."""
-        return next((part for part in self.parts if part.word != "reproduced"), None)
+        """The first part that has the verdict's word, or else is not reproduced."""
+        others = [part for part in self.parts if part.word != "reproduced"]
+        alike = [part for part in others if part.word == self.word]
+        return next(iter([*alike, *others]), None)
 
     @property
     def position(self) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 _ACROSS, _TICKS = 28, 36  # px between columns, and for the ticks of the right one
 _BETWEEN = 24  # px between panels that share their horizontal ticks
-_APART = 92  # px between others: ticks, their label, and the next panel's title
+_APART = 112  # px between others: ticks, turned ones too, their label, and the next panel's title
 _TITLE = 20  # px of a further line of a title
 _HIGHEST = 250  # px of a panel that stands over another
 _LINE = 19  # px of a line of the legend

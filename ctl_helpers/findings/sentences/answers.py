@@ -70,9 +70,9 @@ def answered(judged: Sequence[Verdict], panels: Mapping[str, str]) -> str:
     told = (f"*{each.name}* ({each.word})" for each in own if each.word != "reproduced")
     missed = list(dict.fromkeys(told))
     if missed not in ([], [f"*{main.name}* ({main.word})"]):
-        of_paper = "" if all(each.claim in OURS for each in own) else " to the paper's"
-        where = f"in the setting nearest{of_paper} that could test it"
-        sentences.append(f"Not reproduced {where}: {_some(missed)}.")
+        is_ours = all(each.claim in OURS for each in own)
+        where = "nearest setting" if is_ours else "setting nearest to the paper's"
+        sentences.append(f"Not reproduced in the {where} that could test it: {_some(missed)}.")
     return " ".join(sentences)
 
 

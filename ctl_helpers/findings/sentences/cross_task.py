@@ -274,9 +274,9 @@ def summary(
         said(panels, loss_rise, barriers, tasks=tasks) for tasks in ("both", "pretraining")
     )
     return (
-        f"- Loss: it rises above that of the better end by {both} on the two tasks, and by {start} "
-        "on the pretraining task (medians). On the pretraining task it is, half way, "
-        f"{said(panels, valley, paths)} below the mean of both ends. Of all lines "
+        f"- Loss: at its highest, ends included, it is {both} above that of the better end on the "
+        f"two tasks, and {start} on the pretraining task (medians). On the pretraining task it is, "
+        f"half way, {said(panels, valley, paths)} below the mean of both ends. Of all lines "
         f"{said(panels, lines_without_bump, barriers)} stay within {NO_BUMP:g} nats of the chord "
         "or below it.\n"
         f"- Features: at the layer where it is largest, ε is {own}, against {apart} pretrained "
