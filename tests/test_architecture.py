@@ -147,7 +147,7 @@ def test_the_figure_has_a_row_for_each_variant() -> None:
     title = figure.layout.title.text.replace("<br>", " ")
     assert "0.50× the centre's with “no activation” and 2.00× with “no residual connect" in title
     rows = [str(one) for one in variants_of(TABLE)]
-    assert list(figure.layout.yaxis.ticktext) == rows
+    assert [name.replace("<br>", " ") for name in figure.layout.yaxis.ticktext] == rows
     dots = {trace.name: trace for trace in figure.data if trace.showlegend}
     for level in Level:
         trace = dots[str(level)]
