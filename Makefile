@@ -53,7 +53,7 @@ tools: $(READY)
 check: tools
 	$(PYTEST) -m "not slow and not release"
 
-## test: the whole test suite, which builds the site, and the tools beside it: 16 minutes on two cores
+## test: the whole test suite, which builds the site, and the tools beside it: a quarter of an hour on two cores
 test: $(READY)
 	@$(MAKE) --no-print-directory tools >$(VENV)/tools.log 2>&1 & tools=$$!; $(PYTEST); status=$$?; \
 	wait $$tools || { cat $(VENV)/tools.log; exit 1; }; exit $$status

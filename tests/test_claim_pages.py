@@ -190,6 +190,19 @@ def test_a_row_that_fails_shows_the_part_that_was_missed(rows) -> None:
     assert 'class="missed"' not in claim_grid.dashboard(good).data
 
 
+def test_the_part_that_is_missed_has_the_verdicts_word() -> None:
+    words: tuple[Word, ...] = ("reproduced", "undecided", "contradicted")
+    parts = tuple(part(word, 0.4) for word in words)
+    judged = {
+        word: dataclasses.replace(verdict("c", "mnist-mlp", word), parts=parts)
+        for word in words[1:]
+    }
+    assert judged["contradicted"].missed is parts[2]
+    assert judged["undecided"].missed is parts[1]
+    assert dataclasses.replace(judged["undecided"], word="partly").missed is parts[1]
+    assert dataclasses.replace(judged["undecided"], parts=parts[:1]).missed is None
+
+
 def test_the_legend_counts_every_word_and_grade(rows) -> None:
     text = claim_grid.dashboard(MADE).data
     ran = sum(made.word != "not run" for made in MADE)

@@ -222,14 +222,14 @@ ALIKE = """(measured) => {
         if (!looks.has(element)) {
             const { color, backgroundColor, backgroundImage, opacity, fontSize, fontWeight } =
                 getComputedStyle(element);
-            const all = [look(element.parentElement), element.tagName, element.className,
+            const own = [look(element.parentElement), element.tagName, element.className,
                 element.getAttribute("style"), color, backgroundColor, backgroundImage, opacity,
                 fontSize, fontWeight].join();
             // Two hashes of 32 bits.
             let [a, b] = [0xdeadbeef, 0x41c6ce57];
-            for (let n = 0; n < all.length; n++) {
-                a = Math.imul(a ^ all.charCodeAt(n), 2654435761);
-                b = Math.imul(b ^ all.charCodeAt(n), 1597334677);
+            for (let n = 0; n < own.length; n++) {
+                a = Math.imul(a ^ own.charCodeAt(n), 2654435761);
+                b = Math.imul(b ^ own.charCodeAt(n), 1597334677);
             }
             looks.set(element, `${(a ^ b >>> 16) >>> 0},${(b ^ a >>> 13) >>> 0}`);
         }
