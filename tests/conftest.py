@@ -283,9 +283,9 @@ def sharded(folder: Path, state: Mapping[str, Tensor], shards: int) -> Path:
 _CTL = "from ctl_helpers.cli import main; main()"
 
 RUN_ELSEWHERE = [
-    *("4.1.batchnorm", "4.2", "4.2.many", "4.3", "4.3.text", "5.similarity"),
-    *("A", "linear", "many-tasks"),
-]
+    "4.1.batchnorm", "4.2", "4.2.many", "4.3", "4.3.text", "5.similarity", "A", "linear",
+    "many-tasks",
+]  # fmt: skip
 """Sections that other tests run from top to bottom; the tests' site shows them as published."""
 
 # A run of each other section, of its first setting.

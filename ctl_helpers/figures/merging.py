@@ -46,7 +46,7 @@ def methods(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             lambda one: (
                 f"All networks merged keep {by_panel(one, plain)} of their own accuracy as a plain "
                 f"sum, {by_panel(one, other)} by TIES, and {by_panel(one, epsilon)} as a sum whose "
-                "strength ε chose without labels, which may be 0"
+                "strength, which may be 0, ε chose without labels"
             ),
         ),
         "A row for each way of merging. Upper panels: accuracy over that of each task's own "
