@@ -12,6 +12,7 @@ from plotly.graph_objects import Figure, Heatmap
 from ctl_helpers.figures import drawing
 from ctl_helpers.figures.choices import Line
 from ctl_helpers.figures.frame import PANEL, framed
+from ctl_helpers.figures.rows import name_rows
 from ctl_helpers.site.sphinx_figures import figure_html
 from ctl_helpers.site.stacking import Grid, arrangements
 
@@ -163,6 +164,40 @@ def test_a_legend_of_many_names_has_room_on_a_narrow_screen() -> None:
     )
     # Five lines on the narrowest screen, for three of which the figure has room as it is.
     assert many == few + 19 * 2
+
+
+def named_rows(columns: int, names: list[str]) -> Grid:
+    lines = [
+        Line("dots", drawing.BLUE, {"": {"x": [0], "y": [0]}}, 1, n + 1) for n in range(columns)
+    ]
+    figure = drawing.draw(lines, "T", "A.", columns=[f"column {n}" for n in range(columns)])
+    name_rows(figure, names)
+    return Grid(layout_of(figure), PANEL * columns)
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_long_names_of_rows_stand_over_them_on_a_phone(columns: int) -> None:
+    names = ["a name of three words", "the second name is longer"]
+    grid = named_rows(columns, names)
+    widest, *_, last = arrangements(grid)
+    assert (widest["width"] > 0, last["width"]) == (True, 0)
+    assert widest["layout"]["height"] == grid.layout["height"]
+    over = [note for note in last["layout"]["annotations"] if note["yref"] != "paper"]
+    assert [(note["text"], note["yref"]) for note in over] == [
+        (name, f"y{column or ''}") for column in [None, 2][:columns] for name in names
+    ]
+    assert all(
+        row - 0.5 < note["y"] < row for note, row in zip(over, [0, 1] * columns, strict=True)
+    )
+    for _, y in grid.panels.values():
+        assert last["layout"][f"{y}.showticklabels"] is False
+        assert f"{y}.range" not in widest["layout"]
+
+
+def test_short_names_of_rows_stay_beside_them() -> None:
+    *_, last = arrangements(named_rows(2, ["a", "b"]))
+    assert all(note["yref"] == "paper" for note in last["layout"]["annotations"])
+    assert arrangements(named_rows(1, ["a", "b"])) == []
 
 
 def test_a_page_has_the_arrangements_beside_the_figure() -> None:

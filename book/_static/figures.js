@@ -51,7 +51,7 @@
   const fitting = (figure) => {
     const { arrangements: all = [] } = specs.get(figure);
     const width = figure.parentElement.clientWidth;
-    const fits = (one) => one.columns === 1 || (!phone.matches && one.width <= width);
+    const fits = (one) => one.width === 0 || (!phone.matches && one.width <= width);
     const chosen = all.find(fits);
     if (!width || !chosen || chosen === arrangements.get(figure)) return null;
     arrangements.set(figure, chosen);

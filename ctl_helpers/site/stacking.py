@@ -15,6 +15,9 @@ _TITLE = 20  # px of a further line of a title
 _HIGHEST = 250  # px of a panel that stands over another
 _LINE = 19  # px of a line of the legend
 _SCREEN = 300  # px that the narrowest screen leaves to a figure
+_LONG = 14  # letters of a row's name that take a third of that screen
+_NAMED = 52  # px of a row under its name
+_OVER = 0.36  # of a row, from its middle up to its name's
 
 _Box: TypeAlias = tuple[float, float, float, float]
 
@@ -86,27 +89,39 @@ class Grid:
     def has_ticks(self, axis: str) -> bool:
         return self.layout[axis].get("showticklabels") is not False
 
+    def long_names(self, axis: str) -> list[str]:
+        """The names of an axis' rows in one line each, where one of them is long."""
+        names = [name.replace("<br>", " ") for name in self.layout[axis].get("ticktext", ())]
+        return names if max(map(len, names), default=0) > _LONG else []
+
 
 def arrangements(grid: Grid) -> list[dict[str, Any]]:
     """How a figure's panels stand on screens of several widths, the widest first.
 
     Returns:
-        For each arrangement its ``columns``; the ``width`` from which it fits; ``layout``, the
-        changes to the figure's by paths of plotly's ``relayout``; and ``titles``, axis → the one
-        whose title it takes over, or nothing. None for panels that are no grid or one column.
+        For each arrangement its ``columns``; the ``width`` from which it fits, 0 for the one of
+        phones; ``layout``, the changes to the figure's by paths of plotly's ``relayout``; and
+        ``titles``, axis → the one whose title it takes over, or nothing. None for panels that are
+        no grid, and for one column without long names of rows.
     """
-    if grid.columns < 2 or len(grid.panels) < grid.rows * grid.columns:
+    if len(grid.panels) < grid.rows * grid.columns:
         return []
-    counts = {math.ceil(grid.columns / lines) for lines in range(1, grid.columns + 1)}
-    return [_arranged(grid, columns) for columns in sorted(counts, reverse=True)]
+    counts = {math.ceil(grid.columns / lines) for lines in range(1, grid.columns + 1)} - {1}
+    if grid.columns == 1:
+        if not any(grid.long_names(y) for _, y in grid.panels.values()):
+            return []
+        counts = {1}
+    wide = [_arranged(grid, columns) for columns in sorted(counts, reverse=True)]
+    return [*wide, _arranged(grid, 1, phone=True)]
 
 
-def _arranged(grid: Grid, columns: int) -> dict[str, Any]:
-    width = round(grid.width / grid.columns * columns)
+def _arranged(grid: Grid, columns: int, *, phone: bool = False) -> dict[str, Any]:
+    width = 0 if phone else round(grid.width / grid.columns * columns)
     margin = grid.layout["margin"]
     lines = _legend_lines(grid, max(width, _SCREEN)) - _legend_lines(grid, 600)
     below = margin["b"] + _LINE * max(lines, 0)
-    boxes, height = _boxes(grid, columns, max(width, _SCREEN) - margin["l"] - margin["r"])
+    within = max(width, _SCREEN) - margin["l"] - margin["r"]
+    boxes, height = _boxes(grid, columns, within, phone=phone)
     layout: dict[str, Any] = {"height": round(height + margin["t"] + below), "margin.b": below}
     titles = {}
     for (row, column), (x, y) in grid.panels.items():
@@ -119,12 +134,28 @@ def _arranged(grid: Grid, columns: int) -> dict[str, Any]:
             titles[y] = first if left == 0 else ""
         if grid.by_rows and not grid.title(x):
             titles[x] = "" if columns == grid.columns else last
+        if phone and (count := len(grid.long_names(y))):
+            layout |= {f"{y}.showticklabels": False, f"{y}.range": [count - 0.6, -0.55]}
     layout |= _bars(grid, columns, boxes)
-    if "annotations" in grid.layout:
-        layout["annotations"] = _moved(grid, boxes, again=grid.by_rows and columns < grid.columns)
+    notes = _moved(grid, boxes, again=grid.by_rows and columns < grid.columns)
+    if notes := notes + phone * _names_over_rows(grid):
+        layout["annotations"] = notes
     return {
-        "columns": columns, "width": width if columns > 1 else 0, "layout": layout, "titles": titles
+        "columns": columns, "width": width, "layout": layout, "titles": titles
     }  # fmt: skip
+
+
+def _names_over_rows(grid: Grid) -> list[dict[str, Any]]:
+    """Long names inside their panel, which is then as wide as the screen."""
+    return [
+        {
+            "text": name, "showarrow": False, "font": {"size": 12},
+            "x": 0, "xref": f"x{x[5:]} domain", "xanchor": "left",
+            "y": round(place - _OVER, 2), "yref": f"y{y[5:]}", "yanchor": "middle",
+        }
+        for x, y in grid.panels.values()
+        for place, name in enumerate(grid.long_names(y))
+    ]  # fmt: skip
 
 
 def _bars(grid: Grid, columns: int, boxes: Mapping[tuple[int, int], _Box]) -> dict[str, float]:
@@ -141,12 +172,14 @@ def _bars(grid: Grid, columns: int, boxes: Mapping[tuple[int, int], _Box]) -> di
     return places
 
 
-def _boxes(grid: Grid, columns: int, width: float) -> tuple[dict[tuple[int, int], _Box], float]:
+def _boxes(
+    grid: Grid, columns: int, width: float, *, phone: bool
+) -> tuple[dict[tuple[int, int], _Box], float]:
     """Panel → left, right, bottom and top as shares, and the height of all in pixels.
 
     Columns that have no place on the right go below: each with its rows, or row by row.
     """
-    if columns == grid.columns:
+    if columns == grid.columns and not phone:
         spans = {key: (*grid.span(x), *grid.span(y)) for key, (x, y) in grid.panels.items()}
         return spans, grid.plot
     groups = math.ceil(grid.columns / columns)
@@ -155,8 +188,7 @@ def _boxes(grid: Grid, columns: int, width: float) -> tuple[dict[tuple[int, int]
         order.sort()
     tops, down = {}, 0.0
     for row, group in order:
-        low, high = grid.span(grid.panels[row, 0][1])
-        end = down + min((high - low) * grid.plot, _HIGHEST)
+        end = down + _height(grid, grid.panels[row, group * columns][1], phone=phone)
         tops[row, group] = (down, end)
         shared = row < grid.rows - 1 and not grid.has_ticks(grid.panels[row, 0][0])
         down = end + (_BETWEEN if shared and not grid.by_rows else grid.apart)
@@ -174,10 +206,17 @@ def _boxes(grid: Grid, columns: int, width: float) -> tuple[dict[tuple[int, int]
     return boxes, height
 
 
+def _height(grid: Grid, axis: str, *, phone: bool) -> float:
+    """Pixels of a panel that stands over another."""
+    low, high = grid.span(axis)
+    named = len(grid.long_names(axis)) if phone else 0
+    return named * _NAMED or min((high - low) * grid.plot, _HIGHEST)
+
+
 def _moved(grid: Grid, boxes: Mapping[tuple[int, int], _Box], again: bool) -> list[dict[str, Any]]:
     """Titles over their panels; with ``again`` those of columns over each panel."""
     notes = []
-    for note in grid.layout["annotations"]:
+    for note in grid.layout.get("annotations", ()):
         places = [
             key
             for key, (x, y) in grid.panels.items()
