@@ -251,9 +251,8 @@ def test_cosines_are_written_in_their_cells() -> None:
     assert figure.data[1].z[0] == pytest.approx([1, -0.03, -0.03])
     assert list(figure.data[0].x) == list(figure.data[0].y) == list("abc")
     assert figure.data[0].texttemplate == "%{text}"
-    written = [text for row in figure.data[0].text for text in row]
-    assert written == [
-        f"{value:.2f}".replace("-", "−") for row in figure.data[0].z for value in row
+    assert [list(map(list, one.text)) for one in figure.data[:2]] == [
+        [["1" if i == j else text for i in range(3)] for j in range(3)] for text in (".12", "−.03")
     ]
     axis = figure.layout.coloraxis
     assert (axis.cmin, axis.cmax) == (-0.18, 0.18)

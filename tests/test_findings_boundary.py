@@ -193,3 +193,7 @@ def test_every_cell_is_a_point_and_the_line_is_that_of_least_squares() -> None:
     assert "R² = 1.00 on learning rates" in figure.layout.meta["takeaway"]
     (menu,) = figure.layout.updatemenus
     assert [one.label for one in menu.buttons] == list(PREDICTORS.values())
+    assert figure.layout.xaxis.title.text == menu.buttons[0].label
+    for entry in menu.buttons:
+        assert entry.method == "update"
+        assert entry.args[1] == {"xaxis.title.text": entry.label}

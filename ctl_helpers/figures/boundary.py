@@ -218,10 +218,19 @@ def scattered(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         menu="against",
         findings=quoted(by_rate.values(), by_tasks.values()),
     )
-    figure.update_xaxes(
-        type="log", exponentformat="power", nticks=5, title_text="what the menu names"
-    )
-    return figure.update_yaxes(**log_axis(means["epsilon"]))
+    figure.update_xaxes(type="log", exponentformat="power", nticks=5)
+    figure.update_yaxes(**log_axis(means["epsilon"]))
+    return _named_by_menu(figure)
+
+
+def _named_by_menu(figure: Figure) -> Figure:
+    """The same figure, whose menu of predictors names the horizontal axes, too."""
+    figure = Figure(figure)
+    axes = [axis for axis in figure.layout if axis.startswith("xaxis")]
+    for entry in figure.layout.updatemenus[0].buttons:
+        titles = {f"{axis}.title.text": entry.label for axis in axes}
+        entry.update(method="update", args=[entry.args[0], titles])
+    return figure.update_xaxes(title_text=figure.layout.updatemenus[0].buttons[0].label)
 
 
 def _points(part: pd.DataFrame, column: int) -> Iterator[Line]:

@@ -164,7 +164,7 @@ def _cosine_map(part: pd.DataFrame, tasks: Sequence[str]) -> Heatmap:
         x=tasks,
         y=tasks,
         z=rows,
-        text=[[signed(f"{value:.2f}") for value in row] for row in rows],
+        text=[[_hundredths(value) for value in row] for row in rows],
         texttemplate="%{text}",
         textfont_size=10,
         hovertemplate="%{y} and %{x}: %{z}<extra></extra>",
@@ -172,6 +172,11 @@ def _cosine_map(part: pd.DataFrame, tasks: Sequence[str]) -> Heatmap:
         xgap=1,
         ygap=1,
     )
+
+
+def _hundredths(cosine: float) -> str:
+    """Two decimals as they fit in a cell of a narrow screen: .02, −.31, 0, 1."""
+    return signed(f"{cosine:.2f}").removesuffix(".00").replace("0.", ".")
 
 
 def _grid(rows: Sequence[str], spacing: float) -> Figure:
