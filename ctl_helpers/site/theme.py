@@ -113,6 +113,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     # A config value, so that pages are written anew when the address changes.
     app.add_config_value("ctl_repository", repository(Path(app.srcdir)), "html")
     app.add_js_file("scrolling.js", loading_method="defer")
+    app.add_js_file("tables.js", loading_method="defer")
     folder = Path(app.srcdir)
     edition = [str(citation(folder)["version"]), dated(folder)]
     app.add_config_value("ctl_edition", edition, "html")

@@ -47,7 +47,7 @@ def rates(search: pd.DataFrame, panels: Mapping[str, str]) -> str:
         for paradigm in MAIN_PARADIGMS:
             found = own[own["paradigm"] == paradigm]
             lines.append([title, PARADIGM_NAMES[paradigm], *_search(found, f"tried on {tasks}")])
-    return markdown_table(["setting", "paradigm", "learning rate", "chosen"], lines, texts=2)
+    return markdown_table(["setting", "paradigm", "learning rate", "chosen"], lines, texts=4)
 
 
 def one_rate(search: pd.DataFrame, panels: Mapping[str, str]) -> str:
