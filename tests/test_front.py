@@ -353,6 +353,22 @@ def test_targets_are_large_and_links_blue_enough(site: Path, browser: Browser, n
 
 
 @pytest.mark.slow
+def test_tables_of_texts_are_blocks_on_a_phone_and_say_what_each_line_is(
+    site: Path, browser: Browser
+) -> None:
+    page = opened(browser, site / "book" / "notation.html", width=1280)
+    name = page.locator("table .column-name").first
+    assert name.is_hidden()
+    page.set_viewport_size({"width": 380, "height": 900})
+    page.wait_for_timeout(300)
+    assert name.is_visible()
+    assert name.inner_text() == "Meaning: "
+    boxes = page.locator(".pst-scrollable-table-container")
+    assert boxes.evaluate_all("all => all.every((box) => box.scrollWidth <= box.clientWidth + 1)")
+    page.close()
+
+
+@pytest.mark.slow
 def test_what_scrolls_shows_that_it_does_until_its_end(site: Path, browser: Browser) -> None:
     page = opened(browser, site / "book" / "index.html")
     grid = page.locator(".verdict-box")

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 
 def stacked_table(head: Sequence[str], rows: Iterable[Sequence[str]], flowing: bool = False) -> str:
-    """A table in Markdown, whose cells say on a narrow screen what their column is.
+    """A table in Markdown whose rows are blocks on a narrow screen.
 
-    There each row is a block: its first cell as a heading, and a line for each other cell that
-    has a text. The style sheet does that, so that it needs no script.
+    A block has the first cell as a heading, and a line for each other cell that has a text. The
+    style sheet does that, and ``tables.js`` says in each cell what its column is.
 
     Args:
         head: the columns' names.
@@ -17,15 +17,10 @@ def stacked_table(head: Sequence[str], rows: Iterable[Sequence[str]], flowing: b
         flowing: whether the texts of a block share lines, which is shorter where they are short.
     """
     lines = [_row(head), _row([":--"] * len(head))]
-    lines += [_row([first, *map(_labelled, head[1:], cells)]) for first, *cells in rows]
+    lines += map(_row, rows)
     # Markdown between tags wants empty lines around it.
     kind = "stacked-table flowing" if flowing else "stacked-table"
     return "\n".join([f'<div class="{kind}">', "", *lines, "", "</div>"])
-
-
-def _labelled(column: str, cell: str) -> str:
-    end = "" if column.endswith("?") else ":"
-    return f'<span class="column-name">{column}{end} </span>{cell}' if cell else ""
 
 
 def _row(cells: Sequence[str]) -> str:
