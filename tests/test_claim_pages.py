@@ -350,7 +350,7 @@ def test_failures_are_those_contradicted_or_met_in_part(rows) -> None:
     failing = [each for each in MADE if each.word in ("partly", "contradicted")]
     assert len(lines) == len(failing)
     claim, missed, setting, word, shown, control = cells(lines[-1])
-    assert claim == '<a href="claims.html#claim-cost">The cost claim</a> (linear)'
+    assert claim == '<a href="claims.html#claim-cost">The cost claim</a> (linear layers only)'
     assert setting.startswith("Scenes CLIP ")
     assert word.endswith(">◐ partly</a>")
     assert (shown, control, missed) == ("0.7 [0.6, 0.8]", "1.2 [1.1, 1.3]", "Peak memory")

@@ -18,6 +18,7 @@ from ctl_helpers.figures.drawing import (
 from ctl_helpers.figures.rows import interval_bars, name_rows, row_marks
 from ctl_helpers.findings.sentences.signatures import Case, title_of
 from ctl_helpers.findings.signatures import CONDITIONS
+from ctl_helpers.results.labels import section_title
 
 _CLOSED = "ε over ½ as usual, too"
 
@@ -80,7 +81,8 @@ def _dots(cases: Sequence[Case], places: Sequence[int], number: int, closed: boo
 
 
 def _label(case: Case) -> str:
-    title = f"{title_of(case.verdict)} ({case.verdict.grade}), {case.verdict.section}"
+    verdict = case.verdict
+    title = f"{title_of(verdict)} ({verdict.grade}), {section_title(verdict.section)}"
     return "<br>".join(textwrap.wrap(title, 24))
 
 

@@ -11,6 +11,24 @@ PAPER_LAMBDA = 0.4
 """λ of the paper's figures on Equations 2 and 3."""
 
 
+_SECTIONS = {
+    "4.1.batchnorm": "4.1 BatchNorm",
+    "4.2.many": "4.2 many networks",
+    "4.3.text": "4.3 language",
+    "5.curvature": "5 curvature",
+    "5.epochs": "5 length of pretraining",
+    "5.similarity": "5 likeness of tasks",
+    "A": "appendix A",
+    "linear": "linear layers only",
+    "many-tasks": "many tasks",
+}
+
+
+def section_title(section: str) -> str:
+    """A section as a reader calls it; commands call it by its key."""
+    return _SECTIONS.get(section, section)
+
+
 class Label(str, Enum):
     """A string with a name, stored, compared and printed as that string."""
 

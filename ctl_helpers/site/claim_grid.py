@@ -15,6 +15,7 @@ from ctl_helpers import settings
 from ctl_helpers.findings.claims import Claim, load
 from ctl_helpers.findings.sentences import found
 from ctl_helpers.findings.verdict import Verdict
+from ctl_helpers.results.labels import section_title
 from ctl_helpers.settings.schema import GRADES, Described
 from ctl_helpers.site import claim_strips
 from ctl_helpers.site.claim_marks import (
@@ -120,7 +121,7 @@ def _row(name: str, claim: Claim, judged: Sequence[Verdict], columns: Sequence[_
     cells = "".join(
         f"<td{column.folded}>{_cell(judged, column.setting.name)}</td>" for column in columns
     )
-    sections = ", ".join(claim.sections)
+    sections = ", ".join(map(section_title, claim.sections))
     return (
         f'<tr id="row-{name}"><th scope="row">{claim_link(name, html.escape(claim.name))} '
         f"<small>{sections}</small></th>{cells}<td>{claim_strips.strip(judged)}</td></tr>"
@@ -141,7 +142,7 @@ def _cell(judged: Sequence[Verdict], setting: str) -> str:
 
 def _label(verdict: Verdict) -> str:
     title = settings.describe(verdict.setting).title
-    return f"{verdict.name} ({verdict.section}), {title}: {verdict.word}"
+    return f"{verdict.name} ({section_title(verdict.section)}), {title}: {verdict.word}"
 
 
 def _missed(judged: Sequence[Verdict], width: int) -> str:

@@ -9,6 +9,7 @@ from ctl_helpers import settings
 from ctl_helpers.findings.judging import Word
 from ctl_helpers.findings.verdict import Number, Part, Verdict
 from ctl_helpers.findings.words import power_of_ten
+from ctl_helpers.results.labels import section_title
 
 MARKS: dict[Word, str] = {
     "reproduced": "✓",
@@ -81,7 +82,8 @@ def digits(value: float) -> str:
 def described(verdict: Verdict) -> str:
     """A verdict in a line of plain text, for who points at its mark."""
     setting = settings.describe(verdict.setting)
-    text = f"{setting.title} ({verdict.grade}, {setting.badge}), {verdict.section}: {verdict.word}"
+    where = f"{setting.title} ({verdict.grade}, {setting.badge}), {section_title(verdict.section)}"
+    text = f"{where}: {verdict.word}"
     first = verdict.parts[0]
     if first.number.value is not None:
         text += f". {first.effect}: {number(first.number)}"

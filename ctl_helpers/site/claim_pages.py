@@ -15,6 +15,7 @@ from ctl_helpers.findings.signatures import CLAIMS
 from ctl_helpers.findings.verdict import Number, Part, Verdict
 from ctl_helpers.findings.verdicts import verdicts
 from ctl_helpers.findings.words import plain
+from ctl_helpers.results.labels import section_title
 from ctl_helpers.site.claim_marks import (
     MARKS,
     claim_link,
@@ -47,7 +48,7 @@ def failures(judged: Sequence[Verdict]) -> Markdown:
             part = verdict.missed or verdict.parts[0]
             rows.append(
                 [
-                    f"{claim_link(verdict.claim, verdict.name)} ({verdict.section})",
+                    f"{claim_link(verdict.claim, verdict.name)} ({section_title(verdict.section)})",
                     part.effect,
                     _titled(verdict),
                     link(verdict.evidence, _marked(verdict)),
@@ -75,7 +76,7 @@ def verdict_lines(panels: Mapping[str, str], *sections: str) -> Markdown:
     for (claim, name, section), judged in said.items():
         words = [_came_to(judged[key]) if key in judged else "" for key in panels]
         parts = "; ".join(dict.fromkeys(filter(None, map(missed, judged.values()))))
-        of_section = f" ({section})" if len(sections) > 1 else ""
+        of_section = f" ({section_title(section)})" if len(sections) > 1 else ""
         rows.append([f"{claim_link(claim, name)}{of_section}", *words, parts])
     head = ["claim", *panels.values(), _MISSED]
     return Markdown(stacked_table(head, rows) if rows else NOT_RUN)
@@ -101,7 +102,7 @@ def _stands(of_claim: Sequence[Verdict]) -> str:
         words_of.setdefault(each.setting, set()).add(each.word)
 
     def titled(each: Verdict) -> str:
-        section = f" ({each.section})" * (len(words_of[each.setting]) > 1)
+        section = f" ({section_title(each.section)})" * (len(words_of[each.setting]) > 1)
         return f"{_titled(each)}{section}"
 
     for word in words(ran):
@@ -168,8 +169,8 @@ def all_claims(judged: Sequence[Verdict]) -> Markdown:
 
 def _one_claim(key: str, claim: Claim, judged: Sequence[Verdict]) -> str:
     """What is asked, why, what the paper has, and every setting's numbers."""
-    sections = ", ".join(claim.sections)
-    lines = [f"{claim.statement} (`{key}`, section {sections})", ""]
+    sections = ", ".join(map(section_title, claim.sections))
+    lines = [f"{claim.statement} (`{key}`, in {sections})", ""]
     lines += [f"*In the paper*: {claim.paper}", ""]
     if not judged:
         return "\n".join([*lines, f"**{marked('not run')}**: no setting has this section."])
@@ -213,7 +214,7 @@ def _between(part: Part) -> str:
 
 def _rows(verdict: Verdict, several: bool) -> Iterator[list[str]]:
     """A setting's rows, one for each part; the first has the verdict (and its section)."""
-    section = f" {verdict.section}" if several else ""
+    section = f" {section_title(verdict.section)}" if several else ""
     lead = [
         f"{_titled(verdict)}{section}",
         link(verdict.evidence, f"<b>{_marked(verdict)}</b>"),

@@ -11,6 +11,7 @@ from IPython.display import Markdown
 
 from ctl_helpers import results, settings
 from ctl_helpers.project import data_folder
+from ctl_helpers.results.labels import section_title
 from ctl_helpers.settings import Described
 from ctl_helpers.settings.schema import GRADES
 from ctl_helpers.site.published import page_of
@@ -157,7 +158,8 @@ def _origin(by_section: Mapping[str, list[results.Run]]) -> str:
 def _runs(by_section: Mapping[str, list[results.Run]]) -> str:
     """The seeds that were run, section by section where there are several."""
     return "; ".join(
-        f"{section}: " * (len(by_section) > 1) + (_linked(part) if part else "not run")
+        f"{section_title(section)}: " * (len(by_section) > 1)
+        + (_linked(part) if part else "not run")
         for section, part in by_section.items()
     )
 

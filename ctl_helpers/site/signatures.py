@@ -17,6 +17,7 @@ from ctl_helpers.findings.sentences import signatures as sentences
 from ctl_helpers.findings.sentences.signatures import Case
 from ctl_helpers.findings.signatures import SIGNATURES
 from ctl_helpers.findings.verdict import Verdict
+from ctl_helpers.results.labels import section_title
 from ctl_helpers.site.claim_marks import claim_link, grade, link, marked
 from ctl_helpers.site.claim_pages import NOT_RUN
 from ctl_helpers.site.stacked_tables import stacked_table
@@ -76,5 +77,5 @@ def _row(case: Case) -> list[str]:
         f"{case.after.value:.2f}",
         ratio,
         claim_link(verdict.claim, f'<span title="{name}">{marked(word)}</span>'),
-        link(verdict.evidence, verdict.section),
+        link(verdict.evidence, section_title(verdict.section)),
     ]

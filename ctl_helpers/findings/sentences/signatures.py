@@ -15,6 +15,7 @@ from ctl_helpers.findings.judging import WORDS
 from ctl_helpers.findings.sentences.found import answer
 from ctl_helpers.findings.signatures import SIGNATURES
 from ctl_helpers.findings.verdict import Number, Part, Verdict
+from ctl_helpers.results.labels import section_title
 
 Judged = Sequence[Verdict]
 
@@ -101,7 +102,7 @@ def _of(judged: Judged, claim: str) -> list[Verdict]:
 
 
 def _named(verdict: Verdict) -> str:
-    return f"{title_of(verdict)} ({verdict.section})"
+    return f"{title_of(verdict)} ({section_title(verdict.section)})"
 
 
 def title_of(verdict: Verdict) -> str:
