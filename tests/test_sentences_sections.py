@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import test_findings_editing as made
 import test_findings_sections as sections
-from test_claims import barriers, many
+from test_claims import LISTED, accuracy, barriers, controls, many
 
 from ctl_helpers.findings.sentences import (
     averaging,
@@ -137,6 +137,7 @@ SAID = [
     ("4.1", "mlp", cross_task.lengths, ["direction"], {}),
     ("4.1", "resnet", cross_task.lengths, ["direction"], {"blocks": True}),
     ("4.1", "mlp", cross_task.what_controls_show, ["controls"], {}),
+    ("4.1", "", cross_task.by_start, ["controls"], {}),
     ("4.1", "mlp", cross_task.lengths_of_controls, ["controls"], {}),
     ("4.1", "mlp", cross_task.valley_between, ["paths"], {}),
     ("4.1", "resnet", cross_task.protocol, ["accuracy", "barriers", "controls"], {}),
@@ -223,6 +224,27 @@ def test_rates_are_spoken_of_where_they_are_known() -> None:
     assert re.search(r"\| difference with fewest [^|]*\| [^|]*\+10\.0 points</span> \|", text)
     assert re.search(r"\| difference with most [^|]*\| [^|]*−10\.0 points</span> \|", text)
     assert "learning rate" not in averaging.ensembles(table.assign(models="a; b; c"), PANEL)
+
+
+@pytest.mark.parametrize(
+    ("far", "told"), [(0.03, "in 0 of 1 settings**."), (0.05, "in 1 of 1 settings**: Setting one.")]
+)
+def test_an_error_piles_up_where_it_grows_beyond_second_order(far: float, told: str) -> None:
+    # From two networks to four second order allows (¾ / ½)² = 2.25 times the distance.
+    table = one(many({2: 0.02, 4: far}))
+    rows = table.query("metric == 'distance'").rename(columns={"mean": "distance"})
+    spread = rows.assign(baseline=1.0, coef=1.0, spread=1 - 1 / rows["k"])
+    assert averaging.second_order(spread, table, PANEL).endswith(f"beyond that limit {told}")
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_open"), [("one", True), ("tinyimagenet-resnet18-usual", False)]
+)
+def test_a_reading_that_was_not_run_leaves_its_prediction_open(setting: str, is_open: bool) -> None:
+    listed = [0.2] * len(LISTED)
+    tables = (accuracy(), barriers(0.2), controls(listed, listed))
+    mine = [table.assign(setting=setting) for table in tables]
+    assert cross_task.protocol(*mine, {setting: "Set"}).endswith("is open.") == is_open
 
 
 def test_a_number_that_results_cannot_give_is_a_dash() -> None:

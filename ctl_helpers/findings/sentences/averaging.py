@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import pandas as pd
@@ -25,7 +26,7 @@ from ctl_helpers.findings.averaging import (
     unequal_over_equal,
 )
 from ctl_helpers.findings.finding import Measure
-from ctl_helpers.findings.words import by_panel, cells, in_turn, number_table, said, spans
+from ctl_helpers.findings.words import by_panel, cells, in_turn, number_table, said, short, spans
 
 Panels = Mapping[str, str]
 
@@ -119,6 +120,7 @@ def more_networks(spread: pd.DataFrame, panels: Panels) -> str:
 def second_order(spread: pd.DataFrame, many: pd.DataFrame, panels: Panels) -> str:
     """How distance and spread grow beside what second order allows."""
     wider = _allowed(spread)
+    grown = {name: one.value / wider[name] ** 2 for name, one in growth.by_setting(many).items()}
     counts = spread.groupby("setting")["k"]
     rows = {
         "networks": [f"{counts.min()[name]} to {counts.max()[name]}" for name in panels],
@@ -140,7 +142,19 @@ def second_order(spread: pd.DataFrame, many: pd.DataFrame, panels: Panels) -> st
         "three rows fit all mixes on logarithmic axes. If only second order mattered, the distance "
         "would go like the spread to the power of 2."
         f"{number_table(panels, rows)}"
+        f"{_piled(panels, grown)}"
     )
+
+
+def _piled(panels: Panels, grown: Mapping[str, float]) -> str:
+    """In which settings errors pile up: by how they grow, divided by what second order allows."""
+    known = [name for name in panels if not math.isnan(grown.get(name, math.nan))]
+    beyond = [short(panels[name]) for name in known if grown[name] > 1]
+    named = f": {', '.join(beyond)}" if beyond else ""
+    told = (
+        f"**The error grows beyond that limit in {len(beyond)} of {len(known)} settings**{named}."
+    )
+    return told if known else ""
 
 
 def summary(spread: pd.DataFrame, many: pd.DataFrame, panels: Panels) -> str:
