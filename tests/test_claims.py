@@ -327,7 +327,7 @@ def test_what_is_undecided_says_what_would_decide(store, write) -> None:
     store("4.1", "scenes-resnet", {"levels": levels(**same)})
     # An interval of no width is none, however many such seeds there are.
     assert only("near", "scenes-resnet").word == "undecided"
-    assert only("near", "scenes-resnet").parts[0].needed == "draws that are not all alike"
+    assert only("near", "scenes-resnet").parts[0].needed == "draws that differ from each other"
 
 
 def test_a_section_may_call_a_table_otherwise(store, write) -> None:

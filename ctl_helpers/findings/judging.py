@@ -73,7 +73,7 @@ class Judged:
         if math.isnan(self.estimate.error):
             return "more seeds than one"
         if self.estimate.interval() is None:
-            return "draws that are not all alike"
+            return "draws that differ from each other"
         count = self.estimate.needed(self.nearest)
         return f"about {count} {kind}s" if count else f"over 100 {kind}s"
 
