@@ -161,7 +161,9 @@ def test_a_cell_tells_number_interval_control_and_position_or_what_is_missing(ro
         "MNIST MLP (A, paper's own), 4.1: reproduced. Error ε of the worst layer: 0.4 [0.3, 0.5]; "
         "Networks pretrained apart: 1.2 [1.1, 1.3]; p = 0.667 [0.617, 0.717]."
     )
-    assert by_word["undecided"].endswith("Error ε of the worst layer; about 9 seeds would decide.")
+    assert by_word["undecided"].endswith(
+        "Error ε of the worst layer; it takes about 9 seeds to decide."
+    )
     assert by_word["not testable"].endswith(" No barrier to begin with.")
     assert by_word["not run"].endswith("4.1: not run.")
     assert titles["∅"] == by_word["not testable"]
@@ -293,7 +295,7 @@ def test_the_page_of_claims_has_every_number_of_every_part(rows) -> None:
         f"{figure.format('✓ reproduced')} | (1) ✓ | 0.4 [0.3, 0.5] | 1.2 [1.1, 1.3] | "
         "0.667 [0.617, 0.717] | 5 seeds |"
     ) in text
-    assert f"{figure.format('? undecided')}; about 9 seeds would decide |" in text
+    assert f"{figure.format('? undecided')}; it takes about 9 seeds to decide |" in text
     closed = ": no barrier to begin with (0.02, asked for at least 0.1) |"
     assert figure.format("∅ not testable") + closed in text
     waits = (
@@ -378,7 +380,7 @@ def test_a_page_closes_with_the_verdicts_of_its_own_settings(monkeypatch) -> Non
     assert cells(head) == ["claim", "MNIST MLP (A)", "Small CLIP (C)", "what was missed"]
     assert cells(lines[0]) == [
         '<a href="claims.html#claim-ctl">The ctl claim</a>', "✓ reproduced",
-        "? undecided, about 9 seeds would decide", "Error ε of the worst layer",
+        "? undecided, it takes about 9 seeds to decide", "Error ε of the worst layer",
     ]  # fmt: skip
     # A claim that two sections decide has a row for each.
     assert [cells(line)[1] for line in lines] == ["✓ reproduced", "✓ reproduced", "✗ contradicted"]

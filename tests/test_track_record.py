@@ -45,9 +45,10 @@ def test_averages_are_counted_by_what_the_probe_says_of_their_error() -> None:
     [
         (
             "linear",
-            "40% of 10 worked on S (of those with another ε, 10% of 10); 100% of 2 worked on T.",
+            "40% of 10 worked on S (10% of 10 with an ε outside this range); "
+            "100% of 2 worked on T.",
         ),
-        ("broken", "20% of 5 worked on S (of those with another ε, 27% of 15)."),
+        ("broken", "20% of 5 worked on S (27% of 15 with an ε outside this range)."),
     ],
 )
 def test_a_word_has_its_record_setting_by_setting(said: track_record.Level, share: str) -> None:

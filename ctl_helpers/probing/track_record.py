@@ -62,5 +62,5 @@ def _worked(row: Mapping[str, Any], known: Sequence[Mapping[str, Any]]) -> str:
     ]
     if count := sum(one["merges"] for one in others):
         worked = sum(one["kept"] for one in others) / count
-        text += f" (of those with another ε, {worked:.0%} of {count})"
+        text += f" ({worked:.0%} of {count} with an ε outside this range)"
     return text

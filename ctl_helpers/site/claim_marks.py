@@ -47,11 +47,11 @@ def missed(verdict: Verdict) -> str:
 
 
 def needed(verdict: Verdict) -> str:
-    """What would decide a verdict's part that was missed: "about 9 seeds would decide"."""
+    """What would decide a verdict's part that was missed: "it takes about 9 seeds to decide"."""
     part = verdict.missed
     if verdict.word == "not testable" or not missed(verdict) or not part or not part.needed:
         return ""
-    return f"{part.needed} would decide"
+    return f"it takes {part.needed} to decide"
 
 
 def reason(verdict: Verdict) -> str:

@@ -237,7 +237,7 @@ def _why(verdict: Verdict) -> str:
     if verdict.word == "not testable" and closed is not None:
         return f": {closed.says} ({number(closed.number)}, asked for {closed.threshold})"
     needed = next((part.needed for part in verdict.parts if part.needed), None)
-    return f"; {needed} would decide" if verdict.word == "undecided" and needed else ""
+    return f"; it takes {needed} to decide" if verdict.word == "undecided" and needed else ""
 
 
 def _titled(verdict: Verdict) -> str:
