@@ -368,6 +368,22 @@ def test_tables_of_texts_are_blocks_on_a_phone_and_say_what_each_line_is(
     page.close()
 
 
+FORMULAS = """() => [...document.querySelectorAll(".bd-content div.math")].map((box) => {
+    const start = box.querySelector("mjx-container").getBoundingClientRect().left;
+    return [start - box.getBoundingClientRect().left, box.scrollWidth - box.clientWidth];
+})"""
+
+
+@pytest.mark.slow
+def test_a_formula_that_is_wider_than_a_phone_starts_in_view(site: Path, browser: Browser) -> None:
+    page = opened(browser, site / "book" / "linear.html")
+    page.wait_for_selector("div.math mjx-container", state="attached")
+    starts, hidden = zip(*page.evaluate(FORMULAS), strict=True)
+    assert min(starts) >= -1
+    assert max(hidden) > 50
+    page.close()
+
+
 @pytest.mark.slow
 def test_what_scrolls_shows_that_it_does_until_its_end(site: Path, browser: Browser) -> None:
     page = opened(browser, site / "book" / "index.html")
