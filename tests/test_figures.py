@@ -594,7 +594,8 @@ def test_explained_has_the_papers_row_and_one_for_each_reading() -> None:
     bound = figure.data[0]
     assert bound.x[2] == pytest.approx(1)
     assert bound.x[1] < 0.9
-    assert takeaways(figure)[1].endswith("in the paper by the bound, R² = 0.903 (Setting two)")
+    paper = "in the paper, on other networks, by the bound, R² = 0.903"
+    assert takeaways(figure)[1].endswith(f"{paper} (Setting two)")
 
 
 def test_inequality_counts_what_is_over_the_bound() -> None:

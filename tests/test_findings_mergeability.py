@@ -112,7 +112,7 @@ def test_networks_are_what_one_seeds_interval_is_drawn_from() -> None:
 def test_the_page_says_what_was_read() -> None:
     table = merges(exact=True).assign(setting="digits-mlp")
     text = re.sub(r"<[^>]+>", "", sentences.answer(table, PANEL))
-    assert "Over 60 merges of each seed, a line" in text
+    assert "over 60 merges of each seed, a line" in text
     assert "with r = +1.00 within a task, and +1.00 over all tasks pooled" in text
     assert "of all predictors the best is *ε, worst layer* with +1.00" in text
     listed = re.sub(r"<[^>]+>", "", sentences.table(table, PANEL))

@@ -46,7 +46,7 @@ def explained(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         data = _dots(float(EXPLAINED[name]), shown, rows, 0.2 * (number - 1))
         look = row_marks(f"%{{text}}: R² = %{{x}}<extra>{called}</extra>", SYMBOLS[number])
         lines.append(Line(called, COLOURS[number], {"": data}, look=look))
-    paper = f"in the paper by the bound, R² = {EXPLAINED['product']}"
+    paper = f"in the paper, on other networks, by the bound, R² = {EXPLAINED['product']}"
     figure = draw(
         lines,
         by_setting(panels, lambda one: f"{best(own, one)}; {paper}"),

@@ -56,7 +56,7 @@ def size(outcome: Outcome) -> str:
 
 def depth(outcome: Outcome) -> str:
     """How deep the probe looked, on what, and how long that took."""
-    took = ", ".join(f"{tier} {duration(time)}" for tier, time in outcome.seconds.items())
+    took = ", ".join(f"{tier}: {duration(time)}" for tier, time in outcome.seconds.items())
     run = {
         key: outcome.facts[key] for key in ("network", "layers", "samples") if key in outcome.facts
     }

@@ -16,8 +16,8 @@ _HIGHEST = 250  # px of a panel that stands over another
 _LINE = 19  # px of a line of the legend
 _SCREEN = 300  # px that the narrowest screen leaves to a figure
 _LONG = 14  # letters of a row's name that take a third of that screen
-_NAMED = 52  # px of a row under its name
-_OVER = 0.36  # of a row, from its middle up to its name's
+_NAMED = 60  # px of a row under its name
+_OVER = 0.42  # of a row, from its middle up to its name's
 
 _Box: TypeAlias = tuple[float, float, float, float]
 

@@ -57,8 +57,8 @@ def networks(accuracy: pd.DataFrame, panels: Panels) -> str:
     }
     return (
         "The share of test samples that a fine-tuned network gets right. It was never trained on "
-        "the classes of another network's task. What pretraining taught the head, fine-tuning may "
-        f"have undone.{number_table(panels, rows)}"
+        "the classes of another network's task, and may have lost those of the pretraining task."
+        f"{number_table(panels, rows)}"
     )
 
 
@@ -78,7 +78,7 @@ def loss(barriers: pd.DataFrame, panels: Panels) -> str:
         "lower loss. The *barrier* is how far it gets above the chord, which joins the losses of "
         "both ends {cite}`frankle2020lmc,entezari2022permutation`. There is one line per seed, "
         f"pair and task.{number_table(panels, rows)}"
-        "**Where there is no barrier, LMC fails because the ends differ, not because of a bump "
+        "**Where LMC fails without a barrier, it is because the ends differ, not because of a bump "
         "between them.** That fits what comes next: cross-entropy is convex in the logits, so "
         "where the logits mix linearly the loss stays under the chord."
     )
@@ -166,7 +166,8 @@ def what_controls_show(controls: pd.DataFrame, panels: Panels) -> str:
     rows["task vectors over random vectors, all layers"] = cells(panels, special_ratio, controls)
     return (
         "ε at the layer where it is largest for task vectors. The larger it is for networks "
-        "pretrained apart and for other samples, the more a shared start has to do with it."
+        "pretrained apart, the more a shared start has to do with it. With other samples it has to "
+        "be large: these are features that have nothing to do with each other."
         f"{number_table(panels, rows)}"
         "The last row divides by the ε of random vectors that move features as far. Below 1, task "
         "vectors are more linear than these. Near 1, any vector would do."

@@ -14,7 +14,7 @@ from ctl_helpers.findings.mergeability import (
     told_to_work,
     working_merges,
 )
-from ctl_helpers.findings.words import by_panel, cells, mark, number_table, said
+from ctl_helpers.findings.words import by_panel, cells, mark, number_table, said, short
 from ctl_helpers.probing.track_record import KEPT
 
 Panels = Mapping[str, str]
@@ -33,7 +33,8 @@ def answer(merges: pd.DataFrame, panels: Panels) -> str:
         return said(first, merge_forecast, merges, **how)
 
     return (
-        f"- **Does ε predict?** Over {said(first, merge_count, merges)} merges of each seed, a "
+        f"- **Does ε predict?** On {short(*first.values())}, over "
+        f"{said(first, merge_count, merges)} merges of each seed, a "
         "line through ε of the worst layer predicts the accuracy of merges with a task that it has "
         f"not seen with r = {r()} within a task, and {r(over='all')} over all tasks pooled. Single "
         "metrics are published with |r| of 0.4 to 0.6.\n"

@@ -19,7 +19,7 @@ from ctl_helpers.findings.merge_methods import (
     merge_share,
     merge_strength,
 )
-from ctl_helpers.findings.words import cells, number_table, said
+from ctl_helpers.findings.words import cells, number_table, said, short
 
 Panels = Mapping[str, str]
 
@@ -34,6 +34,7 @@ def answer(merges: pd.DataFrame, panels: Panels) -> str:
         panels: setting → panel title.
     """
     first = dict(list(panels.items())[:1])
+    named = short(*first.values())
     others = [one for one in METHODS if one != MergeMethod.ARITHMETIC]
     means = {one: merge_share(_of(merges, first), method=one).effect for one in others}
     best = max(means, key=lambda one: means[one])
@@ -42,7 +43,7 @@ def answer(merges: pd.DataFrame, panels: Panels) -> str:
         return said(first, merge_lead, merges, method=method, over=over, of=of)
 
     return (
-        f"- **Methods.** Of all networks merged, a plain sum keeps "
+        f"- **Methods.** On {named}, of all networks merged, a plain sum keeps "
         f"{said(first, merge_share, merges, method=MergeMethod.ARITHMETIC)} of the own networks' "
         f"accuracy. The best other method, {best}, differs from it by {lead(best)}.\n"
         f"- **One strength by ε.** {_won(merges, first)}\n"
@@ -55,7 +56,9 @@ def answer(merges: pd.DataFrame, panels: Panels) -> str:
 def _won(merges: pd.DataFrame, first: Panels) -> str:
     """What a strength by ε and one by entropy win, where labels win anything."""
     if not gain_kept.by_setting(merges, method=MergeMethod.EPSILON).keys() & first.keys():
-        return "With labels, too, all networks merged win nothing over the pretrained network."
+        return (
+            "With labels, too, all networks merged win nothing there over the pretrained network."
+        )
     pairs = said(first, gain_kept, merges, of=PAIRS)
     return (
         f"Of what labels win over the pretrained network, it wins "
