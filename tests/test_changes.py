@@ -27,7 +27,7 @@ ONES = of_seeds(1.0, 1.01, 0.99, 1.0)
         (of_seeds(0.9, 0.9, 0.9, 0.89), "falls by less than a quarter, from 1 to 0.9"),
         (
             of_seeds(0.6, 0.8, 0.7, 0.9),
-            "falls (its 95% interval allows less than a quarter) from 1 to 0.75",
+            "falls (its 95% interval allows a change of less than a quarter) from 1 to 0.75",
         ),
         (of_seeds(0.95, 1.05, 1.0, 1.02), "changes by less than a quarter, from 1 to 1"),
         (of_seeds(0.2, 2.0, 1.0, 0.5), "may fall or rise, from 1 to 0.93"),

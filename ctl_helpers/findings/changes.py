@@ -54,7 +54,9 @@ def change(first: Finding, last: Finding) -> str:
     if extent == "contradicted":
         return f"{verb} by less than a quarter,"
     return (
-        f"{verb} (its 95% interval allows less than a quarter)" if extent == "undecided" else verb
+        f"{verb} (its 95% interval allows a change of less than a quarter)"
+        if extent == "undecided"
+        else verb
     )
 
 

@@ -177,10 +177,15 @@ def _one_claim(key: str, claim: Claim, judged: Sequence[Verdict]) -> str:
     judged = sorted(judged, key=lambda verdict: verdict.grade)
     ran = [verdict for verdict in judged if verdict.word != "not run"]
     lines += _asked((ran or judged)[0])
+    several = len(claim.sections) > 1
     if ran:
-        body = [row for each in ran for row in _rows(each, len(claim.sections) > 1)]
+        body = [row for each in ran for row in _rows(each, several)]
         lines += ["", stacked_table(_COLUMNS, body, flowing=True)]
-    waiting = dict.fromkeys(_titled(each) for each in judged if each.word == "not run")
+    waiting = dict.fromkeys(
+        f"{_titled(each)} {section_title(each.section)}" if several else _titled(each)
+        for each in judged
+        if each.word == "not run"
+    )
     if waiting:
         lines += ["", f"{marked('not run')}: {', '.join(waiting)}."]
     return "\n".join(lines)

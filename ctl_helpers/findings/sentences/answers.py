@@ -72,7 +72,9 @@ def answered(judged: Sequence[Verdict], panels: Mapping[str, str]) -> str:
     if missed not in ([], [f"*{main.name}* ({main.word})"]):
         is_ours = all(each.claim in OURS for each in own)
         where = "nearest setting" if is_ours else "setting nearest to the paper's"
-        sentences.append(f"Not reproduced in the {where} that could test it: {_some(missed)}.")
+        sentences.append(
+            f"Not reproduced, or not wholly, in the {where} that could test it: {_some(missed)}."
+        )
     return " ".join(sentences)
 
 
