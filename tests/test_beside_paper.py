@@ -55,7 +55,8 @@ def test_an_answer_has_three_sentences_and_says_what_was_missed() -> None:
     assert said(("one", "mnist-mlp", "reproduced"), ("two", "mnist-mlp", "partly")) == (
         "**In part.** Reproduced in every setting that could test it: *The one claim*. *The one "
         "claim*: reproduced on MNIST MLP (error ε of the worst layer: 0.4; networks pretrained "
-        "apart: 1.2). Not reproduced, or not wholly, in the setting nearest to the paper's that could test it: "
+        "apart: 1.2). Not reproduced, or not wholly, in the setting nearest to the paper's that "
+        "could test it: "
         "*The two claim* (partly)."
     )
 
@@ -100,8 +101,8 @@ def test_a_page_s_own_question_comes_before_those_of_all_pages() -> None:
     text = said(("special", "mnist-mlp", "partly"), ("boundary", "mnist-mlp", "undecided"))
     assert "*The boundary claim*: undecided on MNIST MLP" in text
     assert (
-        "Not reproduced, or not wholly, in the nearest setting that could test it: *The special claim*"
-        in text
+        "Not reproduced, or not wholly, in the nearest setting that could test it: *The special"
+        " claim*" in text
     )
 
 
