@@ -133,7 +133,7 @@ def test_linear_counts_settings_and_says_where_in_words() -> None:
 )
 def test_special_says_in_how_many_settings_and_the_ratio(words, share) -> None:
     text = found.special(judged(["special"], *words))
-    assert f" That they clearly are is {share}" in text
+    assert f" The claim that they clearly are is {share}" in text
     # 0.4 over its control of 1.2, everywhere.
     assert "Their ε, divided by that of random vectors, is 0.33; less is more linear." in text
 

@@ -135,7 +135,7 @@ def _arranged(grid: Grid, columns: int, *, phone: bool = False) -> dict[str, Any
         if grid.by_rows and not grid.title(x):
             titles[x] = "" if columns == grid.columns else last
         if phone and (count := len(grid.long_names(y))):
-            layout |= {f"{y}.showticklabels": False, f"{y}.range": [count - 0.6, -0.55]}
+            layout |= {f"{y}.showticklabels": False, f"{y}.range": [count - 0.6, -0.65]}
     layout |= _bars(grid, columns, boxes)
     notes = _moved(grid, boxes, again=grid.by_rows and columns < grid.columns)
     if notes := notes + phone * _names_over_rows(grid):

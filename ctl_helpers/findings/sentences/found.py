@@ -89,7 +89,7 @@ def special(judged: Judged) -> str:
         f"{answer(ran)}."
     )
     if told:
-        text += f" That they clearly are is {_reproduced(told)}."
+        text += f" The claim that they clearly are is {_reproduced(told)}."
         if ratios := _known(_over_control(verdict) for verdict in told):
             text += f" Their ε, divided by that of random vectors, {_extent(ratios)}; less is "
             text += "more linear."
