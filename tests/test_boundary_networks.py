@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import refused, same
@@ -105,6 +106,17 @@ def angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def long(state: dict[str, Tensor]) -> np.ndarray:
     return np.concatenate([value.double().numpy().ravel() for value in state.values()])
+
+
+def test_a_cell_on_the_way_to_infinity_is_left_out(around) -> None:
+    near = tuple(around(small(), "ab", 0.2).values())
+    far = (near[0], {name: value * 1e11 for name, value in near[1].items()})
+    streams = {name: list(images(7).batches(3)) for name in ("one", "two")}
+    alone = plane(small(), START, {(0.1, 3): near}, streams, curvature=1.0)
+    beside = plane(small(), START, {(0.1, 3): near, (9.0, 3): far}, streams, curvature=1.0)
+    pd.testing.assert_frame_equal(alone, beside)
+    with refused(ValueError, "no evaluations given"):
+        plane(small(), START, {(9.0, 3): far}, streams, curvature=1.0)
 
 
 def test_a_cell_is_measured_as_its_formulas_have_it(around) -> None:

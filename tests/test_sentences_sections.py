@@ -137,7 +137,7 @@ SAID = [
     ("4.1", "mlp", cross_task.lengths, ["direction"], {}),
     ("4.1", "resnet", cross_task.lengths, ["direction"], {"blocks": True}),
     ("4.1", "mlp", cross_task.what_controls_show, ["controls"], {}),
-    ("4.1", "", cross_task.by_start, ["controls"], {}),
+    ("4.1", "", random_starts.by_start, ["controls"], {}),
     ("4.1", "mlp", cross_task.lengths_of_controls, ["controls"], {}),
     ("4.1", "mlp", cross_task.valley_between, ["paths"], {}),
     ("4.1", "resnet", cross_task.protocol, ["accuracy", "barriers", "controls"], {}),

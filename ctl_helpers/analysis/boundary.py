@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
+import torch
 from torch import nn
 
 from ctl_helpers.analysis.curvature import squared_distance
@@ -15,7 +17,9 @@ from ctl_helpers.analysis.vector_angles import cosines
 from ctl_helpers.engine.batches import Streams
 from ctl_helpers.engine.compare import compare, pairs
 from ctl_helpers.engine.evaluate import Evaluation, evaluate
-from ctl_helpers.engine.mix import StateDict, interpolate
+from ctl_helpers.engine.hooks import taps
+from ctl_helpers.engine.layers import feature_layers
+from ctl_helpers.engine.mix import StateDict, combine, interpolate
 
 _START = "PT"
 
@@ -27,6 +31,9 @@ def plane(
     model: nn.Module, start: StateDict, tuned: Tuned, streams: Mapping[str, Any], curvature: float
 ) -> pd.DataFrame:
     """What averaging the networks of two tasks gives, at each rate and number of steps.
+
+    A cell whose networks are on the way to infinity has no number: some feature's squared length
+    is no longer finite in single precision. It is left out.
 
     Args:
         model: as for :func:`~ctl_helpers.compare`.
@@ -46,6 +53,8 @@ def plane(
     checkpoints = {_START: start}
     comparisons, models, weights = [], [], []
     for number, ((rate, steps), both) in enumerate(tuned.items()):
+        if not _measurable(model, both, streams):
+            continue
         a, b = f"{number}i", f"{number}j"
         checkpoints |= {a: both[0], b: both[1]}
         cell = {"rate": rate, "steps": steps}
@@ -73,6 +82,22 @@ def plane(
         .merge(accuracies.reset_index(), on=cells)
         .assign(curvature=curvature)
     )
+
+
+def _measurable(
+    model: nn.Module, both: tuple[StateDict, StateDict], streams: Mapping[str, Any]
+) -> bool:
+    """Whether all features of two networks and of their mean have a finite squared length."""
+    ends = dict(zip("ij", both, strict=True))
+    still = copy.deepcopy(model).eval()
+    with torch.no_grad(), taps(still, feature_layers(still)) as seen:
+        for weights in (*both, combine(ends, interpolate("i", "j", 0.5))):
+            for inputs, _ in (batch for stream in streams.values() for batch in stream):
+                torch.func.functional_call(still, dict(weights), inputs)
+                lengths = [one.flatten(1).square().sum(1) for one in seen.values()]
+                if not all(one.isfinite().all() for one in lengths):
+                    return False
+    return True
 
 
 def _features(

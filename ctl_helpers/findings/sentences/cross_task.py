@@ -174,19 +174,6 @@ def what_controls_show(controls: pd.DataFrame, panels: Panels) -> str:
     )
 
 
-def by_start(controls: pd.DataFrame, panels: Panels) -> str:
-    """ε of task vectors in published networks and in those that are trained here."""
-    rows = {
-        f"ε, {where}": cells(panels, epsilon, controls, at=at)
-        for at, where in (("mean", "mean over layers"), ("last", "last layer"))
-    }
-    return (
-        "Published networks (grade B) beside those that are trained here. The prediction is right "
-        "where the numbers of grade B are the smaller ones, and where ε at the last layer is above "
-        f"its mean.{number_table(panels, rows)}"
-    )
-
-
 def lengths_of_controls(controls: pd.DataFrame, panels: Panels) -> str:
     """How long features are at the output, of task vectors and of each control."""
     rows = {

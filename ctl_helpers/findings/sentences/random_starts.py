@@ -1,4 +1,4 @@
-"""What pages say of a published network beside the same network from random weights."""
+"""What pages say of published networks beside random weights and beside networks trained here."""
 
 from __future__ import annotations
 
@@ -33,4 +33,17 @@ def from_random(controls: pd.DataFrame, panels: Mapping[str, str]) -> str:
         "Compare ε where features of two networks are about equally far apart: a network that "
         "hardly moves is linear in any case. Where random weights have a smaller ε at a similar "
         "distance, the shared start is enough, and pretraining is not what makes it linear."
+    )
+
+
+def by_start(controls: pd.DataFrame, panels: Mapping[str, str]) -> str:
+    """ε of task vectors in published networks and in those that are trained here."""
+    rows = {
+        f"ε, {where}": cells(panels, epsilon, controls, at=at)
+        for at, where in (("mean", "mean over layers"), ("last", "last layer"))
+    }
+    return (
+        "Published networks (grade B) beside those that are trained here. The prediction is right "
+        "where the numbers of grade B are the smaller ones, and where ε at the last layer is above "
+        f"its mean.{number_table(panels, rows)}"
     )
