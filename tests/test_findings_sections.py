@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from ctl_helpers.findings.finding import MEASURES
-from ctl_helpers.findings.sentences import batchnorm, cross_task, factors, spawning
+from ctl_helpers.findings.sentences import batchnorm, cross_task, factors, spawning, transitivity
 from ctl_helpers.results.labels import Control, Statistics, Triple
 
 SEEDS = (0, 1, 2)
@@ -167,11 +167,11 @@ def test_thirds_over_half_of_the_way_are_counterexamples() -> None:
 def test_a_mix_is_held_against_its_parts() -> None:
     lemmas = pd.DataFrame({"seed": SEEDS, "error": [0.1, 0.2, 0.3], "largest_of_parts": 0.4})
     assert effect("mixed_over_parts", lemmas) == pytest.approx(0.5)
-    said = cross_task.thresholds(one(triples(last=2.0)), one(lemmas), PANEL)
+    said = transitivity.thresholds(one(triples(last=2.0)), one(lemmas), PANEL)
     assert "0.50 times" in said
     apart = re.compile(r"\| of these, one network pretrained apart \| (.*) \|")
     assert apart.search(said)[1].endswith(">0%</span>")
-    held = cross_task.thresholds(one(triples()), one(lemmas), PANEL)
+    held = transitivity.thresholds(one(triples()), one(lemmas), PANEL)
     assert apart.search(held)[1] == "–"
 
 

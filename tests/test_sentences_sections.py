@@ -20,6 +20,8 @@ from ctl_helpers.findings.sentences import (
     interactions,
     objective,
     pointing,
+    random_starts,
+    transitivity,
 )
 from ctl_helpers.findings.sentences import spawning as copies
 from ctl_helpers.site.claim_pages import NOT_RUN
@@ -142,8 +144,8 @@ SAID = [
     ("4.1", "mlp", cross_task.valley_between, ["paths"], {}),
     ("4.1", "resnet", cross_task.protocol, ["accuracy", "barriers", "controls"], {}),
     ("4.1", "resnet", cross_task.common_part, ["common", "controls"], {}),
-    ("4.1", "mlp", cross_task.transitivity, ["triples"], {}),
-    ("4.1", "mlp", cross_task.thresholds, ["triples", "lemmas"], {}),
+    ("4.1", "mlp", transitivity.transitivity, ["triples"], {}),
+    ("4.1", "mlp", transitivity.thresholds, ["triples", "lemmas"], {}),
     ("4.1", "mlp", cross_task.summary, ["barriers", "paths", "controls", "triples"], {}),
     ("4.2", "", averaging.singles, ["accuracy"], {}),
     ("4.2", "", averaging.ensembles, ["ensembles"], {}),
