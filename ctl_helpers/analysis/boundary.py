@@ -87,12 +87,12 @@ def plane(
 def _measurable(
     model: nn.Module, both: tuple[StateDict, StateDict], streams: Mapping[str, Any]
 ) -> bool:
-    """Whether all features of two networks and of their mean have a finite squared length."""
+    """Whether features of two networks and of their mean have finite lengths, by a batch a task."""
     ends = dict(zip("ij", both, strict=True))
     still = copy.deepcopy(model).eval()
     with torch.no_grad(), taps(still, feature_layers(still)) as seen:
         for weights in (*both, combine(ends, interpolate("i", "j", 0.5))):
-            for inputs, _ in (batch for stream in streams.values() for batch in stream):
+            for inputs, _ in (next(iter(stream)) for stream in streams.values()):
                 torch.func.functional_call(still, dict(weights), inputs)
                 lengths = [one.flatten(1).square().sum(1) for one in seen.values()]
                 if not all(one.isfinite().all() for one in lengths):
