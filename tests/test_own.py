@@ -36,5 +36,5 @@ def test_settings_stand_by_grade_and_error() -> None:
         "| Scenes CLIP, D",
         "| Digits MLP, D",
     ]
-    assert "</span>0.2\N{NO-BREAK SPACE}[0.1,\N{NO-BREAK SPACE}0.3] |" in rows[1]
+    assert "| 0.2\N{NO-BREAK SPACE}[0.1,\N{NO-BREAK SPACE}0.3] |" in rows[1]
     assert rows[1].endswith("✓\N{NO-BREAK SPACE}reproduced |")
