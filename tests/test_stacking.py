@@ -191,13 +191,24 @@ def test_long_names_of_rows_stand_over_them_on_a_phone(columns: int) -> None:
     )
     for _, y in grid.panels.values():
         assert last["layout"][f"{y}.showticklabels"] is False
-        assert f"{y}.range" not in widest["layout"]
+    # A screen that is turned gets back what it had.
+    for y, beside in zip(["yaxis", "yaxis2"][:columns], [True, False], strict=False):
+        assert widest["layout"][f"{y}.range"] == grid.layout[y]["range"]
+        assert widest["layout"][f"{y}.showticklabels"] is beside
+    titles = len(grid.layout.get("annotations", ()))
+    assert len(widest["layout"]["annotations"]) == titles
 
 
 def test_short_names_of_rows_stay_beside_them() -> None:
     *_, last = arrangements(named_rows(2, ["a", "b"]))
     assert all(note["yref"] == "paper" for note in last["layout"]["annotations"])
     assert arrangements(named_rows(1, ["a", "b"])) == []
+
+
+def test_long_ticks_of_numbers_are_no_names_of_rows() -> None:
+    grid = named_rows(1, ["ten thousand steps", "a hundred thousand steps"])
+    grid.layout["yaxis"]["tickvals"] = [4.0, 5.0]
+    assert arrangements(grid) == []
 
 
 def test_a_page_has_the_arrangements_beside_the_figure() -> None:

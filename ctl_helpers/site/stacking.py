@@ -90,9 +90,11 @@ class Grid:
         return self.layout[axis].get("showticklabels") is not False
 
     def long_names(self, axis: str) -> list[str]:
-        """The names of an axis' rows in one line each, where one of them is long."""
-        names = [name.replace("<br>", " ") for name in self.layout[axis].get("ticktext", ())]
-        return names if max(map(len, names), default=0) > _LONG else []
+        """The names of an axis' rows at 0, 1, … in one line each, where one of them is long."""
+        look = self.layout[axis]
+        names = [name.replace("<br>", " ") for name in look.get("ticktext", ())]
+        is_long = max(map(len, names), default=0) > _LONG
+        return names if is_long and look.get("tickvals") == list(range(len(names))) else []
 
 
 def arrangements(grid: Grid) -> list[dict[str, Any]]:
@@ -134,12 +136,16 @@ def _arranged(grid: Grid, columns: int, *, phone: bool = False) -> dict[str, Any
             titles[y] = first if left == 0 else ""
         if grid.by_rows and not grid.title(x):
             titles[x] = "" if columns == grid.columns else last
-        if phone and (count := len(grid.long_names(y))):
-            layout |= {f"{y}.showticklabels": False, f"{y}.range": [count - 0.6, -0.65]}
+        if count := len(grid.long_names(y)):
+            beside = bool(not phone and grid.has_ticks(y))
+            ends = [count - 0.6, -0.65] if phone else grid.layout[y]["range"]
+            layout |= {f"{y}.showticklabels": beside, f"{y}.range": ends}
     layout |= _bars(grid, columns, boxes)
     notes = _moved(grid, boxes, again=grid.by_rows and columns < grid.columns)
-    if notes := notes + phone * _names_over_rows(grid):
-        layout["annotations"] = notes
+    named = _names_over_rows(grid)
+    if notes or named:
+        # Without names, too: a screen that was narrow before may have put some there.
+        layout["annotations"] = notes + named if phone else notes
     return {
         "columns": columns, "width": width, "layout": layout, "titles": titles
     }  # fmt: skip
