@@ -352,17 +352,23 @@ def test_targets_are_large_and_links_blue_enough(site: Path, browser: Browser, n
     page.close()
 
 
+SAYS_MORE = """labels => labels.every((label) =>
+    label.closest("td").textContent.trim().length > label.textContent.trim().length)"""
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize(("name", "column"), [("notation", "Meaning: "), ("own", "claim: ")])
 def test_tables_of_texts_are_blocks_on_a_phone_and_say_what_each_line_is(
-    site: Path, browser: Browser
+    site: Path, browser: Browser, name: str, column: str
 ) -> None:
-    page = opened(browser, site / "book" / "notation.html", width=1280)
-    name = page.locator("table .column-name").first
-    assert name.is_hidden()
+    page = opened(browser, site / "book" / f"{name}.html", width=1280)
+    label = page.locator("table .column-name").first
+    assert label.is_hidden()
     page.set_viewport_size({"width": 380, "height": 900})
     page.wait_for_timeout(300)
-    assert name.is_visible()
-    assert name.inner_text() == "Meaning: "
+    assert label.is_visible()
+    assert label.inner_text().strip() == column.strip()
+    assert page.locator("table .column-name").evaluate_all(SAYS_MORE)  # an empty cell says nothing
     boxes = page.locator(".pst-scrollable-table-container")
     assert boxes.evaluate_all("all => all.every((box) => box.scrollWidth <= box.clientWidth + 1)")
     page.close()
