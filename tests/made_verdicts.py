@@ -18,7 +18,6 @@ def part(
     control: float | None = 1.2,
     position: float | None = None,
     effect: str = "Error ε of the worst layer",
-    needed: str | None = None,
 ) -> Part:
     """A part whose intervals reach a tenth to either side."""
 
@@ -41,7 +40,6 @@ def part(
         position_interval=None if position is None else (position - 0.05, position + 0.05),
         word=word,
         units="5 seeds",
-        needed=needed,
     )
 
 
@@ -58,14 +56,12 @@ def verdict(
     position: float | None = None,
 ) -> Verdict:
     """A verdict of one part, or of two; numbers are unknown where nothing was run."""
-    needed = "about 9 seeds" if word == "undecided" else None
     known = None if word == "not run" else value
     first = part(
         "reproduced" if second and word != "not run" else word,
         known,
         control=None if known is None else control,
         position=position,
-        needed=needed,
     )
     closed = word == "not testable"
     return Verdict(
@@ -83,6 +79,7 @@ def verdict(
             Gate(gate, "Barrier", "loss_barrier(3/spawning)", Number(0.02), "at least 0.1", closed),
         ),
         shown=(),
+        needed="about 9 seeds" if word == "undecided" else None,
     )
 
 

@@ -109,7 +109,7 @@ def test_the_answer_names_most_and_least_and_which_way_each_goes() -> None:
 def test_the_table_has_ratios_with_intervals() -> None:
     text = plain(sentences.table(TABLE, PANEL))
     assert "| ε of the centre | 0.40 |" in text
-    assert re.search(r"\| no residual connections \| 2\.00× \(1\.\d\d to 2\.\d\d\) \|", text)
+    assert re.search(r"\| no residual connections \| 2\.00× \(1\.\d\d× to 2\.\d\d×\) \|", text)
     accurate = plain(sentences.table(TABLE, PANEL, at="equal own accuracy"))
     assert "at equal own accuracy" in accurate
     assert "| ε of the centre | 0.80 |" in accurate

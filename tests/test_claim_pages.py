@@ -382,6 +382,12 @@ def test_a_page_closes_with_the_verdicts_of_its_own_settings(monkeypatch) -> Non
         '<a href="claims.html#claim-ctl">The ctl claim</a>', "✓ reproduced",
         "? undecided, it takes about 9 seeds to decide", "Error ε of the worst layer",
     ]  # fmt: skip
+    other = verdict("ctl", "mnist-mlp", "partly", second=part("partly", effect="Another error"))
+    both = [other, *(each for each in MADE if (each.claim, each.setting) == ("ctl", "small-clip"))]
+    monkeypatch.setattr(claim_pages, "verdicts", lambda section: both)
+    (line,) = claim_pages.verdict_lines(panels, "4.1").data.splitlines()[4:-2]
+    assert cells(line)[-1] == "MNIST MLP: Another error; Small CLIP: Error ε of the worst layer"
+    monkeypatch.setattr(claim_pages, "verdicts", lambda section: MADE)
     # A claim that two sections decide has a row for each.
     assert [cells(line)[1] for line in lines] == ["✓ reproduced", "✓ reproduced", "✗ contradicted"]
     alone = claim_pages.verdict_lines({"small-t5": "Small T5 (C)"}, "4.1").data.splitlines()

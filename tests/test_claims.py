@@ -34,7 +34,7 @@ from conftest import ROOT, command, refused
 from ctl_helpers import cli, results, settings
 from ctl_helpers.findings import claims, verdicts
 from ctl_helpers.findings.finding import MEASURES, Measure
-from ctl_helpers.findings.judging import WORDS
+from ctl_helpers.findings.judging import WORDS, judge
 from ctl_helpers.findings.replicates import Sample, rows_of
 from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.findings.verdicts import IDEAL_CONTROL
@@ -286,7 +286,7 @@ def test_a_verdict_shows_what_decided_it(store, write) -> None:
     assert verdict.position == part.position == pytest.approx(1 - ratios.mean())
     low, high = part.position_interval
     assert high - low == pytest.approx(2 * 4.3027 * ratios.std(ddof=1) / 3**0.5, abs=1e-5)
-    assert (part.needed, verdict.missed, verdict.gate) == (None, None, None)
+    assert (verdict.needed, verdict.missed, verdict.gate) == (None, None, None)
     assert [shown.number.value for shown in verdict.shown] == [pytest.approx(8)]
     assert (verdict.grade, verdict.evidence) == ("D", "4_1.html#fig-all")
 
@@ -317,17 +317,32 @@ def test_a_gate_that_is_not_known_is_not_closed(store, write) -> None:
 def test_what_is_undecided_says_what_would_decide(store, write) -> None:
     write(NEAR)
     store("4.1", "digits-mlp", {"levels": levels(**SURE, number=(0.20, 0.30, 0.20))})
-    assert only("near").parts[0].needed.startswith("about ")
-    assert only("near").parts[0].needed.endswith(" seeds")
+    assert only("near").needed.startswith("about ")
+    assert only("near").needed.endswith(" seeds")
     one = {name: values[:1] for name, values in SURE.items()}
     store("4.1", "mnist-mlp", {"levels": levels(**one, number=(0.1,))})
     # Two networks are too few to leave one out.
-    assert only("near", "mnist-mlp").parts[0].needed == "more seeds than one"
+    assert only("near", "mnist-mlp").needed == "more seeds than one"
     same = {name: (number,) * 3 for name, number in (("control", 1.0), ("number", 0.1))}
     store("4.1", "scenes-resnet", {"levels": levels(**same)})
     # An interval of no width is none, however many such seeds there are.
     assert only("near", "scenes-resnet").word == "undecided"
-    assert only("near", "scenes-resnet").parts[0].needed == "draws that differ from each other"
+    assert only("near", "scenes-resnet").needed == "draws that differ from each other"
+
+
+def test_the_part_that_asks_for_most_says_what_would_decide(store, write) -> None:
+    write(ORDERS)
+    near, far = (-0.5, 2.0, 1.0), (-0.1, 2.0, 2.1)
+    asked = []
+    for setting, two in {"digits-mlp": (near, far), "mnist-mlp": (far, near)}.items():
+        store("4.1", setting, {"levels": levels(one=two[0], other=two[1])})
+        verdict = only("orders", setting)
+        assert [part.word for part in verdict.parts] == ["undecided"] * 2
+        asked.append(verdict.needed)
+    counts = [judge(Sample(np.array(of), [0, 1, 2], "seeds", np.mean), 0.0).draws
+              for of in (near, far)]  # fmt: skip
+    assert counts[0] > counts[1]
+    assert asked == [f"about {counts[0]} seeds"] * 2
 
 
 def test_a_section_may_call_a_table_otherwise(store, write) -> None:

@@ -116,13 +116,24 @@ def test_tables_have_every_objective() -> None:
     table = matched(0.5, 0.8)
     text = plain(sentences.table(table, PANEL))
     assert "| ε from a random start | 0.40 |" in text
-    assert re.search(r"\| SimCLR \| 0\.50× \(0\.4\d to 0\.5\d\) \|", text)
+    assert re.search(r"\| SimCLR \| 0\.50× \(0\.4\d× to 0\.5\d×\) \|", text)
     assert "| random labels | 1.00× |" in text
     text = plain(sentences.table(table, PANEL, control="random vectors"))
     assert "| captions | 0.80× (" in text
     text = plain(sentences.shaped(table, PANEL))
     assert "| captions, random vectors' change over task vectors' | 1.60× (" in text
     assert "| none, accuracy of the heads | 40% |" in text
+
+
+def test_an_objective_that_teaches_nothing_is_named_as_such_in_its_row() -> None:
+    table = matched(0.5, 0.8)
+    masked = table["objective"] == str(Objective.MASKED)
+    start = table.loc[table["objective"] == str(Objective.NONE), "probe"].max()
+    figure = figures.ratios(table.assign(probe=table["probe"].mask(masked, start)), PANEL)
+    named = [name.replace("<br>", " ") for name in figure.layout.yaxis.ticktext]
+    assert [name for name in named if "not testable" in name] == [
+        "masked autoencoding (not testable)"
+    ]
 
 
 def test_figures_show_both_kinds_of_vectors() -> None:

@@ -12,7 +12,9 @@ import test_findings_sections as sections
 from test_claims import LISTED, accuracy, barriers, controls, many
 
 from ctl_helpers.findings.sentences import (
+    architecture,
     averaging,
+    batchnorm,
     cross_task,
     editing,
     factors,
@@ -164,6 +166,10 @@ SAID = [
     ("objective", "", objective.answer, ["matched"], {}),
     ("objective", "", objective.table, ["matched"], {}),
     ("objective", "", objective.shaped, ["matched"], {}),
+    ("objective", "", objective.predictions, ["matched"], {}),
+    ("architecture", "", architecture.predictions, ["matched"], {}),
+    ("4.1.batchnorm", "", batchnorm.predictions, ["features"], {}),
+    ("4.1.batchnorm", "", batchnorm.against_apart, ["controls"], {}),
     ("5.epochs", "", factors.pretraining, ["pretraining"], {}),
     ("5.epochs", "", factors.finetuning, ["finetuning"], {}),
     ("5.similarity", "", factors.to_pretraining, ["to_pretraining", "apart"], {}),

@@ -189,7 +189,7 @@ def length(histograms: pd.DataFrame, panels: Mapping[str, str], last: int | None
         slider="λ",
         findings=quoted(lengths.values()),
     )
-    return length_axes(figure, ends, len(names))
+    return length_axes(figure, table, ends, len(names))
 
 
 def with_values(table: pd.DataFrame, values: Mapping[str, object]) -> pd.DataFrame:

@@ -74,9 +74,20 @@ def step_line(
     return Line(name, colour, data, row, column, name, look)
 
 
-def length_axes(figure: Figure, ends: tuple[float, float], rows: int) -> Figure:
+def piled(histograms: pd.DataFrame) -> bool:
+    """Whether the outermost bins, which also count what lies beyond, have samples to be seen."""
+    outer = (histograms["low"] == histograms["low"].min()) | (
+        histograms["high"] == histograms["high"].max()
+    )
+    return bool((histograms["share"][outer] > 0.01).any())
+
+
+def length_axes(
+    figure: Figure, histograms: pd.DataFrame, ends: tuple[float, float], rows: int
+) -> Figure:
     """Axes of a figure with ``rows`` histograms below one another, with a mark at equal length."""
+    title = "coef (an end bin counts all beyond)" if piled(histograms) else "coef"
     figure.add_vline(x=1, line_dash="dot", line_color=GREY)
     figure.update_yaxes(tickformat=".0%", nticks=4, rangemode="tozero")
     figure.update_xaxes(range=list(ends))
-    return figure.update_xaxes(title_text="coef", row=rows)
+    return figure.update_xaxes(title_text=title, row=rows)

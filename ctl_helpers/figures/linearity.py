@@ -161,7 +161,7 @@ def length(
         shared_y=False,
         findings=quoted(lengths.values()),
     )
-    return length_axes(figure, ends, len(layers))
+    return length_axes(figure, histograms, ends, len(layers))
 
 
 def controls(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:

@@ -12,7 +12,13 @@ from ctl_helpers.figures.drawing import BLUE, VERMILION, Figure, draw
 from ctl_helpers.figures.frame import by_setting
 from ctl_helpers.figures.rows import interval_bars, name_rows, row_marks
 from ctl_helpers.findings.finding import Measure, quoted
-from ctl_helpers.findings.merge_methods import ALL, PAIRS, merge_epsilon, merge_share
+from ctl_helpers.findings.merge_methods import (
+    ALL,
+    PAIRS,
+    merge_epsilon,
+    merge_share,
+    merge_strength,
+)
 from ctl_helpers.findings.words import by_panel
 
 _LOOKS = {
@@ -39,6 +45,7 @@ def methods(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         merge_share.by_setting(merges, method=method)
         for method in (MergeMethod.ARITHMETIC, MergeMethod.TIES, MergeMethod.EPSILON)
     )
+    strength = merge_strength.by_setting(merges, method=MergeMethod.EPSILON)
     figure = draw(
         lines,
         by_setting(
@@ -46,7 +53,7 @@ def methods(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             lambda one: (
                 f"All networks merged keep {by_panel(one, plain)} of their own accuracy as a plain "
                 f"sum, {by_panel(one, other)} by TIES, and {by_panel(one, epsilon)} as a sum whose "
-                "strength, which may be 0, ε chose without labels"
+                f"strength ({by_panel(one, strength)}) ε chose without labels"
             ),
         ),
         "A row for each way of merging. Upper panels: accuracy over that of each task's own "
@@ -57,7 +64,7 @@ def methods(merges: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         height=200 + 2 * 24 * len(_ROWS),
         shared_x=False,
         spacing=0.14,
-        findings=quoted(plain.values(), other.values(), epsilon.values()),
+        findings=quoted(*(each.values() for each in (plain, other, epsilon, strength))),
     )
     for row, (_, axis) in enumerate(_MEASURES, 1):
         figure.update_xaxes(title_text=axis, tickformat=".0%" if row == 1 else "", row=row)

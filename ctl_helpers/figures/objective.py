@@ -10,7 +10,7 @@ from ctl_helpers.figures.around_centre import ratio_rows, runs_beside
 from ctl_helpers.figures.drawing import Figure
 from ctl_helpers.figures.frame import by_setting
 from ctl_helpers.findings.finding import quoted
-from ctl_helpers.findings.objective import KINDS, objective_doublings, objectives_of
+from ctl_helpers.findings.objective import KINDS, objective_doublings, objectives_of, that_teach
 from ctl_helpers.results.labels import Where
 from ctl_helpers.training.pretrained_for import Objective
 
@@ -22,8 +22,13 @@ def ratios(matched: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         matched: columns ``objective``, ``control``, ``where`` and ``epsilon``.
     """
     matched = matched[matched["setting"].isin(list(panels))]
+    taught = {one for setting in panels for one in that_teach(matched, setting)}
+    untold = [
+        one for one in objectives_of(matched) if one not in {*taught, Objective.RANDOM_LABELS}
+    ]
+    names = {one: f"{one}<br>(not testable)" if one in untold else str(one) for one in Objective}
     found = {
-        (str(objective), str(kind), where): objective_doublings.by_setting(
+        (names[objective], str(kind), where): objective_doublings.by_setting(
             matched, objective=objective, control=kind, where=where
         )
         for objective in objectives_of(matched)
@@ -45,11 +50,12 @@ def ratios(matched: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     return ratio_rows(
         found,
         panels,
-        {"": list(Objective)},
+        {"": list(names.values())},
         by_setting(panels, takeaway),
         "A row for each objective of pretraining: the linearity error after it, divided by that "
         "from a random start, on a logarithmic axis with a line at 1. Circles: task vectors; "
-        "squares: random vectors that move features as far. Bars: 95% intervals over seeds.",
+        "squares: random vectors that move features as far. Bars: 95% intervals over seeds. Of an "
+        "objective that is not testable a head reads features no better than a random start's.",
         axis="ε over that<br>of a random start",
         findings=quoted(own.values(), random.values()),
     )

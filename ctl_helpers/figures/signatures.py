@@ -53,7 +53,7 @@ def dots(cases: Sequence[Case]) -> Figure:
         height=200 + 34 * len(rows),
         findings=[
             {"finding": case.part.measure, "setting": case.verdict.setting, "text": case.words}
-            for case in _extremes(cases)
+            for case in _largest(cases)
         ],
     )
     name_rows(figure, rows)
@@ -86,17 +86,16 @@ def _label(case: Case) -> str:
     return "<br>".join(textwrap.wrap(title, 24))
 
 
-def _extremes(cases: Sequence[Case]) -> list[Case]:
-    """Of each condition the least and the largest ratio."""
-    by_condition: dict[str, list[Case]] = {}
-    for case in sorted(cases, key=lambda case: case.value):
-        by_condition.setdefault(case.condition, []).append(case)
-    return [case for own in by_condition.values() for case in own[:: max(len(own) - 1, 1)]]
+def _largest(cases: Sequence[Case]) -> list[Case]:
+    """Of each condition the largest ratio where it can be tested."""
+    ordered = sorted(cases, key=lambda case: case.value)
+    return list({case.condition: case for case in ordered if not case.closed}.values())
 
 
 def _takeaway(cases: Sequence[Case]) -> str:
-    most = {case.condition: case.words for case in _extremes(cases)}
-    ratios = " and ".join(f"{words} ({name})" for name, words in most.items())
+    ratios = " and ".join(f"{case.words} ({case.condition})" for case in _largest(cases))
+    if not ratios:
+        return "No network is linear as usual, so that no condition can be tested"
     told = {case.verdict for case in cases if not case.closed}
     broken = sum(verdict.word == "reproduced" for verdict in told)
     plural = "s" * (len(told) != 1)

@@ -176,13 +176,14 @@ def _addition_lines(edits: Mapping[str, pd.DataFrame], panels: Mapping[str, str]
             look = marks(hover, symbol, line_width=1.5)
             if model in _NAMED:
                 look |= {"mode": "lines+markers+text", "textposition": _NAMED[model]}
+                look["cliponaxis"] = False
             lines.append(Line(str(model), colour, data, 1, column, look=look))
     return lines
 
 
 def _named(lam: float, lams: pd.Series) -> str:
     """What stands beside a point: the λ of the fine-tuned networks, and the largest one."""
-    return f"λ = {lam:g}" if lam in (nearest_to(lams, TUNED), lams.max()) else ""
+    return f"{lam:g}" if lam in (nearest_to(lams, TUNED), lams.max()) else ""
 
 
 def _curves(edits: Mapping[str, pd.DataFrame], **values: object) -> dict[str, pd.DataFrame]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ctl_helpers.findings.finding import measure
-from ctl_helpers.findings.linearity import epsilon, length_spread
+from ctl_helpers.findings.linearity import epsilon, features_apart, length_spread
 from ctl_helpers.findings.replicates import Replicates, Sample, Values, cube
 from ctl_helpers.results.labels import Control, Metric, Statistics
 
@@ -58,6 +58,16 @@ def statistics_worst_epsilon(
 
 
 @measure("{:.2f}")
+def statistics_last(
+    controls: pd.DataFrame, *, name: str, control: str = Control.TASK_VECTORS
+) -> Sample:
+    """At the last layer, statistics recomputed: ``"epsilon"``, or how far features are apart."""
+    rows = controls[controls["statistics"] == Statistics.RECOMPUTED]
+    number = {Metric.EPSILON: epsilon, Metric.BASELINE: features_apart}[Metric(name)]
+    return number.function(rows, control=control, at="last")
+
+
+@measure("{:.2f}")
 def statistics_length_spread(
     controls: pd.DataFrame, *, statistics: str, control: str = Control.TASK_VECTORS
 ) -> Sample:
@@ -78,6 +88,19 @@ def statistics_doublings(controls: pd.DataFrame) -> Sample:
         return float(np.log2(recomputed / mixed))
 
     return Sample(values, replicates, "networks", doublings)
+
+
+@measure(lambda doublings: f"{2**doublings:.2f}×")
+def statistics_turn(features: pd.DataFrame) -> Sample:
+    """Doublings of 1 − cosine, mixed statistics to recomputed; means over pairs and layers."""
+    both = [_by_layer(features, "distance", statistics) for statistics in _BOTH]
+    values = np.stack([rows.mean(axis=1) for rows, _ in both], axis=1)
+
+    def doublings(pairs: Values) -> float:
+        mixed, recomputed = pairs.mean(axis=0)
+        return float(np.log2(recomputed / mixed))
+
+    return Sample(values, both[0][1], "networks", doublings)
 
 
 def _by_layer(features: pd.DataFrame, metric: str, statistics: str) -> tuple[Values, Replicates]:

@@ -67,15 +67,22 @@ class Judged:
         return max(self.estimate.doubt(border) for border in around)
 
     @property
+    def draws(self) -> float:
+        """How many draws would decide, if further ones spread as these do; ∞ over 100 of them."""
+        if self.estimate.interval() is None:
+            return math.inf
+        return self.estimate.needed(self.nearest) or math.inf
+
+    @property
     def needed(self) -> str:
-        """How many draws would decide, if further ones spread as these do."""
+        """The same in words: "about 9 seeds"."""
         kind = self.estimate.units.split(" of ")[0].split(" ", 1)[-1].rstrip("s")
         if math.isnan(self.estimate.error):
             return "more seeds than one"
         if self.estimate.interval() is None:
             return "draws that differ from each other"
-        count = self.estimate.needed(self.nearest)
-        return f"about {count} {kind}s" if count else f"over 100 {kind}s"
+        finite = math.isfinite(self.draws)
+        return f"about {self.draws} {kind}s" if finite else f"over 100 {kind}s"
 
 
 def judge(

@@ -112,6 +112,13 @@ def objectives_of(matched: pd.DataFrame) -> list[Objective]:
     return [objective for objective in Objective if objective in there]
 
 
+def that_teach(matched: pd.DataFrame, setting: str) -> list[Objective]:
+    """The objectives whose heads are better than those on a random start's features."""
+    named = [one for one in objectives_of(matched) if one is not Objective.RANDOM_LABELS]
+    gains = {one: probe_over_none.by_setting(matched, objective=one).get(setting) for one in named}
+    return [one for one, gain in gains.items() if gain is not None and gain.value >= BETTER]
+
+
 def _epsilons(
     matched: pd.DataFrame, objective: str, controls: Sequence[Control], where: str
 ) -> tuple[Values, Replicates]:

@@ -30,7 +30,6 @@ class Part:
         position: 0 at the control, 1 at the ideal.
         word: what its interval allows one to say.
         units: what was drawn, such as "5 seeds".
-        needed: how many draws would decide, where it is undecided.
     """
 
     measure: str
@@ -46,7 +45,6 @@ class Part:
     position_interval: tuple[float, float] | None = None
     word: Word = "not run"
     units: str | None = None
-    needed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +78,7 @@ class Verdict:
         parts: the claim's numbers, the primary one first.
         gates: what has to be so for it to be testable.
         shown: numbers that decide nothing.
+        needed: how many draws would decide the undecided part that asks for most.
     """
 
     claim: str
@@ -94,6 +93,7 @@ class Verdict:
     parts: tuple[Part, ...]
     gates: tuple[Gate, ...]
     shown: tuple[Part, ...]
+    needed: str | None = None
 
     @property
     def gate(self) -> str | None:

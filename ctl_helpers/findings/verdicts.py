@@ -98,10 +98,8 @@ def _verdict(key: str, claim: Claim, setting: str, tables: StoredNumbers) -> Ver
     words = holm(known) if len(known) == len(measured) else []
     parts = [part for part, _ in measured]
     if words:
-        parts = [
-            replace(part, word=word, needed=judged.needed if word == "undecided" else None)
-            for part, judged, word in zip(parts, known, words, strict=True)
-        ]
+        parts = [replace(part, word=word) for part, word in zip(parts, words, strict=True)]
+    open_ones = [one for one, word in zip(known, words, strict=False) if word == "undecided"]
     gates = [_gate(gate, tables) for gate in claim.gates]
     gates += map(partial(_ideal_control, tables), claim.parts, parts)
     word: Word = together(words) if words else "not run"
@@ -120,6 +118,7 @@ def _verdict(key: str, claim: Claim, setting: str, tables: StoredNumbers) -> Ver
         parts=tuple(parts),
         gates=tuple(gate for gate in gates if gate.closed is not None or gate.measure),
         shown=tuple(_shown(one, tables) for one in claim.shown),
+        needed=max(open_ones, key=lambda one: one.draws).needed if open_ones else None,
     )
 
 

@@ -72,6 +72,20 @@ def mark(finding: Finding) -> str:
     return f'<span data-finding="{finding.name}" data-setting="{finding.setting}">{finding}</span>'
 
 
+def with_interval(finding: Finding) -> str:
+    """A finding as :func:`mark` has it, with its 95% interval: "1.33× (0.99× to 1.78×)"."""
+    ends = finding.sample.interval()
+    if ends is None:
+        return mark(finding)
+    low, high = map(finding.write, ends)
+    return f"{mark(finding)} ({low} to {high})"
+
+
+def in_each(panels: Mapping[str, str], findings: Mapping[str, Finding]) -> list[str]:
+    """Each panel's finding with its interval; a dash where there is none."""
+    return [with_interval(findings[name]) if name in findings else "–" for name in panels]
+
+
 def quote(panels: Mapping[str, str], findings: Mapping[str, Finding]) -> str:
     """As :func:`by_panel`, with each number marked as the finding it is."""
     return by_panel(panels, {setting: mark(one) for setting, one in findings.items()})

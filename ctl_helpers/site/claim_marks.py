@@ -47,11 +47,10 @@ def missed(verdict: Verdict) -> str:
 
 
 def needed(verdict: Verdict) -> str:
-    """What would decide a verdict's part that was missed: "it takes about 9 seeds to decide"."""
-    part = verdict.missed
-    if verdict.word == "not testable" or not missed(verdict) or not part or not part.needed:
+    """What would decide all parts of a verdict: "it takes about 9 seeds to decide"."""
+    if verdict.word == "not testable" or not verdict.needed:
         return ""
-    return f"it takes {part.needed} to decide"
+    return f"it takes {verdict.needed} to decide"
 
 
 def reason(verdict: Verdict) -> str:

@@ -14,7 +14,7 @@ from ctl_helpers.findings.claims import Claim, load
 from ctl_helpers.findings.signatures import CLAIMS
 from ctl_helpers.findings.verdict import Number, Part, Verdict
 from ctl_helpers.findings.verdicts import verdicts
-from ctl_helpers.findings.words import plain
+from ctl_helpers.findings.words import plain, short
 from ctl_helpers.results.labels import section_title
 from ctl_helpers.site.claim_marks import (
     MARKS,
@@ -75,11 +75,22 @@ def verdict_lines(panels: Mapping[str, str], *sections: str) -> Markdown:
     rows = []
     for (claim, name, section), judged in said.items():
         words = [_came_to(judged[key]) if key in judged else "" for key in panels]
-        parts = "; ".join(dict.fromkeys(filter(None, map(missed, judged.values()))))
+        reasons = {key: missed(judged[key]) for key in panels if key in judged}
+        parts = _named({key: why for key, why in reasons.items() if why}, panels)
         of_section = f" ({section_title(section)})" if len(sections) > 1 else ""
         rows.append([f"{claim_link(claim, name)}{of_section}", *words, parts])
     head = ["claim", *panels.values(), _MISSED]
     return Markdown(stacked_table(head, rows) if rows else NOT_RUN)
+
+
+def _named(reasons: Mapping[str, str], panels: Mapping[str, str]) -> str:
+    """Each reason once; where there are several, with the settings that it is of."""
+    settings_of: dict[str, list[str]] = {}
+    for key, why in reasons.items():
+        settings_of.setdefault(why, []).append(short(panels[key]))
+    if len(settings_of) < 2:
+        return "".join(settings_of)
+    return "; ".join(f"{', '.join(titles)}: {why}" for why, titles in settings_of.items())
 
 
 def standing(judged: Sequence[Verdict], *claims: str) -> Markdown:
@@ -241,8 +252,7 @@ def _why(verdict: Verdict) -> str:
     closed = next((gate for gate in verdict.gates if gate.closed), None)
     if verdict.word == "not testable" and closed is not None:
         return f": {closed.says} ({number(closed.number)}, asked for {closed.threshold})"
-    needed = next((part.needed for part in verdict.parts if part.needed), None)
-    return f"; it takes {needed} to decide" if verdict.word == "undecided" and needed else ""
+    return f"; {needs}" if (needs := needed(verdict)) else ""
 
 
 def _titled(verdict: Verdict) -> str:

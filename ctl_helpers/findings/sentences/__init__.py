@@ -18,6 +18,7 @@ Each is ``(*tables, panels) → Markdown``; numbers that stand elsewhere too are
 - ``signatures``: what is said to break linearity.
 - ``found``: what was found, in one sentence and in six.
 - ``answers``: what one page found, in a few sentences.
+- ``predictions``: which came true, for several pages.
 - ``random_starts``: published networks beside the same from random weights.
 - ``live``: the live network.
 - ``paradigms``: linear layers only.

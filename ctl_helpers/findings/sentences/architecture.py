@@ -14,7 +14,8 @@ from ctl_helpers.findings.architecture import (
     variants_of,
 )
 from ctl_helpers.findings.finding import Finding
-from ctl_helpers.findings.words import cells, in_columns, mark, number_table, short
+from ctl_helpers.findings.sentences.predictions import Prediction, came
+from ctl_helpers.findings.words import cells, in_each, mark, number_table, short
 from ctl_helpers.results.labels import Control, Level, Variant, Where
 
 Panels = Mapping[str, str]
@@ -26,6 +27,14 @@ _ASKED = {
     Variant.DEEPER: "in networks twice as deep",
     Variant.NARROWER: "in networks half as wide",
 }
+
+_EXPECTED = (
+    (Variant.NO_RESIDUAL, "rises", 1),
+    (Variant.NO_NORM, "rises", 1),
+    (Variant.LINEAR, "falls", -1),
+    (Variant.DEEPER, "rises", 1),
+    (Variant.NARROWER, "rises", 1),
+)
 
 
 def answer(matched: pd.DataFrame, panels: Panels) -> str:
@@ -91,7 +100,7 @@ def table(matched: pd.DataFrame, panels: Panels, *, at: str = Level.DISPLACEMENT
     level = Level(at)
     rows = {"ε of the centre": cells(panels, part_epsilon, matched, at=level)}
     for variant in variants_of(matched):
-        rows[str(variant)] = with_intervals(panels, _doublings(matched, variant, level))
+        rows[str(variant)] = in_each(panels, _doublings(matched, variant, level))
     return (
         f"ε of the worst layer at {level}, as a multiple of the centre's. In brackets is the 95% "
         "interval over seeds, and a dash stands where the run does not get there or learns "
@@ -99,18 +108,15 @@ def table(matched: pd.DataFrame, panels: Panels, *, at: str = Level.DISPLACEMENT
     )
 
 
-def with_intervals(panels: Panels, findings: Mapping[str, Finding]) -> list[str]:
-    """Each panel's ratio, told in doublings, with its 95% interval; a dash where there is none."""
-    texts = in_columns(panels, findings)
-    return [
-        f"{text}{_interval(findings[name])}" if name in findings else text
-        for name, text in zip(panels, texts, strict=True)
-    ]
-
-
-def _interval(finding: Finding) -> str:
-    ends = finding.sample.interval()
-    return "" if ends is None else f" ({2 ** ends[0]:.2f} to {2 ** ends[1]:.2f})"
+def predictions(matched: pd.DataFrame, panels: Panels) -> str:
+    """What was expected of parts, and what came of it at equal displacement."""
+    return came(
+        panels,
+        [
+            Prediction(f"ε {way} {_ASKED[variant]}", _doublings(matched, variant), sign)
+            for variant, way, sign in _EXPECTED
+        ],
+    )
 
 
 def against_controls(controls: pd.DataFrame, panels: Panels) -> str:

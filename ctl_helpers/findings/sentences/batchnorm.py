@@ -9,12 +9,15 @@ import pandas as pd
 from ctl_helpers.findings.batchnorm import (
     statistics_accuracy,
     statistics_epsilon,
+    statistics_last,
     statistics_length,
     statistics_length_error,
     statistics_too_long,
+    statistics_turn,
 )
+from ctl_helpers.findings.sentences.predictions import Prediction, came
 from ctl_helpers.findings.words import cells, number_table
-from ctl_helpers.results.labels import Statistics
+from ctl_helpers.results.labels import Control, Metric, Statistics
 
 MIXED, RECOMPUTED, TUNED = Statistics
 
@@ -36,6 +39,44 @@ def compared(features: pd.DataFrame, accuracy: pd.DataFrame, panels: Mapping[str
     return (
         "Mixed networks with BatchNorm's statistics mixed like weights, and recomputed:"
         f"{number_table(panels, rows)}"
+    )
+
+
+def predictions(features: pd.DataFrame, panels: Mapping[str, str]) -> str:
+    """What was expected of lengths and of the direction, and what came of it."""
+    mixed, recomputed = (
+        statistics_length.by_setting(features, statistics=kind) for kind in (MIXED, RECOMPUTED)
+    )
+    return came(
+        panels,
+        [
+            Prediction("mixed: the length at the output is under 1", mixed, -1, 1.0),
+            Prediction("recomputed: it is over 1", recomputed, 1, 1.0),
+            Prediction(
+                "1 − cosine is the same, recomputed over mixed",
+                statistics_turn.by_setting(features),
+                0,
+            ),
+        ],
+    )
+
+
+def against_apart(controls: pd.DataFrame, panels: Mapping[str, str]) -> str:
+    """At the last layer, networks fine-tuned beside those pretrained apart: ε, how far apart."""
+    kinds = {"fine-tuned": Control.TASK_VECTORS, "pretrained apart": Control.APART}
+    names = {"ε": Metric.EPSILON, "1 − cosine of both networks' features": Metric.BASELINE}
+    rows = {
+        f"{what}, {who}": cells(panels, statistics_last, controls, name=name, control=kind)
+        for what, name in names.items()
+        for who, kind in kinds.items()
+    }
+    return (
+        "Networks pretrained apart are the control. At the last layer, statistics recomputed:"
+        f"{number_table(panels, rows)}"
+        "Fine-tuned networks can be *less* linear than the control where their features are as far "
+        "from each other as those of networks pretrained apart: fine-tuning has left little that "
+        "they share. With an ε over 1 the mixed network is farther from the mix than one of its "
+        "parts is, and how far above 1 says little more."
     )
 
 

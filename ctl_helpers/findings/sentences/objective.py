@@ -8,17 +8,17 @@ import pandas as pd
 
 from ctl_helpers.findings.finding import Finding
 from ctl_helpers.findings.objective import (
-    BETTER,
     KINDS,
     directions,
     objective_doublings,
     objective_epsilon,
     objectives_of,
     probe_accuracy,
-    probe_over_none,
+    that_teach,
 )
-from ctl_helpers.findings.sentences.architecture import listed, with_intervals
-from ctl_helpers.findings.words import cells, mark, number_table, short
+from ctl_helpers.findings.sentences.architecture import listed
+from ctl_helpers.findings.sentences.predictions import Prediction, came, side_of
+from ctl_helpers.findings.words import cells, in_each, mark, number_table, short
 from ctl_helpers.results.labels import Control
 from ctl_helpers.training.pretrained_for import Objective
 
@@ -28,7 +28,7 @@ Panels = Mapping[str, str]
 def answer(matched: pd.DataFrame, panels: Panels) -> str:
     """Directions, surroundings, and what is sure or could not be tested, as a list."""
     setting = next(iter(panels))
-    able = _testable(matched, setting)
+    able = that_teach(matched, setting)
     own, random = (_changes(matched, able, setting, kind) for kind in KINDS)
     if len(own) < 2 or len(random) < 2:
         return "Too few objectives gave features that a head can read, and moved them equally far."
@@ -42,13 +42,6 @@ def answer(matched: pd.DataFrame, panels: Panels) -> str:
         f"{mark(random[most])} ({most}).\n"
         f"- **How sure is that?** {_ways(matched, able, setting)} {_untestable(matched, able)}"
     )
-
-
-def _testable(matched: pd.DataFrame, setting: str) -> list[Objective]:
-    """The objectives whose heads are better than those on a random start's features."""
-    named = [one for one in objectives_of(matched) if one is not Objective.RANDOM_LABELS]
-    gains = {one: probe_over_none.by_setting(matched, objective=one).get(setting) for one in named}
-    return [one for one, gain in gains.items() if gain is not None and gain.value >= BETTER]
 
 
 def _untestable(matched: pd.DataFrame, able: Iterable[Objective]) -> str:
@@ -76,7 +69,7 @@ def _ways(matched: pd.DataFrame, able: Iterable[Objective], setting: str) -> str
             (own, ("pretraining does more for task vectors than for random ones",
                    "pretraining does less for task vectors than for random ones")),
         ):  # fmt: skip
-            way = _way(of.get(setting))
+            way = side_of(of.get(setting))
             if way:
                 told.setdefault(words[way < 0], []).append(str(one))
     clauses = [f"{words} after {listed(names)}" for words, names in told.items()]
@@ -85,12 +78,24 @@ def _ways(matched: pd.DataFrame, able: Iterable[Objective], setting: str) -> str
     return f"With 95% certainty over seeds, against a random start {'; '.join(clauses)}."
 
 
-def _way(finding: Finding | None) -> int:
-    """On which side of 0 the whole interval is; 0 where it is on both."""
-    ends = None if finding is None else finding.sample.interval()
-    if ends is None:
-        return 0
-    return (ends[0] > 0) - (ends[1] < 0)
+def predictions(matched: pd.DataFrame, panels: Panels) -> str:
+    """What was expected of both kinds of vectors, after objectives that teach and random labels."""
+
+    def change(objective: Objective, kind: Control) -> dict[str, Finding]:
+        return objective_doublings.by_setting(matched, objective=objective, control=kind)
+
+    able = dict.fromkeys(one for setting in panels for one in that_teach(matched, setting))
+    task, random = KINDS
+    return came(
+        panels,
+        [
+            *(Prediction(f"{one}: *a* is under 1", change(one, task), -1) for one in able),
+            Prediction(
+                f"{Objective.RANDOM_LABELS}: *a* is 1", change(Objective.RANDOM_LABELS, task), 0
+            ),
+            *(Prediction(f"{one}: *b* is 1", change(one, random), 0) for one in able),
+        ],
+    )
 
 
 def table(matched: pd.DataFrame, panels: Panels, *, control: str = Control.TASK_VECTORS) -> str:
@@ -98,7 +103,7 @@ def table(matched: pd.DataFrame, panels: Panels, *, control: str = Control.TASK_
     kind = Control(control)
     rows = {"ε from a random start": cells(panels, objective_epsilon, matched, control=kind)}
     for one in objectives_of(matched):
-        rows[str(one)] = with_intervals(
+        rows[str(one)] = in_each(
             panels, objective_doublings.by_setting(matched, objective=one, control=kind)
         )
     return (
@@ -112,7 +117,7 @@ def shaped(matched: pd.DataFrame, panels: Panels) -> str:
     """How much more pretraining does for task vectors than for random ones, and the probes."""
     rows = {}
     for one in objectives_of(matched):
-        rows[f"{one}, random vectors' change over task vectors'"] = with_intervals(
+        rows[f"{one}, random vectors' change over task vectors'"] = in_each(
             panels, directions.by_setting(matched, objective=one)
         )
     for one in (Objective.NONE, *objectives_of(matched)):

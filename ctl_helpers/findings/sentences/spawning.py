@@ -146,7 +146,7 @@ def null_control(control: pd.DataFrame, induced: pd.DataFrame, panels: Panels) -
 def summary(
     spawning: pd.DataFrame, control: pd.DataFrame, induced: pd.DataFrame, panels: Panels
 ) -> str:
-    """What was seen of loss and features, of the null control and of the theorem, an item each."""
+    """The answers to the section's three questions, and the null control."""
     flat, linear = (
         in_turn(panels, _from(panels, one.by_setting(spawning))) for one in (flat_from, linear_from)
     )
@@ -155,13 +155,14 @@ def summary(
     )
     copies = said(panels, spawned, spawning, name="barrier", at="first")
     return (
-        f"- The loss is flat from {flat} on, and features are linear from {linear} on.\n"
-        f"- Trained from different weights, two networks have a barrier of {barrier} nats and an "
+        f"1. *Is the loss flat?* From {flat} on.\n"
+        f"2. *Are features linear?* From {linear} on.\n"
+        "3. *If features are linear, is the loss flat?* The two steps behind Theorem 3.3 hold in "
+        f"{held(induced, panels)}. Of all mixes {said(panels, under_chord, induced)} lie below the "
+        "chord: there convexity takes away more than the gap adds.\n\n"
+        f"Trained from different weights, two networks have a barrier of {barrier} nats and an "
         f"ε of {epsilon}. Copies that share their random weights and part at the "
-        f"smallest $k$ have a barrier of {copies} nats.\n"
-        f"- The two steps behind Theorem 3.3 hold in {held(induced, panels)}. Of all mixes "
-        f"{said(panels, under_chord, induced)} lie below the chord: there convexity takes away "
-        "more than the gap adds."
+        f"smallest $k$ have a barrier of {copies} nats."
     )
 
 
