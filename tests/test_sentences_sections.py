@@ -130,7 +130,7 @@ SAID = [
     ("3", "", copies.features, ["spawning"], {}),
     ("3", "", copies.theorem, ["induced"], {}),
     ("3", "", copies.null_control, ["control", "induced"], {}),
-    ("3", "", copies.summary, ["spawning", "control", "induced"], {}),
+    ("3", "", copies.summary, ["spawning", "induced"], {}),
     ("4.1", "", flatness.answer, FLATNESS, {}),
     ("4.1", "", flatness.table, FLATNESS, {}),
     ("4.1", "mlp", cross_task.loss, ["barriers"], {}),

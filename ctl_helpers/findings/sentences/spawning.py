@@ -143,26 +143,17 @@ def null_control(control: pd.DataFrame, induced: pd.DataFrame, panels: Panels) -
     )
 
 
-def summary(
-    spawning: pd.DataFrame, control: pd.DataFrame, induced: pd.DataFrame, panels: Panels
-) -> str:
-    """The answers to the section's three questions, and the null control."""
+def summary(spawning: pd.DataFrame, induced: pd.DataFrame, panels: Panels) -> str:
+    """The answers to the section's three questions."""
     flat, linear = (
         in_turn(panels, _from(panels, one.by_setting(spawning))) for one in (flat_from, linear_from)
     )
-    barrier, epsilon = (
-        said(panels, from_other_weights, control, name=name) for name in ("barrier", "epsilon")
-    )
-    copies = said(panels, spawned, spawning, name="barrier", at="first")
     return (
         f"1. *Is the loss flat?* From {flat} on.\n"
         f"2. *Are features linear?* From {linear} on.\n"
         "3. *If features are linear, is the loss flat?* The two steps behind Theorem 3.3 hold in "
         f"{held(induced, panels)}. Of all mixes {said(panels, under_chord, induced)} lie below the "
-        "chord: there convexity takes away more than the gap adds.\n\n"
-        f"Trained from different weights, two networks have a barrier of {barrier} nats and an "
-        f"ε of {epsilon}. Copies that share their random weights and part at the "
-        f"smallest $k$ have a barrier of {copies} nats."
+        "chord: there convexity takes away more than the gap adds."
     )
 
 
