@@ -55,9 +55,8 @@ def test_an_answer_has_three_sentences_and_says_what_was_missed() -> None:
     assert said(("one", "mnist-mlp", "reproduced"), ("two", "mnist-mlp", "partly")) == (
         "**In part.** Reproduced in every setting that could test it: *The one claim*. *The one "
         "claim*: reproduced on MNIST MLP (error ε of the worst layer: 0.4; networks pretrained "
-        "apart: 1.2). Not reproduced, or not wholly, in the setting nearest to the paper's that "
-        "could test it: "
-        "*The two claim* (partly)."
+        "apart: 1.2). Of the rest, in the setting nearest to the paper's that could test it: "
+        "partly *The two claim*."
     )
 
 
@@ -82,8 +81,8 @@ def test_an_answer_says_no_more_than_the_verdicts(judged: list, start: str) -> N
 
 
 def test_what_no_setting_could_test_is_named() -> None:
-    assert "Not reproduced" not in said(("one", "mnist-mlp", "reproduced"))
-    assert "Not reproduced" not in said(("one", "mnist-mlp", "partly"))  # said once
+    assert "Of the rest" not in said(("one", "mnist-mlp", "reproduced"))
+    assert "Of the rest" not in said(("one", "mnist-mlp", "partly"))  # said once
     both = said(("one", "mnist-mlp", "reproduced"), ("two", "mnist-mlp", "not testable"))
     assert both.startswith("**Yes, as far as it could be tested.** Reproduced in every")
     assert "*The one claim*. No setting could test *The two claim*. " in both
@@ -93,16 +92,22 @@ def test_what_no_setting_could_test_is_named() -> None:
 def test_a_paper_s_claim_comes_before_ours_and_few_are_named() -> None:
     text = said(("null", "mnist-mlp", "partly"), *((n, "mnist-mlp", "partly") for n in "abcd"))
     assert "*The a claim*: partly on MNIST MLP" in text
-    assert text.count("(partly)") == 3
-    assert text.endswith(" and 2 more.")
+    assert text.endswith("partly *The b claim*, *The c claim*, *The d claim* and 1 more.")
+
+
+def test_what_is_contradicted_is_named_before_what_is_open() -> None:
+    judged = [("open", "undecided"), ("half", "partly"), ("wrong", "contradicted")]
+    text = said(*((name, "mnist-mlp", word) for name, word in [("one", "reproduced"), *judged]))
+    assert text.endswith(
+        "contradicted *The wrong claim*; partly *The half claim*; undecided *The open claim*."
+    )
 
 
 def test_a_page_s_own_question_comes_before_those_of_all_pages() -> None:
     text = said(("special", "mnist-mlp", "partly"), ("boundary", "mnist-mlp", "undecided"))
     assert "*The boundary claim*: undecided on MNIST MLP" in text
     assert (
-        "Not reproduced, or not wholly, in the nearest setting that could test it: *The special"
-        " claim*" in text
+        "Of the rest, in the nearest setting that could test it: partly *The special claim*" in text
     )
 
 

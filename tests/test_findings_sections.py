@@ -99,10 +99,11 @@ def test_the_protocols_stand_in_one_table() -> None:
         pd.concat([one(accuracy), accuracy.assign(setting="two", accuracy=0.5)]),
         pd.concat([one(barriers), barriers.assign(setting="two")]),
         both,
+        pd.DataFrame({"setting": ["one", "two"], "seed": 0, "share": [0.07, 0.86]}),
         {"one": "Masked", "two": "Usual", "three": "Not run"},
     ).splitlines()
     masked, usual, missing = (row.split(" | ")[1:] for row in rows[2:5])
-    wanted = ("70%", "30%", "2.00 nats", "0.30", "0.40", "1.20", "0.90")
+    wanted = ("70%", "30%", "2.00 nats", "0.30", "0.40", "1.20", "0.90", "7%")
     for cell, number in zip(masked, wanted, strict=True):
         assert number in cell
     assert "0.20" in usual[4]

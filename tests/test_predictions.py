@@ -9,7 +9,7 @@ import pytest
 from ctl_helpers.findings.finding import Finding
 from ctl_helpers.findings.objective import that_teach
 from ctl_helpers.findings.replicates import Sample
-from ctl_helpers.findings.sentences.predictions import Prediction, came
+from ctl_helpers.findings.sentences.predictions import Prediction, came, pairwise
 from ctl_helpers.findings.words import mark
 from ctl_helpers.training.pretrained_for import Objective
 
@@ -57,3 +57,16 @@ def test_an_objective_teaches_where_its_heads_are_better_than_a_random_starts() 
     )
     assert that_teach(table, "one") == [Objective.SUPERVISION]
     assert that_teach(table, "other") == []
+
+
+def test_two_groups_are_compared_pair_by_pair() -> None:
+    low, high, wide = (
+        finding(*values)["one"]
+        for values in ((0.1, 0.12, 0.11), (0.9, 0.95, 0.91), (-0.5, 0.9, 0.5))
+    )
+    told = pairwise({"a": low}, {"b": high, "c": wide}, "a cat and a dog")
+    assert told == (
+        "Of 2 pairs of a cat and a dog it is so in 1, the other way round in 0, and open in 1."
+    )
+    assert "so in 0, the other way round in 1" in pairwise({"a": high}, {"b": low}, "two")
+    assert pairwise({}, {"b": high}, "two") == "That is open: there is no pair of two yet."

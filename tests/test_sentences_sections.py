@@ -20,9 +20,11 @@ from ctl_helpers.findings.sentences import (
     factors,
     flatness,
     interactions,
+    language,
     objective,
     pointing,
     random_starts,
+    stitching,
     transitivity,
 )
 from ctl_helpers.findings.sentences import spawning as copies
@@ -67,18 +69,24 @@ EDITS: list[tuple[Callable[..., str], list[str], list[str]]] = [
         ["over random vectors | 0.33 |", "other samples | 0.53 |"],
     ),
     (
-        editing.averaged,
+        stitching.averaged,
         ["stitched_addition"],
-        ["at λ = 0.5", "averaged features | 75% |", "up to λ = 0.5 | 0% |"],
+        [
+            "at λ = 0.5",
+            "averaged features | 75% |",
+            "up to λ = 0.5 | 0% |",
+            "averaged features gain on the task where they gain less | open: 30% |",
+            "one network's features gain on its own task | open: 45% |",
+        ],
     ),
     (
-        editing.forgotten,
+        stitching.forgotten,
         ["stitched_negation"],
         ["D_i$ at λ = 0 | 83% |", "left at that λ | 14% |", "D_i$ at the largest λ | 13% |"],
     ),
     (editing.many, ["theorem"], ["task vectors | 3 |", "distance, (k+1)α = 0.8 | 0.12 |"]),
-    (editing.neighbours, ["nearest"], ["| a | 80% | 20% | one | 50% | 4 |"]),
-    (editing.common, ["nearest"], ["own kind | 70% |", "classes among them | 5 |"]),
+    (stitching.neighbours, ["nearest"], ["| a | 80% | 20% | one | 50% | 4 |"]),
+    (stitching.common, ["nearest"], ["own kind | 70% |", "classes among them | 5 |"]),
 ]
 
 
@@ -97,14 +105,47 @@ def test_a_sentence_states_the_numbers_of_its_tables(
 
 def test_what_a_grid_cannot_tell_is_a_dash() -> None:
     short = TABLES["stitched_addition"].query("lam <= 0.5").assign(setting="one")
-    assert "| the same, larger λ | – |" in editing.averaged(short, PANEL)
+    assert "| the same, larger λ | – |" in stitching.averaged(short, PANEL)
 
 
 def test_a_share_of_a_gain_of_nothing_is_a_dash() -> None:
     table = TABLES["stitched_addition"].assign(setting="one")
     share = "| share of one network's gain, averaged features | – |"
-    assert share not in editing.averaged(table, PANEL)
-    assert share in editing.averaged(table.assign(D_i=0.5, D_j=0.5), PANEL)
+    assert share not in stitching.averaged(table, PANEL)
+    assert share in stitching.averaged(table.assign(D_i=0.5, D_j=0.5), PANEL)
+
+
+def test_the_least_linear_block_is_the_last_one_or_not() -> None:
+    rows = pd.DataFrame(
+        {"seed": 0, "i": "a", "j": j, "lam": 0.4, "layer": layer, "metric": "epsilon", "mean": mean}
+        for j in ("b", "c")
+        for layer, mean in (("t.encoder.0", 0.3), ("t.decoder.0", 0.1), ("t.decoder.1", 0.2))
+    )
+    turned = rows.assign(setting="two", mean=0.4 - rows["mean"])
+    both = pd.concat([rows.assign(setting="one"), turned])
+    text = language.least_linear(both, {"one": "One (D)", "two": "Two (D)"})
+    assert "largest at encoder 1 (One) and decoder 1 (Two)" in text
+    assert text.endswith("this is the last block: not so in One, Two.")
+    last = rows.query("layer != 't.encoder.0'").assign(setting="one")
+    assert language.least_linear(last, {"one": "One (D)"}).endswith("last block: so in One.")
+
+
+def test_decoders_and_images_are_compared_in_all_pairs() -> None:
+    metrics = {"epsilon": 1.0, "distance": 0.01, "baseline": 0.1}
+    rows = pd.DataFrame(
+        {"seed": 0, "i": i, "j": j, "lam": 0.4, "layer": layer, "metric": metric}
+        | {"mean": times * value}
+        for (i, j), value in {("a", "b"): 1.0, ("a", "c"): 1.1, ("b", "c"): 1.2}.items()
+        for layer in ("t.encoder.0", "t.decoder.0")
+        for metric, times in metrics.items()
+    )
+    single = rows[rows["layer"] == "t.decoder.0"].assign(mean=lambda table: table["mean"] * 5)
+    both = pd.concat([rows.assign(setting="one"), single.assign(layer="b.0", setting="two")])
+    text = language.decoders(both, {"one": "One (D)", "two": "Two (D)"})
+    assert "Of 1 pairs of a T5 and a network of one stack it is so in 1" in text
+    images = (rows.assign(setting="three"), {"three": "Three (D)"})
+    assert "Of 2 pairs of" in language.curved(both, {"one": "One", "two": "Two"}, beside=images)
+    assert "is open" in language.curved(both, {"one": "One", "two": "Two"}, beside=None)
 
 
 def test_texts_have_sides_and_readings() -> None:
@@ -137,14 +178,15 @@ SAID = [
     ("4.1", "resnet", cross_task.loss, ["barriers"], {}),
     ("4.1", "resnet", cross_task.networks, ["accuracy"], {}),
     ("4.1", "mlp", cross_task.direction, ["direction"], {}),
-    ("4.1", "resnet", cross_task.direction, ["direction"], {"blocks": True}),
+    ("4.1", "split-resnet", cross_task.direction, ["direction"], {"blocks": True}),
     ("4.1", "mlp", cross_task.lengths, ["direction"], {}),
-    ("4.1", "resnet", cross_task.lengths, ["direction"], {"blocks": True}),
+    ("4.1", "split-resnet", cross_task.lengths, ["direction"], {"blocks": True}),
     ("4.1", "mlp", cross_task.what_controls_show, ["controls"], {}),
     ("4.1", "", random_starts.by_start, ["controls"], {}),
     ("4.1", "mlp", cross_task.lengths_of_controls, ["controls"], {}),
     ("4.1", "mlp", cross_task.valley_between, ["paths"], {}),
-    ("4.1", "resnet", cross_task.protocol, ["accuracy", "barriers", "controls"], {}),
+    ("4.1", "resnet", cross_task.protocol, ["accuracy", "barriers", "controls", "common"], {}),
+    ("4.1", "", cross_task.beside_mlps, ["controls"], {}),
     ("4.1", "resnet", cross_task.common_part, ["common", "controls"], {}),
     ("4.1", "mlp", transitivity.transitivity, ["triples"], {}),
     ("4.1", "mlp", transitivity.thresholds, ["triples", "lemmas"], {}),
@@ -157,6 +199,9 @@ SAID = [
     ("4.2.many", "", averaging.second_order, ["spread", "many"], {}),
     ("4.2.many", "", averaging.summary, ["spread", "many"], {}),
     *(("4.3", "", write, tables, {}) for write, tables, _ in EDITS),
+    ("4.3", "", random_starts.by_start, ["eq2_controls"], {}),
+    ("4.3.text", "t5", language.least_linear, ["eq2"], {}),
+    ("4.3.text", "", language.decoders, ["eq2"], {}),
     ("many-tasks", "", interactions.tasks, ["accuracy"], {}),
     ("many-tasks", "", interactions.left_over, ["shares", "share_controls"], {}),
     ("many-tasks", "", interactions.errors, ["theorem", "controls"], {}),
@@ -245,14 +290,24 @@ def test_an_error_piles_up_where_it_grows_beyond_second_order(far: float, told: 
     assert averaging.second_order(spread, table, PANEL).endswith(f"beyond that limit {told}")
 
 
-@pytest.mark.parametrize(
-    ("setting", "is_open"), [("one", True), ("tinyimagenet-resnet18-usual", False)]
-)
-def test_a_reading_that_was_not_run_leaves_its_prediction_open(setting: str, is_open: bool) -> None:
-    listed = [0.2] * len(LISTED)
-    tables = (accuracy(), barriers(0.2), controls(listed, listed))
-    mine = [table.assign(setting=setting) for table in tables]
-    assert cross_task.protocol(*mine, {setting: "Set"}).endswith("is open.") == is_open
+def test_a_reading_that_was_not_run_leaves_its_prediction_open() -> None:
+    listed, masked = [0.2] * len(LISTED), "tinyimagenet-resnet18"
+    common = pd.DataFrame({"network": ["a", "b", "c"], "seed": 0, "share": [0.1, 0.2, 0.15]})
+    far = pd.DataFrame(
+        {"network": ["a", "b", "c"], "task": "s", "accuracy": [0.4, 0.5, 0.44], "seed": 0}
+    )
+    scores = pd.concat([accuracy(), far])
+    tables = (scores, barriers(0.2), controls(listed, listed), common)
+    one = [table.assign(setting=masked) for table in tables]
+    assert cross_task.protocol(*one, {masked: "Set"}).endswith("is open.")
+    usual = [table.assign(setting=f"{masked}-usual") for table in tables]
+    usual[0] = usual[0].assign(accuracy=lambda table: table["accuracy"] / 10)
+    usual[3] = usual[3].assign(share=[0.6, 0.75, 0.6])
+    both = [pd.concat(pair) for pair in zip(one, usual, strict=True)]
+    text = read(cross_task.protocol(*both, {masked: "Set", f"{masked}-usual": "Usual"}))
+    assert "lost on the pretraining task is right: " in text
+    assert "common to all images is right: 65% against 15%" in text
+    assert "Features are not told apart by ε at the block" in text
 
 
 def test_a_number_that_results_cannot_give_is_a_dash() -> None:

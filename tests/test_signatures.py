@@ -135,7 +135,7 @@ def test_each_signature_is_answered_as_its_verdicts_do() -> None:
     told = sentences.signature(MADE, "pretraining")
     assert "“CTL may fail if: Models are trained from scratch without pretraining.”" in told
     assert (
-        "contradicted in MiniLM (4.1); not testable in Scenes ResNet (5 length of pretraining)."
+        "contradicted in MiniLM (4.1); not testable in Scenes ResNet (length of pretraining)."
         in told
     )
     assert "reproduced in Digits MLP (4.1)." in told

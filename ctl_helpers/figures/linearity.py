@@ -40,7 +40,7 @@ from ctl_helpers.findings.finding import quoted
 from ctl_helpers.findings.how_linear import beside_controls, how_linear
 from ctl_helpers.findings.transitivity import worst_ratio
 from ctl_helpers.findings.words import by_panel
-from ctl_helpers.results.labels import Control, Metric
+from ctl_helpers.results.labels import Control, Metric, Triple
 
 _OF = {
     Control.TASK_VECTORS: "for task vectors",
@@ -190,6 +190,12 @@ def controls(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     )
 
 
+def _group(group: str, triples: pd.DataFrame) -> str:
+    """What a group of triples is called; without far tasks none is near."""
+    is_alone = group == Triple.NEAR and not (triples["group"] == Triple.FAR).any()
+    return "shared pretraining" if is_alone else str(group)
+
+
 def transitivity(triples: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
     """ε of (i, k) against the larger of those of (i, j) and (j, k) (Conjecture 4.1).
 
@@ -209,7 +215,7 @@ def transitivity(triples: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             data = {**xy(rows, "premise", "conclusion", 3), "text": texts}
             symbol = SYMBOLS[n % len(SYMBOLS)]
             look = marks(hover, symbol, size=8, mode="markers", opacity=0.75)
-            lines.append(Line(str(group), COLOURS[n], {"": data}, 1, column, look=look))
+            lines.append(Line(_group(group, chosen), COLOURS[n], {"": data}, 1, column, look=look))
     shown = triples[triples["setting"].isin(list(panels))]
     worst = worst_ratio.by_setting(shown)
     figure = draw(

@@ -49,10 +49,10 @@ def edit_worst_distance(table: pd.DataFrame) -> Sample:
     return _edits(table, values, seeds, lambda rows: median(rows, axis=(0, 1)).max())
 
 
-def worst_block(table: pd.DataFrame) -> str:
-    """The block where :func:`edit_worst_distance` is, in one setting's table."""
+def worst_block(table: pd.DataFrame, metric: str = Metric.DISTANCE) -> str:
+    """The block where the median over edits of a metric is largest, in one setting's table."""
     rows = _at(table)
-    rows = blocks(rows[rows["metric"] == Metric.DISTANCE].assign(setting=""))
+    rows = blocks(rows[rows["metric"] == metric].assign(setting=""))
     edits = rows.groupby([*_unit(rows), "seed", "layer"], sort=False)["mean"].mean()
     return str(edits.groupby("layer", sort=False).median().idxmax())
 

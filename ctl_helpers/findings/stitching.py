@@ -97,10 +97,21 @@ def stitch_single(stitched: pd.DataFrame) -> Sample:
 
 
 @measure("{:.0%}")
-def stitch_gain(stitched: pd.DataFrame) -> Sample:
-    """Accuracy of one network's features on its own task, less that of θ_PT's; at 2λ = 1."""
-    tuned = _tuned(stitched)
-    return _stitched(stitched, tuned, lambda rows: _average(_alone(rows) - rows[:, 0]))
+def stitch_gain(stitched: pd.DataFrame, *, of: str = "own") -> Sample:
+    """Accuracy over that of θ_PT's features, mean over pairs; at 2λ = 1.
+
+    Args:
+        of: one network's features on its ``"own"`` task or on the ``"other"`` one; or a model of
+            both networks, on that task of a pair where it gains less.
+    """
+
+    def gain(rows: Values) -> float:
+        if of in ("own", "other"):
+            return _average(_alone(rows, of == "own") - rows[:, 0])
+        return _average((rows[:, 1] - rows[:, 0]).min(axis=1))
+
+    model = AddedModel.FEATURES if of in ("own", "other") else of
+    return _stitched(stitched, _tuned(stitched), gain, model)
 
 
 @measure("{:.0%}")
@@ -225,12 +236,17 @@ def _by_role(stitched: pd.DataFrame) -> pd.DataFrame:
     return stitched.melt(["seed", "i", "j", "lam", "model"], _PAIR, "role", "mean")
 
 
-def _stitched(stitched: pd.DataFrame, lam: float, statistic: Callable[[Values], float]) -> Sample:
-    """Accuracies of θ_PT, averaged features at λ, networks at 2λ = 1: (pairs, models, tasks)."""
+def _stitched(
+    stitched: pd.DataFrame,
+    lam: float,
+    statistic: Callable[[Values], float],
+    both: str = AddedModel.FEATURES,
+) -> Sample:
+    """Accuracies of θ_PT, a model of both at λ, networks at 2λ = 1: (pairs, models, tasks)."""
     tuned, one, other = _tuned(stitched), AddedModel.FIRST, AddedModel.SECOND
     models = {
         "θ_PT": (one, 0.0),
-        "averaged": (AddedModel.FEATURES, lam),
+        "both": (both, lam),
         "one": (one, tuned),
         "other": (other, tuned),
     }

@@ -9,6 +9,8 @@ Each is ``(*tables, panels) → Markdown``; numbers that stand elsewhere too are
 - ``batchnorm``: Section 4.1, statistics of BatchNorm.
 - ``averaging``: Section 4.2.
 - ``editing``: Section 4.3, of images and of texts.
+- ``stitching``: its stitched networks, and what lies along a task vector.
+- ``language``: what Section 4.3 on language models predicts.
 - ``factors``: Section 5.
 - ``architecture``: parts of networks.
 - ``objective``: what pretraining shapes.

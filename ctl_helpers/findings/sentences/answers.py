@@ -67,15 +67,20 @@ def answered(judged: Sequence[Verdict], panels: Mapping[str, str]) -> str:
     if main.parts[0].number.value is not None:
         sentences.append(_number(main, short(panels[main.setting])))
     own.sort(key=lambda each: each.claim in OURS)
-    told = (f"*{each.name}* ({each.word})" for each in own if each.word != "reproduced")
-    missed = list(dict.fromkeys(told))
-    if missed not in ([], [f"*{main.name}* ({main.word})"]):
+    others = [each for each in own if each.word != "reproduced" and each is not main]
+    if others:
         is_ours = all(each.claim in OURS for each in own)
         where = "nearest setting" if is_ours else "setting nearest to the paper's"
-        sentences.append(
-            f"Not reproduced, or not wholly, in the {where} that could test it: {_some(missed)}."
-        )
+        sentences.append(f"Of the rest, in the {where} that could test it: {_by_word(others)}.")
     return " ".join(sentences)
+
+
+def _by_word(others: Sequence[Verdict]) -> str:
+    """What came out in other ways than reproduced, the clearest first."""
+    named: dict[str, dict[str, None]] = {"contradicted": {}, "partly": {}, "undecided": {}}
+    for each in others:
+        named[each.word][f"*{each.name}*"] = None
+    return "; ".join(f"{word} {_some(list(names))}" for word, names in named.items() if names)
 
 
 def _some(named: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ctl_helpers.findings.changes import signed_words
 from ctl_helpers.findings.finding import Finding
 from ctl_helpers.findings.words import number_table, with_interval
 
@@ -50,6 +51,28 @@ def _word(one: Prediction, finding: Finding) -> str:
     if not side:
         return "open"
     return "right" if side == one.sign else "wrong"
+
+
+def pairwise(smaller: Mapping[str, Finding], larger: Mapping[str, Finding], pair: str) -> str:
+    """In how many pairs of settings the number of one group is above that of another.
+
+    Args:
+        smaller: setting → number, of the group that should have the smaller ones.
+        larger: the same of the other group.
+        pair: what a pair is, such as "an MLP and a ResNet".
+    """
+    told = [
+        signed_words(high, low, "so", "reversed", "open")
+        for high in larger.values()
+        for low in smaller.values()
+    ]
+    if not told:
+        return f"That is open: there is no pair of {pair} yet."
+    so, reversed_, open_ = (told.count(word) for word in ("so", "reversed", "open"))
+    return (
+        f"Of {len(told)} pairs of {pair} it is so in {so}, the other way round in {reversed_}, and "
+        f"open in {open_}."
+    )
 
 
 def side_of(finding: Finding | None, border: float = 0.0) -> int:

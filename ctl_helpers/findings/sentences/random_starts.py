@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ctl_helpers.findings.linearity import epsilon, features_apart
+from ctl_helpers.findings.sentences.predictions import pairwise
 from ctl_helpers.findings.words import cells, number_table
 from ctl_helpers.results.labels import Control
 
@@ -42,8 +43,15 @@ def by_start(controls: pd.DataFrame, panels: Mapping[str, str]) -> str:
         f"ε, {where}": cells(panels, epsilon, controls, at=at)
         for at, where in (("mean", "mean over layers"), ("last", "last layer"))
     }
+    means = epsilon.by_setting(controls, at="mean")
+    published, trained = (
+        {name: means[name] for name, title in panels.items() if ("(B)" in title) == is_published}
+        for is_published in (True, False)
+    )
+    pair = "a published network and one that is trained here"
     return (
-        "Published networks (grade B) beside those that are trained here. The prediction is right "
-        "where the numbers of grade B are the smaller ones, and where ε at the last layer is above "
-        f"its mean.{number_table(panels, rows)}"
+        "Published networks (grade B) beside those that are trained here:"
+        f"{number_table(panels, rows)}"
+        "The prediction is that those that are trained here are less linear, by the mean over "
+        f"layers. {pairwise(published, trained, pair)}"
     )
