@@ -150,7 +150,7 @@ def test_linearity_of_the_tangent_space_is_exact() -> None:
     text = title(figure)
     assert "0 in the tangent space, 0.018" in text
     assert text.endswith(
-        "the sum of task vectors is best with none of the three for sure (Setting one)"
+        "the sum of task vectors is best with no one paradigm for sure (Setting one)"
     )
 
 
@@ -162,7 +162,7 @@ def test_without_exact_errors_the_axis_is_plain() -> None:
     assert (distance.label, "exact" in distance.args[1]["yaxis.ticktext"]) == ("1 − cosine", False)
     text = title(figure)
     assert "0.018 with linear layers only, 0.18 with all parameters and 0.36 in the" in text
-    assert "the sum of task vectors is best with none of the three for sure" in text
+    assert "the sum of task vectors is best with no one paradigm for sure" in text
 
 
 def planes(tasks: str, grid: tuple[float, ...], errors: dict[str, float]) -> Iterator[dict]:

@@ -260,7 +260,7 @@ def test_table_2_leaves_out_seeds_without_all_rows() -> None:
 @pytest.mark.parametrize(
     ("chosen", "text"),
     [
-        (1e-3, "of 3 that were tried on a, 1 of them since the best was at an edge"),
+        (1e-3, "of 3 that were tried on a, 1 of them added because the best was at an edge"),
         (1e-4, "the smallest of 3"),
         (1e-2, "the largest of 3"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pandas as pd
+import pytest
 from test_findings_editing import CONTROLS
 
 from ctl_helpers.findings.sentences.random_starts import from_random
@@ -32,6 +33,34 @@ def test_random_weights_stand_beside_published_ones_where_there_are_some() -> No
     assert table["ε, random weights"] == [f"{2 * last[Metric.EPSILON]:.2f}"]
     apart = "features apart (1 − cosine), random weights"
     assert table[apart] == [f"{2 * last[Metric.BASELINE]:.2g}"]
+
+
+@pytest.mark.parametrize(
+    ("error", "apart", "told"),
+    [
+        (2.0, 0.5, "published weights are more linear"),  # nearer, and less linear still
+        (2.0, 2.0, "not equally far, so this is open"),
+        (0.5, 2.0, "random weights are more linear"),
+        (0.5, 0.5, "not equally far, so this is open"),
+        (1.0, 1.0, "neither is more linear for sure"),
+    ],
+)
+def test_a_start_is_more_linear_only_where_its_features_are_as_far(error, apart, told) -> None:
+    published = {Metric.EPSILON: 0.4, Metric.BASELINE: 0.2}
+    scratch = {Metric.EPSILON: 0.4 * error, Metric.BASELINE: 0.2 * apart}
+    table = pd.DataFrame(
+        {"seed": seed, "i": i, "j": j, "layer": "block", "control": str(control)}
+        | {"metric": str(metric), "mean": mean * (1 + 0.01 * (seed - 1) * sign)}
+        for seed in range(3)
+        for i, j in (("a", "b"), ("a", "c"), ("b", "c"))
+        for control, means, sign in (
+            (Control.TASK_VECTORS, published, 1),
+            (Control.SCRATCH, scratch, -1),
+        )
+        for metric, mean in means.items()
+    )
+    text = from_random(table.assign(setting="one"), {"one": "One (B)"})
+    assert text.endswith(f"One: {told}.")
 
 
 def test_without_a_published_network_it_says_so() -> None:

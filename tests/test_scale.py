@@ -42,7 +42,7 @@ def test_the_answer_has_the_numbers_of_the_tables() -> None:
     assert memory.endswith("They took 1.2 times the memory.")
     assert "Among 1,000 small networks a comparison took 1.4 times as long as among 10." in time
     assert "1,000 checkpoints have 499,500 pairs. A plan of a few partners each has 4,000." in pairs
-    assert "In a trial 96% of such plans had the mean over all pairs" in intervals
+    assert "known, 96% of the plans with 8 partners had the mean over all pairs" in intervals
 
 
 def test_tables_have_a_row_a_case() -> None:

@@ -169,6 +169,7 @@ FLATNESS = ["paths", "direction", "3/curves", "3/features", "3/control"]
 SAID = [
     ("3", "", copies.barriers, ["spawning"], {}),
     ("3", "", copies.features, ["spawning"], {}),
+    ("3", "", copies.predictions, ["spawning"], {}),
     ("3", "", copies.theorem, ["induced"], {}),
     ("3", "", copies.null_control, ["control", "induced"], {}),
     ("3", "", copies.summary, ["spawning", "induced"], {}),

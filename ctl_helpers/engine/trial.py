@@ -94,8 +94,8 @@ class Trial:
             culprit = culprits.keeping_module(self._network, self._weights(), self._few)
             raise RuntimeError(
                 f"{culprit}, so that a mix gives other features after other mixes than before; let "
-                "its forward pass depend on weights and inputs alone, or drop what it keeps in "
-                "train()"
+                "its forward pass depend on weights and inputs alone, or have its train() drop "
+                "what it keeps"
             )
 
     def check_split(self, batch: Inputs) -> None:

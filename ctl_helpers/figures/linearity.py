@@ -146,9 +146,9 @@ def length(
         by_setting(
             panels,
             lambda one: (
-                "The mixed network's features have "
-                f"{by_panel(one, lengths)} of the mixed features' length, mean over all pairs, "
-                "layers and α that are drawn"
+                "Along the mixed features, the mixed network's have "
+                f"{by_panel(one, lengths)} of their length, mean over all pairs, layers and α "
+                "that are drawn"
             ),
         ),
         "For each layer, the share of samples by coefficient: the length of the interpolated "
@@ -181,7 +181,10 @@ def controls(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
         "control",
         panels,
         by_setting(
-            panels, lambda one: f"Can ε fail? At the worst layer it is {by_panel(one, stored)}"
+            panels,
+            lambda one: (
+                f"Can ε fail? Where task vectors are least linear, it is {by_panel(one, stored)}"
+            ),
         ),
         "By layer: for task vectors as in the paper, and for controls, such as networks pretrained "
         "apart, random vectors that move features as far, and permuted samples.",

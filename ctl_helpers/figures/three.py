@@ -67,5 +67,5 @@ def reaching_most(reached: ByParadigm, setting: str) -> str:
     best, *others = sorted(own, key=lambda name: -float(own[name]))
     level = [name for name in others if not signed_words(own[best], own[name], "more", "", "")]
     if len(level) == len(LOOKS) - 1:
-        return "with none of the three for sure"
+        return "with no one paradigm for sure"
     return " or perhaps ".join(HOW[name] for name in (best, *level))

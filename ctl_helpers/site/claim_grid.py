@@ -69,8 +69,8 @@ def dashboard(judged: Sequence[Verdict]) -> HTML:
     )
     return HTML(
         f'<div class="dashboard"><p><strong>{len(claims)} claims, {ran} verdicts</strong>, each '
-        f"a link to its figure ({len(judged) - ran} more were not run). Point at a mark for its "
-        "number, and for its section where a cell has a mark for each of several.</p>"
+        f"a link to its figure ({len(judged) - ran} more were not run). Point at a mark, or tap "
+        "it, for its number, and for its section where a cell has a mark for each of several.</p>"
         f"{_legend(judged)}{_grades(columns)}"
         f"{_switch('show-missed', 'Show what was missed')}"
         f"{_switch('show-not-run', 'Show what was not run')}"

@@ -237,7 +237,8 @@ def _rows(verdict: Verdict, several: bool) -> Iterator[list[str]]:
     ]
     lead[1] += _why(verdict)
     for place, part in enumerate((*verdict.parts, *verdict.shown), 1):
-        mark = f"{_FIXED}{MARKS[part.word]}" if place <= len(verdict.parts) else ""
+        word = verdict.word if verdict.word == "not testable" else part.word
+        mark = f"{_FIXED}{MARKS[word]}" if place <= len(verdict.parts) else ""
         numbers = (number(part.number), number(part.control), position(part))
         yield [
             *(lead if place == 1 else ["", ""]),

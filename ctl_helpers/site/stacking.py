@@ -17,7 +17,7 @@ _LINE = 19  # px of a line of the legend
 _SCREEN = 300  # px that the narrowest screen leaves to a figure
 _LONG = 14  # letters of a row's name that take a third of that screen
 _NAMED = 60  # px of a row under its name
-_OVER = 0.42  # of a row, from its middle up to its name's
+_OVER = 0.49  # of a row, from its middle up to the top of its name
 
 _Box: TypeAlias = tuple[float, float, float, float]
 
@@ -157,7 +157,7 @@ def _names_over_rows(grid: Grid) -> list[dict[str, Any]]:
         {
             "text": name, "showarrow": False, "font": {"size": 12},
             "x": 0, "xref": f"x{x[5:]} domain", "xanchor": "left",
-            "y": round(place - _OVER, 2), "yref": f"y{y[5:]}", "yanchor": "middle",
+            "y": round(place - _OVER, 2), "yref": f"y{y[5:]}", "yanchor": "top",
         }
         for x, y in grid.panels.values()
         for place, name in enumerate(grid.long_names(y))

@@ -83,9 +83,9 @@ def predictors(plane: pd.DataFrame, panels: Panels) -> str:
         for key, out in (("rate", "rates"), ("tasks", "tasks"))
     }
     rows["features apart where their line reaches ε = ½"] = cells(panels, apart_at_half, plane)
-    rows["error that goes where all predict together, rates left out"] = cells(
-        panels, left_to_others, plane
-    )
+    rows[
+        "share of that line's squared error that goes with all variables together, rates left out"
+    ] = cells(panels, left_to_others, plane)
     return (
         "R² of log ε on what a line has not seen. It is 1 for a perfect prediction, and under 0 "
         "for one that is worse than the mean of what was seen."

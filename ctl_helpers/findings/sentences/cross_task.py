@@ -64,7 +64,7 @@ def loss(barriers: pd.DataFrame, panels: Panels) -> str:
         "rise on the two tasks, median": both,
         "rise on the pretraining task, median": start,
         f"lines with a barrier up to {NO_BUMP:g} nats": cells(panels, lines_without_bump, barriers),
-        "largest barrier": cells(panels, loss_barrier, barriers, at="most"),
+        "largest barrier, mean over seeds": cells(panels, loss_barrier, barriers, at="most"),
     }
     return (
         "The *rise* is how far the loss gets above that of the better end, the network with the "

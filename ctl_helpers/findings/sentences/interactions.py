@@ -98,7 +98,7 @@ def local(local: pd.DataFrame, panels: Panels) -> str:
         "layers": [f"{layers[name]}" for name in panels],
         "layers at which ε is less than at the one before": cells(panels, falls, local),
     }
-    return f"All task vectors together.{number_table(panels, rows)}"
+    return f"With all task vectors added together:{number_table(panels, rows)}"
 
 
 def parts(local: pd.DataFrame, panels: Panels) -> str:

@@ -69,7 +69,7 @@ def _search(found: pd.DataFrame, how: str) -> tuple[str, str]:
         return plain(found["rate"].iloc[0]), "given, not searched for"
     tried = f"{edge}of {found['rate'].nunique()} that were {how}"
     if added := found.loc[found["widening"] > 0, "rate"].nunique():
-        tried += f", {added} of them since the best was at an edge"
+        tried += f", {added} of them added because the best was at an edge"
     return " and ".join(ends), tried
 
 
@@ -79,7 +79,7 @@ def alone_at_one_rate(single: pd.DataFrame, common: pd.DataFrame, panels: Mappin
     def reached(table: pd.DataFrame, paradigm: Paradigm) -> list[str]:
         return _cells(panels, paradigm_accuracy.by_setting(table, paradigm=paradigm))
 
-    return _at_both_rates("accuracy on the own task", single, common, panels, reached)
+    return _at_both_rates("accuracy on the network's own task", single, common, panels, reached)
 
 
 def sums(addition: pd.DataFrame, single: pd.DataFrame, panels: Mapping[str, str]) -> str:
@@ -151,8 +151,8 @@ def regions(maps: pd.DataFrame, panels: Mapping[str, str]) -> str:
     return (
         "The mean error for 0 ≤ α ≤ 1 over pairs, summed over both tasks:"
         f"{number_table(panels, rows)}"
-        "And linear layers only where both α are above 1: how much does the other task's vector "
-        f"change, compared with the task's own vector?{number_table(panels, beyond)}"
+        "Now linear layers only, where both α are above 1: how much the other task's vector "
+        f"changes, compared with the task's own vector.{number_table(panels, beyond)}"
     )
 
 
@@ -192,7 +192,11 @@ def two_regressions(panels: Mapping[str, str]) -> str:
     one, other = map(vector, shared)
     turned = other - (other @ one) / (one @ one) * one
     return markdown_table(
-        ["tasks", "cosine of the vectors", "change by the other vector, divided by its own's"],
+        [
+            "tasks",
+            "cosine of the vectors",
+            "change by the other vector, divided by that by the own one",
+        ],
         [
             line("data in orthogonal subspaces", vector(apart[0]), vector(apart[1]), apart[0]),
             line("data that overlap", one, other, shared[0]),

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from ctl_helpers.findings.changes import signed_words
 from ctl_helpers.findings.linearity import epsilon, features_apart
 from ctl_helpers.findings.sentences.predictions import pairwise
-from ctl_helpers.findings.words import cells, number_table
+from ctl_helpers.findings.words import cells, number_table, short
 from ctl_helpers.results.labels import Control
+
+_ALIKE = 1.25  # times as far apart: more is not about equally far
 
 
 def from_random(controls: pd.DataFrame, panels: Mapping[str, str]) -> str:
@@ -32,9 +35,32 @@ def from_random(controls: pd.DataFrame, panels: Mapping[str, str]) -> str:
         "same networks were fine-tuned in the same way from random weights, the same for all. At "
         f"the last layer:{number_table(shown, rows)}"
         "Compare ε where features of two networks are about equally far apart: a network that "
-        "hardly moves is linear in any case. Where random weights have a smaller ε at a similar "
-        "distance, the shared start is enough, and pretraining is not what makes it linear."
+        "hardly moves is linear in any case. Where random weights have no larger ε although they "
+        "are as far apart, the shared start is enough. By the whole interval of ε, "
+        f"{'; '.join(_told(controls, shown))}."
     )
+
+
+def _told(controls: pd.DataFrame, shown: Mapping[str, str]) -> list[str]:
+    """A setting's answer: which start is more linear, though its features are as far apart."""
+    (far, far_random), (error, error_random) = (
+        [
+            measure.by_setting(controls, control=kind, at="last")
+            for kind in (Control.TASK_VECTORS, Control.SCRATCH)
+        ]
+        for measure in (features_apart, epsilon)
+    )
+    told = []
+    for name, title in shown.items():
+        ratio = far_random[name].value / far[name].value
+        nearer, farther = ratio <= _ALIKE, ratio >= 1 / _ALIKE
+        answer, is_told = {
+            "larger": ("published weights are more linear", nearer),
+            "smaller": ("random weights are more linear", farther),
+            "open": ("neither is more linear for sure", nearer and farther),
+        }[signed_words(error_random[name], error[name], "larger", "smaller", "open")]
+        told.append(f"{short(title)}: {answer if is_told else 'not equally far, so this is open'}")
+    return told
 
 
 def by_start(controls: pd.DataFrame, panels: Mapping[str, str]) -> str:

@@ -29,8 +29,9 @@ def answer(growth: pd.DataFrame, plans: pd.DataFrame) -> str:
         f"long as among {first['checkpoints']}.\n"
         f"- **Pairs.** {MANY:,} checkpoints have {many['all_pairs']:,} pairs. A plan of a few "
         f"partners each has {many['pairs']:,}.\n"
-        f"- **Intervals.** In a trial {plan['covered']:.0%} of such plans had the mean over all "
-        "pairs in their 95% interval."
+        "- **Intervals.** In a trial with fewer checkpoints, whose pairs are all known, "
+        f"{plan['covered']:.0%} of the plans with {many['partners']} partners had the mean over "
+        "all pairs in their 95% interval."
     )
 
 

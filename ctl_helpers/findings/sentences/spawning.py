@@ -25,6 +25,7 @@ from ctl_helpers.findings.spawning import (
     spawned_fall,
     under_chord,
 )
+from ctl_helpers.findings.sentences.predictions import Prediction, came
 from ctl_helpers.findings.words import (
     LINEAR,
     cells,
@@ -87,6 +88,25 @@ def features(spawning: pd.DataFrame, panels: Panels) -> str:
         "count that as linearity. Length is coef, where 1 is equal length; LLFC does not ask for "
         "it."
     )
+
+
+def predictions(spawning: pd.DataFrame, panels: Panels) -> str:
+    """What became of the section's prediction."""
+    barrier, epsilon = (
+        spawned.by_setting(spawning, name=name, at="first") for name in ("barrier", "epsilon")
+    )
+    fall = spawned_fall.by_setting(spawning, name="epsilon")
+    return came(
+        panels,
+        [
+            Prediction(
+                f"copies that part at the smallest k have a barrier over {NO_BARRIER:g} nats",
+                barrier, 1, NO_BARRIER,
+            ),
+            Prediction(f"their features do not mix: ε is over {LINEAR:g}", epsilon, 1, LINEAR),
+            Prediction("ε falls: at the smallest k over that at the largest", fall, 1, 1.0),
+        ],
+    )  # fmt: skip
 
 
 def theorem(induced: pd.DataFrame, panels: Panels) -> str:
