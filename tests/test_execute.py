@@ -186,6 +186,16 @@ def test_a_run_is_stale_when_what_it_uses_changes(copied: Path, name, old, new, 
     assert len(set(before) & set(keys())) == (0 if stale else 3)
 
 
+def test_a_profile_may_ask_less_of_one_setting_alone() -> None:
+    less, whole, other = (
+        plan.jobs(profile, "4.3", setting)[0].parameters.get("feature_samples")
+        for profile, setting in (
+            ("embedded", "scenes-clip"), ("seeds", "scenes-clip"), ("embedded", "real-minilm"),
+        )
+    )  # fmt: skip
+    assert (less, whole, other) == (200, None, 60)
+
+
 def test_a_key_depends_on_parameters_and_on_no_place(copied: Path, monkeypatch) -> None:
     (fast,), embedded, real = (plan.jobs(name, "4.1", "digits-mlp") for name in (
         "fast", "embedded", "real",

@@ -196,7 +196,7 @@ def controls(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
 def _group(group: str, triples: pd.DataFrame) -> str:
     """What a group of triples is called; without far tasks none is near."""
     is_alone = group == Triple.NEAR and not (triples["group"] == Triple.FAR).any()
-    return "shared pretraining" if is_alone else str(group)
+    return "shared pretraining" if is_alone else group
 
 
 def transitivity(triples: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -218,7 +218,8 @@ def transitivity(triples: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
             data = {**xy(rows, "premise", "conclusion", 3), "text": texts}
             symbol = SYMBOLS[n % len(SYMBOLS)]
             look = marks(hover, symbol, size=8, mode="markers", opacity=0.75)
-            lines.append(Line(_group(group, chosen), COLOURS[n], {"": data}, 1, column, look=look))
+            name = _group(str(group), chosen)
+            lines.append(Line(name, COLOURS[n], {"": data}, 1, column, look=look))
     shown = triples[triples["setting"].isin(list(panels))]
     worst = worst_ratio.by_setting(shown)
     figure = draw(

@@ -154,8 +154,9 @@ def jobs(profile: str, section: str | None = None, setting: str | None = None) -
 
 
 def _expand(setting: settings.Described, profile: settings.Profile) -> Iterable[Job]:
+    own = profile.settings.get(setting.name, {})
     for number, section in setting.sections.items():
-        replaced = profile.parameters | profile.sections.get(number, {})
+        replaced = profile.parameters | profile.sections.get(number, {}) | own.get(number, {})
         grid = section.grid | {k: v for k, v in profile.grid.items() if k in section.grid}
         for values in product(*grid.values()):
             point = dict(zip(grid, values, strict=True))

@@ -102,6 +102,7 @@ class Profile(Checked):
         kinds: settings of these kinds.
         parameters: for every run, in place of what the setting says.
         sections: the same for the runs of one section.
+        settings: the same for the runs of one setting, by section.
         grid: the same for grids.
         skip_missing: leave settings out whose data is not on this machine.
     """
@@ -109,6 +110,7 @@ class Profile(Checked):
     kinds: list[Literal["embedded", "paper", "real"]]
     parameters: dict[str, Any] = Field(default_factory=dict)
     sections: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    settings: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
     grid: dict[str, list[Any]] = Field(default_factory=dict)
     skip_missing: bool = False
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 import pandas as pd
 
-from ctl_helpers.findings.changes import changes
+from ctl_helpers.findings.changes import changes, signed_words
 from ctl_helpers.findings.interactions import falls, scope_error, sufficient, unexplained
 from ctl_helpers.findings.linearity import mix_level, special_ratio
 from ctl_helpers.findings.sentences import averaging
@@ -67,7 +67,21 @@ def left_over(shares: pd.DataFrame, controls: pd.DataFrame, panels: Panels) -> s
         "task vectors leave most. Pairs *suffice* where that share is no more than a quarter at "
         "every layer."
         f"{number_table(panels, rows)}"
+        "The prediction is that pairs leave less than single vectors alone. It is "
+        f"{by_panel(panels, _pairs_help(shares))}."
     )
+
+
+def _pairs_help(shares: pd.DataFrame) -> dict[str, str]:
+    """Setting → whether pairs leave less unexplained than single vectors, by the interval."""
+    singles, pairs = (
+        unexplained.by_setting(shares, terms=terms) for terms in (Terms.SINGLES, Terms.PAIRS)
+    )
+    return {
+        name: signed_words(pairs[name], singles[name], "wrong", "right", "open")
+        for name in pairs
+        if name in singles
+    }
 
 
 def errors(theorem: pd.DataFrame, controls: pd.DataFrame, panels: Panels) -> str:

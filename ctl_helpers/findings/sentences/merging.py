@@ -57,7 +57,8 @@ def _won(merges: pd.DataFrame, first: Panels) -> str:
     """What a strength by ε and one by entropy win, where labels win anything."""
     if not gain_kept.by_setting(merges, method=MergeMethod.EPSILON).keys() & first.keys():
         return (
-            "With labels, too, all networks merged win nothing there over the pretrained network."
+            "A plain sum of all networks, at the strength that labels choose, wins nothing there "
+            "over the pretrained network."
         )
     pairs = said(first, gain_kept, merges, of=PAIRS)
     return (

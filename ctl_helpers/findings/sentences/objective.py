@@ -128,8 +128,9 @@ def shaped(matched: pd.DataFrame, panels: Panels) -> str:
         "By how much pretraining multiplies ε of random vectors, over how much it multiplies that "
         "of task vectors; and how well heads read the pretrained features:"
         f"{number_table(panels, rows)}"
-        "A ratio over 1 means that pretraining has made the directions of fine-tuning more linear "
-        "than others, a ratio of 1 that it has done the same to all directions."
+        "A ratio over 1 means that pretraining has raised ε of task vectors by less than that of "
+        "random vectors, or lowered it by more; a ratio of 1, that it has done the same to all "
+        "directions."
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ctl_helpers.findings.finding import Finding
+from ctl_helpers.findings.sentences.predictions import Prediction, came
 from ctl_helpers.findings.spawning import (
     FLAT,
     NO_BARRIER,
@@ -25,7 +26,6 @@ from ctl_helpers.findings.spawning import (
     spawned_fall,
     under_chord,
 )
-from ctl_helpers.findings.sentences.predictions import Prediction, came
 from ctl_helpers.findings.words import (
     LINEAR,
     cells,
