@@ -11,7 +11,14 @@ import pandas as pd
 import pytest
 
 from ctl_helpers.findings.finding import MEASURES
-from ctl_helpers.findings.sentences import batchnorm, cross_task, factors, spawning, transitivity
+from ctl_helpers.findings.sentences import (
+    batchnorm,
+    cross_task,
+    factors,
+    spawning,
+    split_resnets,
+    transitivity,
+)
 from ctl_helpers.results.labels import Control, Statistics, Triple
 
 SEEDS = (0, 1, 2)
@@ -95,7 +102,7 @@ def test_the_protocols_stand_in_one_table() -> None:
     scores = [("PT", "a", 0.9), ("a", "a", 0.8), ("a", "b", 0.1), ("b", "b", 0.6), ("a", "s", 0.3)]
     accuracy = pd.DataFrame(scores, columns=["network", "task", "accuracy"]).assign(seed=0)
     barriers = pd.DataFrame({"seed": [0], "i": "a", "j": "b", "task": "s", "rise": 2.0})
-    rows = cross_task.protocol(
+    rows = split_resnets.protocol(
         pd.concat([one(accuracy), accuracy.assign(setting="two", accuracy=0.5)]),
         pd.concat([one(barriers), barriers.assign(setting="two")]),
         both,

@@ -24,6 +24,7 @@ from ctl_helpers.findings.sentences import (
     objective,
     pointing,
     random_starts,
+    split_resnets,
     stitching,
     transitivity,
 )
@@ -186,8 +187,8 @@ SAID = [
     ("4.1", "", random_starts.by_start, ["controls"], {}),
     ("4.1", "mlp", cross_task.lengths_of_controls, ["controls"], {}),
     ("4.1", "mlp", cross_task.valley_between, ["paths"], {}),
-    ("4.1", "resnet", cross_task.protocol, ["accuracy", "barriers", "controls", "common"], {}),
-    ("4.1", "", cross_task.beside_mlps, ["controls"], {}),
+    ("4.1", "resnet", split_resnets.protocol, ["accuracy", "barriers", "controls", "common"], {}),
+    ("4.1", "", split_resnets.beside_mlps, ["controls"], {}),
     ("4.1", "resnet", cross_task.common_part, ["common", "controls"], {}),
     ("4.1", "mlp", transitivity.transitivity, ["triples"], {}),
     ("4.1", "mlp", transitivity.thresholds, ["triples", "lemmas"], {}),
@@ -300,12 +301,12 @@ def test_a_reading_that_was_not_run_leaves_its_prediction_open() -> None:
     scores = pd.concat([accuracy(), far])
     tables = (scores, barriers(0.2), controls(listed, listed), common)
     one = [table.assign(setting=masked) for table in tables]
-    assert cross_task.protocol(*one, {masked: "Set"}).endswith("is open.")
+    assert split_resnets.protocol(*one, {masked: "Set"}).endswith("is open.")
     usual = [table.assign(setting=f"{masked}-usual") for table in tables]
     usual[0] = usual[0].assign(accuracy=lambda table: table["accuracy"] / 10)
     usual[3] = usual[3].assign(share=[0.6, 0.75, 0.6])
     both = [pd.concat(pair) for pair in zip(one, usual, strict=True)]
-    text = read(cross_task.protocol(*both, {masked: "Set", f"{masked}-usual": "Usual"}))
+    text = read(split_resnets.protocol(*both, {masked: "Set", f"{masked}-usual": "Usual"}))
     assert "lost on the pretraining task is right: " in text
     assert "common to all images is right: 65% against 15%" in text
     assert "Features are not told apart by ε at the block" in text

@@ -17,6 +17,7 @@ from ctl_helpers.findings.replicates import (
     Replicates,
     Sample,
     Values,
+    column,
     cube,
     largest_mean,
     median,
@@ -164,6 +165,18 @@ def theorem_mean_length(theorem: pd.DataFrame, *, scheme: Scheme) -> Sample:
     return theorem_mean(theorem, metric=Metric.COEF, scheme=scheme)
 
 
+@measure("{:.0%}")
+def nearest_share(nearest: pd.DataFrame, *, chance: bool = False) -> Sample:
+    """Of the images that move most along a task vector, or of all, how many are of its kind."""
+    return column(nearest, "chance" if chance else "own", "task vectors")
+
+
+@measure("{:.0f}")
+def nearest_classes(nearest: pd.DataFrame) -> Sample:
+    """To how many classes they belong, mean over task vectors."""
+    return column(nearest, "classes", "task vectors")
+
+
 def blocks(table: pd.DataFrame) -> pd.DataFrame:
     """The table with each setting's layers called block 1, block 2, … in their order.
 
@@ -196,10 +209,10 @@ def _at(table: pd.DataFrame, lam: float = PAPER_LAMBDA) -> pd.DataFrame:
 
 def _mean(table: pd.DataFrame, metric: str, lam: float, only: dict[str, str]) -> Sample:
     rows = _at(table[table["metric"] == metric], lam)
-    for column, value in only.items():
-        names = rows[column]
+    for name, value in only.items():
+        names = rows[name]
         inside = ("." + names + ".").str.contains(f".{value}.", regex=False)
-        rows = rows[inside if column == "layer" else names == value]
+        rows = rows[inside if name == "layer" else names == value]
     values, seeds = cube(rows, _unit(table), metric=[metric])
     return _edits(table, values, seeds, np.nanmean)
 

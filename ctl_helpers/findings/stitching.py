@@ -206,18 +206,6 @@ def negation_accuracy(stitched: pd.DataFrame, *, role: str, at: str) -> Sample:
     return Sample(values, rows, "task vectors", _average)
 
 
-@measure("{:.0%}")
-def nearest_share(nearest: pd.DataFrame, *, chance: bool = False) -> Sample:
-    """Of the images that move most along a task vector, or of all, how many are of its kind."""
-    return column(nearest, "chance" if chance else "own", "task vectors", _average)
-
-
-@measure("{:.0f}")
-def nearest_classes(nearest: pd.DataFrame) -> Sample:
-    """To how many classes they belong, mean over task vectors."""
-    return column(nearest, "classes", "task vectors", _average)
-
-
 def _average(values: Values) -> float:
     """The mean, NaN left out, without the last digits: 74.5% is rounded alike on every page."""
     known = values[~np.isnan(values)]

@@ -5,6 +5,7 @@ Each is ``(*tables, panels) → Markdown``; numbers that stand elsewhere too are
 - ``spawning``: Section 3.
 - ``flatness``: pairs whose loss has no barrier.
 - ``cross_task``: Section 4.1.
+- ``split_resnets``: its ResNets beside MLPs, and two protocols.
 - ``transitivity``: its conjecture.
 - ``batchnorm``: Section 4.1, statistics of BatchNorm.
 - ``averaging``: Section 4.2.

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ctl_helpers.findings.editing import nearest_to
+from ctl_helpers.findings.editing import nearest_classes, nearest_share, nearest_to
 from ctl_helpers.findings.sentences.predictions import Prediction, came
 from ctl_helpers.findings.stitching import (
     TUNED,
     WHOLE,
-    nearest_classes,
-    nearest_share,
     negation_accuracy,
     negation_agreement,
     negation_lambda,
