@@ -126,7 +126,7 @@ def test_the_least_linear_block_is_the_last_one_or_not() -> None:
     both = pd.concat([rows.assign(setting="one"), turned])
     text = language.least_linear(both, {"one": "One (D)", "two": "Two (D)"})
     assert "largest at encoder 1 (One) and decoder 1 (Two)" in text
-    assert text.endswith("this is the last block: not so in One, Two.")
+    assert text.endswith("this is the last block: not so in One and Two.")
     last = rows.query("layer != 't.encoder.0'").assign(setting="one")
     assert language.least_linear(last, {"one": "One (D)"}).endswith("last block: so in One.")
 

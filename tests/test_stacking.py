@@ -162,8 +162,15 @@ def test_a_legend_of_many_names_has_room_on_a_narrow_screen() -> None:
         arrangements(Grid(panels(2).layout, 400, names))[-1]["layout"]["margin.b"]
         for names in (["a"], [f"a long name {n}" for n in range(9)])
     )
-    # Five lines on the narrowest screen, for three of which the figure has room as it is.
-    assert many == few + 19 * 2
+    # A line for each on the narrowest screen, for three of which the figure has room as it is.
+    assert many == few + 29 * 6
+
+
+def test_a_long_legend_of_one_panel_is_no_scrolling_box_on_a_phone() -> None:
+    names = [f"a long name {n}" for n in range(9)]
+    *_, last = arrangements(Grid(panels(1).layout, 400, names))
+    assert last["layout"]["legend.maxheight"] == last["layout"]["height"]
+    assert arrangements(Grid(panels(1).layout, 400, ["a"])) == []
 
 
 def named_rows(columns: int, names: list[str]) -> Grid:

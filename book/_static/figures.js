@@ -33,7 +33,12 @@
         xaxis: { ...layout.xaxis, ...axis },
         yaxis: { ...layout.yaxis, ...axis },
         shapedefaults: { ...layout.shapedefaults, line: { color: line } },
-        annotationdefaults: { ...layout.annotationdefaults, arrowcolor: text },
+        // Names of rows stand inside their panel, over its lines.
+        annotationdefaults: {
+          ...layout.annotationdefaults,
+          arrowcolor: text,
+          bgcolor: colour("--pst-color-background"),
+        },
         hoverlabel: {
           ...layout.hoverlabel,
           bgcolor: colour("--pst-color-surface"),

@@ -10,7 +10,7 @@ from ctl_helpers.figures.drawing import BLUE, GREEN, VERMILION
 from ctl_helpers.findings.changes import signed_words
 from ctl_helpers.findings.finding import Finding, quoted
 from ctl_helpers.findings.paradigms import ByParadigm, in_order
-from ctl_helpers.findings.words import by_panel
+from ctl_helpers.findings.words import by_panel, listed
 from ctl_helpers.results.labels import Paradigm
 
 LOOKS = {
@@ -42,8 +42,7 @@ def ranked(panels: Mapping[str, str], findings: ByParadigm, best: str = "lowest"
     order = in_order({name: of for name, of in own.items() if of}, best)
     if not order:
         return "–"
-    *most, last = [f"{by_panel(panels, own[name])} {HOW[name]}" for name in order]
-    return f"{', '.join(most)} and {last}"
+    return listed([f"{by_panel(panels, own[name])} {HOW[name]}" for name in order])
 
 
 def quotes(*groups: ByParadigm) -> list[dict[str, str]]:

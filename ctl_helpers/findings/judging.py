@@ -80,7 +80,7 @@ class Judged:
         if math.isnan(self.estimate.error):
             return "more seeds than one"
         if self.estimate.interval() is None:
-            return "more seeds, since all have the same number"
+            return "seeds whose numbers differ"
         finite = math.isfinite(self.draws)
         return f"about {self.draws} {kind}s" if finite else f"over 100 {kind}s"
 

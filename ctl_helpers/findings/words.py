@@ -135,20 +135,26 @@ def short(title: str) -> str:
 
 
 def by_panel(panels: Mapping[str, str], values: Mapping[str, object], form: str = "{}") -> str:
-    """Setting → value as one phrase: "0.31 (Digits MLP), 0.2 (MNIST MLP) and 0.1 (Scenes ResNet)".
+    """Setting → value as one phrase: "0.31 (Digits MLP) and 0.1 (MNIST MLP and Scenes ResNet)".
 
     Args:
         panels: setting → panel title, in order; those without a value are left out.
         values: setting → number or text; where there is one panel it needs no name.
         form: how a value is written, such as ``"{:.2f} nats"``.
     """
-    texts = {
-        short(title): form.format(values[name]) for name, title in panels.items() if name in values
-    }
-    if len(panels) == 1 or not texts:
-        return next(iter(texts.values()), "–")
-    *most, last = [f"{text} ({title})" for title, text in texts.items()]
-    return f"{', '.join(most)} and {last}" if most else last
+    named: dict[str, list[str]] = {}
+    for name, title in panels.items():
+        if name in values:
+            named.setdefault(form.format(values[name]), []).append(short(title))
+    if len(panels) == 1 or not named:
+        return next(iter(named), "–")
+    return listed([f"{text} ({listed(titles)})" for text, titles in named.items()])
+
+
+def listed(texts: Sequence[str], word: str = "and") -> str:
+    """One, two and three."""
+    *most, last = texts
+    return f"{', '.join(most)} {word} {last}" if most else last
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1) -> str:

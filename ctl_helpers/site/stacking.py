@@ -13,10 +13,12 @@ _BETWEEN = 24  # px between panels that share their horizontal ticks
 _APART = 112  # px between others: ticks, turned ones too, their label, and the next panel's title
 _TITLE = 20  # px of a further line of a title
 _HIGHEST = 250  # px of a panel that stands over another
-_LINE = 19  # px of a line of the legend
+_LINE = 29  # px of a line of the legend
+_SIGN, _LETTER = 45, 6.2  # px in it: a name's sign, with what is around both, and a letter
 _SCREEN = 300  # px that the narrowest screen leaves to a figure
+_WIDE = 600  # px from which a screen is no phone's
 _LONG = 14  # letters of a row's name that take a third of that screen
-_NAMED = 60  # px of a row under its name
+_NAMED = 78  # px of a row, its name over its marks
 _OVER = 0.49  # of a row, from its middle up to the top of its name
 
 _Box: TypeAlias = tuple[float, float, float, float]
@@ -104,13 +106,14 @@ def arrangements(grid: Grid) -> list[dict[str, Any]]:
         For each arrangement its ``columns``; the ``width`` from which it fits, 0 for the one of
         phones; ``layout``, the changes to the figure's by paths of plotly's ``relayout``; and
         ``titles``, axis → the one whose title it takes over, or nothing. None for panels that are
-        no grid, and for one column without long names of rows.
+        no grid, and for one column without long names of rows or a long legend.
     """
     if len(grid.panels) < grid.rows * grid.columns:
         return []
     counts = {math.ceil(grid.columns / lines) for lines in range(1, grid.columns + 1)} - {1}
     if grid.columns == 1:
-        if not any(grid.long_names(y) for _, y in grid.panels.values()):
+        named = any(grid.long_names(y) for _, y in grid.panels.values())
+        if not named and not _more_lines(grid, _SCREEN):
             return []
         counts = {1}
     wide = [_arranged(grid, columns) for columns in sorted(counts, reverse=True)]
@@ -120,11 +123,12 @@ def arrangements(grid: Grid) -> list[dict[str, Any]]:
 def _arranged(grid: Grid, columns: int, *, phone: bool = False) -> dict[str, Any]:
     width = 0 if phone else round(grid.width / grid.columns * columns)
     margin = grid.layout["margin"]
-    lines = _legend_lines(grid, max(width, _SCREEN)) - _legend_lines(grid, 600)
-    below = margin["b"] + _LINE * max(lines, 0)
     within = max(width, _SCREEN) - margin["l"] - margin["r"]
+    below = margin["b"] + _LINE * _more_lines(grid, within if phone else max(within, _WIDE))
     boxes, height = _boxes(grid, columns, within, phone=phone)
     layout: dict[str, Any] = {"height": round(height + margin["t"] + below), "margin.b": below}
+    if grid.legend:
+        layout["legend.maxheight"] = layout["height"]  # in place of half of it, and a scrollbar
     titles = {}
     for (row, column), (x, y) in grid.panels.items():
         left, right, bottom, top = boxes[row, column]
@@ -155,7 +159,7 @@ def _names_over_rows(grid: Grid) -> list[dict[str, Any]]:
     """Long names inside their panel, which is then as wide as the screen."""
     return [
         {
-            "text": name, "showarrow": False, "font": {"size": 12},
+            "text": name, "showarrow": False, "font": {"size": 12}, "borderpad": 0,
             "x": 0, "xref": f"x{x[5:]} domain", "xanchor": "left",
             "y": round(place - _OVER, 2), "yref": f"y{y[5:]}", "yanchor": "top",
         }
@@ -240,5 +244,16 @@ def _moved(grid: Grid, boxes: Mapping[tuple[int, int], _Box], again: bool) -> li
     return notes
 
 
+def _more_lines(grid: Grid, width: int) -> int:
+    """Lines that the legend takes beyond those that a wide figure has room for."""
+    return max(_legend_lines(grid, width) - _legend_lines(grid, _WIDE), 0)
+
+
 def _legend_lines(grid: Grid, width: int) -> int:
-    return max(math.ceil(sum(48 + 7 * len(name) for name in grid.legend) / width), 1)
+    """How many lines names take, each with its sign, as many in a line as fit."""
+    lines, left = 0, 0.0
+    for name in grid.legend:
+        needed = _SIGN + _LETTER * len(name)
+        lines, left = (lines, left) if needed <= left else (lines + 1, width)
+        left -= needed
+    return max(lines, 1)

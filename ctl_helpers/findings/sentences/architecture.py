@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ from ctl_helpers.findings.architecture import (
 )
 from ctl_helpers.findings.finding import Finding
 from ctl_helpers.findings.sentences.predictions import Prediction, came
-from ctl_helpers.findings.words import cells, in_each, mark, number_table, short
+from ctl_helpers.findings.words import cells, in_each, listed, mark, number_table, short
 from ctl_helpers.results.labels import Control, Level, Variant, Where
 
 Panels = Mapping[str, str]
@@ -74,12 +74,6 @@ def _ways(matched: pd.DataFrame) -> str:
     if told["neither"]:
         sentences.append(f"It is undecided {listed(told['neither'])}.")
     return " ".join(sentences)
-
-
-def listed(texts: Sequence[str]) -> str:
-    """One, two and three."""
-    *most, last = texts
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _same_order(matched: pd.DataFrame, panels: Panels) -> str:

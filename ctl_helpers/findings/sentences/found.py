@@ -11,7 +11,7 @@ from ctl_helpers import settings
 from ctl_helpers.findings.judging import WORDS, Word
 from ctl_helpers.findings.signatures import CLAIMS as SIGNATURES
 from ctl_helpers.findings.verdict import Verdict
-from ctl_helpers.findings.words import plain
+from ctl_helpers.findings.words import listed, plain
 
 Judged = Sequence[Verdict]
 
@@ -56,8 +56,8 @@ def between_tasks(judged: Judged) -> str:
     if told:
         words = [word for word in WORDS if any(verdict.word == word for verdict in told)]
         verb, plural = ("are", "s") if len(told) > 1 else ("is", "")
-        listed = _joined([f"*{word}*{_MEANS.get(word, '')}" for word in words], "or")
-        text += f" In the setting{plural} that could test it the verdict{plural} {verb} {listed}."
+        either = listed([f"*{word}*{_MEANS.get(word, '')}" for word in words], "or")
+        text += f" In the setting{plural} that could test it the verdict{plural} {verb} {either}."
         text += _errors(told)
     return text + _untestable(ran)
 
@@ -75,7 +75,7 @@ def linear(judged: Judged) -> str:
         }
         text += f" The claim of linear features is {_reproduced(told)}"
         if len(set(often.values())) > 1:
-            text += f": {_joined([f'{where} {phrase}' for phrase, where in often.items()])}"
+            text += f": {listed([f'{where} {phrase}' for phrase, where in often.items()])}"
         text += "."
     return text + _rest(ran)
 
@@ -121,7 +121,7 @@ def linear_layers(judged: Judged) -> str:
             own = _ran(told, [key])
             if own:
                 where.setdefault(_often(own), []).append(f"*{own[0].name}*")
-        lists = [f" Reproduced {often}: {_joined(names)}." for often, names in where.items()]
+        lists = [f" Reproduced {often}: {listed(names)}." for often, names in where.items()]
         text += f" Its claims are {_reproduced(told)}.{''.join(lists)}"
     return text + _rest(ran)
 
@@ -135,7 +135,7 @@ def broken(judged: Judged) -> str:
             by_answer.setdefault(answer(own), {})[f"*{own[0].name}*"] = None
     text = f"**Does it break where it is said to?** {answer(ran)}."
     ranked = sorted(by_answer, key=lambda one: one not in ("Yes", "Mostly"))
-    return text + "".join(f" {one}: {_joined(list(by_answer[one]))}." for one in ranked)
+    return text + "".join(f" {one}: {listed(list(by_answer[one]))}." for one in ranked)
 
 
 def _errors(told: Judged) -> str:
@@ -213,7 +213,7 @@ def _reproduced(told: Judged) -> str:
         where = f"all {good} {unit}" if good > 1 else f"the one {unit} that could test it"
         return f"reproduced in {where}"
     others = {verdict.word for verdict in told} - {"reproduced"}
-    rest = _joined(sorted(others, reverse=True), "or")
+    rest = listed(sorted(others, reverse=True), "or")
     if len(told) == 1:
         return f"not reproduced in the one {unit} that could test it ({rest})"
     if good == 0:
@@ -251,7 +251,7 @@ def _published(ran: Judged) -> str:
         if verdict.grade == _PUBLISHED:
             network = settings.describe(verdict.setting).title.split(" on ")[0]
             words.setdefault(network, {})[verdict.word] = None
-    told = [f"{network} {_joined(list(one), 'or')}" for network, one in words.items()]
+    told = [f"{network} {listed(list(one), 'or')}" for network, one in words.items()]
     return f" *Published networks*: {'; '.join(told)}." if told else ""
 
 
@@ -262,10 +262,5 @@ def _untestable(ran: Judged) -> str:
         if verdict.word == "not testable":
             title = settings.describe(verdict.setting).title
             where.setdefault(verdict.gate or "a gate is closed", {})[title] = None
-    listed = [f"{', '.join(titles)} ({gate})" for gate, titles in where.items()]
-    return f" Not testable: {'; '.join(listed)}." if listed else ""
-
-
-def _joined(texts: Sequence[str], word: str = "and") -> str:
-    *most, last = texts
-    return f"{', '.join(most)} {word} {last}" if most else last
+    told = [f"{', '.join(titles)} ({gate})" for gate, titles in where.items()]
+    return f" Not testable: {'; '.join(told)}." if told else ""

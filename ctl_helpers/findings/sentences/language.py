@@ -8,7 +8,7 @@ import pandas as pd
 
 from ctl_helpers.findings.editing import blocks, edit_excess, edit_mean, worst_block
 from ctl_helpers.findings.sentences.predictions import pairwise
-from ctl_helpers.findings.words import by_panel, cells, number_table, short
+from ctl_helpers.findings.words import by_panel, cells, listed, number_table, short
 from ctl_helpers.results.labels import PAPER_LAMBDA, Metric
 
 Panels = Mapping[str, str]
@@ -20,11 +20,11 @@ def least_linear(eq2: pd.DataFrame, panels: Panels) -> str:
     worst = {name: worst_block(of[name], Metric.EPSILON) for name in panels}
     last = {name: blocks(of[name])["layer"].iloc[-1] for name in panels}
     right, wrong = (
-        ", ".join(short(panels[name]) for name in panels if (worst[name] == last[name]) == is_last)
+        [short(panels[name]) for name in panels if (worst[name] == last[name]) == is_last]
         for is_last in (True, False)
     )
     told = "; ".join(
-        f"{word} in {names}" for word, names in (("so", right), ("not so", wrong)) if names
+        f"{word} in {listed(names)}" for word, names in (("so", right), ("not so", wrong)) if names
     )
     return (
         f"ε of Equation 2 at λ = {PAPER_LAMBDA:g}, median over pairs, is largest at "

@@ -16,9 +16,8 @@ from ctl_helpers.findings.objective import (
     probe_accuracy,
     that_teach,
 )
-from ctl_helpers.findings.sentences.architecture import listed
 from ctl_helpers.findings.sentences.predictions import Prediction, came, side_of
-from ctl_helpers.findings.words import cells, in_each, mark, number_table, short
+from ctl_helpers.findings.words import cells, in_each, listed, mark, number_table, short
 from ctl_helpers.results.labels import Control
 from ctl_helpers.training.pretrained_for import Objective
 
