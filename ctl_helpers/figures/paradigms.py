@@ -58,6 +58,7 @@ from ctl_helpers.findings.words import FLOOR, by_panel, plain, power_of_ten
 from ctl_helpers.results.labels import PAPER_LAMBDA, PARADIGM_NAMES, Metric, Paradigm, Split
 
 _VALUES = {"normalized accuracy": "share", "absolute accuracy": "accuracy"}
+_WHOLE = {"cliponaxis": False}  # the tangent space is exact, and its marks stand on the axis
 
 
 def single(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
@@ -263,7 +264,7 @@ def _row(
         both = share.index.intersection(errors.index)
         label = PARADIGM_NAMES[name]
         hover = f"%{{x:.1%}} after addition, %{{text}}<extra>{label}</extra>"
-        look = marks(hover, symbol, size=12, mode="markers")
+        look = marks(hover, symbol, size=12, mode="markers") | _WHOLE
         data = {"": {"x": significant(share[both]), **_floored(errors[both])}}
         yield Line(label, colour, data, row, 2, look=look, view=view.key)
 
@@ -271,7 +272,7 @@ def _row(
 def _error_look(symbol: str, metric: Metric, hover: str) -> dict[str, object]:
     if metric == Metric.BASELINE:
         return marks(hover, f"{symbol}-open", size=6, line_width=1, line_dash="dot")
-    return marks(hover, symbol, line_width=1.5, line_dash="solid")
+    return marks(hover, symbol, line_width=1.5, line_dash="solid") | _WHOLE
 
 
 def _floored(means: pd.Series) -> dict[str, list]:
