@@ -160,7 +160,7 @@ def what_controls_show(controls: pd.DataFrame, panels: Panels) -> str:
         "be large: these are features that have nothing to do with each other."
         f"{number_table(panels, rows)}"
         "The last row divides by the ε of random vectors that move features as far. Below 1, task "
-        "vectors are more linear than these. Near 1, any vector would do."
+        "vectors are more linear than these, but above ¾ by too little to call them special."
     )
 
 
