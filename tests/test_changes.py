@@ -46,10 +46,10 @@ def test_panels_that_go_alike_share_their_words() -> None:
     panels = {"one": "A (A)", "two": "B (D)", "three": "C (D)"}
     low = of_seeds(0.31, 0.3, 0.3, 0.29)
     text = changes.changes(panels, dict.fromkeys(panels, ONES), {**dict.fromkeys(panels, low)})
-    assert text == "falls from 1 to 0.3 (A), from 1 to 0.3 (B) and from 1 to 0.3 (C)"
+    assert text == "falls from 1 to 0.3 (A, B and C)"
     mixed = {"one": low, "two": ONES, "three": low}
     assert changes.changes(panels, dict.fromkeys(panels, ONES), mixed) == (
-        "falls from 1 to 0.3 (A) and from 1 to 0.3 (C), and stays at 1 (B)"
+        "falls from 1 to 0.3 (A and C), and stays at 1 (B)"
     )
 
 

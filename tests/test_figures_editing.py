@@ -231,7 +231,7 @@ def test_distance_against_baseline_has_a_point_a_block_and_lambda(eq2) -> None:
     assert len(first.x) == 2 * len(LAMBDAS)
     assert len(second.x) == 0  # nothing moves, so that there is nothing to draw
     excess = np.exp(np.log(means["distance"] / means["baseline"] ** 2).median())
-    assert f"is {excess:.2g} (Setting one) and {excess:.2g} (Setting two), median" in title(figure)
+    assert f"is {excess:.2g} (Setting one and Setting two), median" in title(figure)
 
 
 def test_last_blocks_of_networks_of_unequal_depth_share_their_rows() -> None:
