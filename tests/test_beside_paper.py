@@ -55,8 +55,8 @@ def test_an_answer_has_three_sentences_and_says_what_was_missed() -> None:
     assert said(("one", "mnist-mlp", "reproduced"), ("two", "mnist-mlp", "partly")) == (
         "**In part.** Reproduced in every setting that could test it: *The one claim*. *The one "
         "claim*: reproduced on MNIST MLP (error ε of the worst layer: 0.4; networks pretrained "
-        "apart: 1.2). Of the rest, in the setting nearest to the paper's that could test it: "
-        "partly *The two claim*."
+        "apart: 1.2). Of the rest, not reproduced in the setting nearest to the paper's that could "
+        "test it: partly *The two claim*."
     )
 
 
@@ -90,9 +90,23 @@ def test_what_no_setting_could_test_is_named() -> None:
 
 
 def test_a_paper_s_claim_comes_before_ours_and_few_are_named() -> None:
-    text = said(("null", "mnist-mlp", "partly"), *((n, "mnist-mlp", "partly") for n in "abcd"))
+    text = said(("null", "mnist-mlp", "partly"), *((n, "mnist-mlp", "partly") for n in "abcde"))
     assert "*The a claim*: partly on MNIST MLP" in text
-    assert text.endswith("partly *The b claim*, *The c claim*, *The d claim* and 1 more.")
+    assert text.endswith("partly *The b claim*, *The c claim*, *The d claim* and 2 more.")
+    text = said(*((name, "mnist-mlp", "partly") for name in "abcde"))
+    assert text.endswith("*The c claim*, *The d claim*, *The e claim*.")  # one more has room
+
+
+def test_a_claim_of_two_words_has_its_sections_beside_it() -> None:
+    judged = [
+        verdict("main", "mnist-mlp", "reproduced"),
+        verdict("two", "mnist-mlp", "partly", section="4.2"),
+        verdict("two", "mnist-mlp", "undecided", section="4.2.many"),
+    ]
+    text = answered(judged, PANELS)
+    assert text.endswith(
+        "partly *The two claim* (4.2); undecided *The two claim* (4.2 many networks)."
+    )
 
 
 def test_what_is_contradicted_is_named_before_what_is_open() -> None:
@@ -106,9 +120,7 @@ def test_what_is_contradicted_is_named_before_what_is_open() -> None:
 def test_a_page_s_own_question_comes_before_those_of_all_pages() -> None:
     text = said(("special", "mnist-mlp", "partly"), ("boundary", "mnist-mlp", "undecided"))
     assert "*The boundary claim*: undecided on MNIST MLP" in text
-    assert (
-        "Of the rest, in the nearest setting that could test it: partly *The special claim*" in text
-    )
+    assert text.endswith("in the nearest setting that could test it: partly *The special claim*.")
 
 
 def test_what_no_paper_asks_stands_beside_none() -> None:

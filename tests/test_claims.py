@@ -327,7 +327,7 @@ def test_what_is_undecided_says_what_would_decide(store, write) -> None:
     store("4.1", "scenes-resnet", {"levels": levels(**same)})
     # An interval of no width is none, however many such seeds there are.
     assert only("near", "scenes-resnet").word == "undecided"
-    assert only("near", "scenes-resnet").needed == "seeds whose numbers differ"
+    assert only("near", "scenes-resnet").needed == "more seeds than these, whose numbers are alike,"
 
 
 def test_the_part_that_asks_for_most_says_what_would_decide(store, write) -> None:

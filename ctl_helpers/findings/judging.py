@@ -80,7 +80,7 @@ class Judged:
         if math.isnan(self.estimate.error):
             return "more seeds than one"
         if self.estimate.interval() is None:
-            return "seeds whose numbers differ"
+            return f"more {kind}s than these, whose numbers are alike,"
         finite = math.isfinite(self.draws)
         return f"about {self.draws} {kind}s" if finite else f"over 100 {kind}s"
 

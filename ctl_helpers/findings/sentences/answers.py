@@ -12,6 +12,7 @@ from ctl_helpers.findings.sentences.found import answer
 from ctl_helpers.findings.signatures import CLAIMS as SIGNATURES
 from ctl_helpers.findings.verdict import Verdict
 from ctl_helpers.findings.words import plain, short
+from ctl_helpers.results.labels import section_title
 
 OURS = (
     *("special", "null", "batchnorm-mixed", "boundary", "architecture", "many-tasks"),
@@ -71,22 +72,26 @@ def answered(judged: Sequence[Verdict], panels: Mapping[str, str]) -> str:
     if others:
         is_ours = all(each.claim in OURS for each in own)
         where = "nearest setting" if is_ours else "setting nearest to the paper's"
-        sentences.append(f"Of the rest, in the {where} that could test it: {_by_word(others)}.")
+        sentences.append(
+            f"Of the rest, not reproduced in the {where} that could test it: {_by_word(others)}."
+        )
     return " ".join(sentences)
 
 
 def _by_word(others: Sequence[Verdict]) -> str:
     """What came out in other ways than reproduced, the clearest first."""
     named: dict[str, dict[str, None]] = {"contradicted": {}, "partly": {}, "undecided": {}}
+    words = {each.claim: {one.word for one in others if one.claim == each.claim} for each in others}
     for each in others:
-        named[each.word][f"*{each.name}*"] = None
+        place = f" ({section_title(each.section)})" if len(words[each.claim]) > 1 else ""
+        named[each.word][f"*{each.name}*{place}"] = None
     return "; ".join(f"{word} {_some(list(names))}" for word, names in named.items() if names)
 
 
 def _some(named: Sequence[str]) -> str:
-    """The first few, and how many more there are."""
+    """The first few, and how many more there are; one more is named."""
     more = len(named) - _NAMED
-    return f"{', '.join(named[:_NAMED])}{f' and {more} more' if more > 0 else ''}"
+    return f"{', '.join(named[:_NAMED])} and {more} more" if more > 1 else ", ".join(named)
 
 
 def _untold(ran: Sequence[Verdict]) -> list[str]:

@@ -159,8 +159,9 @@ def what_controls_show(controls: pd.DataFrame, panels: Panels) -> str:
         "pretrained apart, the more a shared start has to do with it. With other samples it has to "
         "be large: these are features that have nothing to do with each other."
         f"{number_table(panels, rows)}"
-        "The last row divides by the ε of random vectors that move features as far. Below 1, task "
-        "vectors are more linear than these, but above ¾ by too little to call them special."
+        "The last row divides by the ε of random vectors that move features as far, over all "
+        "layers and not at the worst alone. Below 1, task vectors are more linear than these, but "
+        "above ¾ by too little to call them special."
     )
 
 

@@ -55,6 +55,6 @@ def curved(eq2: pd.DataFrame, panels: Panels, *, beside: tuple[pd.DataFrame, Pan
     texts = edit_excess.by_setting(blocks(eq2))
     images = edit_excess.by_setting(blocks(beside[0])) if beside else {}
     return (
-        "Are networks for texts more curved than those for images, by the number in the title? "
+        "Are networks for texts more curved than those for images, by the number above the figure? "
         f"{pairwise(images, texts, 'a network for images and one for texts')}"
     )
