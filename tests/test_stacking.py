@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -204,6 +205,24 @@ def test_long_names_of_rows_stand_over_them_on_a_phone(columns: int) -> None:
         assert widest["layout"][f"{y}.showticklabels"] is beside
     titles = len(grid.layout.get("annotations", ()))
     assert len(widest["layout"]["annotations"]) == titles
+
+
+def test_a_row_of_several_marks_has_room_for_its_name_over_the_highest() -> None:
+    names = ["a name of three words", "the second name is longer"]
+    grid = named_rows(1, names)
+    heights = []
+    for highest in (0.0, 0.16, 0.3):
+        drawn = [{"y": [0 - highest, 1 + highest]}, {"y": [0.5], "yaxis": "y2"}]
+        *_, last = arrangements(replace(grid, traces=drawn))
+        (low, high), height = last["layout"]["yaxis.range"], last["layout"]["height"]
+        margins = grid.layout["margin"]
+        row = (height - margins["t"] - margins["b"]) / len(names)
+        over = [note for note in last["layout"]["annotations"] if note["yref"] != "paper"]
+        # The name's line ends over the mark, half of which is 5 px.
+        assert row * (-highest - over[0]["y"]) - 5 > 1.3 * over[0]["font"]["size"]
+        assert low > high
+        heights.append(row)
+    assert heights == sorted(heights)
 
 
 def test_short_names_of_rows_stay_beside_them() -> None:

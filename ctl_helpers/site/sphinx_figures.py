@@ -83,7 +83,7 @@ def _stacks(
     data: Sequence[Mapping[str, Any]], layout: Mapping[str, Any], width: int
 ) -> list[dict[str, Any]]:
     listed = [t["name"] for t in data if t.get("name") and t.get("showlegend") is not False]
-    return arrangements(Grid(layout, width, list(dict.fromkeys(listed))))
+    return arrangements(Grid(layout, width, list(dict.fromkeys(listed)), data))
 
 
 def _above(meta: Mapping[str, Any]) -> str:

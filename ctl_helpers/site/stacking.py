@@ -18,7 +18,8 @@ _SIGN, _LETTER = 45, 6.2  # px in it: a name's sign, with what is around both, a
 _SCREEN = 300  # px that the narrowest screen leaves to a figure
 _WIDE = 600  # px from which a screen is no phone's
 _LONG = 14  # letters of a row's name that take a third of that screen
-_NAMED = 78  # px of a row, its name over its marks
+_NAMED = 56  # px of a row under its name, at least
+_NAME = 24  # px of a name over a row's highest mark, and of half of that
 _OVER = 0.49  # of a row, from its middle up to the top of its name
 
 _Box: TypeAlias = tuple[float, float, float, float]
@@ -32,11 +33,13 @@ class Grid:
         layout: the figure's, as JSON; panels are counted from the top left.
         width: what all columns need side by side, in pixels.
         legend: the names that its legend lists.
+        traces: what is drawn, as JSON.
     """
 
     layout: Mapping[str, Any]
     width: int
     legend: Sequence[str] = ()
+    traces: Sequence[Mapping[str, Any]] = ()
 
     @cached_property
     def panels(self) -> dict[tuple[int, int], tuple[str, str]]:
@@ -97,6 +100,13 @@ class Grid:
         names = [name.replace("<br>", " ") for name in look.get("ticktext", ())]
         is_long = max(map(len, names), default=0) > _LONG
         return names if is_long and look.get("tickvals") == list(range(len(names))) else []
+
+    def row_height(self, axis: str) -> float:
+        """Pixels of a row whose name stands over its marks, of which there may be several."""
+        own = [trace for trace in self.traces if trace.get("yaxis", "y") == f"y{axis[5:]}"]
+        places = [y for trace in own for y in trace.get("y", ()) if isinstance(y, int | float)]
+        highest = max((round(y) - y for y in places), default=0.0)
+        return max(_NAME / (_OVER - highest), _NAMED)
 
 
 def arrangements(grid: Grid) -> list[dict[str, Any]]:
@@ -220,7 +230,7 @@ def _height(grid: Grid, axis: str, *, phone: bool) -> float:
     """Pixels of a panel that stands over another."""
     low, high = grid.span(axis)
     named = len(grid.long_names(axis)) if phone else 0
-    return named * _NAMED or min((high - low) * grid.plot, _HIGHEST)
+    return named * grid.row_height(axis) or min((high - low) * grid.plot, _HIGHEST)
 
 
 def _moved(grid: Grid, boxes: Mapping[tuple[int, int], _Box], again: bool) -> list[dict[str, Any]]:
