@@ -182,11 +182,12 @@ def _run(
 ) -> Line:
     """A group has a colour, the one without a name grey; its changes have symbols and dashes."""
     colour = COLOURS[number % len(COLOURS)] if group else GREY
-    symbol = SYMBOLS[(place + max(number, 0) // len(COLOURS)) % len(SYMBOLS)]
+    again = place + max(number, 0) // len(COLOURS)  # of the same colour
+    symbol, dash = SYMBOLS[again % len(SYMBOLS)], _DASHES[again % len(_DASHES)]
     look = marks(f"%{{x}}: ε %{{y}}<extra>{change}</extra>", symbol, size=7)
     data = {
         str(where): {"x": significant(along["moved"]), "y": significant(along[where])}
         for where in Where
     }
-    dashed = {**look, "line_dash": _DASHES[place], "line_width": 1.5 if group else 3}
+    dashed = {**look, "line_dash": dash, "line_width": 1.5 if group else 3}
     return Line(change, colour, data, 1, column, group=group, look=dashed)

@@ -84,7 +84,8 @@ def predictors(plane: pd.DataFrame, panels: Panels) -> str:
     }
     rows["features apart where their line reaches ε = ½"] = cells(panels, apart_at_half, plane)
     rows[
-        "share of that line's squared error that goes with all variables together, rates left out"
+        "of that line's squared error, the share that all variables together take away, rates "
+        "left out"
     ] = cells(panels, left_to_others, plane)
     return (
         "R² of log ε on what a line has not seen. It is 1 for a perfect prediction, and under 0 "
