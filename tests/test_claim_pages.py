@@ -287,8 +287,8 @@ def test_the_page_of_claims_has_every_number_of_every_part(rows) -> None:
     figure = '<a href="4_1.html#fig-4-1-direction"><b>{}</b></a>'
     assert "(claim-ctl)=\n## The ctl claim\n" in text
     assert (
-        "1. **Error ε of the worst layer**. A worst layer decides for *every layer*. *p* is 0 for "
-        "Networks pretrained apart and 1 at 0. *The paper*: under its baseline."
+        "1. **Error ε of the worst layer**. A worst layer decides for *every layer*. *p* is 0 at "
+        "the control, Networks pretrained apart, and 1 at 0. *The paper*: under its baseline."
     ) in text
     assert (
         '| MNIST MLP <abbr class="grade" title="paper&#x27;s own">A</abbr> | '

@@ -37,7 +37,6 @@ from ctl_helpers.findings.finding import MEASURES, Measure
 from ctl_helpers.findings.judging import WORDS, judge
 from ctl_helpers.findings.replicates import Sample, rows_of
 from ctl_helpers.findings.verdict import Verdict
-from ctl_helpers.findings.verdicts import IDEAL_CONTROL
 from ctl_helpers.project import SettingError
 from ctl_helpers.results.labels import Control
 from ctl_helpers.settings.schema import Section
@@ -302,7 +301,7 @@ def test_a_closed_gate_is_named_and_the_control_is_one_by_itself(store, write) -
     assert only("near").gate == "nothing was learned"
     ideal = {**SURE, "control": (0.05, 0.06, 0.05)}
     store("4.1", "mnist-mlp", {"levels": levels(**ideal, number=(0.01, 0.02, 0.01))})
-    assert only("near", "mnist-mlp").gate == f"{IDEAL_CONTROL}: its control"
+    assert only("near", "mnist-mlp").gate == "the control (its control) is as good as the ideal"
 
 
 def test_a_gate_that_is_not_known_is_not_closed(store, write) -> None:

@@ -166,6 +166,6 @@ def _ideal_control(tables: StoredNumbers, part: claims.Part, made: Part) -> Gate
         return Gate(IDEAL_CONTROL, "", "", number, "", None)
     apart = abs(number.value - part.ideal)
     effect, limit = part.control.effect, f"at least {SPAN:g} from the ideal"
-    says = f"{IDEAL_CONTROL}: {effect}"
+    says = f"the control ({effect}) is as good as the ideal"
     named = f"the control, {effect}"
     return Gate(says, named, tables.name(part.control), number, limit, apart < SPAN)

@@ -219,12 +219,13 @@ def _asked(verdict: Verdict) -> Iterator[str]:
 
 def _between(part: Part) -> str:
     """What a part is held against: its control, the ideal, the paper."""
-    at = part.control_effect or (part.control and digits(part.control.value or 0.0)) or ""
+    constant = (part.control and digits(part.control.value or 0.0)) or ""
+    at = f"the control, {part.control_effect}," if part.control_effect else constant
     unit = f" {part.unit}" if part.unit else ""
     ideal = f"{digits(part.ideal)}{unit}" if part.ideal is not None else "the paper's number"
     text = ""
     if part.ideal is not None or part.position is not None:
-        text = f" *p* is 0 {'for' if part.control_effect else 'at'} {at} and 1 at {ideal}."
+        text = f" *p* is 0 at {at} and 1 at {ideal}."
     return f"{text} *The paper*: {part.paper}." if part.paper else text
 
 
