@@ -225,6 +225,13 @@ def test_a_row_of_several_marks_has_room_for_its_name_over_the_highest() -> None
     assert heights == sorted(heights)
 
 
+@pytest.mark.parametrize("grid", [panels(2), named_rows(2, ["a long name of a row", "b"])])
+def test_marks_anywhere_leave_a_figure_its_arrangements(grid: Grid) -> None:
+    drawn = [{"y": [0.49, 0.51, None, 7.5]}, {"y": [0.49], "yaxis": "y2"}, {"y": {"bdata": ""}}, {}]
+    *_, last = arrangements(replace(grid, traces=drawn))
+    assert 0 < last["layout"]["height"] < 2000
+
+
 def test_short_names_of_rows_stay_beside_them() -> None:
     *_, last = arrangements(named_rows(2, ["a", "b"]))
     assert all(note["yref"] == "paper" for note in last["layout"]["annotations"])

@@ -20,6 +20,7 @@ _WIDE = 600  # px from which a screen is no phone's
 _LONG = 14  # letters of a row's name that take a third of that screen
 _NAMED = 56  # px of a row under its name, at least
 _NAME = 24  # px of a name over a row's highest mark, and of half of that
+_HIGHEST_MARK = 0.35  # of a row, from its middle up to where a mark may stand
 _OVER = 0.49  # of a row, from its middle up to the top of its name
 
 _Box: TypeAlias = tuple[float, float, float, float]
@@ -106,7 +107,7 @@ class Grid:
         own = [trace for trace in self.traces if trace.get("yaxis", "y") == f"y{axis[5:]}"]
         places = [y for trace in own for y in trace.get("y", ()) if isinstance(y, int | float)]
         highest = max((round(y) - y for y in places), default=0.0)
-        return max(_NAME / (_OVER - highest), _NAMED)
+        return max(_NAME / (_OVER - min(highest, _HIGHEST_MARK)), _NAMED)
 
 
 def arrangements(grid: Grid) -> list[dict[str, Any]]:
@@ -230,7 +231,9 @@ def _height(grid: Grid, axis: str, *, phone: bool) -> float:
     """Pixels of a panel that stands over another."""
     low, high = grid.span(axis)
     named = len(grid.long_names(axis)) if phone else 0
-    return named * grid.row_height(axis) or min((high - low) * grid.plot, _HIGHEST)
+    if named:
+        return named * grid.row_height(axis)
+    return min((high - low) * grid.plot, _HIGHEST)
 
 
 def _moved(grid: Grid, boxes: Mapping[tuple[int, int], _Box], again: bool) -> list[dict[str, Any]]:
